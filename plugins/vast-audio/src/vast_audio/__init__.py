@@ -1,0 +1,1 @@
+"""What is said, one row a video frame: ppg and mel."""

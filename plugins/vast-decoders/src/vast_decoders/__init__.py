@@ -1,0 +1,1 @@
+"""Audio and style to expression: hybrid."""

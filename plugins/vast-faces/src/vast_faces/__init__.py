@@ -1,0 +1,1 @@
+"""The face landmarker, its tracker and the canonical mesh."""

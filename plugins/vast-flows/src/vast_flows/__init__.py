@@ -1,0 +1,1 @@
+"""Posterior flows: none, householder and planar."""

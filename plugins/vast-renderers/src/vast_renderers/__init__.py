@@ -1,0 +1,1 @@
+"""Renderers: cgan_convlstm and mesh."""

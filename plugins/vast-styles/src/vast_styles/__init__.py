@@ -1,0 +1,1 @@
+"""Style encoders: attentive."""

@@ -1,0 +1,1 @@
+"""Writes every logged loss to a TensorBoard log in the run directory."""
