@@ -1,0 +1,179 @@
+"""The run directory: what was asked, what ran, and what came out.
+
+``runs/<name>/`` holds ``recipe.yaml`` (resolved), ``environment.json``, ``weights/*.safetensors``, ``checkpoints/``,
+``metrics.jsonl``, ``samples/``, ``evaluation.json``, ``report.html`` and ``stages/*.json``. A stage's key is a digest of
+all that it depends on: same key, nothing to do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import distributions
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import attrs
+from platformdirs import user_cache_path
+
+from .atomic import write_text
+from .errors import InputError, StorageError
+from .recipe import Recipe
+from .registry import KINDS, Component, Registry
+
+
+def cache_root() -> Path:
+    """Where prepared features are kept for all runs: ``VAST_CACHE``, else the user's cache folder."""
+    return Path(os.environ["VAST_CACHE"]) if "VAST_CACHE" in os.environ else user_cache_path("vast")
+
+
+def digest(value: Any) -> str:
+    """The first 20 hex digits of the SHA-256 of a JSON-able value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:20]
+
+
+@cache
+def source_digest(module: str) -> str:
+    """Digest of a module's source, or of a whole package's, so that edited code is never taken for old results."""
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        raise InputError(f"module {module!r} is not installed")
+    own = Path(spec.origin)
+    files = sorted(own.parent.rglob("*.py")) if spec.submodule_search_locations else [own]
+    joint = hashlib.sha256()
+    for file in files:
+        joint.update(file.read_bytes())
+    return joint.hexdigest()[:20]
+
+
+def component_key(component: Component) -> dict[str, str]:
+    """What identifies an implementation: name, provider and source."""
+    package = component.target.partition(":")[0].partition(".")[0]
+    return {"use": component.name, "provider": component.provider, "source": source_digest(package)}
+
+
+def peak_memory_bytes() -> int:
+    """Largest resident set of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _git_state(folder: Path) -> dict[str, str] | None:
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "changed": git("status", "--porcelain", "-uno")}
+    except (OSError, subprocess.CalledProcessError):
+        return None  # not a checkout, or no git: provenance then rests on the versions
+
+
+@attrs.define(eq=False)
+class Run:
+    """One run's directory, open for writing."""
+
+    path: Path
+    recipe: Recipe
+    registry: Registry
+
+    @property
+    def weights(self) -> Path:
+        """Folder of the trained weights."""
+        return self.path / "weights"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the training states."""
+        return self.path / "checkpoints"
+
+    @property
+    def samples(self) -> Path:
+        """Folder of the videos and pictures made."""
+        return self.path / "samples"
+
+    def start(self) -> None:
+        """Create the folder, write what was asked and with what, and tell the plugins.
+
+        Raises :class:`StorageError` where the folder cannot be written.
+        """
+        for folder in (self.path, self.weights, self.checkpoints, self.samples, self.path / "stages"):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StorageError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from error
+        write_text(self.path / "recipe.yaml", self.recipe.to_yaml())
+        write_text(self.path / "environment.json", json.dumps(self.environment(), indent=1))
+        self.registry.hooks.vast_run_started(run=self)
+
+    def environment(self) -> dict[str, Any]:
+        """Versions, plugins, device and git state."""
+        import torch
+
+        cuda = torch.cuda.is_available()
+        return {
+            "python": platform.python_version(),
+            "system": platform.platform(),
+            "device": torch.cuda.get_device_name(0) if cuda else f"cpu, {torch.get_num_threads()} threads",
+            "git": _git_state(Path(__file__).parent),
+            "components": self.components(),
+            "distributions": {d.name: d.version for d in sorted(distributions(), key=lambda d: d.name.lower())},
+        }
+
+    def components(self) -> dict[str, str]:
+        """``name (distribution version)`` of each kind in the recipe."""
+        used = {kind: self.recipe.use(kind) for kind in KINDS if kind != "metric"}
+        return {
+            kind: f"{use.component.name} ({use.component.provider})" for kind, use in used.items() if use is not None
+        }
+
+    # ------------------------------------------------------------------------------------------ stages
+
+    def record(self, stage: str) -> dict[str, Any] | None:
+        """What was recorded when ``stage`` last finished, if it did."""
+        path = self.path / "stages" / f"{stage}.json"
+        if not path.is_file():
+            return None
+        record: dict[str, Any] = json.loads(path.read_text())
+        return record
+
+    def finished(self, stage: str, key: str) -> bool:
+        """Whether ``stage`` finished with this key and its files are still there."""
+        record = self.record(stage)
+        return (
+            record is not None
+            and record["key"] == key
+            and all(Path(self.path, file).exists() for file in record["files"])
+        )
+
+    def finish(self, stage: str, key: str, seconds: float, files: list[Path]) -> None:
+        """Record that ``stage`` has written ``files``."""
+        record = {
+            "key": key,
+            "seconds": round(seconds, 2),
+            "peak_memory_bytes": peak_memory_bytes(),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "files": [os.path.relpath(file, self.path) for file in files],
+        }
+        write_text(self.path / "stages" / f"{stage}.json", json.dumps(record, indent=1))
+
+    def log(self, stage: str, step: int, losses: Mapping[str, float], seconds: float) -> None:
+        """Append a line to ``metrics.jsonl`` and tell the plugins."""
+        line = {"stage": stage, "step": step, "losses": dict(losses), "seconds": round(seconds, 3)}
+        try:
+            with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise StorageError(
+                f"{self.path / 'metrics.jsonl'}: cannot be written ({error.strerror}); free some space, then "
+                "go on with --resume"
+            ) from error
+        self.registry.hooks.vast_step_end(step=step, losses=losses, run=self)
