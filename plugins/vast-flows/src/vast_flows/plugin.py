@@ -6,8 +6,34 @@ from collections.abc import Iterable
 
 from vast_core import Component, hookimpl
 
+from .config import HouseholderConfig, NoFlowConfig, PlanarConfig
+
 
 @hookimpl
 def vast_components() -> Iterable[Component]:
     """Declare this package's components."""
-    return []
+    return [
+        Component(
+            kind="flow",
+            name="none",
+            target="vast_flows.none:NoFlow",
+            config=NoFlowConfig,
+            summary="the identity: the posterior stays a diagonal Gaussian",
+        ),
+        Component(
+            kind="flow",
+            name="householder",
+            target="vast_flows.householder:HouseholderFlow",
+            config=HouseholderConfig,
+            summary="reflections amortised on the prompt: a full covariance at no cost in the KL",
+            reference="Tomczak & Welling 2016, Improving Variational Auto-Encoders using Householder Flow",
+        ),
+        Component(
+            kind="flow",
+            name="planar",
+            target="vast_flows.planar:PlanarFlow",
+            config=PlanarConfig,
+            summary="planar maps amortised on the prompt: posteriors with several modes",
+            reference="Rezende & Mohamed 2015, Variational Inference with Normalizing Flows",
+        ),
+    ]
