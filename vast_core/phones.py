@@ -1,0 +1,57 @@
+"""The phones that audio features, corpora and metrics share: ARPAbet and silence, and what each looks like on the lips.
+
+The set is that of the CMU Pronouncing Dictionary, 39 phones without stress, and ``SIL``. The viseme groups are our
+choice, after the lip-reading groups of J. Jeffers and M. Barley, Speechreading (Lipreading), 1971.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+SILENCE = "SIL"
+"""The label of silence and pauses; always index 0."""
+
+_LABELS = "SIL AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH"
+
+PHONES: tuple[str, ...] = tuple(_LABELS.split())
+"""All 40 labels, in the order of every posteriorgram's columns."""
+
+PHONE_INDEX = MappingProxyType({phone: index for index, phone in enumerate(PHONES)})
+"""Column of a label."""
+
+VISEMES: tuple[str, ...] = ("SIL", "PBM", "FV", "TH", "TDNSZ", "SHCH", "KG", "L", "RW", "UO", "AA", "EI")
+"""Groups of phones that look alike."""
+
+VISEME_OF = MappingProxyType(
+    {
+        phone: viseme
+        for viseme, members in zip(
+            VISEMES,
+            (
+                "SIL",
+                "P B M",
+                "F V",
+                "TH DH",
+                "T D N S Z",
+                "SH ZH CH JH",
+                "K G NG HH Y",
+                "L",
+                "R ER W",
+                "UW UH OW OY AO",
+                "AA AH AY AW AE",
+                "EH EY IH IY",
+            ),
+            strict=True,
+        )
+        for phone in members.split()
+    }
+)
+"""Viseme group of a label."""
+
+
+def phone_index(label: str) -> int:
+    """Column of ``label`` in a posteriorgram; ValueError, naming it, where it is no ARPAbet phone nor ``SIL``."""
+    try:
+        return PHONE_INDEX[label]
+    except KeyError:
+        raise ValueError(f"unknown phone {label!r}: expected one of {' '.join(PHONES)} (no stress digits)") from None
