@@ -1,0 +1,78 @@
+"""How well the lips say what they should."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, Self
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.multimodal import lip_vertex_error
+
+from vast_core.interfaces import Measure, Metric, Performance, Sizes
+
+from . import pairs
+from .config import LipCorrelationConfig, LipVertexErrorConfig
+
+
+class LipVertexError(Metric):
+    """Mean over frames of the squared distance at the worst lip vertex, in mm^2.
+
+    LVE = 1/T sum_t max_(v in lips) |x_tv - y_tv|^2
+
+    Definition and arithmetic are torchmetrics' ``lip_vertex_error``, except that clips of unequal length are
+    refused, where torchmetrics cuts the longer one.
+
+    References: A. Richard et al., MeshTalk: 3D Face Animation from Speech using Cross-Modality Disentanglement, 2021.
+    """
+
+    needs: ClassVar[Literal["vertices", "frames"]] = "vertices"
+    measures = (Measure(name="lip_vertex_error", better="lower", unit="mm²"),)
+
+    @classmethod
+    def from_config(cls, config: LipVertexErrorConfig, sizes: Sizes) -> Self:
+        """Nothing to configure."""
+        return cls()
+
+    def __call__(self, prediction: Performance, reference: Performance) -> dict[str, float]:
+        """LVE of vertices (T, V, 3); 0 for an identical pair."""
+        x, y = pairs.vertices(prediction, reference, "lip_vertex_error")
+        return {"lip_vertex_error": float(lip_vertex_error(x, y, reference.face.lips.tolist()))}
+
+
+class LipCorrelation(Metric):
+    """Pearson correlation of the inner-lip opening over time, in [-1, 1].
+
+    r = sum_t (a_t - mean a)(b_t - mean b) / sqrt(sum_t (a_t - mean a)^2 sum_t (b_t - mean b)^2)
+
+    with a_t and b_t the openings by ``Face.lip_opening``. It hears timing, not size: a mouth that opens half as
+    wide at the right moments scores 1. A mouth that never moves tells nothing of the other: r = 0 (our choice, as
+    r is undefined there).
+    """
+
+    needs: ClassVar[Literal["vertices", "frames"]] = "vertices"
+    measures = (Measure(name="lip_correlation", better="higher"),)
+
+    still: ClassVar[float] = 1e-7
+    """Standard deviation of the opening, over the distance of the eye corners, below which it is rounding noise."""
+
+    @classmethod
+    def from_config(cls, config: LipCorrelationConfig, sizes: Sizes) -> Self:
+        """Nothing to configure."""
+        return cls()
+
+    @torch.no_grad()
+    def __call__(self, prediction: Performance, reference: Performance) -> dict[str, float]:
+        """Pearson's r of two clips of T >= 2 frames; 1 for an identical pair whose mouth moves."""
+        pairs.vertices(prediction, reference, "lip_correlation", frames=2)
+        a, b = _opening(prediction, "prediction"), _opening(reference, "reference")
+        a, b = a - a.mean(), b - b.mean()
+        spread = a.square().mean().sqrt(), b.square().mean().sqrt()
+        if min(spread) < self.still:
+            return {"lip_correlation": 0.0}
+        return {"lip_correlation": float(((a * b).mean() / (spread[0] * spread[1])).clamp(-1, 1))}
+
+
+def _opening(performance: Performance, side: str) -> Tensor:
+    # Of the vertices as they came, in their own unit and on the face's own device.
+    vertices = pairs.present(performance.vertices, "lip_correlation", side, "vertices")
+    return performance.face.lip_opening(vertices).to("cpu", torch.float64)

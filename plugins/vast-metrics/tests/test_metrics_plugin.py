@@ -1,0 +1,40 @@
+"""What the plugin declares."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import attrs
+
+from vast_core.interfaces import Metric
+from vast_metrics.plugin import vast_components
+
+NAMES = {
+    "landmark_distance",
+    "lip_correlation",
+    "lip_vertex_error",
+    "motion_stability",
+    "psnr",
+    "ssim",
+    "upper_face_dynamics",
+}
+
+
+def test_every_component_is_made_from_its_default_config(sizes):
+    components = list(vast_components())
+    assert {component.name for component in components} == NAMES
+    names = []
+    for component in components:
+        assert component.kind == "metric"
+        assert attrs.has(component.config)
+        metric = component.load().from_config(component.config(), sizes)
+        assert isinstance(metric, Metric)
+        assert metric.needs in ("vertices", "frames")
+        names += [measure.name for measure in metric.measures]
+    assert len(set(names)) == len(names)  # One report column each.
+
+
+def test_the_declaration_is_light():
+    program = "import sys, vast_metrics.plugin; print(sorted({'torch', 'numpy', 'torchmetrics'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
