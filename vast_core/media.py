@@ -1,0 +1,422 @@
+"""Pictures and sound, in and out of files (PyAV)."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import attrs
+import av
+import numpy as np
+from av.container import InputContainer, OutputContainer
+from numpy.typing import NDArray
+
+from .errors import MediaError, StorageError, VastError
+from .interfaces import SAMPLE_RATE
+
+SOUND_GAP = 0.02
+"""Seconds by which sound may stray from its timestamps before it is set back to them (our choice)."""
+
+ENCODERS = ("libx264", "libopenh264")
+"""H.264 encoders, the first available is used. PyAV's wheels carry libx264 (GPL); it is called, not linked to."""
+
+WRITTEN_SAMPLE_RATE = 48_000
+"""Every player takes it, and one AAC frame of priming is then only 21 ms."""
+
+
+# ------------------------------------------------------------------------------------------------------ reading
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[InputContainer]:
+    try:
+        if path.stat().st_size == 0:
+            raise MediaError(f"{path}: the file is empty; copy or download it again")
+        # The prefix keeps a colon in a name from being read as a protocol, the list a playlist from the network.
+        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
+    except FileNotFoundError:
+        raise MediaError(f"{path}: there is no such file; check the path") from None
+    except IsADirectoryError:
+        raise MediaError(f"{path}: is a folder; name a file in it") from None
+    except PermissionError:
+        raise MediaError(f"{path}: may not be read; check its permissions") from None
+    except (OSError, av.FFmpegError) as error:
+        raise MediaError(
+            f"{path}: is no video or sound file, or one whose end (and with it the index) is missing "
+            f"({error.strerror}); copy or convert it again"
+        ) from error
+    with container:
+        yield container
+
+
+def _decode(path: Path, container: InputContainer, stream: Any) -> Iterator[Any]:
+    """Decoded frames of ``stream``; MediaError where the file breaks off before the end that it announces."""
+    packets, number, second, reached = 0, 0, 0.0, 0.0
+    # Only the index of the mp4 family lists every packet; that of Matroska, for one, lists key frames alone.
+    announced = len(stream.index_entries) if "mp4" in container.format.name else 0
+    unit = "frame" if stream.type == "video" else "block of sound"
+
+    def broken(why: str) -> MediaError:
+        return MediaError(
+            f"{path}: damaged or cut short at {unit} {number}, {second:.2f} s ({why}); copy or convert it again"
+        )
+
+    try:
+        for packet in container.demux():
+            if packet.pts is not None:
+                reached = max(reached, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            if packet.stream_index != stream.index:
+                continue
+            if packet.is_corrupt:
+                raise broken("the data end in the middle of a packet")
+            packets += packet.size > 0
+            decoded: list[Any] = packet.decode()
+            for frame in decoded:
+                if frame.time is not None:
+                    second = frame.time
+                yield frame
+                number += 1
+    except (OSError, av.FFmpegError) as error:
+        raise broken(str(error.strerror)) from error
+    if packets < announced:
+        raise broken(f"{packets} of {announced} packets are there")
+    # Streams of one file may end at different times, so the header's length is held against all of them.
+    seconds = (container.duration or 0) / av.time_base
+    if not announced and seconds - reached > max(1.0, 0.02 * seconds):
+        raise broken(f"the last {seconds - reached:.1f} s that the header announces are missing")
+
+
+def _upright(image: NDArray[np.uint8], matrix: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    """Turn and mirror an image (Y, X, 3) as the display matrix (a, b; c, d), to the nearest quarter turn, says."""
+    a, b, c, d = matrix
+    if abs(b) > abs(a):
+        image, across, down = image.swapaxes(0, 1), c, b
+    else:
+        across, down = a, d
+    return np.ascontiguousarray(image[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1])
+
+
+@attrs.frozen(kw_only=True)
+class _Geometry:
+    """What the first frame says of all."""
+
+    start: float
+    """Presentation time of the first frame, in seconds."""
+    period: float
+    """Seconds between two frames, on average."""
+    seconds: float
+    coded: tuple[int, int]
+    """(Y, X) in square pixels, before turning."""
+    matrix: tuple[int, int, int, int]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        y, x = self.coded
+        return (x, y) if abs(self.matrix[1]) > abs(self.matrix[0]) else (y, x)
+
+
+@attrs.frozen
+class VideoFile:
+    """A video file as :class:`vast_core.interfaces.Footage`: upright, at ``fps``, time 0 at its first frame.
+
+    Nothing is read before it is asked for. A file that breaks off gives its frames up to there, then raises
+    :class:`MediaError` with the frame and the second. Pixels that are not square are made so.
+    """
+
+    path: Path
+    fps: float = attrs.field(validator=attrs.validators.gt(0))
+
+    @cached_property
+    def _geometry(self) -> _Geometry:
+        with _opened(self.path) as container:
+            stream = self._stream(container)
+            first = next(_decode(self.path, container, stream), None)
+            if first is None:
+                raise MediaError(f"{self.path}: holds no frame; copy or convert it again")
+            matrix = (1, 0, 0, 1)
+            if (side_data := first.side_data.get("DISPLAYMATRIX")) is not None:
+                entries = np.frombuffer(bytes(side_data), dtype=np.int32)
+                matrix = (int(entries[0]), int(entries[1]), int(entries[3]), int(entries[4]))
+            rate = stream.average_rate or stream.guessed_rate
+            period = float(1 / rate) if rate else 1 / self.fps
+            if stream.duration is not None:
+                seconds = float(stream.duration * stream.time_base)
+            else:
+                seconds = (container.duration or 0) / av.time_base
+            return _Geometry(
+                start=first.time or 0.0,
+                period=period,
+                seconds=max(seconds, period),
+                coded=(first.height, round(first.width * float(stream.sample_aspect_ratio or 1))),
+                matrix=matrix,
+            )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(Y, X) of an upright frame."""
+        return self._geometry.size
+
+    @property
+    def native_fps(self) -> float:
+        """Frames a second in the file, on average."""
+        return 1 / self._geometry.period
+
+    @property
+    def seconds(self) -> float:
+        """Length of the pictures, by the file's header."""
+        return self._geometry.seconds
+
+    def frame_count(self) -> int:
+        """Frames to expect at ``fps``, by the file's header: for progress bars, may be one off."""
+        return max(1, math.floor(self.seconds * self.fps + 0.5))
+
+    def frames(self) -> Iterator[NDArray[np.uint8]]:
+        """Frames (Y, X, 3), RGB; frame n is the nearest in time to n / fps seconds after the first.
+
+        Where the file itself pauses, its last frame is held until the next is due.
+        """
+        geometry = self._geometry
+        early = max(geometry.period, 1 / self.fps) / 2
+        emitted, shown, before = 0, None, 0.0
+        with _opened(self.path) as container:
+            stream = self._stream(container)
+            stream.thread_type = "AUTO"
+            for frame in _decode(self.path, container, stream):
+                time = before + geometry.period if frame.time is None else frame.time - geometry.start
+                if shown is not None:
+                    handover = max((before + time) / 2, time - early) * self.fps - 1e-6
+                    yield from self._repeat(shown, emitted, handover)
+                    emitted = max(emitted, math.ceil(handover))
+                shown, before = frame, time
+            end = max((before + geometry.period) * self.fps - 0.5 + 1e-6, emitted + (emitted == 0))
+            yield from self._repeat(shown, emitted, end)
+
+    def wave(self) -> NDArray[np.float32] | None:
+        """The sound (S,), mono, 16 kHz, padded or cut to start with the first frame; None where there is none."""
+        start = self._geometry.start
+        with _opened(self.path) as container:
+            wave = _sound(self.path, container, start)
+        return wave if wave is not None and len(wave) else None
+
+    def _stream(self, container: InputContainer) -> Any:
+        for stream in container.streams.video:
+            if not stream.disposition & av.stream.Disposition.attached_pic:
+                return stream
+        raise MediaError(f"{self.path}: has no video stream; name a video file")
+
+    def _repeat(self, frame: Any, first: int, end: float) -> Iterator[NDArray[np.uint8]]:
+        if first >= end:
+            return
+        y, x = self._geometry.coded
+        image = _upright(frame.to_ndarray(format="rgb24", width=x, height=y), self._geometry.matrix)
+        for number in range(first, math.ceil(end)):
+            yield image if number == first else image.copy()
+
+
+def _sound(path: Path, container: InputContainer, start: float | None) -> NDArray[np.float32] | None:
+    """The first sound stream, mono at 16 kHz, from ``start`` seconds on (None: from its own first sample)."""
+    if not container.streams.audio:
+        return None
+    pieces: list[tuple[float, list[NDArray[np.float32]]]] = []
+    resampler: av.AudioResampler | None = None
+    form, due = None, 0.0
+
+    def convert(frame: Any) -> None:
+        # Integers make the resampler scale its down-mix so that it cannot clip; to floats it does not.
+        for part in resampler.resample(frame) if resampler else ():
+            pieces[-1][1].append(part.to_ndarray()[0].astype(np.float32) / 2**31)
+
+    for frame in _decode(path, container, container.streams.audio[0]):
+        time = due if frame.time is None else frame.time
+        current = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if current != form or abs(time - due) > SOUND_GAP:
+            convert(None)
+            resampler, form, due = av.AudioResampler("s32", "mono", SAMPLE_RATE), current, time
+            pieces.append((time, []))
+        due += frame.samples / frame.sample_rate
+        convert(frame)
+    convert(None)
+    origin = start if start is not None else pieces[0][0] if pieces else 0.0
+    placed = [(round((time - origin) * SAMPLE_RATE), np.concatenate(parts)) for time, parts in pieces if parts]
+    wave = np.zeros(max((at + len(piece) for at, piece in placed), default=0), np.float32)
+    for at, piece in placed:
+        if at + len(piece) > 0:
+            wave[max(at, 0) : at + len(piece)] = piece[max(-at, 0) :]
+    return wave
+
+
+def read_wave(path: Path) -> NDArray[np.float32]:
+    """The sound (S,), mono, 16 kHz, of a sound or video file, from its own first sample.
+
+    Raises :class:`MediaError` where the file has none or cannot be read.
+    """
+    with _opened(path) as container:
+        wave = _sound(path, container, None)
+    if wave is None or not len(wave):
+        raise MediaError(f"{path}: has no sound; name a sound file, or a video with sound")
+    return wave
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal. Raises :class:`MediaError` where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise MediaError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
+
+
+# ------------------------------------------------------------------------------------------------------ writing
+
+
+class VideoWriter:
+    """Writes an mp4 that any browser plays: H.264 and AAC, yuv420p, BT.709, index in front.
+
+    ::
+
+        with VideoWriter(path, fps=25, wave=wave) as writer:
+            for frame in frames:
+                writer.write(frame)
+
+    The sound is padded with silence, or cut, to the length of the pictures. An odd last row or column is doubled.
+    Memory does not grow with the number of frames. The file appears under its name when it is whole; after any
+    error nothing is left. Raises :class:`StorageError` where the disk is full or the place cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        fps: float,
+        wave: NDArray[np.float32] | None = None,
+        *,
+        sample_rate: int = SAMPLE_RATE,
+        crf: int = 18,
+    ) -> None:
+        """Prepare to write ``path``; ``wave`` is mono (S,) at ``sample_rate``, ``crf`` 0 (lossless) to 51 (worst)."""
+        if wave is not None and wave.ndim != 1:
+            raise ValueError(f"{path}: wave is {wave.shape}; give one channel, (S,)")
+        self.path = path
+        self.frames = 0
+        """Frames written so far."""
+        self._fps = Fraction(fps).limit_denominator(1001)
+        self._wave = wave
+        self._sample_rate = sample_rate
+        self._crf = crf
+        self._size: tuple[int, int] | None = None
+        self._heard = 0
+        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+
+    def __enter__(self) -> Self:
+        with self._storing():
+            # The name ends in .part, so the format is named.
+            self._container: OutputContainer = av.open(
+                f"file:{self._temporary}", "w", format="mp4", options={"movflags": "+faststart"}
+            )
+        try:
+            self._video: Any = self._container.add_stream(_encoder(), rate=self._fps)
+            self._audio: Any = None
+            if self._wave is not None:
+                self._audio = self._container.add_stream("aac", rate=WRITTEN_SAMPLE_RATE, layout="mono")
+                self._audio.codec_context.bit_rate = 128_000
+        except BaseException:
+            self._discard()
+            raise
+        return self
+
+    def write(self, frame: NDArray[np.uint8]) -> None:
+        """Append one frame (Y, X, 3), RGB uint8, of the size of the first."""
+        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+            raise ValueError(f"{self.path}: frame {self.frames} is {frame.dtype} {frame.shape}; give uint8 (Y, X, 3)")
+        y, x = frame.shape[:2]
+        if self._size is None:
+            self._start(y, x)
+        elif self._size != (y, x):
+            raise ValueError(f"{self.path}: frame {self.frames} is {(y, x)}, those before are {self._size}")
+        if y % 2 or x % 2:
+            frame = np.pad(frame, ((0, y % 2), (0, x % 2), (0, 0)), mode="edge")
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+        picture = picture.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+        picture.pts, picture.time_base = self.frames, 1 / self._fps
+        self.frames += 1
+        self._mux(self._video.encode(picture))
+        self._hear()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._discard()
+            return
+        try:
+            if not self.frames:
+                raise ValueError(f"{self.path}: no frame was written")
+            self._mux(self._video.encode(None))
+            if self._audio is not None:
+                self._mux(self._audio.encode(None))
+            with self._storing():
+                self._container.close()
+                self._temporary.replace(self.path)
+        except BaseException:
+            self._discard()
+            raise
+
+    def _start(self, y: int, x: int) -> None:
+        self._size = (y, x)
+        self._video.width, self._video.height = x + x % 2, y + y % 2
+        self._video.pix_fmt = "yuv420p"
+        context = self._video.codec_context
+        context.time_base = 1 / self._fps
+        context.color_range, context.colorspace, context.color_primaries, context.color_trc = 1, 1, 1, 1
+        if self._video.codec.name == "libx264":
+            self._video.options = {"crf": str(self._crf), "preset": "medium"}
+        else:
+            # No constant quality there: the bits a second that crf 18 takes for faces, halved every 6 steps.
+            self._video.bit_rate = int(0.12 * y * x * float(self._fps) * 2 ** ((18 - self._crf) / 6)) + 100_000
+
+    def _hear(self) -> None:
+        """Encode the sound up to the end of the frames written so far."""
+        if self._wave is None:
+            return
+        until = round(self.frames / self._fps * self._sample_rate)
+        part = np.zeros(until - self._heard, np.float32)
+        given = self._wave[self._heard : until]
+        part[: len(given)] = given
+        sound = av.AudioFrame.from_ndarray(part[None], format="fltp", layout="mono")
+        sound.sample_rate = self._sample_rate
+        sound.pts, sound.time_base = self._heard, Fraction(1, self._sample_rate)
+        self._heard = until
+        self._mux(self._audio.encode(sound))  # PyAV resamples to the stream's rate and cuts into AAC's blocks.
+
+    def _mux(self, packets: Any) -> None:
+        with self._storing():
+            self._container.mux(packets)
+
+    @contextmanager
+    def _storing(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, av.FFmpegError) as error:
+            raise StorageError(
+                f"{self.path}: cannot be written ({error.strerror}); free space on that disk, or write elsewhere"
+            ) from error
+
+    def _discard(self) -> None:
+        # The reason for discarding is the error to tell; that the rest cannot be written either adds nothing.
+        with suppress(OSError, av.FFmpegError):
+            self._container.close()
+        self._temporary.unlink(missing_ok=True)
+
+
+def _encoder() -> str:
+    for name in ENCODERS:
+        if name in av.codecs_available:
+            return name
+    raise VastError(f"PyAV {av.__version__} has no H.264 encoder ({', '.join(ENCODERS)}); install a wheel from PyPI")
