@@ -1,0 +1,135 @@
+"""The attentive style encoder: what is constant in how someone speaks, out of a prompt of any length."""
+
+from __future__ import annotations
+
+import math
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from vast_core.errors import InputError
+from vast_core.interfaces import Posterior, Sizes, StyleEncoder
+
+from .config import AttentiveConfig
+from .statistics import mean_and_deviation, regression, velocity
+from .transformer import AttentionPooling, Transformer
+
+LOWEST, HIGHEST = -6.0, 1.0
+"""Bounds of log_std, approached smoothly."""
+START = -2.0
+"""log_std at the start of training."""
+LAGS = (-3, -1, 0, 1, 3)
+"""Frames by which the face may follow the sound in the slopes."""
+
+
+class AttentiveEncoder(StyleEncoder):
+    """A transformer over expression, its velocity and audio, pooled by attention, beside plain statistics.
+
+    What goes in is StyleTalk's idea (a transformer and attention pooling); the rest is our choice:
+
+    * **statistics** of the prompt join the pooled vector: mean and deviation over time of expression and of velocity,
+      and the slope of expression on a learned linear reading of the audio at a few lags. A style is largely offset
+      and amplitude, and the slope tells an amplitude from what happens to be said in the prompt;
+    * a prompt longer than ``window`` frames is read in windows that are pooled together, so that memory grows with its
+      length only;
+    * log_std lies in (-6, 1) and starts at -2;
+    * a prompt without sound gets a learned vector in the audio's place, and slopes of zero.
+
+    References:
+        StyleTalk: One-shot Talking Head Generation with Controllable Speaking Styles (Ma et al., 2023),
+        https://arxiv.org/abs/2301.01081; VAST (Chen et al., 2023), for q(z0 | X, A).
+    """
+
+    def __init__(self, config: AttentiveConfig, sizes: Sizes) -> None:
+        super().__init__()
+        width = config.width
+        self.expression_size, self.audio_size = sizes.expression, sizes.audio
+        self.deafness = config.deafness
+        self.tempo = sizes.fps / 10  # velocity in coefficients a 100 ms, which are of the order of 1 at any fps
+        self.read_face = nn.Linear(2 * sizes.expression, width)
+        self.read_audio = nn.Linear(sizes.audio, width)
+        self.no_sound = nn.Parameter(0.02 * torch.randn(width))
+        self.neighbours = nn.Conv1d(width, width, kernel_size=5, padding=2)
+        self.transformer = Transformer(width, config.layers, config.heads, config.dropout, config.window)
+        self.pool = AttentionPooling(width, config.heads)
+        self.expected = nn.Linear(sizes.audio, sizes.expression)
+        self.read_statistics = nn.Linear((4 + len(LAGS)) * sizes.expression, width)
+        self.gather = nn.Sequential(nn.LayerNorm(2 * width), nn.Linear(2 * width, width), nn.GELU())
+        self.mean = nn.Linear(2 * width, config.size)
+        self.log_std = nn.Linear(width, config.size)
+        self.context = nn.Linear(width, config.context)
+        nn.init.zeros_(self.log_std.weight)
+        nn.init.constant_(self.log_std.bias, math.log((START - LOWEST) / (HIGHEST - START)))
+
+    @classmethod
+    def from_config(cls, config: AttentiveConfig, sizes: Sizes) -> Self:
+        """Make an encoder; ``sizes.style`` and ``sizes.context`` are the config's own."""
+        return cls(config, sizes)
+
+    def forward(self, expression: Tensor, audio: Tensor, mask: Tensor, heard: Tensor) -> Posterior:
+        """q(z0 | X, A) in float32; see :meth:`StyleEncoder.forward`.
+
+        Raises:
+            ValueError: where a shape does not fit.
+            InputError: where a row of ``mask`` keeps no frame.
+        """
+        self._check(expression, audio, mask, heard)
+        if self.training and self.deafness:
+            heard = heard & (torch.rand(len(heard), device=heard.device) >= self.deafness)
+        expression = torch.where(mask[..., None], expression, 0.0)
+        audio = torch.where(mask[..., None] & heard[:, None, None], audio, 0.0)
+        change, known = velocity(expression, mask)
+        change = change * self.tempo
+
+        sound = torch.where(heard[:, None, None], self.read_audio(audio), self.no_sound)
+        frames = (self.read_face(torch.cat([expression, change], -1)) + sound) * mask[..., None]
+        frames = frames + self.neighbours(frames.transpose(1, 2)).transpose(1, 2)
+        pooled = self.pool(self.transformer(frames, mask), mask)
+        statistics = self.read_statistics(self._statistics(expression, change, audio, mask, known, heard))
+
+        both = torch.cat([pooled, statistics], -1)
+        gathered = self.gather(both)
+        mean = self.mean(torch.cat([gathered, statistics], -1)).float()
+        log_std = LOWEST + (HIGHEST - LOWEST) * torch.sigmoid(self.log_std(gathered).float())
+        return Posterior(mean, log_std, self.context(gathered).float())
+
+    def _statistics(
+        self, expression: Tensor, change: Tensor, audio: Tensor, mask: Tensor, known: Tensor, heard: Tensor
+    ) -> Tensor:
+        """Mean and deviation of expression and velocity, and the slopes on the audio (B, (4 + lags) * E)."""
+        expected = self.expected(audio).to(expression.dtype)
+        slopes = []
+        for lag in LAGS:
+            later, earlier = slice(max(lag, 0), None), slice(max(-lag, 0), None)
+            length = max(expression.shape[1] - abs(lag), 0)
+            x, y = expression[:, later][:, :length], expected[:, earlier][:, :length]
+            together = mask[:, later][:, :length] & mask[:, earlier][:, :length]
+            slopes.append(regression(x, y, together, ridge=0.1))
+        return torch.cat(
+            [
+                *mean_and_deviation(expression, mask),
+                *mean_and_deviation(change, known),
+                *(torch.where(heard[:, None], slope, 0.0) for slope in slopes),
+            ],
+            -1,
+        )
+
+    def _check(self, expression: Tensor, audio: Tensor, mask: Tensor, heard: Tensor) -> None:
+        batch, length = mask.shape
+        for name, tensor, shape in (
+            ("expression", expression, (batch, length, self.expression_size)),
+            ("audio", audio, (batch, length, self.audio_size)),
+            ("heard", heard, (batch,)),
+        ):
+            if tensor.shape != shape:
+                raise ValueError(
+                    f"{name} is {tuple(tensor.shape)}; with a mask of {(batch, length)} it must be {shape}"
+                )
+        if mask.is_meta:
+            return
+        empty = torch.nonzero(~mask.any(-1)).flatten().tolist()
+        if empty:
+            raise InputError(
+                f"style prompt: rows {empty} of the batch have no frame to read; give a prompt with a face in it"
+            )

@@ -1,0 +1,92 @@
+"""A pre-norm transformer over windows of frames, and pooling by attention."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Block(nn.Module):
+    """Self-attention, then a two-layer perceptron, each behind a LayerNorm and added to its input."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.before_attention = nn.LayerNorm(width)
+        self.project = nn.Linear(width, 3 * width)
+        self.merge = nn.Linear(width, width)
+        self.perceptron = nn.Sequential(
+            nn.LayerNorm(width),
+            nn.Linear(width, 4 * width),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(4 * width, width),
+            nn.Dropout(dropout),
+        )
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, width) of x (B, T, width), where the frames that ``mask`` (B, T) keeps are attended to."""
+        split = rearrange(
+            self.project(self.before_attention(x)), "b t (three h c) -> three b h t c", three=3, h=self.heads
+        )
+        query, key, value = split.unbind(0)
+        attended = functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=mask[:, None, None, :], dropout_p=self.dropout if self.training else 0.0
+        )
+        x = x + self.merge(rearrange(attended, "b h t c -> b t (h c)"))
+        y: Tensor = x + self.perceptron(x)
+        return y
+
+
+class Transformer(nn.Module):
+    """Blocks over windows of at most ``window`` frames, so that memory grows with the length and not its square."""
+
+    def __init__(self, width: int, layers: int, heads: int, dropout: float, window: int) -> None:
+        super().__init__()
+        self.window = window
+        self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, width) of x (B, T, width); every window starts with position 0."""
+        batch, length, width = x.shape
+        window = min(self.window, length)
+        missing = -length % window
+        x = rearrange(functional.pad(x, (0, 0, 0, missing)), "b (n t) c -> (b n) t c", t=window)
+        mask = rearrange(functional.pad(mask, (0, missing), value=False), "b (n t) -> (b n) t", t=window)
+        # A window without a frame may attend to all: softmax over nothing is NaN, and the pooling drops it anyway.
+        mask = mask | ~mask.any(-1, keepdim=True)
+        x = x + positions(window, width, x)
+        for block in self.blocks:
+            x = block(x, mask)
+        y: Tensor = rearrange(x, "(b n) t c -> b (n t) c", b=batch)
+        return y[:, :length]
+
+
+class AttentionPooling(nn.Module):
+    """Weighted mean over time, one set of weights a head: softmax over the frames kept (StyleTalk, eq. 2)."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.score = nn.Linear(width, heads)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(B, width) of x (B, T, width)."""
+        x = self.norm(x)
+        score: Tensor = self.score(x).masked_fill(~mask[..., None], -math.inf)
+        weight = score.softmax(1)
+        parts = rearrange(x, "b t (h c) -> b t h c", h=weight.shape[-1])
+        pooled: Tensor = (weight[..., None] * parts).sum(1)
+        return pooled.flatten(1)
+
+
+def positions(length: int, width: int, like: Tensor) -> Tensor:
+    """Sinusoidal positions (T, width), of the type and on the device of ``like`` (Vaswani et al. 2017)."""
+    rate = torch.exp(torch.arange(0, width, 2, device=like.device) * (-math.log(10_000) / width))
+    angle = torch.arange(length, device=like.device)[:, None] * rate
+    return torch.cat([angle.sin(), angle.cos()], -1).to(like.dtype)
