@@ -1,25 +1,82 @@
-"""Which components exist, who provides them, and which plugins failed to load."""
+"""Which components exist, who provides them, and which plugins failed to load.
+
+A plugin is an entry point of the group ``vast.v1``: a module (or object) with hooks of :mod:`vast_core.hookspecs`. One
+broken plugin costs its own components and nothing else. This module imports no torch.
+"""
 
 from __future__ import annotations
 
+import difflib
+import os
+import re
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
-from typing import Any, Literal
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+from typing import Any, Literal, Self
 
 import attrs
+import pluggy
+
+from . import hookspecs
+from .entry_points import Plugin, explain, installed_plugins, normalised, wanted
+from .errors import ComponentError
 
 Kind = Literal["corpus", "face", "audio", "style", "flow", "decoder", "renderer", "metric"]
 KINDS: tuple[Kind, ...] = ("corpus", "face", "audio", "style", "flow", "decoder", "renderer", "metric")
 
 
+def _check_kind(_: Component, __: attrs.Attribute[str], kind: object) -> None:
+    if kind not in KINDS:
+        raise ValueError(f"no kind of component is called {kind!r} (the kinds: {', '.join(KINDS)})")
+
+
+def _check_name(_: Component, __: attrs.Attribute[str], name: object) -> None:
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ValueError(f"a component's name is lower-case letters, digits and underscores, not {name!r}")
+
+
+def _check_target(component: Component, _: attrs.Attribute[str], target: object) -> None:
+    if not isinstance(target, str) or not re.fullmatch(r"[\w.]+:\w+", target):
+        raise ValueError(f"the target of {component.kind} {component.name!r} must be 'module:Class', not {target!r}")
+
+
+def _check_config(component: Component, _: attrs.Attribute[type], config: object) -> None:
+    who = f"the config of {component.kind} {component.name!r}"
+    if not isinstance(config, type) or not attrs.has(config):
+        raise TypeError(f"{who} must be an attrs class, decorated with @attrs.frozen(kw_only=True), not {config!r}")
+    if not _is_frozen(config):
+        raise TypeError(f"{who}, {config.__qualname__}, can be changed: decorate it with @attrs.frozen(kw_only=True)")
+    try:
+        fields = attrs.fields(attrs.resolve_types(config))
+    except NameError as error:
+        raise TypeError(f"{who}, {config.__qualname__}, has a type that is unknown at run time: {error}") from error
+    if "use" in {field.alias for field in fields}:
+        raise TypeError(f"{who}, {config.__qualname__}, has a field `use`, a word that recipes keep for the name")
+
+
+def _is_frozen(cls: type) -> bool:
+    try:
+        setattr(object.__new__(cls), "probe", None)  # noqa: B010 - mypy knows no such attribute
+    except AttributeError as error:  # FrozenError is one; a slotted class that is not frozen raises a plain one
+        return isinstance(error, attrs.exceptions.FrozenError)
+    return False
+
+
 @attrs.frozen(kw_only=True)
 class Component:
-    """A named, lazily imported implementation of one interface."""
+    """A named, lazily imported implementation of one interface.
 
-    kind: Kind = attrs.field(validator=attrs.validators.in_(KINDS))
-    name: str
-    target: str
+    Raises ValueError or TypeError where the declaration itself is wrong.
+    """
+
+    kind: Kind = attrs.field(validator=_check_kind)
+    name: str = attrs.field(validator=_check_name)
+    target: str = attrs.field(validator=_check_target)
     """``module:Class``, imported only at assembly."""
-    config: type
+    config: type = attrs.field(validator=_check_config)
     """Frozen attrs class; its fields are the component's options in a recipe."""
     summary: str
     """One line."""
@@ -28,7 +85,226 @@ class Component:
     provider: str = ""
     """Name and version of the distribution; filled in at discovery."""
 
+    @property
+    def distribution(self) -> str:
+        """Name of the distribution alone."""
+        return self.provider.partition(" ")[0]
+
     def load(self) -> Any:
-        """Import the implementation."""
+        """Import the implementation; raises :class:`ComponentError` where it cannot be imported."""
         module, _, attribute = self.target.partition(":")
-        return getattr(import_module(module), attribute)
+        try:
+            return getattr(import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise ComponentError(
+                f"{self.kind} {self.name!r} of {self.provider or 'an unknown package'} cannot be imported "
+                f"from {self.target}: {type(error).__name__}: {error}"
+            ) from error
+
+
+class Registry:
+    """All components that are installed and sound, and the hooks of their plugins."""
+
+    def __init__(self) -> None:
+        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+        self._components: dict[str, list[Component]] = {}
+        self._plugins: dict[str, Plugin] = {}
+
+    # ------------------------------------------------------------------------------------------ reading
+
+    @property
+    def hooks(self) -> pluggy.HookRelay:
+        """Call a hook of all plugins: ``registry.hooks.vast_step_end(step=..., losses=..., run=...)``."""
+        return self._manager.hook
+
+    @property
+    def plugins(self) -> tuple[Plugin, ...]:
+        """Every entry point that was found, in a fixed order, broken and disabled ones included."""
+        return tuple(self._plugins.values())
+
+    @property
+    def broken(self) -> tuple[Plugin, ...]:
+        """Plugins that failed to load."""
+        return tuple(plugin for plugin in self.plugins if plugin.state == "broken")
+
+    def components(self, kind: str | None = None) -> tuple[Component, ...]:
+        """Every component, or those of one kind, by kind, name and distribution."""
+        found = [c for components in self._components.values() for c in components if kind in (None, c.kind)]
+        return tuple(sorted(found, key=lambda c: (KINDS.index(c.kind), c.name, c.distribution)))
+
+    def names(self, kind: str) -> tuple[str, ...]:
+        """Names that :meth:`get` accepts, sorted; ``distribution/name`` where a name alone is ambiguous."""
+        components = self.components(kind)
+        bare = [c.name for c in components]
+        return tuple(c.name if bare.count(c.name) == 1 else f"{c.distribution}/{c.name}" for c in components)
+
+    def get(self, kind: str, name: str) -> Component:
+        """The component of this name, which may be written ``distribution/name``.
+
+        Raises :class:`ComponentError` where it is unknown or ambiguous; the message says what to write instead.
+        """
+        distribution, _, bare = name.rpartition("/")
+        named = [c for c in self.components(kind) if c.name == bare]
+        found = [c for c in named if not distribution or normalised(c.distribution) == normalised(distribution)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ComponentError(_ambiguous(kind, bare, found))
+        raise ComponentError(self._unknown(kind, name, named))
+
+    def _unknown(self, kind: str, name: str, elsewhere: list[Component]) -> str:
+        known = self.names(kind)
+        parts = [f"no {kind} is called {name!r}"]
+        if elsewhere:
+            parts[0] += f"; write {' or '.join(f'{c.distribution}/{c.name}' for c in elsewhere)}"
+        elif close := difflib.get_close_matches(name, known, n=1):
+            parts[0] += f"; did you mean {close[0]!r}?"
+        if package := _known_providers().get(kind, {}).get(name):
+            parts.append(f"it comes with the package {package}: pip install {package}")
+        parts.append(f"installed: {', '.join(known) or 'none'}")
+        if self.broken:
+            parts.append("broken: " + ", ".join(str(p) for p in self.broken) + "; `vast plugins` says why")
+        if disabled := [p.name for p in self.plugins if p.state == "disabled"]:
+            parts.append(f"switched off by --no-plugins or VAST_PLUGINS: {', '.join(disabled)}")
+        return parts[0] + " (" + "; ".join(parts[1:]) + ")"
+
+    # --------------------------------------------------------------------------------------- registering
+
+    def register(self, plugin: object, *, name: str, distribution: str, version: str = "") -> None:
+        """Take a plugin's hooks and components in: all of them, or none and an exception.
+
+        Raises whatever is wrong with the plugin: a misspelt hook, wrong arguments of one, a bad declaration.
+        """
+        if name in self._plugins and self._plugins[name].state == "loaded":
+            raise ValueError(f"a plugin called {name!r} is registered already")
+        provider = f"{distribution} {version}".strip()
+        try:
+            self._manager.register(plugin, name=name)
+            self._check_hooks(plugin)
+            components = [attrs.evolve(c, provider=provider) for c in self._declared(plugin)]
+        except BaseException:
+            self._forget(name)
+            raise
+        self._components[name] = components
+        self._plugins[name] = Plugin(
+            name=name,
+            module=getattr(plugin, "__name__", type(plugin).__qualname__),
+            distribution=distribution,
+            version=version,
+        )
+
+    def reject(self, name: str, error: BaseException) -> None:
+        """Take a loaded plugin out again and list it as broken."""
+        self._forget(name)
+        self._plugins[name] = attrs.evolve(self._plugins[name], state="broken", cause=explain(error))
+
+    def _check_hooks(self, plugin: object) -> None:
+        callers = self._manager.get_hookcallers(plugin) or []
+        if not callers:
+            raise ValueError("implements no hook; decorate its functions with @vast_core.hookimpl")
+        known = [name for name in dir(hookspecs) if name.startswith("vast_")]
+        for caller in callers:
+            optional = all(i.optionalhook for i in caller.get_hookimpls() if i.plugin is plugin)
+            if not caller.has_spec() and not optional:
+                close = difflib.get_close_matches(caller.name, known, n=1)
+                hint = f"did you mean {close[0]!r}?" if close else f"the hooks: {', '.join(known)}"
+                raise ValueError(f"no hook is called {caller.name!r}; {hint}")
+
+    def _declared(self, plugin: object) -> Iterator[Component]:
+        seen = set()
+        for implementation in self._manager.hook.vast_components.get_hookimpls():
+            if implementation.plugin is not plugin:
+                continue
+            declared: Any = implementation.function()
+            if not isinstance(declared, Iterable):
+                raise TypeError(f"vast_components gave {declared!r}, not the components to declare")
+            for component in declared:
+                if not isinstance(component, Component):
+                    raise TypeError(f"vast_components gave {component!r}, which is no vast_core.Component")
+                if (component.kind, component.name) in seen:
+                    raise ValueError(f"declares {component.kind} {component.name!r} twice")
+                seen.add((component.kind, component.name))
+                yield component
+
+    def _forget(self, name: str) -> None:
+        self._components.pop(name, None)
+        if self._manager.get_plugin(name) is not None:
+            self._manager.unregister(name=name)
+        for hook, caller in list(vars(self._manager.hook).items()):
+            if not caller.has_spec() and not caller.get_hookimpls():
+                delattr(self._manager.hook, hook)  # left behind by a misspelt hook
+
+    # ----------------------------------------------------------------------------------------- discovery
+
+    @classmethod
+    def discover(
+        cls,
+        *,
+        plugins: bool = True,
+        environ: Mapping[str, str] | None = None,
+        found: Iterable[Distribution] | None = None,
+    ) -> Self:
+        """Load every plugin of this API version; a failing plugin is recorded, not raised.
+
+        ``plugins=False`` loads none. In the environment, ``VAST_PLUGINS=a,b`` loads only the plugins or
+        distributions named (none where it is empty), and ``VAST_STRICT_PLUGINS=1`` raises :class:`ComponentError` at
+        the first broken one. ``found`` stands in for the installed distributions.
+        """
+        environ = os.environ if environ is None else environ
+        strict = environ.get("VAST_STRICT_PLUGINS", "") not in ("", "0")
+        registry = cls()
+        installed = installed_plugins(distributions() if found is None else found)
+        only = wanted(environ.get("VAST_PLUGINS", "") if plugins else "", installed)
+        everything = plugins and "VAST_PLUGINS" not in environ
+        for plugin in installed:
+            if plugin.state == "loaded" and not everything and not plugin.answers_to(only):
+                plugin = attrs.evolve(plugin, state="disabled", cause="switched off by --no-plugins or VAST_PLUGINS")
+            key = registry._free_key(plugin)
+            registry._plugins[key] = registry._loaded(key, plugin) if plugin.state == "loaded" else plugin
+            if strict and registry._plugins[key].state == "broken":
+                raise ComponentError(
+                    f"plugin {plugin} is broken: {registry._plugins[key].cause} (raised as VAST_STRICT_PLUGINS is set)"
+                )
+        return registry
+
+    def _free_key(self, plugin: Plugin) -> str:
+        """The entry point's name, made longer where another plugin has chosen the same."""
+        key = plugin.name if plugin.name not in self._plugins else f"{plugin.distribution}:{plugin.name}"
+        while key in self._plugins:
+            key += "+"
+        return key
+
+    def _loaded(self, key: str, plugin: Plugin) -> Plugin:
+        had_torch, start = "torch" in sys.modules, time.perf_counter()
+        try:
+            if plugin.entry_point is None:
+                raise ValueError("has no entry point")
+            module = plugin.entry_point.load()
+            self.register(module, name=key, distribution=plugin.distribution, version=plugin.version)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - it may fail in any way, and is listed with its cause
+            plugin = attrs.evolve(plugin, state="broken", cause=explain(error))
+        return attrs.evolve(
+            plugin,
+            seconds=time.perf_counter() - start,
+            imports_torch=not had_torch and "torch" in sys.modules,
+        )
+
+
+def _ambiguous(kind: str, name: str, found: list[Component]) -> str:
+    owners = sorted({c.distribution for c in found})
+    if len(owners) == 1:
+        return (
+            f"{found[0].provider} provides {kind} {name!r} twice, in two of its plugins; "
+            "name only one of them in VAST_PLUGINS, and tell its authors"
+        )
+    ways = " or ".join(f"`use: {owner}/{name}`" for owner in owners)
+    return f"{kind} {name!r} is provided by {', '.join(c.provider for c in found)}; write {ways}"
+
+
+def _known_providers() -> Mapping[str, Mapping[str, str]]:
+    """Packages known to provide components that may not be installed: kind, name, package."""
+    import yaml  # only a message needs it
+
+    listed = yaml.safe_load(Path(__file__).with_name("providers.yaml").read_text(encoding="utf-8"))
+    return {} if listed is None else listed
