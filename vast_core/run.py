@@ -1,8 +1,8 @@
 """The run directory: what was asked, what ran, and what came out.
 
 ``runs/<name>/`` holds ``recipe.yaml`` (resolved), ``environment.json``, ``weights/*.safetensors``, ``checkpoints/``,
-``metrics.jsonl``, ``samples/``, ``evaluation.json``, ``report.html`` and ``stages/*.json``. A stage's key is a digest of
-all that it depends on: same key, nothing to do.
+``metrics.jsonl``, ``samples/``, ``evaluation.json``, ``report.html`` and ``stages/*.json``. A stage's key is a
+digest of all that it depends on: same key, nothing to do.
 """
 
 from __future__ import annotations

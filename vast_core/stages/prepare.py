@@ -1,0 +1,352 @@
+"""Clips to prepared clips: track, correct the sound, learn the expression basis, encode.
+
+Every clip is followed by the face component (or brings its true track), the sound's offset is estimated and corrected
+where the recipe asks for it, the expression basis is learned on the training part, and each shot becomes one or two
+prepared clips. A clip that cannot be used is listed with its reason, and the work goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import attrs
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.progress import track as progress_over
+from safetensors.numpy import save_file
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ..atomic import replacing
+from ..errors import InputError
+from ..interfaces import SAMPLE_RATE, Clip, Face, FaceTrack
+from ..offset import LipSync, Offset, estimate_offsets, shift_wave
+from ..run import cache_root, component_key, digest
+from ..store import PreparedClip, Rejected
+from ..weights import load_into, load_weights, save_weights
+
+if TYPE_CHECKING:
+    from . import Context
+
+SILENCE = 10 ** (-60 / 20)
+"""Sound whose level never exceeds this (root mean square over the clip) is no sound."""
+
+
+def inputs(context: Context) -> dict[str, Any]:
+    """What preparation depends on."""
+    recipe = context.run.recipe
+    return {
+        **context.component_inputs("corpus", "face", "audio"),
+        "fps": recipe.fps,
+        "stage": attrs.asdict(recipe.stages.prepare),
+        "clips": [clip.digest for clip in context.pipeline.corpus.clips()],
+    }
+
+
+@attrs.define(eq=False)
+class _Shot:
+    """One tracked shot of one clip, its track on disk."""
+
+    clip: Clip
+    file: Path
+    frames: int
+    start: int
+    notes: tuple[str, ...]
+    image_size: tuple[int, int]
+
+    def track(self, stop: int | None = None) -> FaceTrack:
+        """The track's frames up to ``stop``."""
+        arrays = {name: tensor.numpy()[:stop] for name, tensor in load_file(self.file).items()}
+        return FaceTrack(start=self.start, notes=self.notes, **arrays)
+
+
+class _Tracks(Sequence[FaceTrack]):
+    """Tracks read from disk when asked for, so that a large corpus is never in memory whole."""
+
+    def __init__(self, shots: Sequence[_Shot], stops: Sequence[int]) -> None:
+        self._shots, self._stops = shots, stops
+
+    def __len__(self) -> int:
+        return len(self._shots)
+
+    @overload
+    def __getitem__(self, index: int) -> FaceTrack: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[FaceTrack]: ...
+    def __getitem__(self, index: int | slice) -> FaceTrack | Sequence[FaceTrack]:
+        if isinstance(index, slice):
+            return _Tracks(self._shots[index], self._stops[index])
+        return self._shots[index].track(self._stops[index])
+
+
+def run(context: Context) -> list[Path]:
+    """Fill the store, or find it filled by a run before."""
+    store, face = context.store, context.pipeline.face
+    weights = context.run.weights / "face.safetensors"
+    if store.complete:
+        context.console.print(f"[dim]prepared clips of an earlier run are used: {store.path}[/dim]")
+    else:
+        rejected: list[Rejected] = []
+        shots = list(_tracked(context, rejected))
+        if not shots:
+            raise InputError("no clip of the corpus can be used:\n" + _reasons(rejected))
+        identities = _fit(context, shots)
+        sounds, offsets = _features(context, shots, identities, rejected)
+        clips = _write(context, shots, identities, sounds, offsets, rejected)
+        if not any(clip.split == "train" and clip.heard for clip in clips):
+            raise InputError("no clip to train on has usable sound and a usable face:\n" + _reasons(rejected))
+        save_weights(store.path / "face.safetensors", face.state_dict(), _header(context))
+        store.write_identities({name: torch.from_numpy(shape) for name, shape in identities.items()})
+        store.write_index(clips, rejected)
+    for item in store.rejected:
+        context.console.print(f"[yellow]left out {item.clip}: {item.reason}[/yellow]")
+    state, header = load_weights(store.path / "face.safetensors")
+    load_into(face, state, store.path / "face.safetensors")
+    save_weights(weights, state, header)
+    seconds = {split: sum(c.frames for c in store.of(split)) / context.run.recipe.fps for split in ("train", "held_out")}
+    context.console.print(
+        f"{len(store.clips)} clips of {len(store.identities)} speakers: {seconds['train']:.0f} s to train on, "
+        f"{seconds['held_out']:.0f} s held out"
+    )
+    return [weights]
+
+
+def _reasons(rejected: list[Rejected]) -> str:
+    return "\n".join(f"  {item.clip}: {item.reason}" for item in rejected[:20])
+
+
+def _header(context: Context) -> dict[str, Any]:
+    return {"what": "face", "components": context.run.components(), "sizes": attrs.asdict(context.pipeline.sizes)}
+
+
+# ------------------------------------------------------------------------------------------- tracking
+
+
+def _tracked(context: Context, rejected: list[Rejected]) -> Iterator[_Shot]:
+    """Every shot of every clip, its track written to disk; what cannot be tracked goes to ``rejected``."""
+    face, fps = context.pipeline.face, context.run.recipe.fps
+    least = context.run.recipe.stages.prepare.min_seconds
+    clips = list(context.pipeline.corpus.clips())
+    tracker = component_key(context.run.recipe.require("face").component)
+    for clip in progress_over(clips, "tracking", console=context.console, transient=True):
+        key = digest([tracker, context.run.recipe.section("face"), clip.digest, fps])
+        folder = cache_root() / "tracks" / key
+        try:
+            if not (folder / "done").is_file():
+                _track(clip, face, fps, folder)
+            shots = [_shot(clip, file) for file in sorted(folder.glob("*.safetensors"))]
+            usable = [shot for shot in shots if shot.frames >= least * fps]
+            if not usable:
+                longest = max(shot.frames for shot in shots)
+                raise InputError(f"the longest shot with a face lasts {longest / fps:.2f} s; at least {least} s are needed")
+        except InputError as error:
+            rejected.append(Rejected(clip=clip.name, reason=str(error)))
+            continue
+        yield from usable
+
+
+def _track(clip: Clip, face: Face, fps: float, folder: Path) -> None:
+    """Write the tracks of one clip, one file a shot."""
+    size: list[tuple[int, int]] = [] if clip.size is None else [clip.size]
+
+    def frames() -> Iterator[NDArray[np.uint8]]:
+        for frame in clip.footage.frames():
+            if not size:
+                size.append((frame.shape[0], frame.shape[1]))
+            yield frame
+
+    tracks = [clip.track] if clip.track is not None else face.track(frames(), fps)
+    if not size:
+        first = next(clip.footage.frames())
+        size.append((first.shape[0], first.shape[1]))
+    for number, track in enumerate(tracks):
+        arrays = {"vertices": track.vertices, "pose": track.pose, "valid": track.valid}
+        meta = {"start": str(track.start), "notes": "\n".join(track.notes), "size": f"{size[0][0]} {size[0][1]}"}
+        with replacing(folder / f"{number:04d}.safetensors") as temporary:
+            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary, metadata=meta)
+    with replacing(folder / "done") as temporary:
+        temporary.write_text(clip.name, encoding="utf-8")
+
+
+def _shot(clip: Clip, file: Path) -> _Shot:
+    from safetensors import safe_open
+
+    with safe_open(file, framework="numpy") as opened:
+        meta = opened.metadata()
+        frames = opened.get_slice("vertices").get_shape()[0]
+    rows, columns = map(int, meta["size"].split())
+    notes = tuple(meta["notes"].splitlines())
+    return _Shot(clip, file, frames, int(meta["start"]), notes, (rows, columns))
+
+
+def _training_frames(context: Context, shot: _Shot) -> int:
+    """How many of a shot's frames, from its first, are to be trained on."""
+    settings, fps = context.run.recipe.stages.prepare, context.run.recipe.fps
+    if shot.clip.split is not None:
+        return shot.frames if shot.clip.split == "train" else 0
+    held_out = round(settings.held_out * shot.frames)
+    # an end too short to be a clip of its own is trained on
+    return shot.frames - held_out if held_out >= settings.min_seconds * fps else shot.frames
+
+
+def _fit(context: Context, shots: list[_Shot]) -> dict[str, NDArray[np.float32]]:
+    """Each speaker's neutral face; the face component learns its basis on what is to be trained on."""
+    face = context.pipeline.face
+    identities = {}
+    with context.console.status("learning the expression basis"):
+        for speaker in dict.fromkeys(shot.clip.speaker for shot in shots):
+            own = [shot for shot in shots if shot.clip.speaker == speaker]
+            trained = [shot for shot in own if _training_frames(context, shot)] or own
+            stops = [_training_frames(context, shot) or shot.frames for shot in trained]
+            identities[speaker] = face.identity(_Tracks(trained, stops))
+        trained = [shot for shot in shots if _training_frames(context, shot)]
+        if not trained:
+            raise InputError("every clip of the corpus is held out; nothing is left to train on")
+        stops = [_training_frames(context, shot) for shot in trained]
+        face.fit(_Tracks(trained, stops), [identities[shot.clip.speaker] for shot in trained])
+    return identities
+
+
+# ---------------------------------------------------------------------------------------------- sound
+
+
+def _features(
+    context: Context,
+    shots: list[_Shot],
+    identities: dict[str, NDArray[np.float32]],
+    rejected: list[Rejected],
+) -> tuple[dict[str, Tensor], dict[str, Offset]]:
+    """Audio features (T, A) of each clip with usable sound, in sync, and the offset that was corrected."""
+    settings = context.run.recipe.stages.prepare
+    audio = context.pipeline.audio.to(context.device).eval()
+    lengths: dict[str, int] = {}
+    for shot in shots:
+        lengths[shot.clip.name] = max(lengths.get(shot.clip.name, 0), shot.start + shot.frames)
+    clips = {shot.clip.name: shot.clip for shot in shots}
+    sounds: dict[str, Tensor] = {}
+    waves: dict[str, NDArray[np.float32]] = {}
+    for name, clip in progress_over(clips.items(), "listening", console=context.console, transient=True):
+        try:
+            wave = clip.footage.wave()
+        except InputError as error:
+            rejected.append(Rejected(clip=name, reason=f"its sound cannot be read, its face serves as style: {error}"))
+            continue
+        if wave is None or not len(wave):
+            rejected.append(Rejected(clip=name, reason="no sound; its face serves as a style prompt only"))
+        elif float(np.sqrt(np.mean(np.square(wave, dtype=np.float64)))) < SILENCE:
+            rejected.append(Rejected(clip=name, reason="silent sound; its face serves as a style prompt only"))
+        else:
+            sounds[name] = listen(audio, wave, lengths[name], context.device)
+            if settings.synchronise:
+                waves[name] = wave
+    if not settings.synchronise or not sounds:
+        return sounds, {}
+    first = {shot.clip.name: shot for shot in reversed(shots)}
+    heard = [_lip_sync(context.pipeline.face, first[name], identities, rows) for name, rows in sounds.items()]
+    found = estimate_offsets(heard, context.run.recipe.fps, settings.max_offset_ms)
+    offsets = dict(zip(sounds, found, strict=True))
+    for name, offset in offsets.items():
+        if not offset.confident:
+            del sounds[name]
+            rejected.append(
+                Rejected(
+                    clip=name,
+                    reason=f"its sound does not belong to its lips (best correlation {offset.correlation:.2f} at "
+                    f"{offset.milliseconds:+.0f} ms); its face serves as a style prompt only",
+                )
+            )
+        else:
+            shifted = shift_wave(waves[name], offset.milliseconds)
+            sounds[name] = listen(audio, shifted, lengths[name], context.device)
+    return sounds, offsets
+
+
+@torch.no_grad()
+def listen(audio: torch.nn.Module, wave: NDArray[np.float32], frames: int, device: torch.device) -> Tensor:
+    """Audio features (T, A) of one wave (S,) on the CPU."""
+    rows: Tensor = audio(torch.from_numpy(wave)[None].to(device), frames)[0]
+    return rows.float().cpu()
+
+
+def _lip_sync(
+    face: Face, shot: _Shot, identities: dict[str, NDArray[np.float32]], rows: Tensor
+) -> LipSync:
+    track = shot.track()
+    opening = face.lip_opening(canonical(track)).numpy()
+    own = rows[track.start : track.start + len(track)].numpy()
+    return LipSync(name=shot.clip.name, audio=own, opening=opening, valid=track.valid)
+
+
+def canonical(track: FaceTrack) -> Tensor:
+    """Vertices (T, V, 3) of a track with its pose undone."""
+    pose = torch.from_numpy(track.pose).double()
+    moved = torch.from_numpy(track.vertices).double() - pose[:, None, :, 3]
+    return torch.linalg.solve(pose[:, :, :3], moved.transpose(1, 2)).transpose(1, 2).float()
+
+
+# -------------------------------------------------------------------------------------------- writing
+
+
+def _write(
+    context: Context,
+    shots: list[_Shot],
+    identities: dict[str, NDArray[np.float32]],
+    sounds: dict[str, Tensor],
+    offsets: dict[str, Offset],
+    rejected: list[Rejected],
+) -> list[PreparedClip]:
+    face, settings, fps = context.pipeline.face, context.run.recipe.stages.prepare, context.run.recipe.fps
+    clips: list[PreparedClip] = []
+    for shot in progress_over(shots, "encoding", console=context.console, transient=True):
+        track, identity = shot.track(), identities[shot.clip.speaker]
+        expression = torch.from_numpy(face.encode(track, identity))
+        displacement = (canonical(track) - torch.from_numpy(identity)).half()
+        several = sum(other.clip is shot.clip for other in shots) > 1
+        middle = _training_frames(context, shot)
+        for split, start, stop in (("train", 0, middle), ("held_out", middle, shot.frames)):
+            if stop - start < settings.min_seconds * fps:
+                continue
+            name = shot.clip.name + (f" from {shot.start / fps:.2f} s" if several else "")
+            name += " (end)" if split == "held_out" and start else ""
+            if track.valid[start:stop].mean() < 0.5:
+                rejected.append(Rejected(clip=name, reason="a face is seen in less than half of its frames"))
+                continue
+            sound = sounds.get(shot.clip.name)
+            audio = (
+                torch.zeros(stop - start, context.pipeline.sizes.audio)
+                if sound is None
+                else sound[shot.start + start : shot.start + stop]
+            )
+            offset = offsets.get(shot.clip.name)
+            prepared = PreparedClip(
+                file=f"clips/{len(clips):06d}.safetensors",
+                name=name,
+                source=shot.clip.name,
+                start=shot.start + start,
+                frames=stop - start,
+                speaker=shot.clip.speaker,
+                split="train" if split == "train" else "held_out",
+                style=shot.clip.style,
+                heard=sound is not None,
+                offset_ms=offset.milliseconds if offset is not None and offset.confident else 0.0,
+                image_size=shot.image_size,
+                notes=shot.notes,
+            )
+            arrays = {
+                "expression": expression[start:stop],
+                "audio": audio,
+                "pose": torch.from_numpy(track.pose[start:stop]),
+                "valid": torch.from_numpy(track.valid[start:stop]),
+                "displacement": displacement[start:stop],
+            }
+            context.store.write_clip(prepared, arrays)
+            clips.append(prepared)
+    return clips
+
+
+def seconds_of(frames: int, fps: float) -> int:
+    """Samples of sound that belong to ``frames`` frames."""
+    return round(frames / fps * SAMPLE_RATE)

@@ -1,0 +1,111 @@
+"""The renderer learns to draw one avatar."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+import torch
+
+from ..avatar import Avatar, choose_avatar, make_avatar
+from ..errors import InputError
+from ..interfaces import Renderer, RendererBatch, Scene
+from ..scene import erosion_radius
+from ..training import Trainer
+from ..weights import load_into, load_weights, save_weights
+from .style import load_face
+
+if TYPE_CHECKING:
+    from . import Context
+
+
+def inputs(context: Context) -> dict[str, Any]:
+    """What the renderer stage depends on."""
+    recipe = context.run.recipe
+    return {
+        "prepared": context.key("prepare"),
+        **context.component_inputs("renderer"),
+        "stage": attrs.asdict(recipe.stages.renderer),
+        "seed": recipe.seed,
+    }
+
+
+class Sequences:
+    """Draws training batches of consecutive frames; which ones depends on the step's number alone."""
+
+    def __init__(self, context: Context, avatar: Avatar) -> None:
+        self._context, self._avatar = context, avatar
+        self._settings = context.run.recipe.stages.renderer
+        self._pieces = [piece for piece in avatar.of("train") if piece.clip.frames >= self._settings.frames]
+        if not self._pieces:
+            longest = max((piece.clip.frames for piece in avatar.of("train")), default=0)
+            raise InputError(
+                f"avatar {avatar.name}: its longest training clip has {longest} frames, a training sequence "
+                f"{self._settings.frames} (stages.renderer.frames); give it more footage or shorten the sequence"
+            )
+        frames = np.array([piece.clip.frames for piece in self._pieces], float)
+        self._chances = frames / frames.sum()
+
+    def __call__(self, step: int) -> RendererBatch:
+        """The batch of a step."""
+        chance = np.random.default_rng((self._context.run.recipe.seed, step, 1))
+        length, size = self._settings.frames, self._context.pipeline.sizes.image
+        parts = []
+        for index in chance.choice(len(self._pieces), self._settings.batch, p=self._chances):
+            piece = self._pieces[index]
+            start = int(chance.integers(0, piece.clip.frames - length + 1))
+            radius = erosion_radius(size, chance)
+            parts.append(self._avatar.batch(piece, start, start + length, radius, self._context.device))
+        return _joined(parts)
+
+
+def _joined(parts: list[RendererBatch]) -> RendererBatch:
+    scene = {a.name: torch.cat([getattr(p.scene, a.name) for p in parts]) for a in attrs.fields(Scene)}
+    return RendererBatch(
+        scene=Scene(**scene),
+        frames=torch.cat([p.frames for p in parts]),
+        face=torch.cat([p.face for p in parts]),
+        mouth=torch.cat([p.mouth for p in parts]),
+    )
+
+
+def run(context: Context) -> list[Path]:
+    """Train and write ``weights/renderer.safetensors``."""
+    load_face(context)
+    context.pipeline.face.cpu()
+    avatar, model = make_avatar(context), context.pipeline.renderer
+    context.console.print(f"avatar: {avatar.name}")
+    if model.trainable:
+        trainer = Trainer(
+            run=context.run,
+            stage="renderer",
+            key=context.key("renderer"),
+            model=model,
+            settings=context.run.recipe.stages.renderer,
+            batch_at=Sequences(context, avatar),
+            objectives=model.training_objectives,
+            device=context.device,
+            console=context.console,
+            betas=(0.5, 0.99),  # less momentum than usual: the generator's opponent moves too
+        )
+        trainer.fit(context.resume)
+    path = context.run.weights / "renderer.safetensors"
+    header = {
+        "what": "renderer",
+        "recipe": context.key("renderer"),
+        "avatar": choose_avatar(context),
+        "components": context.run.components(),
+        "sizes": attrs.asdict(context.pipeline.sizes),
+    }
+    save_weights(path, model.state_dict(), header)
+    return [path]
+
+
+def load_renderer(context: Context) -> Renderer:
+    """The trained renderer, ready to use."""
+    path = context.run.weights / "renderer.safetensors"
+    model = context.pipeline.renderer
+    load_into(model, load_weights(path)[0], path)
+    return model.to(context.device).eval()

@@ -1,0 +1,231 @@
+"""Style encoder, posterior flow and decoder learn together to say any sentence in the manner of a prompt clip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError
+from ..interfaces import Objective
+from ..objective import beta_at, bound, gaussian_log_likelihood
+from ..pipeline import Pipeline
+from ..store import PreparedClip, Store
+from ..training import Trainer
+from ..weights import load_into, load_weights, save_weights
+
+if TYPE_CHECKING:
+    from . import Context
+
+
+def inputs(context: Context) -> dict[str, Any]:
+    """What the style stage depends on."""
+    recipe = context.run.recipe
+    return {
+        "prepared": context.key("prepare"),
+        **context.component_inputs("style", "flow", "decoder"),
+        "stage": attrs.asdict(recipe.stages.style),
+        "seed": recipe.seed,
+    }
+
+
+class StyleModel(nn.Module):
+    """The three parts that train together, and the noise of the observed expression."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        super().__init__()
+        self.style, self.flow, self.decoder = pipeline.style, pipeline.flow, pipeline.decoder
+        self.log_std = nn.Parameter(torch.full((pipeline.sizes.expression,), -1.0))
+        """ln of the observation noise of each coefficient (E,), learned (our choice)."""
+
+    def code(self, expression: Tensor, audio: Tensor, mask: Tensor, heard: Tensor) -> Tensor:
+        """Style code z_K (B, Z) of a prompt, at the posterior's mean."""
+        posterior = self.style(expression, audio, mask, heard)
+        z: Tensor = self.flow(posterior.mean, posterior.context).z
+        return z
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class StyleBatch:
+    """Windows to reconstruct and the prompts that show how."""
+
+    expression: Tensor
+    """(B, T, E)."""
+    audio: Tensor
+    """(B, T, A)."""
+    mask: Tensor
+    """(B, T)."""
+    prompt: Tensor
+    """(B, T, E), of the prompt's own length."""
+    prompt_audio: Tensor
+    """(B, T, A)."""
+    prompt_mask: Tensor
+    """(B, T)."""
+    heard: Tensor
+    """(B,)."""
+
+
+class Windows:
+    """Draws training batches; which ones depends on the step's number alone."""
+
+    def __init__(self, context: Context) -> None:
+        self._store, self._settings = context.store, context.run.recipe.stages.style
+        self._seed, self._device = context.run.recipe.seed, context.device
+        self._clips = [clip for clip in context.store.of("train") if clip.heard]
+        if not self._clips:
+            raise InputError("no training clip has sound; the style stage cannot learn without")
+        frames = np.array([clip.frames for clip in self._clips], float)
+        self._chances = frames / frames.sum()
+        # about 300 bytes a frame: a hundred hours of footage fit in memory
+        self._rows: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
+        manners: dict[tuple[str, str], list[PreparedClip]] = {}
+        for clip in context.store.of("train"):
+            manners.setdefault(self._manner(clip), []).append(clip)
+        self._manners = manners
+
+    @staticmethod
+    def _manner(clip: PreparedClip) -> tuple[str, str]:
+        """Clips of one style label share a manner; without a label, only parts of one recording are sure to."""
+        return ("clip", clip.source) if clip.style is None else ("style", clip.style)
+
+    def __call__(self, step: int) -> StyleBatch:
+        """The batch of a step."""
+        chance = np.random.default_rng((self._seed, step))
+        settings = self._settings
+        targets, prompts, heard = [], [], []
+        for index in chance.choice(len(self._clips), settings.batch, p=self._chances):
+            clip = self._clips[index]
+            targets.append(self._window(clip, settings.frames, chance))
+            other = clip
+            if chance.random() < settings.cross_prompt:
+                relatives = self._manners[self._manner(clip)]
+                other = relatives[chance.integers(len(relatives))]
+            # from a second of prompt to the whole: any length must do at inference
+            length = int(chance.integers(settings.prompt_frames // 3, settings.prompt_frames + 1))
+            prompts.append(self._window(other, length, chance))
+            heard.append(other.heard and chance.random() >= settings.silent_prompt)
+        expression, audio, mask = self._pad(targets)
+        prompt, prompt_audio, prompt_mask = self._pad(prompts)
+        return StyleBatch(
+            expression=expression,
+            audio=audio,
+            mask=mask,
+            prompt=prompt,
+            prompt_audio=prompt_audio,
+            prompt_mask=prompt_mask,
+            heard=torch.tensor(heard, device=self._device),
+        )
+
+    def _window(self, clip: PreparedClip, frames: int, chance: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        if clip.file not in self._rows:
+            expression, audio, valid = (self._store.read(clip, name) for name in ("expression", "audio", "valid"))
+            self._rows[clip.file] = (expression, audio, valid)
+        start = int(chance.integers(0, max(clip.frames - frames, 0) + 1))
+        expression, audio, valid = (rows[start : start + frames] for rows in self._rows[clip.file])
+        return expression, audio, valid
+
+    def _pad(self, windows: Sequence[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+        def joined(part: int) -> Tensor:
+            rows = [window[part] for window in windows]
+            return nn.utils.rnn.pad_sequence(rows, batch_first=True).to(self._device)
+
+        return joined(0), joined(1), joined(2)
+
+
+def objectives(
+    model: StyleModel, context: Context, identity: Tensor, batch: StyleBatch, progress: float
+) -> Iterator[Objective]:
+    """Eq. 7 on a batch, with two terms beside it that act on lips and velocity (our choice)."""
+    settings, face = context.run.recipe.stages.style, context.pipeline.face
+    posterior = model.style(batch.prompt, batch.prompt_audio, batch.prompt_mask, batch.heard)
+    z0 = posterior.sample(torch.randn_like(posterior.mean))
+    flowed = model.flow(z0, posterior.context)
+    predictions = model.decoder.reconstruct(batch.audio, flowed.z, batch.mask, batch.expression, progress)
+    likelihoods = [gaussian_log_likelihood(p, batch.expression, batch.mask, model.log_std) for p in predictions]
+    # the last prediction is what is used; those before it count half in all, to guide the parts that make them
+    likelihood = likelihoods[-1]
+    if len(likelihoods) > 1:
+        likelihood = (2 * likelihood + torch.stack(likelihoods[:-1]).mean(0)) / 3
+    beta = beta_at(round(progress * settings.steps), steps=settings.steps, beta=settings.beta, warmup=settings.beta_warmup)
+    terms = bound(posterior, z0, flowed, likelihood, flow=model.flow, beta=beta, free_bits=settings.free_bits)
+    final = predictions[-1].float()
+    both = (batch.mask[:, 1:] & batch.mask[:, :-1])[..., None]
+    speed_error = (final.diff(dim=1) - batch.expression.diff(dim=1)) * both
+    velocity = speed_error.square().sum() / both.sum().clamp_min(1)
+    lips = face.lips
+    distance = face.decode(final, identity)[..., lips, :] - face.decode(batch.expression, identity)[..., lips, :]
+    lip_error = (distance * (face.millimetres / 10)).square().sum(-1).mean(-1)
+    lip = (lip_error * batch.mask).sum() / batch.mask.sum().clamp_min(1)
+    loss = terms.loss + settings.velocity * velocity + settings.lips * lip
+    logged = {**terms.terms, "velocity": velocity, "lips": lip}
+    yield Objective("bound", loss, list(model.parameters()), logged)
+
+
+def run(context: Context) -> list[Path]:
+    """Train and write ``weights/style.safetensors``."""
+    load_face(context)
+    model = StyleModel(context.pipeline)
+    identity = torch.stack(list(context.store.identities.values())).mean(0).to(context.device)
+    context.pipeline.face.to(context.device)
+    trainer = Trainer(
+        run=context.run,
+        stage="style",
+        key=context.key("style"),
+        model=model,
+        settings=context.run.recipe.stages.style,
+        batch_at=Windows(context),
+        objectives=lambda batch, progress: objectives(model, context, identity, batch, progress),
+        device=context.device,
+        console=context.console,
+    )
+    trainer.fit(context.resume)
+    path = context.run.weights / "style.safetensors"
+    header = {
+        "what": "style",
+        "recipe": context.key("style"),
+        "components": context.run.components(),
+        "sizes": attrs.asdict(context.pipeline.sizes),
+    }
+    save_weights(path, model.state_dict(), header)
+    return [path]
+
+
+def load_face(context: Context) -> None:
+    """Load the expression basis that the prepare stage learned."""
+    path = context.run.weights / "face.safetensors"
+    load_into(context.pipeline.face, load_weights(path)[0], path)
+
+
+def load_style(context: Context) -> StyleModel:
+    """The trained model, ready to use."""
+    path = context.run.weights / "style.safetensors"
+    model = StyleModel(context.pipeline)
+    load_into(model, load_weights(path)[0], path)
+    return model.to(context.device).eval()
+
+
+@torch.no_grad()
+def prompt_code(
+    model: StyleModel, store: Store, clips: Sequence[PreparedClip], device: torch.device, limit: int = 1_500
+) -> Tensor:
+    """Style code (1, Z) of prepared clips, averaged."""
+    codes = []
+    for clip in clips:
+        stop = min(clip.frames, limit)
+        expression, audio, valid = (store.read(clip, n, 0, stop)[None].to(device) for n in ("expression", "audio", "valid"))
+        codes.append(model.code(expression, audio, valid, torch.tensor([clip.heard], device=device)))
+    return torch.stack(codes).mean(0)
+
+
+@torch.no_grad()
+def decode_whole(model: StyleModel, audio: Tensor, code: Tensor) -> Tensor:
+    """Expression (T, E), on the CPU, of audio features (T, A) in a style (1, Z)."""
+    device = code.device
+    mask = torch.ones(1, len(audio), dtype=torch.bool, device=device)
+    expression: Tensor = model.decoder(audio[None].to(device), code, mask).expression[0]
+    return expression.float().cpu()
