@@ -1,0 +1,57 @@
+"""Styles: vectors of human-readable factors, and how a set of them is drawn."""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+
+
+def _factor(low: float, high: float, neutral: float) -> float:
+    """Declare a factor with its range; the default is the neutral value."""
+    value: float = attrs.field(default=neutral, metadata={"low": low, "high": high})
+    return value
+
+
+@attrs.frozen(kw_only=True)
+class Style:
+    """How a face moves, whatever it says; the defaults are a neutral manner. All factors are our choice."""
+
+    jaw: float = _factor(0.5, 1.6, 1.0)
+    """Amplitude of the jaw and of the lips that follow it: mumbled to declaimed."""
+    rounding: float = _factor(0.4, 1.7, 1.0)
+    """Amplitude of rounding and protrusion (W, UW, SH)."""
+    spreading: float = _factor(0.3, 1.8, 1.0)
+    """Amplitude of spreading (IY, S); above 1 the lips stay tense between the sounds too."""
+    smile: float = _factor(-0.45, 1.0, 0.1)
+    """Rest position of the mouth's corners: turned down to smiling."""
+    asymmetry: float = _factor(-1.0, 1.0, 0.0)
+    """One-sidedness of smile, mouth and brows; positive favours the speaker's left, the picture's right."""
+    brow: float = _factor(-1.0, 1.0, 0.0)
+    """Rest height of the brows: frowning to raised."""
+    emphasis: float = _factor(0.0, 1.0, 0.35)
+    """How far the brows rise on stressed vowels."""
+    lip_raise: float = _factor(0.0, 1.0, 0.1)
+    """How far the upper lip is drawn up, at rest and more so in open vowels."""
+    eyes: float = _factor(-1.0, 1.0, 0.0)
+    """Openness of the eyes: narrowed to wide."""
+    lag: float = _factor(-0.08, 0.08, 0.0)
+    """Seconds by which lips and jaw follow (positive) or lead (negative) the sound."""
+    head: float = _factor(0.3, 1.8, 1.0)
+    """Energy of head motion."""
+
+
+FACTORS: tuple[str, ...] = tuple(field.name for field in attrs.fields(Style))
+RANGES: dict[str, tuple[float, float]] = {
+    field.name: (field.metadata["low"], field.metadata["high"]) for field in attrs.fields(Style)
+}
+
+
+def draw_styles(count: int, generator: np.random.Generator) -> list[Style]:
+    """``count`` styles spread over the factors' ranges by a Latin hypercube (McKay, Beckman & Conover 1979).
+
+    Each factor's range is cut into ``count`` equal strata and each stratum is used once, at a random place.
+    """
+    strata = np.stack([generator.permutation(count) for _ in FACTORS], axis=1)
+    places = (strata + generator.random(strata.shape)) / max(count, 1)
+    low, high = np.array([RANGES[name] for name in FACTORS]).T
+    return [Style(**dict(zip(FACTORS, map(float, row), strict=True))) for row in low + places * (high - low)]

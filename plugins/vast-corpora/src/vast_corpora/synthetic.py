@@ -1,0 +1,293 @@
+"""The embedded corpus: speakers, styles and sentences made from a seed, and the truth about all of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from typing import Any, Literal, Self
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from vast_core.errors import InputError
+from vast_core.interfaces import SAMPLE_RATE, Clip, Corpus, FaceTrack, Phone, Sizes
+
+from .appearance import Look, Portrait
+from .articulation import Curves, articulate, head_motion
+from .config import SyntheticConfig
+from .head import pose_face, speaker_shape
+from .speech import SENTENCES, VOICES, Speech, Voice, say
+from .style import Style, draw_styles
+
+VERSION = 1
+"""Raised whenever the same configuration makes other clips than before."""
+
+_NECK = np.array([0.0, -7.0, -4.5])
+"""Canonical point about which the head turns."""
+_SECONDS_A_LETTER = 0.05
+"""Nobody here speaks faster: how much footage a sentence gives at least."""
+
+# First number of every random stream, so that no two purposes share one.
+_SPEAKER, _STYLES, _HELD_OUT_STYLES, _SENTENCES, _ASSIGNMENT, _MOTION = range(6)
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Speaker:
+    """Somebody who can say any sentence in any style."""
+
+    name: str
+    index: int
+    voice: Voice
+    shape: NDArray[np.float64]
+    """Neutral face (V, 3), canonical."""
+    look: Look
+    scale: float
+    """Pixels in a canonical centimetre, over the image's width."""
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """Who says what and how; all that a clip is made from."""
+
+    name: str
+    speaker: int
+    sentence: int
+    style: str
+    moves_like: str
+    """The style whose head motion is used: the clip's own, or that of the clip it is a counterfactual of."""
+    split: Literal["train", "held_out"]
+
+
+class _SyntheticClip(Clip):
+    """A clip whose phones and track are made anew at each asking, so that a list of clips costs next to nothing.
+
+    Their slots stay empty; Python then asks ``__getattr__``.
+    """
+
+    def __init__(self, *, make: dict[str, Callable[[], Any]] | None = None, **known: Any) -> None:
+        for name, value in known.items():
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "_make", make or {})
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("phones", "track"):
+            raise AttributeError(f"a clip has no attribute {name!r}")
+        return self._make[name]()
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class _SyntheticFootage:
+    """Frames drawn when asked for."""
+
+    corpus: SyntheticCorpus
+    plan: Plan
+
+    def frames(self) -> Iterator[NDArray[np.uint8]]:
+        """Frames (Y, X, 3)."""
+        return self.corpus.draw(self.plan)
+
+    def wave(self) -> NDArray[np.float32]:
+        """The sound (S,)."""
+        return self.corpus.speech(self.plan).wave.copy()
+
+
+class SyntheticCorpus(Corpus):
+    """Several speakers, styles and sentences, made at run time from a seed; nothing is downloaded."""
+
+    def __init__(self, config: SyntheticConfig, fps: float) -> None:
+        if config.held_out_sentences >= len(SENTENCES):
+            raise InputError(
+                f"corpus/synthetic: held_out_sentences is {config.held_out_sentences}, and of the {len(SENTENCES)} "
+                f"sentences at least one must be left to train on; use at most {len(SENTENCES) - 1}"
+            )
+        self.config = config
+        self.fps = fps
+        self.styles = {"style-00": Style()}
+        drawn = draw_styles(config.styles - 1, self._generator(_STYLES))
+        drawn += draw_styles(config.held_out_styles, self._generator(_HELD_OUT_STYLES))
+        self.styles |= {f"style-{number:02d}": style for number, style in enumerate(drawn, start=1)}
+        self.speakers = [self._speaker(index) for index in range(config.speakers)]
+        self._plans: dict[str, Plan] = {plan.name: plan for plan in self._all_plans()}
+        self._tts = version("hibari-tts")
+        self._speeches: dict[tuple[int, int], Speech] = {}
+        self._portraits: dict[int, Portrait] = {}
+
+    @classmethod
+    def from_config(cls, config: SyntheticConfig, sizes: Sizes) -> Self:
+        """Make it; costs milliseconds."""
+        return cls(config, sizes.fps)
+
+    @property
+    def training_styles(self) -> tuple[str, ...]:
+        """Names of the styles to train on."""
+        return tuple(self.styles)[: self.config.styles]
+
+    @property
+    def held_out_styles(self) -> tuple[str, ...]:
+        """Names of the styles never trained on."""
+        return tuple(self.styles)[self.config.styles :]
+
+    def clips(self) -> Iterator[Clip]:
+        """All clips: the avatar's further footage, what to train on, what is held out."""
+        return (self._clip(plan) for plan in self._plans.values())
+
+    def counterfactual(self, clip: Clip, style: str) -> Clip | None:
+        """The same sentence by the same speaker with the same head motion and blinks, in another style.
+
+        None for another corpus' clip. Raises :class:`vast_core.errors.InputError` for an unknown style.
+        """
+        plan = self._plans.get(clip.name)
+        if plan is None:
+            return None
+        if style not in self.styles:
+            raise InputError(f"corpus/synthetic has no style {style!r}; it has {', '.join(self.styles)}")
+        return self._clip(attrs.evolve(plan, name=f"{plan.name}-as-{style}", style=style))
+
+    # ------------------------------------------------------------------------------------------ plans
+
+    def _generator(self, *stream: int) -> np.random.Generator:
+        return np.random.default_rng([self.config.seed, *stream])
+
+    def _speaker(self, index: int) -> Speaker:
+        generator = self._generator(_SPEAKER, index)
+        voice = VOICES[index]
+        return Speaker(
+            name=voice.name.lower(),
+            index=index,
+            voice=voice,
+            shape=speaker_shape(generator),
+            look=Look.draw(index, voice.pitch, generator),
+            scale=0.0335 * float(generator.uniform(0.96, 1.04)),
+        )
+
+    def _all_plans(self) -> Iterator[Plan]:
+        order = self._generator(_SENTENCES).permutation(len(SENTENCES))
+        held_out = order[: self.config.held_out_sentences]
+        pool = order[self.config.held_out_sentences :][: self.config.pool]
+        names = self.training_styles
+
+        def plan(speaker: int, style: str, sentence: int, split: Literal["train", "held_out"], mark: str = "") -> Plan:
+            name = f"{self.speakers[speaker].name}-{style}-{mark}{sentence:02d}"
+            return Plan(name=name, speaker=speaker, sentence=sentence, style=style, moves_like=style, split=split)
+
+        seconds, number = 0.0, 0
+        while seconds < self.config.avatar_seconds:
+            sentence = int(pool[number % len(pool)])
+            style = names[0] if number % 2 == 0 else names[(1 + number // 2) % len(names)]
+            yield plan(0, style, sentence, "train", f"avatar{number:02d}-")
+            seconds += _SECONDS_A_LETTER * len(SENTENCES[sentence])
+            number += 1
+        for speaker in range(len(self.speakers)):
+            for index, style in enumerate(names):
+                chosen = self._generator(_ASSIGNMENT, speaker, index).permutation(pool)[: self.config.sentences]
+                for sentence in chosen:
+                    yield plan(speaker, style, int(sentence), "train")
+        for index, style in enumerate(names):
+            if len(held_out):
+                speaker = index % len(self.speakers)
+                yield plan(speaker, style, int(held_out[index // len(self.speakers) % len(held_out)]), "held_out")
+        for speaker in range(len(self.speakers)):
+            for style in self.held_out_styles:
+                for sentence in held_out:
+                    yield plan(speaker, style, int(sentence), "held_out")
+
+    def _clip(self, plan: Plan) -> Clip:
+        return _SyntheticClip(
+            make={"phones": lambda: self.speech(plan).phones, "track": lambda: self.track(plan)},
+            name=plan.name,
+            speaker=self.speakers[plan.speaker].name,
+            footage=_SyntheticFootage(corpus=self, plan=plan),
+            digest=self._digest(plan),
+            split=plan.split,
+            style=plan.style,
+            transcript=SENTENCES[plan.sentence],
+            factors=attrs.asdict(self.styles[plan.style]),
+            size=(self.config.image, self.config.image),
+        )
+
+    def _digest(self, plan: Plan) -> str:
+        facts = (
+            VERSION,
+            self._tts,
+            self.config.seed,
+            self.config.image,
+            self.config.head_motion,
+            self.config.supersampling,
+            self.fps,
+            plan.speaker,
+            VOICES[plan.speaker],
+            SENTENCES[plan.sentence],
+            self.styles[plan.style],
+            self.styles[plan.moves_like].head,
+        )
+        return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+    # ------------------------------------------------------------------------------------------ content
+
+    def speech(self, plan: Plan) -> Speech:
+        """The sentence in the speaker's voice; made once, whatever the style."""
+        key = (plan.speaker, plan.sentence)
+        if key not in self._speeches:
+            voice = self.speakers[plan.speaker].voice
+            self._speeches[key] = say(SENTENCES[plan.sentence], voice, self.config.seed)
+        return self._speeches[key]
+
+    def track(self, plan: Plan) -> FaceTrack:
+        """The true track."""
+        pose, curves = self._motion(plan)
+        neutral = self.speakers[plan.speaker].shape
+        canonical = pose_face(neutral, curves)
+        vertices = canonical @ pose[:, :, :3].transpose(0, 2, 1) + pose[:, None, :, 3]
+        return FaceTrack(
+            vertices=vertices.astype(np.float32),
+            pose=pose.astype(np.float32),
+            valid=np.ones(len(pose), np.bool_),
+        )
+
+    def draw(self, plan: Plan) -> Iterator[NDArray[np.uint8]]:
+        """Frames (Y, X, 3) of ``plan``."""
+        if plan.speaker not in self._portraits:
+            speaker = self.speakers[plan.speaker]
+            self._portraits[plan.speaker] = Portrait(
+                speaker.shape, speaker.look, self.config.image, speaker.scale, self.config.supersampling
+            )
+        portrait = self._portraits[plan.speaker]
+        track = self.track(plan)
+        pose, curves = self._motion(plan)
+        for frame in range(len(track)):
+            yield portrait.draw(
+                track.vertices[frame], pose[frame], {name: float(c[frame]) for name, c in curves.items()}
+            )
+
+    def _motion(self, plan: Plan) -> tuple[NDArray[np.float64], Curves]:
+        """Pose (T, 3, 4) and the controls' courses."""
+        speech = self.speech(plan)
+        phones: tuple[Phone, ...] = speech.phones
+        times = np.arange(max(1, int(len(speech.wave) * self.fps / SAMPLE_RATE))) / self.fps
+        generator = self._generator(_MOTION, plan.speaker, plan.sentence)
+        mover, style = self.styles[plan.moves_like], self.styles[plan.style]
+        rotation, shift = head_motion(phones, mover, times, generator)
+        curves = articulate(phones, style, times, generator)
+        amount = self.config.head_motion
+        return _pose(amount * rotation, amount * shift, self.speakers[plan.speaker].scale, self.config.image), curves
+
+
+def _pose(rotation: NDArray[np.float64], shift: NDArray[np.float64], scale: float, image: int) -> NDArray[np.float64]:
+    """Pose (T, 3, 4) of a head turned about its neck by ``rotation`` (T, 3: pitch, yaw, roll) and shifted (T, 3)."""
+    (cp, cy, cr), (sp, sy, sr) = np.cos(rotation.T), np.sin(rotation.T)
+    zero, one = np.zeros_like(cp), np.ones_like(cp)
+
+    def matrix(*entries: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.stack(entries, axis=-1).reshape(-1, 3, 3)
+
+    pitch = matrix(one, zero, zero, zero, cp, -sp, zero, sp, cp)
+    yaw = matrix(cy, zero, sy, zero, one, zero, -sy, zero, cy)
+    roll = matrix(cr, -sr, zero, sr, cr, zero, zero, zero, one)
+    turn = yaw @ pitch @ roll
+    moved = _NECK + shift - turn @ _NECK
+    flip = scale * image * np.array([1.0, -1.0, -1.0])
+    # The origin of the canonical face lies between the eyes, a little above the middle of the picture.
+    centre = np.array([0.5 * image, 0.47 * image, 0.0])
+    return np.concatenate([turn * flip[:, None], (moved * flip + centre)[..., None]], axis=2)
