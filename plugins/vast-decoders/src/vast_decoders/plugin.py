@@ -6,8 +6,19 @@ from collections.abc import Iterable
 
 from vast_core import Component, hookimpl
 
+from .config import HybridConfig
+
 
 @hookimpl
 def vast_components() -> Iterable[Component]:
     """Declare this package's components."""
-    return []
+    return [
+        Component(
+            kind="decoder",
+            name="hybrid",
+            target="vast_decoders.hybrid:HybridDecoder",
+            config=HybridConfig,
+            summary="a trunk gives the whole face at once, an autoregressive head refines the lower face",
+            reference="after Chen et al. 2023, VAST; post-net of AdaMesh; the division of work is our choice",
+        ),
+    ]

@@ -1,0 +1,180 @@
+"""The hybrid decoder: a whole face at once, then the mouth from its own past."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vast_core.interfaces import Decoder, DecoderOutput, Sizes, State
+
+from .config import HybridConfig
+from .recurrent import LowerFaceHead
+from .trunk import Trunk
+
+LARGEST_GAIN = 1.5
+"""ln of the largest gain that a style can give a coefficient."""
+
+
+class HybridDecoder(Decoder):
+    """Expression = gain(z) * postnet(head(trunk(A, z) + linear(A))) + offset(z).
+
+    VAST names a hybrid decoder; how it divides its work is our choice:
+
+    * the **trunk**, non-autoregressive, gives the whole face from audio and style;
+    * beside it a **linear path** from the audio around a frame, which is most of what little data can teach;
+    * the **head**, autoregressive, refines the lower face (the first ``sizes.lower_face`` coefficients) from its own
+      past; it is shown the true past in training, ever less (scheduled sampling, Bengio et al. 2015);
+    * the **post-net**, two causal convolutions (AdaMesh), smooths the whole;
+    * the last word is a **gain and offset** of each coefficient, log-linear and linear in the style, so that an unseen
+      amplitude is an extrapolation along a line. Everything before works in units free of them.
+
+    A frame depends on ``history`` frames of audio before it and ``lookahead`` after, silence (zeros) where the clip
+    has none, besides what the head and the post-net remember. z = 0 has gain 1 and offset 0 at the start.
+    """
+
+    def __init__(self, config: HybridConfig, sizes: Sizes) -> None:
+        super().__init__()
+        if not 1 <= sizes.lower_face <= sizes.expression:
+            raise ValueError(
+                f"lower_face is {sizes.lower_face}; it must be in 1...{sizes.expression}, the expression's width"
+            )
+        self.audio_size, self.style_size, self.expression_size = sizes.audio, sizes.style, sizes.expression
+        self.lower_face = sizes.lower_face
+        self.forcing = config.forcing
+        self.postnet_history = 2 * (config.postnet - 1)
+        self.trunk = Trunk(sizes.audio, sizes.style, config.width, config.symmetric, config.causal, config.dropout)
+        self.history, self.lookahead = self.trunk.history, self.trunk.lookahead
+        self.reach = min(config.linear_reach, self.history, self.lookahead)
+        self.linear = nn.Conv1d(sizes.audio, sizes.expression, 2 * self.reach + 1, bias=False)
+        self.whole_face = nn.Linear(config.width, sizes.expression)
+        self.head = LowerFaceHead(config.width, sizes.lower_face, config.recurrent)
+        last = nn.Conv1d(config.width, sizes.expression, config.postnet)
+        self.postnet = nn.Sequential(
+            nn.Conv1d(sizes.expression, config.width, config.postnet),
+            nn.Tanh(),
+            nn.Dropout(config.dropout),
+            last,
+        )
+        self.gain = nn.Linear(sizes.style, sizes.expression, bias=False)
+        self.offset = nn.Linear(sizes.style, sizes.expression, bias=False)
+        for start in (self.linear.weight, last.weight, last.bias, self.gain.weight, self.offset.weight):
+            nn.init.zeros_(start)
+
+    @classmethod
+    def from_config(cls, config: HybridConfig, sizes: Sizes) -> Self:
+        """Make a decoder; look-ahead and history follow from the dilations."""
+        return cls(config, sizes)
+
+    def forward(
+        self,
+        audio: Tensor,
+        style: Tensor,
+        mask: Tensor,
+        state: State | None = None,
+        future: Tensor | None = None,
+    ) -> DecoderOutput:
+        """Expression in float32, zeros where masked; see :meth:`Decoder.forward`.
+
+        Raises:
+            ValueError: where a shape does not fit, or ``future`` is longer than ``lookahead``.
+        """
+        predictions, state = self._predict(audio, style, mask, state, future)
+        return DecoderOutput(predictions[-1], state)
+
+    def reconstruct(
+        self, audio: Tensor, style: Tensor, mask: Tensor, target: Tensor, progress: float
+    ) -> Sequence[Tensor]:
+        """The trunk's face, the face before the post-net, and the final one, each (B, T, E).
+
+        The head is shown a frame of ``target`` with a chance that falls from 1 to 0 while ``progress`` goes from 0 to
+        the config's ``forcing``; torch's global generator draws.
+        """
+        if target.shape != (*mask.shape, self.expression_size):
+            raise ValueError(f"target is {tuple(target.shape)}; it must be {(*mask.shape, self.expression_size)}")
+        chance = max(0.0, 1 - progress / self.forcing) if self.forcing else 0.0
+        forced = torch.rand(mask.shape, device=mask.device) < chance
+        return self._predict(audio, style, mask, None, None, target, forced & mask)[0]
+
+    def _predict(
+        self,
+        audio: Tensor,
+        style: Tensor,
+        mask: Tensor,
+        state: State | None,
+        future: Tensor | None,
+        target: Tensor | None = None,
+        forced: Tensor | None = None,
+    ) -> tuple[list[Tensor], State]:
+        self._check(audio, style, mask, future)
+        audio = torch.where(mask[..., None], audio, 0.0)
+        state = self._start(audio) if state is None else state
+        heard = torch.cat([state["audio"], audio], 1)
+        sound = heard if future is None else torch.cat([heard, future.to(heard.dtype)], 1)
+        sound = functional.pad(sound, (0, 0, 0, heard.shape[1] + self.lookahead - sound.shape[1]))
+
+        features = self.trunk(sound, style)
+        near = sound[:, self.history - self.reach : sound.shape[1] - self.lookahead + self.reach]
+        face = (self.whole_face(features) + self.linear(near.transpose(1, 2)).transpose(1, 2)).float()
+        gain = torch.exp(LARGEST_GAIN * torch.tanh(self.gain(style).float() / LARGEST_GAIN))[:, None]
+        offset = self.offset(style).float()[:, None]
+        # The gain is no way to make the teacher's frames easier to copy, hence no gradient through them.
+        teacher = None if target is None else ((target.float() - offset) / gain).detach()
+
+        n = self.lower_face
+        with _no_autocast(audio.device):  # a step is small: casts would cost more than they save
+            lower, hidden = self.head(
+                features.float(),
+                face[..., :n],
+                state["hidden"],
+                state["face"][:, -1, :n],
+                None if teacher is None else teacher[..., :n],
+                forced,
+            )
+        refined = torch.cat([lower, face[..., n:]], -1)
+        past = torch.cat([state["face"], refined], 1)
+        final = refined + self.postnet(past.transpose(1, 2)).transpose(1, 2).float()
+        following = {
+            "audio": heard[:, heard.shape[1] - self.history :],
+            "hidden": hidden,
+            "face": past[:, past.shape[1] - self.postnet_history :],
+        }
+        return [(gain * y + offset) * mask[..., None] for y in (face, refined, final)], following
+
+    def _start(self, audio: Tensor) -> State:
+        batch = len(audio)
+        return {
+            "audio": audio.new_zeros(batch, self.history, self.audio_size),
+            "hidden": audio.new_zeros(batch, self.head.width, dtype=torch.float32),
+            "face": audio.new_zeros(batch, self.postnet_history, self.expression_size, dtype=torch.float32),
+        }
+
+    def _check(self, audio: Tensor, style: Tensor, mask: Tensor, future: Tensor | None) -> None:
+        batch, length = mask.shape
+        for name, tensor, shape in (
+            ("audio", audio, (batch, length, self.audio_size)),
+            ("style", style, (batch, self.style_size)),
+        ):
+            if tensor.shape != shape:
+                raise ValueError(
+                    f"{name} is {tuple(tensor.shape)}; with a mask of {(batch, length)} it must be {shape}"
+                )
+        if future is None:
+            return
+        if future.shape != (batch, future.shape[1], self.audio_size) or future.shape[1] > self.lookahead:
+            raise ValueError(
+                f"future is {tuple(future.shape)}; it must be ({batch}, at most {self.lookahead}, {self.audio_size})"
+            )
+
+
+@contextmanager
+def _no_autocast(device: torch.device) -> Iterator[None]:
+    if not torch.amp.is_autocast_available(device.type):
+        yield
+        return
+    with torch.autocast(device.type, enabled=False):
+        yield
