@@ -1,0 +1,44 @@
+"""One TensorBoard log a run directory, in its folder ``tensorboard``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vast_core.errors import StorageError
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+_open: dict[Path, SummaryWriter] = {}
+"""The writers of stages that are running now, by run directory."""
+
+
+def write(run_directory: Path, step: int, losses: Mapping[str, float]) -> None:
+    """Log ``losses`` at ``step``, on disk when this returns, so that a run that is killed keeps its curves.
+
+    Raises :class:`StorageError` where the disk is full or the folder cannot be written.
+    """
+    folder = run_directory.resolve() / "tensorboard"
+    try:
+        writer = _open.get(folder)
+        if writer is None:
+            from torch.utils.tensorboard import SummaryWriter  # Seconds to import: not before there is a loss.
+
+            writer = _open[folder] = SummaryWriter(str(folder))
+        for key, loss in losses.items():
+            writer.add_scalar(key, loss, step)
+        writer.flush()
+    except OSError as error:
+        raise StorageError(
+            f"{folder}: the TensorBoard log cannot be written ({error.strerror or error}); free some space or "
+            "choose another folder, then run the same command with --resume"
+        ) from error
+
+
+def close(run_directory: Path) -> None:
+    """Close the log of ``run_directory``, if one is open; the next :func:`write` starts a new file beside it."""
+    writer = _open.pop(run_directory.resolve() / "tensorboard", None)
+    if writer is not None:
+        writer.close()
