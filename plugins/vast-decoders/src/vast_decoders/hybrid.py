@@ -53,7 +53,7 @@ class HybridDecoder(Decoder):
         self.linear = nn.Conv1d(sizes.audio, sizes.expression, 2 * self.reach + 1, bias=False)
         self.whole_face = nn.Linear(config.width, sizes.expression)
         self.head = LowerFaceHead(config.width, sizes.lower_face, config.recurrent)
-        last = nn.Conv1d(config.width, sizes.expression, config.postnet)
+        last = nn.Conv1d(config.width, sizes.expression, config.postnet, bias=False)
         self.postnet = nn.Sequential(
             nn.Conv1d(sizes.expression, config.width, config.postnet),
             nn.Tanh(),
@@ -62,7 +62,7 @@ class HybridDecoder(Decoder):
         )
         self.gain = nn.Linear(sizes.style, sizes.expression, bias=False)
         self.offset = nn.Linear(sizes.style, sizes.expression, bias=False)
-        for start in (self.linear.weight, last.weight, last.bias, self.gain.weight, self.offset.weight):
+        for start in (self.linear.weight, last.weight, self.gain.weight, self.offset.weight):
             nn.init.zeros_(start)
 
     @classmethod
