@@ -108,6 +108,30 @@ def test_a_folder_that_cannot_be_made_is_explained(hook, tmp_path):
         hook.vast_step_end(step=1, losses={"style/total": 1.0}, run=SimpleNamespace(path=tmp_path / "file"))
 
 
+def test_a_full_disk_is_explained_and_the_next_run_starts_clean(tmp_path):
+    # A limit on the size of files stands for the full disk; it holds for a whole process, hence another one.
+    program = """
+import resource, signal, sys
+from pathlib import Path
+from vast_core.errors import StorageError
+from vast_tensorboard import log
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+try:
+    for step in range(1000):
+        log.write(Path(sys.argv[1]), step, {"style/total": 1.0})
+except StorageError as error:
+    print(error)
+log.close(Path(sys.argv[1]))
+print("closed")
+"""
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert "tensorboard: the TensorBoard log cannot be written (File too large)" in result.stdout
+    assert result.stdout.endswith("closed\n")
+
+
 def test_the_declaration_is_light():
     program = "import sys, vast_tensorboard.plugin; print(sorted({'torch', 'numpy', 'tensorboard'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"

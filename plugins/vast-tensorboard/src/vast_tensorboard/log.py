@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,25 +21,40 @@ def write(run_directory: Path, step: int, losses: Mapping[str, float]) -> None:
 
     Raises :class:`StorageError` where the disk is full or the folder cannot be written.
     """
-    folder = run_directory.resolve() / "tensorboard"
-    try:
-        writer = _open.get(folder)
-        if writer is None:
+    folder = _folder(run_directory)
+    with _explained(folder):
+        if folder not in _open:
             from torch.utils.tensorboard import SummaryWriter  # Seconds to import: not before there is a loss.
 
-            writer = _open[folder] = SummaryWriter(str(folder))
+            _open[folder] = SummaryWriter(str(folder))
         for key, loss in losses.items():
-            writer.add_scalar(key, loss, step)
-        writer.flush()
+            _open[folder].add_scalar(key, loss, step)
+        _open[folder].flush()
+
+
+def close(run_directory: Path) -> None:
+    """Close the log of ``run_directory``, if one is open; the next :func:`write` starts a new file beside it.
+
+    Raises :class:`StorageError` as :func:`write` does.
+    """
+    folder = _folder(run_directory)
+    with _explained(folder):
+        writer = _open.pop(folder, None)
+        if writer is not None:
+            writer.close()
+
+
+def _folder(run_directory: Path) -> Path:
+    return run_directory.resolve() / "tensorboard"
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
+        _open.pop(folder, None)  # Its thread has died of the error; the next write starts afresh.
         raise StorageError(
             f"{folder}: the TensorBoard log cannot be written ({error.strerror or error}); free some space or "
             "choose another folder, then run the same command with --resume"
         ) from error
-
-
-def close(run_directory: Path) -> None:
-    """Close the log of ``run_directory``, if one is open; the next :func:`write` starts a new file beside it."""
-    writer = _open.pop(run_directory.resolve() / "tensorboard", None)
-    if writer is not None:
-        writer.close()
