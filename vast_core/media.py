@@ -184,19 +184,20 @@ class VideoFile:
         Where the file itself pauses, its last frame is held until the next is due.
         """
         geometry = self._geometry
-        early = max(geometry.period, 1 / self.fps) / 2
-        emitted, shown, before = 0, None, 0.0
+        emitted, shown, before, gap = 0, None, 0.0, geometry.period
         with _opened(self.path) as container:
             stream = self._stream(container)
             stream.thread_type = "AUTO"
             for frame in _decode(self.path, container, stream):
                 time = before + geometry.period if frame.time is None else frame.time - geometry.start
                 if shown is not None:
+                    early = max(gap, 1 / self.fps) / 2
                     handover = max((before + time) / 2, time - early) * self.fps - 1e-6
                     yield from self._repeat(shown, emitted, handover)
                     emitted = max(emitted, math.ceil(handover))
+                    gap = min(time - before, geometry.period)
                 shown, before = frame, time
-            end = max((before + geometry.period) * self.fps - 0.5 + 1e-6, emitted + (emitted == 0))
+            end = max((before + gap) * self.fps - 0.5 + 1e-6, emitted + (emitted == 0))
             yield from self._repeat(shown, emitted, end)
 
     def wave(self) -> NDArray[np.float32] | None:
@@ -316,6 +317,7 @@ class VideoWriter:
 
     def __enter__(self) -> Self:
         with self._storing():
+            self._temporary.touch()  # FFmpeg opens its file late; a place that cannot be written shows now.
             # The name ends in .part, so the format is named.
             self._container: OutputContainer = av.open(
                 f"file:{self._temporary}", "w", format="mp4", options={"movflags": "+faststart"}
