@@ -21,7 +21,7 @@ from .atomic import replacing, write_text
 from .errors import InputError
 from .interfaces import Clip, RendererBatch, place
 from .run import cache_root, digest
-from .scene import Crop, Image, as_images, erosion_radius, hull_masks, make_scene, mouth_masks
+from .scene import Crop, Image, as_images, hull_masks, make_scene, mouth_masks
 from .store import PreparedClip
 
 if TYPE_CHECKING:
@@ -205,8 +205,3 @@ def _write_piece(context: Context, avatar: Avatar, piece: Piece, position: Any, 
     }
     with replacing(avatar.path / piece.file) as temporary:
         save_file(arrays, temporary)
-
-
-def inference_radius(size: int) -> int:
-    """Width of the hole around the face when the avatar speaks."""
-    return erosion_radius(size)

@@ -186,6 +186,8 @@ class Face(nn.Module, ABC):
     """Indices of the lip vertices, inner and outer."""
     upper_face: NDArray[np.int64]
     """Indices of brows, lids and forehead."""
+    eyes: NDArray[np.int64]
+    """Indices of the lids' edges. Blinks are not in the audio: an avatar takes them from its own footage."""
     millimetres: float
     """Millimetres in one canonical unit."""
 
@@ -222,15 +224,11 @@ class Face(nn.Module, ABC):
         """Inner-lip opening over the distance of the outer eye corners (...,), of vertices (..., V, 3)."""
 
     @abstractmethod
-    def unwrap(
-        self, frames: Iterable[NDArray[np.uint8]], vertices: NDArray[np.float32]
-    ) -> NDArray[np.uint8]:
+    def unwrap(self, frames: Iterable[NDArray[np.uint8]], vertices: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Mean texture (U, U, 3) of frames (T of (Y, X, 3)) whose vertices (T, V, 3) are in their pixels."""
 
     @abstractmethod
-    def draw(
-        self, vertices: NDArray[np.float32], size: int, texture: NDArray[np.uint8] | None = None
-    ) -> Drawing:
+    def draw(self, vertices: NDArray[np.float32], size: int, texture: NDArray[np.uint8] | None = None) -> Drawing:
         """Draw vertices (T, V, 3), in pixels of a ``size`` by ``size`` image."""
 
 

@@ -1,0 +1,317 @@
+"""What was learned, measured on held-out clips; every figure of the report is in ``evaluation.json``.
+
+Three questions, each against a named alternative: does the style of an unseen prompt reach the face (against the
+counterfactual truth, the zero code and a wrong prompt); do the lips follow the audio (against a ridge regression on the
+same features); is the avatar drawn better than by repeating the nearest training frame.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..atomic import write_text
+from ..avatar import Avatar, Piece, make_avatar
+from ..interfaces import Metric, Performance, RendererBatch, State
+from ..offset import LipSync, ridge_correlation
+from ..pipeline import Pipeline
+from ..scene import erosion_radius
+from ..store import PreparedClip, Store
+from .prepare import canonical
+from .renderer import load_renderer
+from .style import StyleModel, decode_whole, load_face, load_style, prompt_code
+
+if TYPE_CHECKING:
+    from . import Context
+
+
+def inputs(context: Context) -> dict[str, Any]:
+    """What the figures depend on."""
+    recipe = context.run.recipe
+    return {
+        "style": context.key("style"),
+        "renderer": context.key("renderer"),
+        "metrics": [[use.component.name, use.component.provider, attrs.asdict(use.config)] for use in recipe.metrics],
+        "stage": attrs.asdict(recipe.stages.evaluate),
+    }
+
+
+def run(context: Context) -> list[Path]:
+    """Measure, and write ``evaluation.json`` and the pictures beside it."""
+    load_face(context)
+    model = load_style(context)
+    context.pipeline.face.cpu()
+    figures: dict[str, Any] = {"protocol": "held-out clips; see each section's `measure`"}
+    with context.console.status("style transfer"):
+        transfer = style_transfer(context, model)
+    if transfer is not None:
+        figures["style_transfer"] = transfer
+    with context.console.status("held-out clips"):
+        figures |= held_out(context, model)
+    with context.console.status("renderer"):
+        figures["renderer"] = rendering(context)
+    path = context.run.path / "evaluation.json"
+    write_text(path, json.dumps(figures, indent=1))
+    return [path]
+
+
+# ------------------------------------------------------------------------------------- style transfer
+
+
+def style_transfer(context: Context, model: StyleModel) -> dict[str, Any] | None:
+    """Distance (mm) from the counterfactual truth, for ours, the zero code and a wrong prompt.
+
+    The target is a held-out sentence, the prompt another sentence, by another speaker where there is one, in a style never
+    trained on; the truth is the target's sentence by its speaker in the prompt's style. None where the corpus
+    has no style labels or cannot know counterfactuals.
+    """
+    store, corpus, face = context.store, context.pipeline.corpus, context.pipeline.face
+    trained = {clip.style for clip in store.of("train")}
+    unseen = sorted({clip.style for clip in store.of("held_out") if clip.style and clip.style not in trained})
+    sources = {clip.name: clip for clip in corpus.clips()} if len(unseen) > 1 else {}
+    scores: dict[str, list[float]] = {"ours": [], "zero_code": [], "wrong_prompt": []}
+    lips: dict[str, list[float]] = {name: [] for name in scores}
+    rows: list[dict[str, Any]] = []
+    targets = _one_a_sentence([c for c in store.of("held_out") if c.heard and c.style in unseen], sources)
+    for number, target in enumerate(targets):
+        for style in unseen:
+            truth_clip = corpus.counterfactual(sources[target.source], style)
+            if truth_clip is None or truth_clip.track is None:
+                return None
+            truth = canonical(truth_clip.track)[target.start : target.start + target.frames]
+            wrong = unseen[(unseen.index(style) + 1 + number % (len(unseen) - 1)) % len(unseen)]
+            codes = {
+                "ours": _code(context, model, target, style, sources),
+                "wrong_prompt": _code(context, model, target, wrong, sources),
+            }
+            codes["zero_code"] = torch.zeros_like(codes["ours"])
+            audio, identity = store.read(target, "audio"), store.identities[target.speaker]
+            row = {"target": target.name, "style": style, "wrong_style": wrong}
+            for name, code in codes.items():
+                error = (face.decode(decode_whole(model, audio, code), identity) - truth).norm(dim=-1)
+                scores[name].append(float(error.mean()) * face.millimetres)
+                lips[name].append(float(error[:, face.lips].mean()) * face.millimetres)
+                row[name] = scores[name][-1]
+            rows.append(row)
+            if len(rows) >= context.run.recipe.stages.evaluate.max_clips * 2:
+                break
+    if not rows:
+        return None
+    means = {name: float(np.mean(values)) for name, values in scores.items()}
+    return {
+        "measure": "mean vertex distance from the counterfactual truth over the whole face, mm",
+        **means,
+        "ratio_to_zero_code": means["ours"] / means["zero_code"],
+        "ratio_to_wrong_prompt": means["ours"] / means["wrong_prompt"],
+        "lips": {name: float(np.mean(values)) for name, values in lips.items()},
+        "unseen_styles": len(unseen),
+        "pairs": rows,
+    }
+
+
+def _one_a_sentence(clips: Sequence[PreparedClip], sources: dict[str, Any]) -> list[PreparedClip]:
+    """One clip of each speaker and sentence."""
+    chosen: dict[tuple[str, str | None], PreparedClip] = {}
+    for clip in clips:
+        chosen.setdefault((clip.speaker, sources[clip.source].transcript), clip)
+    return list(chosen.values())
+
+
+def _code(context: Context, model: StyleModel, target: PreparedClip, style: str, sources: dict[str, Any]) -> Tensor:
+    """The code of a prompt in ``style``: another sentence, by another speaker where there is one."""
+    said = sources[target.source].transcript
+    prompts = [c for c in context.store.of("held_out", style=style) if sources[c.source].transcript != said]
+    strangers = [c for c in prompts if c.speaker != target.speaker]
+    return prompt_code(model, context.store, (strangers or prompts)[:1], context.device)
+
+
+# -------------------------------------------------------------------------------------- held-out clips
+
+
+def held_out(context: Context, model: StyleModel) -> dict[str, Any]:
+    """Every metric on held-out clips, in the style of a training clip of the same manner, and the lips against ridge."""
+    store, pipeline, settings = context.store, context.pipeline, context.run.recipe.stages.evaluate
+    heard = [clip for clip in store.of("held_out") if clip.heard]
+    trained = {clip.style for clip in store.of("train")}
+    clips = [clip for clip in heard if clip.style is None or clip.style in trained] or heard
+    clips = _spread(clips, settings.max_clips)
+    training = [_lip_sync(pipeline, store, clip) for clip in store.of("train") if clip.heard] if settings.ridge else []
+    metrics = [metric for metric in pipeline.metrics if metric.needs == "vertices"]
+    rows, curves = [], {}
+    for clip in clips:
+        code = prompt_code(model, store, _prompts(store, clip), context.device)
+        identity = store.identities[clip.speaker]
+        predicted = pipeline.face.decode(decode_whole(model, store.read(clip, "audio"), code), identity)
+        truth = store.vertices(clip)
+        ours, real = (
+            Performance(face=pipeline.face, fps=pipeline.sizes.fps, vertices=v, neutral=identity) for v in (predicted, truth)
+        )
+        row: dict[str, Any] = {"clip": clip.name, "speaker": clip.speaker, "offset_ms": clip.offset_ms}
+        row["measures"] = _measure(metrics, ours, real)
+        opening = {"tracked": pipeline.face.lip_opening(truth), "ours": pipeline.face.lip_opening(predicted)}
+        row["lip_opening_correlation"] = _pearson(opening["ours"], opening["tracked"])
+        if settings.ridge:
+            row["lip_opening_correlation_ridge"] = ridge_correlation(training, _lip_sync(pipeline, store, clip))
+        curves[clip.name] = {name: [round(float(v), 5) for v in values] for name, values in opening.items()}
+        rows.append(row)
+    directions = {m.name: {"better": m.better, "unit": m.unit} for metric in pipeline.metrics for m in metric.measures}
+    write_text(context.run.samples / "lip_opening.json", json.dumps(curves))
+    figures: dict[str, Any] = {"measures": directions, "held_out": {"clips": rows}}
+    if rows:
+        names = rows[0]["measures"]
+        figures["held_out"] |= {
+            "measure": "mean over held-out clips, prompted by a training clip of the same manner",
+            **{name: float(np.mean([row["measures"][name] for row in rows])) for name in names},
+        }
+        figures["lips"] = {
+            "measure": "Pearson correlation of predicted and tracked inner-lip opening, mean over held-out clips",
+            "ours": float(np.mean([row["lip_opening_correlation"] for row in rows])),
+        }
+        if settings.ridge:
+            ridge = [row["lip_opening_correlation_ridge"] for row in rows]
+            figures["lips"]["ridge"] = float(np.mean(ridge))
+    return figures
+
+
+def _spread(clips: list[PreparedClip], most: int) -> list[PreparedClip]:
+    if len(clips) <= most:
+        return clips
+    return [clips[i] for i in np.linspace(0, len(clips) - 1, most).astype(int)]
+
+
+def _prompts(store: Store, clip: PreparedClip) -> list[PreparedClip]:
+    """A training clip of the same recording, else of the same speaker and style, else of the speaker, else itself."""
+    own = list(store.of("train", speaker=clip.speaker))
+    for kin in (
+        [c for c in own if c.source == clip.source],
+        [c for c in own if c.style == clip.style and clip.style is not None],
+        own,
+    ):
+        if kin:
+            return kin[:1]
+    return [clip]
+
+
+def _lip_sync(pipeline: Pipeline, store: Store, clip: PreparedClip) -> LipSync:
+    return LipSync(
+        name=clip.name,
+        audio=store.read(clip, "audio").numpy(),
+        opening=pipeline.face.lip_opening(store.vertices(clip)).numpy(),
+        valid=store.read(clip, "valid").numpy(),
+    )
+
+
+def _pearson(a: Tensor, b: Tensor) -> float:
+    pair = torch.stack([a, b])
+    return 0.0 if float(pair.std(dim=1).min()) < 1e-9 else float(torch.corrcoef(pair)[0, 1])
+
+
+def _measure(metrics: Sequence[Metric], ours: Performance, real: Performance) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for metric in metrics:
+        found |= metric(ours, real)
+    return found
+
+
+# -------------------------------------------------------------------------------------------- renderer
+
+
+@torch.no_grad()
+def rendering(context: Context) -> dict[str, Any]:
+    """Image metrics over the face of the avatar's held-out clips, for ours, the nearest training frame, the bare mesh."""
+    renderer, pipeline, avatar = load_renderer(context), context.pipeline, make_avatar(context)
+    metrics = [metric for metric in pipeline.metrics if metric.needs == "frames"]
+    radius = erosion_radius(pipeline.sizes.image)
+    nearest = NearestFrame(context, avatar)
+    pieces = avatar.of("held_out")
+    rows: list[dict[str, Any]] = []
+    strips: dict[str, list[Tensor]] = {"real": [], "ours": [], "nearest training frame": [], "textured mesh": []}
+    for piece in pieces:
+        drawn: dict[str, list[Tensor]] = {name: [] for name in strips}
+        regions: list[Tensor] = []
+        state: State | None = None
+        for start in range(0, piece.clip.frames, 32):
+            stop = min(start + 32, piece.clip.frames)
+            batch = avatar.batch(piece, start, stop, radius, context.device)
+            out = renderer(batch.scene, state)
+            state = out.state
+            drawn["real"].append(batch.frames[0].cpu())
+            drawn["ours"].append(out.frames[0].float().cpu())
+            drawn["nearest training frame"].append(nearest(piece, start, stop))
+            drawn["textured mesh"].append(_bare(batch))
+            regions.append(batch.face[0].cpu())
+        videos = {name: torch.cat(parts) for name, parts in drawn.items()}
+        region = torch.cat(regions)
+        row: dict[str, Any] = {"clip": piece.clip.name}
+        for name, video in videos.items():
+            if name == "real":
+                continue
+            prediction, reference = (
+                Performance(face=pipeline.face, fps=pipeline.sizes.fps, frames=v, region=region)
+                for v in (video, videos["real"])
+            )
+            row[name] = _measure(metrics, prediction, reference)
+        rows.append(row)
+        for name, video in videos.items():
+            strips[name] += [video[i] for i in np.linspace(0, len(video) - 1, 4).astype(int)]
+    if not rows:
+        return {"measure": f"avatar {avatar.name} has no held-out footage; nothing was measured"}
+    _write_strips(context.run.samples, strips)
+    figures: dict[str, Any] = {
+        "measure": f"over the face of avatar {avatar.name}'s held-out clips, {pipeline.sizes.image} pixels wide",
+        "avatar": avatar.name,
+        "clips": rows,
+    }
+    keys = {"ours": "face", "nearest training frame": "nearest_frame", "textured mesh": "textured_mesh"}
+    for name, key in keys.items():
+        for measure in rows[0][name]:
+            figures[f"{measure}_{key}"] = float(np.mean([row[name][measure] for row in rows]))
+    return figures
+
+
+def _bare(batch: RendererBatch) -> Tensor:
+    """The textured mesh over the eroded background, with no network."""
+    scene = batch.scene
+    return (scene.background + scene.coverage * (scene.texture - scene.background))[0].cpu()
+
+
+class NearestFrame:
+    """The baseline that draws nothing: the training frame whose face vertices lie nearest in the crop."""
+
+    def __init__(self, context: Context, avatar: Avatar) -> None:
+        from ..avatar import image_vertices
+
+        self._avatar = avatar
+
+        def positions(piece: Piece) -> Tensor:
+            return torch.from_numpy(piece.crop.vertices(image_vertices(context, piece.clip))[..., :2]).flatten(1)
+
+        training = avatar.of("train")
+        self._places = [(piece, frame) for piece in training for frame in range(piece.clip.frames)]
+        self._positions = torch.cat([positions(piece) for piece in training])
+        self._of = positions
+
+    def __call__(self, piece: Piece, start: int, stop: int) -> Tensor:
+        """Frames (T, 3, Y, X) for frames ``start`` to ``stop`` of a piece."""
+        chosen = torch.cdist(self._of(piece)[start:stop], self._positions).argmin(1)
+        pictures = []
+        for index in chosen.tolist():
+            source, frame = self._places[index]
+            pictures.append(self._avatar.read(source, frame, frame + 1)["frames"][0, 0])
+        return torch.stack(pictures).float() / 255
+
+
+def _write_strips(folder: Path, strips: dict[str, list[Tensor]]) -> None:
+    """A PNG for each row of the report's picture: frames side by side."""
+    for name, frames in strips.items():
+        chosen = frames[:8]
+        row = torch.cat(chosen, dim=2).clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).numpy()
+        cv2.imwrite(str(folder / f"renderer_{name.replace(' ', '_')}.png"), row[..., ::-1])

@@ -1,0 +1,222 @@
+"""The avatar speaks: audio and a style code to a video, in chunks, so that memory does not grow with the audio.
+
+Head pose, background and blinks come from the avatar's base clip, played forward and back; expression comes from audio
+and style. The face is drawn at the renderer's size and laid back into the footage at the footage's own.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import cattrs
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .errors import InputError, StorageError
+from .interfaces import SAMPLE_RATE, Decoder, Face, Renderer, State, place
+from .media import VideoWriter
+from .pipeline import Pipeline
+from .scene import Crop, Image, erosion_radius, hull_masks, make_scene
+from .stages.style import StyleModel
+from .weights import load_weights, save_weights
+
+CHUNK = 32
+"""Frames that are made at a time."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class BaseClip:
+    """What of an avatar's footage is needed to let it speak; the frames themselves stay in the footage."""
+
+    avatar: str
+    source: str
+    """Name of the corpus' clip."""
+    start: int
+    """Its first frame that is played."""
+    crop: Crop
+    identity: Tensor
+    """(V, 3), canonical."""
+    pose: Tensor
+    """(T, 3, 4)."""
+    displacement: Tensor
+    """(T, V, 3), canonical: the face as it was."""
+    texture: Tensor
+    """(U, U, 3), uint8."""
+
+    def save(self, path: Path, header: dict[str, Any]) -> None:
+        """Write it beside the weights."""
+        tensors = {a: getattr(self, a) for a in ("identity", "pose", "displacement", "texture")}
+        facts = {"avatar": self.avatar, "source": self.source, "start": self.start, "crop": attrs.asdict(self.crop)}
+        save_weights(path, tensors, {"what": "avatar", **facts, **header})
+
+    @classmethod
+    def load(cls, path: Path) -> BaseClip:
+        """Read what :meth:`save` wrote."""
+        tensors, header = load_weights(path)
+        return cls(
+            avatar=header["avatar"],
+            source=header["source"],
+            start=header["start"],
+            crop=cattrs.structure(header["crop"], Crop),
+            **{name: tensors[name] for name in ("identity", "pose", "displacement", "texture")},
+        )
+
+    def __len__(self) -> int:
+        return len(self.pose)
+
+
+def forward_and_back(length: int) -> Iterator[int]:
+    """0, 1, ... length - 1, length - 2, ... 1, 0, 1, ... without end."""
+    if length == 1:
+        while True:
+            yield 0
+    while True:
+        yield from range(length - 1)
+        yield from range(length - 1, 0, -1)
+
+
+class Spool:
+    """Frames of the base clip on disk, losslessly, so that they can be played backwards at no cost in memory."""
+
+    def __init__(self, frames: Iterator[Image], length: int, source: str) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="vast-")
+        count = 0
+        for frame in frames:
+            if count == length:
+                break
+            path = self._path(count)
+            if not cv2.imwrite(str(path), frame[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1]):
+                raise StorageError(f"{path}: cannot be written; is the temporary folder's disk full?")
+            count += 1
+        if count < length:
+            raise InputError(f"{source}: only {count} of {length} frames could be read again; has the file changed?")
+
+    def _path(self, number: int) -> Path:
+        return Path(self._folder.name) / f"{number:06d}.png"
+
+    def __getitem__(self, number: int) -> Image:
+        return np.ascontiguousarray(cv2.imread(str(self._path(number)), cv2.IMREAD_COLOR)[..., ::-1])
+
+    def close(self) -> None:
+        """Remove the frames."""
+        self._folder.cleanup()
+
+
+def express(
+    pipeline: Pipeline, decoder: Decoder, wave: NDArray[np.float32], code: Tensor, frames: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Expression (T, E) and audio features (T, A), chunk by chunk, of a wave (S,) in a style (1, Z)."""
+    fps, device = pipeline.sizes.fps, code.device
+    margin = math.ceil(pipeline.audio.context * fps) + 1
+    state: State | None = None
+    for start in range(0, frames, CHUNK):
+        stop = min(start + CHUNK, frames)
+        # rows of the chunk and of what the decoder looks ahead to, with the sound that they depend on
+        first, last = max(0, start - margin), min(stop + decoder.lookahead, frames)
+        low = round(first / fps * SAMPLE_RATE)
+        high = round((last + margin) / fps * SAMPLE_RATE)
+        sound = torch.from_numpy(wave[low:high]).to(device)[None]
+        rows = pipeline.audio(sound, last - first)[:, start - first :]
+        own, future = rows[:, : stop - start], rows[:, stop - start :]
+        mask = torch.ones(1, stop - start, dtype=torch.bool, device=device)
+        out = decoder(own, code, mask, state, future if future.shape[1] else None)
+        state = out.state
+        yield out.expression[0].float(), own[0].float()
+
+
+@torch.no_grad()
+def speak(
+    pipeline: Pipeline,
+    model: StyleModel,
+    renderer: Renderer,
+    base: BaseClip,
+    footage: Iterator[Image],
+    wave: NDArray[np.float32],
+    code: Tensor,
+    out: Path,
+    on_frames: Callable[[int], None] = lambda count: None,
+) -> int:
+    """Write the video ``out`` of the avatar speaking ``wave`` (S,) in the style ``code`` (1, Z); its number of frames.
+
+    ``footage`` gives the base clip's frames; ``on_frames`` is told how many are done.
+
+    Raises :class:`vast_core.errors.StorageError` where the disk is full; no half-written video is left.
+    """
+    fps = pipeline.sizes.fps
+    total = max(1, round(len(wave) / SAMPLE_RATE * fps))
+    spool = Spool(footage, min(len(base), total), base.source)
+    try:
+        order = forward_and_back(min(len(base), total))
+        state: State | None = None
+        with VideoWriter(out, fps, wave) as writer:
+            for expression, audio in express(pipeline, model.decoder, wave, code, total):
+                played = [next(order) for _ in range(len(expression))]
+                vertices = _posed(pipeline.face, base, expression.cpu(), played)
+                originals = [spool[number] for number in played]
+                images, weights, state = _draw(pipeline, renderer, base, originals, vertices, played, audio, state)
+                for original, image, weight in zip(originals, images, weights, strict=True):
+                    writer.write(base.crop.paste(original, image, weight))
+                on_frames(len(played))
+    finally:
+        spool.close()
+    return total
+
+
+def _posed(face: Face, base: BaseClip, expression: Tensor, played: Sequence[int]) -> NDArray[np.float32]:
+    """The speaking face (T, V, 3) in the footage's pixels, with the base clip's head pose and blinks."""
+    shape = face.decode(expression, base.identity)
+    lids = base.displacement[:, face.eyes].float()
+    shape[:, face.eyes] += lids[list(played)] - lids.median(0).values
+    return place(shape, base.pose[list(played)]).numpy()
+
+
+def _draw(
+    pipeline: Pipeline,
+    renderer: Renderer,
+    base: BaseClip,
+    originals: Sequence[Image],
+    vertices: NDArray[np.float32],
+    played: Sequence[int],
+    audio: Tensor,
+    state: State | None,
+) -> tuple[list[Image], list[NDArray[np.float32]], State]:
+    """Crops (size, size, 3) of a chunk's frames, and how far each may be laid over the footage."""
+    size, device = pipeline.sizes.image, audio.device
+    before = place(base.identity + base.displacement[list(played)].float(), base.pose[list(played)]).numpy()
+    now, before = base.crop.vertices(vertices), base.crop.vertices(before)
+    drawing = pipeline.face.draw(now, size, base.texture.numpy())
+    cut = np.stack([base.crop.cut(frame) for frame in originals]).transpose(0, 3, 1, 2)
+    # both the face that was there and the one that comes must lie in the hole
+    hull = np.maximum(hull_masks(before, size), hull_masks(now, size))
+
+    def batch(array: NDArray[np.uint8]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array))[None].to(device)
+
+    scene = make_scene(
+        batch(cut),
+        batch(hull),
+        batch(drawing.mesh),
+        batch(drawing.texture),
+        batch(drawing.coverage),
+        audio[None],
+        erosion_radius(size),
+    )
+    out = renderer(scene, state)
+    pictures = (out.frames[0].float().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    soft = [_feathered(hole[0].cpu().numpy(), size) for hole in scene.hole[0]]
+    return list(pictures), soft, out.state
+
+
+def _feathered(hole: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """A weight (Y, X) that falls to 0 just inside the edge of the hole."""
+    width = 2 * max(1, size // 64) + 1
+    inner = cv2.erode(hole, np.ones((width, width), np.uint8), borderValue=0.0)
+    return np.asarray(cv2.GaussianBlur(inner, (width, width), 0), np.float32)
