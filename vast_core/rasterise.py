@@ -84,14 +84,16 @@ def _paint(
     triangle = order[owner]
 
     # On one row each weight, 1 - sum for the first corner, must not be negative: three bounds on x.
-    slope = planes[triangle]
-    offset = np.array([1.0, 0.0, 0.0]) + slope[..., 1] * (rows - corners[triangle, 0, 1])[:, None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        zero = corners[triangle, 0, 0][:, None] - offset / slope[..., 0]
-    level = slope[..., 0] == 0  # an edge along the row bounds y, not x
-    left = np.where(slope[..., 0] > 0, zero, -np.inf).max(1)
-    right = np.where(~level & (slope[..., 0] < 0), zero, np.inf).min(1)
-    right[(level & (offset < -_ON_EDGE)).any(1)] = -np.inf
+    left, right = np.full(len(rows), -np.inf), np.full(len(rows), np.inf)
+    down = rows - corners[triangle, 0, 1]
+    for corner in range(3):
+        across, along = planes[triangle, corner].T
+        at_first = along * down + (corner == 0)  # the weight on this row, below or above the first corner
+        with np.errstate(divide="ignore", invalid="ignore"):
+            zero = corners[triangle, 0, 0] - at_first / across
+        np.maximum(left, zero, out=left, where=across > 0)
+        np.minimum(right, zero, out=right, where=across < 0)
+        right[(across == 0) & (at_first < -_ON_EDGE)] = -np.inf  # the edge lies along the row
 
     columns, span = _expand(_first(left, shape[1]), _last(right, shape[1]))
     # Where an index is repeated, numpy keeps the value assigned last: that of the nearest triangle.
@@ -124,15 +126,15 @@ def _weights_at(
     pixels = np.flatnonzero(drawn >= 0)
     rows, columns = np.divmod(pixels, drawn.shape[1])
     seen = drawn.ravel()[pixels]
-    table = np.concatenate([origin, planes[:, 1], planes[:, 2]], axis=1)[seen]
-    x, y = columns - table[:, 0], rows - table[:, 1]
-    found = np.empty((len(pixels), 3), np.float32)
-    found[:, 1] = x * table[:, 2] + y * table[:, 3]
-    found[:, 2] = x * table[:, 4] + y * table[:, 5]
-    found[:, 0] = 1 - found[:, 1] - found[:, 2]
-    np.clip(found, 0, 1, out=found)
+    x = (columns - origin[seen, 0]).astype(np.float32)
+    y = (rows - origin[seen, 1]).astype(np.float32)
+    slopes = planes.astype(np.float32)
+    second = np.clip(x * slopes[seen, 1, 0] + y * slopes[seen, 1, 1], 0, 1)
+    third = np.clip(x * slopes[seen, 2, 0] + y * slopes[seen, 2, 1], 0, 1 - second)
     weights = np.zeros((drawn.size, 3), np.float32)
-    weights[pixels] = found
+    weights[pixels, 0] = 1 - second - third
+    weights[pixels, 1] = second
+    weights[pixels, 2] = third
     return weights.reshape(*drawn.shape, 3)
 
 
