@@ -19,7 +19,7 @@ from torch import Tensor
 
 from .atomic import replacing, write_text
 from .errors import InputError
-from .interfaces import Clip, RendererBatch, place
+from .interfaces import Clip, Corpus, RendererBatch, place
 from .run import cache_root, digest
 from .scene import Crop, Image, as_images, hull_masks, make_scene, mouth_masks
 from .store import PreparedClip
@@ -48,15 +48,16 @@ def choose_avatar(context: Context) -> str:
 
 def footage_of(context: Context, clip: PreparedClip) -> Iterator[Image]:
     """The frames of one prepared clip, read again from the corpus."""
-    return islice(source_of(context, clip).footage.frames(), clip.start, clip.start + clip.frames)
+    source = find_clip(context.pipeline.corpus, clip.source)
+    return islice(source.footage.frames(), clip.start, clip.start + clip.frames)
 
 
-def source_of(context: Context, clip: PreparedClip) -> Clip:
-    """The corpus' clip that a prepared clip is a part of. Raises :class:`InputError` where it is gone."""
-    for source in context.pipeline.corpus.clips():
-        if source.name == clip.source:
-            return source
-    raise InputError(f"{clip.source}: the corpus no longer has this clip; put it back, or prepare again")
+def find_clip(corpus: Corpus, name: str) -> Clip:
+    """The corpus' clip of this name. Raises :class:`InputError` where it is gone."""
+    for clip in corpus.clips():
+        if clip.name == name:
+            return clip
+    raise InputError(f"{name}: the corpus no longer has this clip; put it back, or prepare again")
 
 
 @attrs.frozen(kw_only=True)

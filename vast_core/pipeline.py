@@ -50,7 +50,7 @@ class Pipeline:
     @cached_property
     def corpus(self) -> Corpus:
         """Where the clips come from."""
-        return cast(Corpus, _make(self.recipe.require("corpus"), self.sizes))
+        return cast(Corpus, _make(self.recipe.part("corpus"), self.sizes))
 
     @property
     def parts(self) -> Mapping[str, nn.Module]:
@@ -77,7 +77,7 @@ def work_out_sizes(recipe: Recipe) -> Sizes:
     given: dict[str, tuple[str, int]] = {}
     kinds: tuple[Kind, ...] = ("face", "audio", "style", "flow", "decoder", "renderer")
     for kind in kinds:
-        use = recipe.require(kind)
+        use = recipe.part(kind)
         own = use.config.sizes() if hasattr(use.config, "sizes") else {}
         for name, width in own.items():
             who = f"{kind} {use.component.name!r}"
@@ -99,7 +99,7 @@ def assemble(recipe: Recipe, registry: Registry) -> Pipeline:
     parts = {}
     for number, kind in enumerate(kinds):
         torch.manual_seed(recipe.seed * 1_009 + number)  # a part's start does not depend on the other parts
-        parts[kind] = _make(recipe.require(kind), sizes)
+        parts[kind] = _make(recipe.part(kind), sizes)
     metrics = tuple(_make(use, sizes) for use in recipe.metrics)
     pipeline = Pipeline(recipe=recipe, sizes=sizes, metrics=metrics, **parts)
     registry.hooks.vast_pipeline_built(pipeline=pipeline, recipe=recipe)
@@ -150,7 +150,7 @@ def check_recipe(recipe: Recipe, registry: Registry) -> None:
     table = Table("part", "component", "parameters", title="parts", title_justify="left")
     for kind, part in pipeline.parts.items():
         count = sum(p.numel() for p in part.parameters())
-        table.add_row(kind, recipe.require(cast(Kind, kind)).component.name, f"{count:,}")
+        table.add_row(kind, recipe.part(cast(Kind, kind)).component.name, f"{count:,}")
     console.print(table)
     for stage, parts in (("style", ("style", "flow", "decoder")), ("renderer", ("renderer",))):
         parameters = sum(p.numel() for name in parts for p in pipeline.parts[name].parameters())

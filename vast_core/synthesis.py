@@ -25,7 +25,6 @@ from .interfaces import SAMPLE_RATE, Decoder, Face, Renderer, State, place
 from .media import VideoWriter
 from .pipeline import Pipeline
 from .scene import Crop, Image, erosion_radius, hull_masks, make_scene
-from .stages.style import StyleModel
 from .weights import load_weights, save_weights
 
 CHUNK = 32
@@ -135,7 +134,7 @@ def express(
 @torch.no_grad()
 def speak(
     pipeline: Pipeline,
-    model: StyleModel,
+    decoder: Decoder,
     renderer: Renderer,
     base: BaseClip,
     footage: Iterator[Image],
@@ -157,7 +156,7 @@ def speak(
         order = forward_and_back(min(len(base), total))
         state: State | None = None
         with VideoWriter(out, fps, wave) as writer:
-            for expression, audio in express(pipeline, model.decoder, wave, code, total):
+            for expression, audio in express(pipeline, decoder, wave, code, total):
                 played = [next(order) for _ in range(len(expression))]
                 vertices = _posed(pipeline.face, base, expression.cpu(), played)
                 originals = [spool[number] for number in played]
@@ -220,3 +219,4 @@ def _feathered(hole: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     width = 2 * max(1, size // 64) + 1
     inner = cv2.erode(hole, np.ones((width, width), np.uint8), borderValue=0.0)
     return np.asarray(cv2.GaussianBlur(inner, (width, width), 0), np.float32)
+

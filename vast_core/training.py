@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import attrs
 import torch
@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from .errors import VastError
 from .interfaces import Objective
 from .run import Run
+from .stage_config import TrainingStage
 from .weights import differences, load_into, load_weights, save_weights
 
 Batch = TypeVar("Batch")
@@ -41,27 +42,6 @@ class Interrupted(VastError):
 
 class Diverged(VastError):
     """A loss is no longer a number."""
-
-
-class Settings(Protocol):
-    """What both training stages' recipe sections have in common."""
-
-    @property
-    def steps(self) -> int: ...
-    @property
-    def learning_rate(self) -> float: ...
-    @property
-    def warmup(self) -> int: ...
-    @property
-    def weight_decay(self) -> float: ...
-    @property
-    def clip_norm(self) -> float: ...
-    @property
-    def ema(self) -> float: ...
-    @property
-    def log_every(self) -> int: ...
-    @property
-    def checkpoint_every(self) -> int: ...
 
 
 def best_device() -> torch.device:
@@ -111,7 +91,7 @@ class Trainer(Generic[Batch]):
     key: str
     """The stage's key: a checkpoint of another key is not resumed."""
     model: nn.Module
-    settings: Settings
+    settings: TrainingStage
     batch_at: Callable[[int], Batch]
     objectives: Callable[[Batch, float], Iterator[Objective]]
     device: torch.device

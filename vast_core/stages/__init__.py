@@ -67,7 +67,7 @@ class Context:
         """What identifies the components of these kinds: implementation and options."""
         recipe = self.run.recipe
         return {
-            kind: {**component_key(recipe.require(kind).component), "options": recipe.section(kind)} for kind in kinds
+            kind: {**component_key(recipe.part(kind).component), "options": recipe.section(kind)} for kind in kinds
         }
 
 

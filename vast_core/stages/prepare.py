@@ -130,7 +130,7 @@ def _tracked(context: Context, rejected: list[Rejected]) -> Iterator[_Shot]:
     face, fps = context.pipeline.face, context.run.recipe.fps
     least = context.run.recipe.stages.prepare.min_seconds
     clips = list(context.pipeline.corpus.clips())
-    tracker = component_key(context.run.recipe.require("face").component)
+    tracker = component_key(context.run.recipe.part("face").component)
     for clip in progress_over(clips, "tracking", console=context.console, transient=True):
         key = digest([tracker, context.run.recipe.section("face"), clip.digest, fps])
         folder = cache_root() / "tracks" / key

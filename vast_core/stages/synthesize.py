@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import torch
 
-from ..avatar import choose_avatar, footage_of, make_avatar, source_of
+from ..avatar import choose_avatar, find_clip, footage_of, make_avatar
 from ..errors import InputError
 from ..interfaces import SAMPLE_RATE
 from ..offset import shift_wave
@@ -34,12 +35,12 @@ def run(context: Context) -> list[Path]:
     load_face(context)
     model, renderer = load_style(context), load_renderer(context)
     context.pipeline.face.cpu()
-    audio = context.pipeline.audio.to(context.device).eval()
+    context.pipeline.audio.to(context.device).eval()
     base = base_clip(context)
     path = context.run.weights / "avatar.safetensors"
     base.save(path, {"components": context.run.components()})
     spoken, prompt = _choose(context)
-    clip = source_of(context, spoken)
+    clip = find_clip(context.pipeline.corpus, spoken.source)
     wave = clip.footage.wave()
     if wave is None:
         raise InputError(f"{clip.name}: has lost its sound since it was prepared; prepare again")
@@ -52,8 +53,7 @@ def run(context: Context) -> list[Path]:
     out = context.run.samples / f"{base.avatar}.mp4"
     with context.console.status(f"{base.avatar} says {spoken.name} in the style of {prompt.name}"):
         footage = footage_of(context, _as_prepared(context, base))
-        del audio
-        speak(context.pipeline, model, renderer, base, footage, wave, code, out)
+        speak(context.pipeline, model.decoder, renderer, base, footage, wave, code, out)
     context.console.print(f"{base.avatar} says {spoken.name} in the style of {prompt.name}: {out}")
     return [path, out]
 
@@ -63,8 +63,6 @@ def base_clip(context: Context) -> BaseClip:
     avatar = make_avatar(context)
     piece = max(avatar.of("train"), key=lambda p: p.clip.frames)
     clip, store = piece.clip, context.store
-    import torch
-
     return BaseClip(
         avatar=avatar.name,
         source=clip.source,

@@ -1,0 +1,91 @@
+"""``vast synth``: the avatar of a finished run speaks new audio in the style of new prompts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--audio", "sound", type=click.Path(path_type=Path), required=True, help="Sound, or a video with sound.")
+@click.option(
+    "--style",
+    "styles",
+    multiple=True,
+    required=True,
+    help="Prompt clip, FILE or FILE:WEIGHT; may be given several times. `sample` draws a style from the prior.",
+)
+@click.option("--avatar", default=None, help="Speaker of the run; may be left out when the run trained one.")
+@click.option("--style-strength", default=1.0, show_default=True, help="0 is neutral, above 1 exaggerates.")
+@click.option("--seed", default=0, show_default=True, help="For `--style sample`.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("out.mp4"), show_default=True)
+@click.pass_context
+def synth(
+    context: click.Context,
+    run: Path,
+    sound: Path,
+    styles: tuple[str, ...],
+    avatar: str | None,
+    style_strength: float,
+    seed: int,
+    out: Path,
+) -> None:
+    """Let the avatar of the finished run RUN speak.
+
+    \b
+    Example:
+      vast synth runs/vast_default --audio hello.wav --style happy.mp4 --out out.mp4
+      vast synth runs/mine --audio hello.wav --style a.mp4:0.7 --style b.mp4:0.3 --style-strength 1.2
+    """
+    from itertools import islice
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from ..avatar import find_clip
+    from ..errors import InputError
+    from ..interfaces import SAMPLE_RATE
+    from ..media import read_wave
+    from ..pipeline import assemble
+    from ..prompt import Prompt, style_code
+    from ..recipe import load_recipe
+    from ..run import Run
+    from ..stages import Context
+    from ..stages.renderer import load_renderer
+    from ..stages.style import load_face, load_style
+    from ..synthesis import BaseClip, speak
+
+    registry = context.obj.registry
+    recipe = load_recipe(run / "recipe.yaml", registry)
+    pipeline, console = assemble(recipe, registry), Console()
+    work = Context(run=Run(run, recipe, registry), pipeline=pipeline, console=console)
+    base = BaseClip.load(run / "weights" / "avatar.safetensors")
+    if avatar not in (None, base.avatar):
+        raise InputError(f"--avatar {avatar}: this run trained {base.avatar}; train the other by stages.renderer.avatar")
+    load_face(work)
+    model, renderer = load_style(work), load_renderer(work)
+    pipeline.face.cpu()
+    pipeline.audio.to(work.device).eval()
+    wave = read_wave(sound)
+    prompts = [Prompt.parse(text) for text in styles]
+    with console.status("reading the prompts"):
+        code = style_code(
+            prompts, pipeline, model, strength=style_strength, seed=seed, device=work.device, console=console
+        )
+    footage = find_clip(pipeline.corpus, base.source).footage.frames()
+    with Progress(console=console) as progress:
+        bar = progress.add_task("speaking", total=round(len(wave) / SAMPLE_RATE * recipe.fps))
+        speak(
+            pipeline,
+            model.decoder,
+            renderer,
+            base,
+            islice(footage, base.start, base.start + len(base)),
+            wave,
+            code,
+            out,
+            on_frames=lambda count: progress.advance(bar, count),
+        )
+    console.print(f"{base.avatar} speaks for {len(wave) / SAMPLE_RATE:.2f} s: {out}")
