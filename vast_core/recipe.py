@@ -1,0 +1,302 @@
+"""A recipe: which component plays each part, with what options, and how the stages run.
+
+The first lines of ``recipes/vast_default.yaml`` show the form. Names are registry names, never import paths.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import attrs
+import yaml
+from attrs.validators import ge, lt, matches_re
+
+from .errors import ComponentError, RecipeError
+from .recipe_document import Node, Problem, merged, read_document, read_overrides, recipe_error, shown
+from .recipe_schema import INVALID, KeyPath, Reader
+from .registry import Component, Kind, Registry
+from .stage_config import STAGES, Stage, Stages
+
+VERSION = 1
+"""The version of recipes that this vast reads, stated as ``vast: 1``."""
+
+Part = Literal["corpus", "face", "audio", "style", "flow", "decoder", "renderer"]
+PARTS: tuple[Part, ...] = get_args(Part)
+"""The kinds that a recipe names once each; of metrics it has a list."""
+
+NEEDS: Mapping[Stage, tuple[Part, ...]] = {
+    "prepare": ("corpus", "face", "audio"),
+    "style": ("corpus", "face", "audio", "style", "flow", "decoder"),
+    "renderer": ("corpus", "face", "audio", "renderer"),
+    "evaluate": ("corpus", "face", "audio", "style", "flow", "decoder"),
+    "synthesize": PARTS,
+}
+"""What each stage cannot do without."""
+
+
+@attrs.frozen(kw_only=True)
+class Use:
+    """A component and its options."""
+
+    component: Component
+    config: Any
+    """An instance of ``component.config``."""
+    name: str = attrs.field(default=attrs.Factory(lambda self: self.component.name, takes_self=True))
+    """The name as the recipe writes it, perhaps ``distribution/name``."""
+
+
+@attrs.frozen(kw_only=True)
+class Recipe:
+    """A whole recipe, checked, with every default filled in."""
+
+    vast: int = VERSION
+    name: str = attrs.field(validator=matches_re(r"[A-Za-z0-9][A-Za-z0-9._-]*"))
+    """Of the run's folder; the file's own name unless it says otherwise."""
+    seed: int = attrs.field(default=1, validator=[ge(0), lt(2**31)])
+    fps: float = attrs.field(default=25.0, validator=[ge(1), lt(1000)])
+    """Video frames a second, everywhere past the audio features."""
+    corpus: Use
+    face: Use | None = None
+    audio: Use | None = None
+    style: Use | None = None
+    flow: Use | None = None
+    decoder: Use | None = None
+    renderer: Use | None = None
+    metrics: tuple[Use, ...] = ()
+    stages: Stages = attrs.field(factory=Stages)
+    source: str = attrs.field(default="", eq=False)
+    """Where it was read, and what the command line changed."""
+
+    def use(self, kind: Kind) -> Use | None:
+        """The component of a kind other than metric; None where the recipe has none."""
+        found: Use | None = getattr(self, kind)
+        return found
+
+    def part(self, kind: Kind) -> Use:
+        """The component of a kind; raises :class:`RecipeError` where the recipe has none."""
+        found = self.use(kind)
+        if found is None:
+            raise RecipeError(
+                f"recipe {self.name} lacks the section `{kind}`; see `vast plugins` for what is installed"
+            )
+        return found
+
+    def section(self, kind: str) -> dict[str, Any]:
+        """The plain data of one section, defaults included, for digests.
+
+        ``kind`` is a kind of component (``metric`` gives all metrics, by name) or a stage as ``stages.style``. Empty
+        where the recipe has none.
+        """
+        first, _, stage = kind.partition(".")
+        if first == "stages" and stage in STAGES:
+            return _plain_config(getattr(self.stages, stage))
+        if kind == "metric":
+            return {"metrics": [_plain_use(use, use.component.name) for use in self.metrics]}
+        if kind not in PARTS:
+            raise ValueError(f"no section is called {kind!r}")
+        used = self.use(kind)
+        return {} if used is None else _plain_use(used, used.component.name)
+
+    def missing(self, stages: Iterable[Stage] = STAGES) -> dict[Stage, tuple[Part, ...]]:
+        """The kinds that each of ``stages`` needs and the recipe lacks; stages that lack nothing are left out."""
+        lacking = {stage: tuple(kind for kind in NEEDS[stage] if self.use(kind) is None) for stage in stages}
+        return {stage: kinds for stage, kinds in lacking.items() if kinds}
+
+    def require(self, stages: Iterable[Stage] = STAGES) -> None:
+        """Raise :class:`RecipeError` where a section is missing that one of ``stages`` needs."""
+        if lacking := self.missing(stages):
+            needs = "; ".join(f"{stage} needs {', '.join(kinds)}" for stage, kinds in lacking.items())
+            raise RecipeError(f"recipe {self.name} lacks sections: {needs}")
+
+    def to_yaml(self) -> str:
+        """The resolved recipe, which reads back equal to this one."""
+        document: dict[str, Any] = {"vast": self.vast, "name": self.name, "seed": self.seed, "fps": self.fps}
+        for kind in PARTS:
+            if (used := self.use(kind)) is not None:
+                document[kind] = _plain_use(used, used.name)
+        document["metrics"] = [_plain_use(use, use.name) for use in self.metrics]
+        document["stages"] = {stage: _plain_config(getattr(self.stages, stage)) for stage in STAGES}
+        header = "".join(
+            f"# {line}\n" for line in ("Resolved recipe, all defaults filled in.", *self.source.splitlines())
+        )
+        return header + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _plain(value: Any) -> Any:
+    if attrs.has(type(value)):
+        return _plain_config(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _plain_config(config: Any) -> dict[str, Any]:
+    return {field.alias: _plain(getattr(config, field.name)) for field in attrs.fields(type(config)) if field.init}
+
+
+def _plain_use(use: Use, name: str) -> dict[str, Any]:
+    return {"use": name, **_plain_config(use.config)}
+
+
+# ------------------------------------------------------------------------------------------------- finding
+
+
+def recipes_folder() -> Path:
+    """Where the packaged recipes are: ``recipes/`` of a checkout, else ``vast_recipes`` beside this package."""
+    root = Path(__file__).resolve().parents[1]
+    return root / "recipes" if (root / "pyproject.toml").is_file() else root / "vast_recipes"
+
+
+def packaged_recipes() -> tuple[str, ...]:
+    """Names of the packaged recipes, such as ``vast_default`` and ``ablations/flow_none``."""
+    folder = recipes_folder()
+    return tuple(sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml")))
+
+
+def find_recipe(path_or_name: str | Path, beside: Path | None = None) -> Path:
+    """The file of a path (relative to ``beside``, else the working directory) or of a packaged recipe's name.
+
+    Raises :class:`RecipeError` where there is neither.
+    """
+    given = Path(path_or_name).expanduser()
+    path = (beside or Path()) / given
+    if path.is_file():
+        return path
+    known = packaged_recipes()
+    if str(path_or_name) in known:
+        return recipes_folder() / f"{path_or_name}.yaml"
+    if path.is_dir():
+        raise RecipeError(f"{path_or_name} is a folder; name the recipe's file")
+    close = difflib.get_close_matches(given.with_suffix("").as_posix().removeprefix("recipes/"), known, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    raise RecipeError(
+        f"no recipe {path_or_name}: no such file{f' in {shown(beside)}' if beside else ''}, "
+        f"and no packaged recipe of that name{hint} (packaged: {', '.join(known) or 'none'})"
+    )
+
+
+def _read_tree(path: Path, problems: list[Problem], inside: tuple[Path, ...] = ()) -> Node:
+    """The tree of a file over that of its ``base``; mistakes go to ``problems``.
+
+    Raises :class:`RecipeError` where a file is no YAML or its base cannot be found, for then no more can be said.
+    """
+    tree = read_document(path, problems)
+    version, base = tree.value.get("vast"), tree.value.pop("base", None)
+    if version is not None and version.raw != str(VERSION):
+        message = f"this vast reads recipes of version {VERSION}, not {version.raw or 'nothing'}"
+        problems.append(Problem(version.mark, ("vast",), message))
+    if base is None:
+        return tree
+
+    def give_up(reason: str) -> RecipeError:
+        return recipe_error(shown(path), [*problems, Problem(base.mark, ("base",), reason)])
+
+    if not isinstance(base.value, str):
+        raise give_up("expected the path or name of a recipe")
+    try:
+        found = find_recipe(base.value, beside=path.parent)
+    except RecipeError as error:
+        raise give_up(str(error)) from error
+    chain = (*inside, path.resolve())
+    if found.resolve() in chain:
+        circle = " -> ".join(shown(p) for p in (*chain[chain.index(found.resolve()) :], found))
+        raise give_up(f"goes round in a circle: {circle}")
+    under = _read_tree(found, problems, chain)
+    under.value.pop("name", None)  # a derived recipe is another recipe: its runs have their own folder
+    return merged(under, tree)
+
+
+# ------------------------------------------------------------------------------------------------- reading
+
+
+def load_recipe(path_or_name: str | Path, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe by path or packaged name, with ``overrides`` such as ``flow.use=planar`` laid over it.
+
+    Raises :class:`RecipeError` with all mistakes at once, each at its file, line and column.
+    """
+    path = find_recipe(path_or_name)
+    reader = Reader()
+    tree = _read_tree(path, reader.problems)
+    changes = read_overrides(overrides, reader.problems)
+    for key in changes.value.keys() & {"base", "vast"}:
+        reader.note(changes.value.pop(key), (key,), "is stated in files only")
+    values = _Sections(registry, reader).read(merged(tree, changes), _folder_name(path))
+    if reader.problems:
+        raise recipe_error(shown(path), reader.problems)
+    changed = f"\nwith {' '.join(overrides)}" if overrides else ""
+    return Recipe(**values, source=f"From {shown(path)}{changed}")
+
+
+def _folder_name(path: Path) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("._-") or "recipe"
+
+
+@attrs.frozen
+class _Sections:
+    """Reads the sections of a merged tree; mistakes go to the reader."""
+
+    registry: Registry
+    reader: Reader
+
+    def read(self, tree: Node, name: str) -> dict[str, Any]:
+        """The arguments of :class:`Recipe`, as far as they can be read."""
+        sections: dict[str, Node] = {"name": Node(name, tree.mark), **tree.value}
+        tree = attrs.evolve(tree, value=sections)
+        if "vast" not in sections:
+            self.reader.note(tree, (), f"missing key 'vast'; this vast reads recipes of version {VERSION}: vast: 1")
+        if "corpus" not in sections:
+            known = ", ".join(self.registry.names("corpus"))
+            self.reader.note(tree, (), f"missing section 'corpus': where the clips come from (installed: {known})")
+        values = self.reader.fields(
+            tree, Recipe, (), only=("name", "seed", "fps", "stages"), besides=("vast", "base", *PARTS, "metrics")
+        )
+        for part in PARTS:
+            if part in sections and not _is_absent(sections[part]):
+                values[part] = self._use(part, sections[part], (part,))
+        if "metrics" in sections and not _is_absent(sections["metrics"]):
+            values["metrics"] = self._metrics(sections["metrics"])
+        return values
+
+    def _metrics(self, node: Node) -> tuple[Use, ...]:
+        if not isinstance(node.value, list):
+            self.reader.note(node, ("metrics",), "expected a list; write [{use: psnr}, ...]")
+            return ()
+        uses: list[Use] = []
+        for i, item in enumerate(node.value):
+            use = self._use("metric", item, ("metrics", str(i)))
+            if use in uses:
+                self.reader.note(item, ("metrics", str(i)), f"{use.name} is in the list twice")
+            elif use is not INVALID:
+                uses.append(use)
+        return tuple(uses)
+
+    def _use(self, kind: Kind, node: Node, path: KeyPath) -> Any:
+        note = self.reader.note
+        if not isinstance(node.value, dict):
+            example = node.raw if node.raw in self.registry.names(kind) else "NAME"
+            how = f"{'.'.join(path)}.use={example}" if node.mark.line < 0 else f"{{use: {example}}}"
+            blank = ", or null to leave it out" if node.value is None and kind != "corpus" else ""
+            return note(node, path, f"expected a section that names a {kind}; write {how}{blank}")
+        if "use" not in node.value:
+            known = ", ".join(self.registry.names(kind)) or "none"
+            return note(node, path, f"missing key 'use': which {kind}? (installed: {known})", at_key=True)
+        name = self.reader.value(node.value["use"], str, (*path, "use"))
+        if name is INVALID:
+            return INVALID
+        try:
+            component = self.registry.get(kind, name)
+        except ComponentError as error:
+            return note(node.value["use"], (*path, "use"), str(error))
+        config = self.reader.instance(node, component.config, path, besides=("use",))
+        return INVALID if config is INVALID else Use(component=component, config=config, name=name)
+
+
+def _is_absent(node: Node) -> bool:
+    """Whether it says ``null``; a section left blank is taken for an oversight."""
+    return node.value is None and node.raw != ""
