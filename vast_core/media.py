@@ -317,6 +317,7 @@ class VideoWriter:
 
     def __enter__(self) -> Self:
         with self._storing():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             self._temporary.touch()  # FFmpeg opens its file late; a place that cannot be written shows now.
             # The name ends in .part, so the format is named.
             self._container: OutputContainer = av.open(

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import attrs
-from attrs.validators import ge, le
+from attrs.validators import ge, le, optional
 
 
 @attrs.frozen(kw_only=True)
@@ -32,3 +37,36 @@ class SyntheticConfig:
     """Scale of all head motion; 0 holds every head still."""
     supersampling: int = attrs.field(default=2, validator=[ge(1), le(4)])
     """Frames are drawn so many times larger and reduced."""
+
+
+def _pattern(group: str) -> Callable[[Any, Any, str], None]:
+    """Validate a regular expression with the named group ``group``."""
+
+    def validate(instance: Any, attribute: Any, value: str) -> None:
+        try:
+            groups = re.compile(value).groupindex
+        except re.error as error:
+            raise ValueError(f"{attribute.name} is no regular expression: {error}: {value!r}") from None
+        if group not in groups:
+            raise ValueError(
+                f"{attribute.name} must hold a group named {group}, as in '(?P<{group}>[a-z]+)': {value!r}"
+            )
+
+    return validate
+
+
+@attrs.frozen(kw_only=True)
+class FolderConfig:
+    """Options of ``corpus/folder``."""
+
+    path: Path
+    """A folder of videos, searched to every depth, or one video."""
+    speaker: str | None = attrs.field(default=None, validator=optional(_pattern("speaker")))
+    """Regular expression with a group ``speaker``, searched in each path below the folder (``anna/01.mp4``). Without
+    one the speaker is the first sub-folder or, where there is none, the file's name up to ``_clip2``, ``-3``, or so."""
+    style: str | None = attrs.field(default=None, validator=optional(_pattern("style")))
+    """The same with a group ``style``; a path in which it finds nothing has no style. Without one the style is the
+    second sub-folder, where there is one."""
+    manifest: Path | None = None
+    """CSV (or .tsv) below ``path`` with the column ``file`` and any of ``speaker``, ``style``, ``transcript`` and
+    ``split`` (train or held_out). Only the files that it lists are used; an empty cell leaves it to the rules above."""

@@ -1,0 +1,175 @@
+"""Clips from a folder of videos."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Literal, Self, cast
+
+import attrs
+
+from vast_core.errors import InputError, MediaError
+from vast_core.interfaces import Clip, Corpus, Sizes
+from vast_core.media import VideoFile, file_digest
+
+from .config import FolderConfig
+
+Split = Literal["train", "held_out"] | None
+
+SUFFIXES = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi")
+COLUMNS = ("file", "speaker", "style", "transcript", "split")
+
+NAME = re.compile(r"(?P<speaker>.+?)([ _.-]+((clip|part|take|short)\d*|\d+)(?=[ _.-]|$).*)?$", re.IGNORECASE)
+"""A speaker's name is what stands before the first word that only counts: ``clip2``, ``part``, ``take``, ``short``,
+``003``. Rather two names for one speaker than one name for two, whose faces would be averaged."""
+
+
+@attrs.frozen(kw_only=True)
+class _Row:
+    """What is known of one file before it is opened."""
+
+    file: Path
+    relative: Path
+    speaker: str | None = None
+    style: str | None = None
+    transcript: str | None = None
+    split: Split = None
+
+
+class FolderCorpus(Corpus):
+    """All videos under a folder, or those that a manifest lists, sorted by path.
+
+    The speaker is, in this order: what the manifest says, what the pattern ``speaker`` finds, the first sub-folder,
+    the start of the file's name (``Obama`` of ``Obama_clip1.mp4``). The style is what the manifest says, what the
+    pattern ``style`` finds, or the second sub-folder (``anna/happy/03.mp4``). A file that cannot be read is still a
+    clip; its footage raises :class:`MediaError` when it is asked for.
+    """
+
+    def __init__(self, config: FolderConfig, fps: float) -> None:
+        self._config = config
+        self._path = config.path.expanduser()
+        self._fps = fps
+
+    @classmethod
+    def from_config(cls, config: FolderConfig, sizes: Sizes) -> Self:
+        """Make the corpus at the recipe's frame rate; reads nothing."""
+        return cls(config, sizes.fps)
+
+    def clips(self) -> list[Clip]:
+        """All clips; each file is read once, for its digest.
+
+        Raises :class:`InputError` where there is none, a name fits no pattern, or the manifest is wrong.
+        """
+        rows = list(self._found() if self._config.manifest is None else self._listed(self._config.manifest))
+        names = Counter(row.relative.with_suffix("") for row in rows)
+        clips = []
+        for row in rows:
+            short = row.relative.with_suffix("")
+            clips.append(
+                Clip(
+                    name=(short if names[short] == 1 else row.relative).as_posix(),
+                    speaker=row.speaker or self._speaker(row.relative),
+                    style=row.style or self._style(row.relative),
+                    transcript=row.transcript,
+                    split=row.split,
+                    footage=VideoFile(row.file, self._fps),
+                    digest=_digest(row.file),
+                )
+            )
+        return clips
+
+    def _found(self) -> Iterator[_Row]:
+        path = self._path
+        if path.is_file():
+            yield _Row(file=path, relative=Path(path.name))
+            return
+        if not path.is_dir():
+            raise InputError(f"{path}: there is no such folder or video; check corpus.path")
+        files = [
+            file
+            for file in path.rglob("*")
+            if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+        ]
+        if not files:
+            looked_for = ", ".join(f"*{suffix}" for suffix in SUFFIXES)
+            raise InputError(f"{path}: no video in this folder or below it (looked for {looked_for})")
+        for file in sorted(files):
+            yield _Row(file=file, relative=file.relative_to(path))
+
+    def _listed(self, manifest: Path) -> Iterator[_Row]:
+        manifest = self._path / manifest
+        try:
+            text = manifest.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{manifest}: the manifest cannot be read ({error}); it must be CSV in UTF-8") from error
+        reader = csv.DictReader(
+            io.StringIO(text, newline=""), delimiter="\t" if manifest.suffix.lower() == ".tsv" else ","
+        )
+        columns = reader.fieldnames or ()
+        if "file" not in columns or (unknown := [column for column in columns if column not in COLUMNS]):
+            wrong = "lacks the column file" if "file" not in columns else f"has unknown columns {', '.join(unknown)}"
+            raise InputError(f"{manifest}:1: {wrong}; the columns are {', '.join(COLUMNS)}, all but file optional")
+        rows: dict[Path, _Row] = {}
+        for cells in reader:
+            row = self._row(cells, f"{manifest}:{reader.line_num}")
+            if row.relative in rows:
+                raise InputError(f"{manifest}:{reader.line_num}: {row.relative} is listed twice; keep one row")
+            rows[row.relative] = row
+        if not rows:
+            raise InputError(f"{manifest}: lists no file; add a row a video")
+        yield from (rows[relative] for relative in sorted(rows))
+
+    def _row(self, cells: dict[str, str], place: str) -> _Row:
+        # DictReader keeps surplus cells under the key None, and gives None for cells that are missing.
+        if None in cells or None in cells.values():
+            raise InputError(f"{place}: has another number of cells than the header; quote cells that contain commas")
+        values = {column: cell.strip() or None for column, cell in cells.items()}
+        name, split = values.pop("file"), values.pop("split", None)
+        if name is None:
+            raise InputError(f"{place}: names no file; fill the column file or remove the row")
+        if not (self._path / name).is_file():
+            raise InputError(f"{place}: {self._path / name} is not there; correct the name or remove the row")
+        if split not in ("train", "held_out", None):
+            raise InputError(f"{place}: split is {split!r}; write train, held_out, or nothing")
+        return _Row(file=self._path / name, relative=Path(os.path.normpath(name)), split=cast(Split, split), **values)
+
+    def _speaker(self, relative: Path) -> str:
+        pattern = self._config.speaker
+        if pattern is None:
+            if len(relative.parts) > 1:
+                return relative.parts[0]
+            found = NAME.match(relative.stem)
+        else:
+            found = re.search(pattern, relative.as_posix())
+        if found is None or not found["speaker"]:
+            raise InputError(
+                f"{relative.as_posix()}: the pattern corpus.speaker = {pattern!r} finds no speaker in this name; "
+                "widen the pattern, rename the file, or list the files in a manifest"
+            )
+        return found["speaker"]
+
+    def _style(self, relative: Path) -> str | None:
+        if self._config.style is None:
+            return relative.parts[1] if len(relative.parts) > 2 else None
+        found = re.search(self._config.style, relative.as_posix())
+        return found["style"] or None if found else None
+
+
+def _digest(file: Path) -> str:
+    try:
+        status = file.stat()
+        return _content_digest(file, status.st_size, status.st_mtime_ns)
+    except (OSError, MediaError):
+        return "unreadable"  # The same file raises, with its reason, when its footage is read.
+
+
+@cache
+def _content_digest(file: Path, size: int, modified: int) -> str:
+    """SHA-256 and size of a file, worked out again when size or time of change differ."""
+    return f"{file_digest(file)}-{size}"

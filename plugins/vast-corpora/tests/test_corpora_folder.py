@@ -1,0 +1,199 @@
+"""corpus/folder on folders of small files; only their names matter, save where a film is made."""
+
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from vast_core.errors import InputError, MediaError
+from vast_core.interfaces import Sizes
+from vast_corpora.config import FolderConfig
+from vast_corpora.folder import FolderCorpus
+from vast_corpora.plugin import vast_components
+
+SIZES = Sizes(fps=25.0, image=64, audio=1, expression=1, lower_face=1, vertices=1, style=1, context=1)
+TALKERS = Path(__file__).resolve().parents[3] / "../shared/footage/talkers"
+
+
+def corpus(path, **options):
+    return FolderCorpus.from_config(FolderConfig(path=path, **options), SIZES)
+
+
+def fill(folder, *names):
+    for number, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(bytes([number]))
+    return folder
+
+
+def speakers(folder, **options):
+    return {clip.name: clip.speaker for clip in corpus(folder, **options).clips()}
+
+
+def test_the_component_is_declared():
+    (component,) = [component for component in vast_components() if component.name == "folder"]
+    assert component.kind == "corpus"
+    assert component.load() is FolderCorpus
+    assert component.config is FolderConfig
+
+
+def test_real_footage_gives_its_speakers():
+    if not TALKERS.is_dir():
+        pytest.skip(f"no footage at {TALKERS}")
+    found = [clip.speaker for clip in corpus(TALKERS).clips()]
+    assert found == ["KristiNoem", "Obama", "Obama", "andrew", "andrew", "feifeili", "reagan"]
+
+
+@pytest.mark.parametrize(
+    ("stem", "speaker"),
+    [
+        ("Obama_clip1", "Obama"),
+        ("andrew_clip_1", "andrew"),
+        ("feifeili_clip2_short", "feifeili"),
+        ("KristiNoem", "KristiNoem"),
+        ("d12", "d12"),
+        ("anna-2", "anna"),
+        ("anna 003", "anna"),
+        ("Anna Smith take3", "Anna Smith"),
+        ("WDA_AlexandriaOcasioCortez_000", "WDA_AlexandriaOcasioCortez"),
+        ("clipper_clip1", "clipper"),
+        ("shorty", "shorty"),
+        ("2024", "2024"),
+        ("clip1", "clip1"),
+    ],
+)
+def test_speaker_from_the_files_name(tmp_path, stem, speaker):
+    fill(tmp_path, f"{stem}.mp4")
+    assert speakers(tmp_path) == {stem: speaker}
+
+
+def test_sub_folders_name_speaker_and_style(tmp_path):
+    fill(
+        tmp_path, "anna/happy/1.mp4", "anna/2.MOV", "bob/deep/down/3.webm", "carl_clip1.mkv", "notes.txt", "bob/._4.mp4"
+    )
+    clips = corpus(tmp_path).clips()
+    assert [(clip.name, clip.speaker, clip.style) for clip in clips] == [
+        ("anna/2", "anna", None),
+        ("anna/happy/1", "anna", "happy"),
+        ("bob/deep/down/3", "bob", "deep"),
+        ("carl_clip1", "carl", None),
+    ]
+    assert all(clip.footage.fps == 25 and clip.split is None for clip in clips)
+
+
+def test_names_stay_unique_where_only_the_suffix_differs(tmp_path):
+    fill(tmp_path, "a.mp4", "a.mov", "b.mp4")
+    assert [clip.name for clip in corpus(tmp_path).clips()] == ["a.mov", "a.mp4", "b"]
+
+
+def test_patterns_are_searched_in_the_path(tmp_path):
+    fill(tmp_path, "take/M030_front_happy_level3_001.mp4", "take/W009_front_sad_level3_001.mp4", "take/W009.mp4")
+    clips = corpus(tmp_path, speaker=r"/(?P<speaker>[MW]\d+)", style=r"_front_(?P<style>[a-z]+)_").clips()
+    assert [(clip.speaker, clip.style) for clip in clips] == [("M030", "happy"), ("W009", None), ("W009", "sad")]
+    with pytest.raises(InputError, match=r"take/W009\.mp4: the pattern corpus\.speaker = .* finds no speaker"):
+        corpus(tmp_path, speaker=r"/(?P<speaker>[MW]\d+)_front").clips()
+
+
+@pytest.mark.parametrize("pattern", ["(", "[a-z]+", "(?P<name>[a-z]+)"])
+def test_a_pattern_that_cannot_work_is_refused_at_once(pattern):
+    with pytest.raises(ValueError, match=r"regular expression|group named speaker"):
+        FolderConfig(path=Path("."), speaker=pattern)
+
+
+def test_one_file_is_a_corpus(tmp_path):
+    fill(tmp_path, "Obama_clip1.mp4", "other.mp4")
+    assert speakers(tmp_path / "Obama_clip1.mp4") == {"Obama_clip1": "Obama"}
+
+
+def test_nothing_there(tmp_path):
+    fill(tmp_path, "a/readme.txt")
+    with pytest.raises(InputError, match=r"no video in this folder or below it \(looked for \*\.mp4, \*\.mov"):
+        corpus(tmp_path).clips()
+    with pytest.raises(InputError, match=r"absent: there is no such folder or video; check corpus\.path"):
+        corpus(tmp_path / "absent").clips()
+
+
+def test_a_digest_follows_the_content(tmp_path):
+    fill(tmp_path, "a.mp4", "b.mp4")
+    one, other = (clip.digest for clip in corpus(tmp_path).clips())
+    assert one != other
+    assert [clip.digest for clip in corpus(tmp_path).clips()] == [one, other]
+    (tmp_path / "a.mp4").write_bytes(bytes([9]))
+    os.utime(tmp_path / "a.mp4", ns=(1, 1))
+    assert next(iter(corpus(tmp_path).clips())).digest != one
+    (tmp_path / "a.mp4").write_bytes(bytes([0]))
+    assert next(iter(corpus(tmp_path).clips())).digest == one
+
+
+def test_a_broken_file_is_a_clip_that_raises_only_when_read(tmp_path):
+    (tmp_path / "good.mkv").touch()
+    with av.open(str(tmp_path / "good.mkv"), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(25))
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        for _ in range(4):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")))
+        container.mux(stream.encode(None))
+    (tmp_path / "bad.mp4").write_text("no film")
+    (tmp_path / "empty.mp4").touch()
+    bad, empty, good = corpus(tmp_path).clips()
+    assert len(list(good.footage.frames())) == 4
+    for clip in (bad, empty):
+        with pytest.raises(MediaError, match=f"{clip.name}.mp4: "):
+            next(clip.footage.frames())
+        with pytest.raises(MediaError, match=f"{clip.name}.mp4: "):
+            clip.footage.wave()
+
+
+# -------------------------------------------------------------------------------------------- manifest
+
+
+def manifest(folder, text, name="manifest.csv"):
+    (folder / name).write_text(text, encoding="utf-8")
+    return corpus(folder, manifest=Path(name))
+
+
+def test_a_manifest_says_it_all(tmp_path):
+    fill(tmp_path, "x/b.mp4", "a_clip1.mp4", "ignored.mp4")
+    clips = manifest(
+        tmp_path,
+        '\ufefffile,speaker,style,transcript,split\nx/b.mp4,bob,happy,"Well, yes.\nNo.",held_out\na_clip1.mp4,,,,\n',
+    ).clips()
+    assert [(c.name, c.speaker, c.style, c.transcript, c.split) for c in clips] == [
+        ("a_clip1", "a", None, None, None),
+        ("x/b", "bob", "happy", "Well, yes.\nNo.", "held_out"),
+    ]
+
+
+def test_a_manifest_of_tabs(tmp_path):
+    fill(tmp_path, "a.mp4")
+    (clip,) = manifest(tmp_path, "file\tspeaker\na.mp4\tanna\n", "manifest.tsv").clips()
+    assert clip.speaker == "anna"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file,emotion\na.mp4,happy\n", r"manifest\.csv:1: has unknown columns emotion; the columns are file, speaker"),
+        ("speaker\nanna\n", r"manifest\.csv:1: lacks the column file"),
+        ("", r"manifest\.csv:1: lacks the column file"),
+        ("file\na.mp4\nabsent.mp4\n", r"manifest\.csv:3: .*absent\.mp4 is not there"),
+        ("file\na.mp4\n./a.mp4\n", r"manifest\.csv:3: a\.mp4 is listed twice"),
+        ("file,split\na.mp4,test\n", r"manifest\.csv:2: split is 'test'; write train, held_out"),
+        ("file,transcript\na.mp4,Well, yes.\n", r"manifest\.csv:2: has another number of cells"),
+        ("file,transcript\na.mp4\n", r"manifest\.csv:2: has another number of cells"),
+        ("file,speaker\n,anna\n", r"manifest\.csv:2: names no file"),
+        ("file,speaker\n", r"manifest\.csv: lists no file"),
+    ],
+)
+def test_mistakes_in_a_manifest(tmp_path, text, message):
+    fill(tmp_path, "a.mp4")
+    with pytest.raises(InputError, match=message):
+        manifest(tmp_path, text).clips()
+
+
+def test_no_manifest(tmp_path):
+    with pytest.raises(InputError, match=r"absent\.csv: the manifest cannot be read"):
+        corpus(tmp_path, manifest=Path("absent.csv")).clips()
