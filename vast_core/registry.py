@@ -11,7 +11,8 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from importlib import import_module
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
@@ -117,6 +118,11 @@ class Registry:
     def hooks(self) -> pluggy.HookRelay:
         """Call a hook of all plugins: ``registry.hooks.vast_step_end(step=..., losses=..., run=...)``."""
         return self._manager.hook
+
+    def each(self, hook: str) -> Iterator[tuple[str, Callable[..., Any]]]:
+        """Every plugin's own implementation of a hook, by the name to :meth:`reject` it by should it fail."""
+        for implementation in list(getattr(self.hooks, hook).get_hookimpls()):
+            yield implementation.plugin_name, partial(_call, implementation)
 
     @property
     def plugins(self) -> tuple[Plugin, ...]:
@@ -289,6 +295,11 @@ class Registry:
             seconds=time.perf_counter() - start,
             imports_torch=not had_torch and "torch" in sys.modules,
         )
+
+
+def _call(implementation: pluggy.HookImpl, **arguments: object) -> object:
+    """Call one implementation, which may take fewer arguments than its hook offers."""
+    return implementation.function(*(arguments[name] for name in implementation.argnames))
 
 
 def _ambiguous(kind: str, name: str, found: list[Component]) -> str:

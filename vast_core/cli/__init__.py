@@ -1,0 +1,169 @@
+"""The command ``vast``: one module a command, imported when it is called.
+
+Exit codes: 0 done, 1 our fault, 2 the user's input is wrong, 130 interrupted. Neither ``vast --help`` nor
+``vast plugins`` imports torch.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from importlib import import_module
+from pathlib import Path
+from typing import NoReturn
+
+import attrs
+import click
+
+from .. import __version__
+from ..errors import VastError
+from ..registry import Registry
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "run": ("vast_core.cli.run:run", "Take a recipe through its stages."),
+    "check": ("vast_core.cli.check:check", "Assemble a recipe without touching data."),
+    "synth": ("vast_core.cli.synth:synth", "Let the avatar of a finished run speak."),
+    "plugins": ("vast_core.cli.plugins:plugins", "List what is installed, and what is broken."),
+    "inspect": ("vast_core.cli.inspect:inspect", "Show what a weights file holds."),
+}
+"""Our own commands: where each is, and its line in ``vast --help`` (so that the list imports none of them)."""
+
+
+@attrs.define
+class Session:
+    """What the commands of one call share: ``click``'s ``context.obj``."""
+
+    no_plugins: bool = False
+    traceback: bool = False
+    _registry: Registry | None = None
+    _added: click.Group | None = None
+
+    @property
+    def registry(self) -> Registry:
+        """The plugins, discovered when first asked for."""
+        if self._registry is None:
+            self._registry = Registry.discover(plugins=not self.no_plugins)
+        return self._registry
+
+    @property
+    def added(self) -> click.Group:
+        """The commands that plugins add; a plugin whose hook fails, or takes a name that is taken, adds none."""
+        if self._added is None:
+            self._added = click.Group()
+            for name, hook in self.registry.each("vast_commands"):
+                staged = click.Group()
+                try:
+                    hook(cli=staged)
+                    if taken := sorted(staged.commands.keys() & (COMMANDS.keys() | self._added.commands.keys())):
+                        raise ValueError(f"vast_commands adds {taken[0]!r}, a command that exists already")
+                except (Exception, SystemExit) as error:  # noqa: BLE001 - it may fail in any way; it is listed as broken
+                    self.registry.reject(name, error)
+                else:
+                    self._added.commands.update(staged.commands)
+        return self._added
+
+
+def _session(context: click.Context) -> Session:
+    return context.ensure_object(Session)
+
+
+class _Commands(click.Group):
+    """Our commands, imported when called, and those of plugins."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return [*COMMANDS, *sorted(_session(context).added.commands)]
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return _session(context).added.commands.get(name)
+        module, _, attribute = COMMANDS[name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        added = _session(context).added.commands
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+        if added:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl([(name, added[name].get_short_help_str()) for name in sorted(added)])
+
+
+def _set(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value and parameter.name is not None:
+        setattr(_session(context), parameter.name, True)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--no-plugins", is_flag=True, is_eager=True, expose_value=False, callback=_set, help="Load no plugin at all."
+)
+@click.option(
+    "--traceback",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_set,
+    help="Show where in the program an error arose.",
+)
+@click.version_option(__version__, prog_name="vast")
+def cli() -> None:
+    """Expressive talking avatars from exchangeable parts.
+
+    \b
+    Example:
+      vast run vast_default
+      vast run recipes/vast_default.yaml flow.use=planar --out runs/planar
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run ``vast`` and exit with its code."""
+    session = Session()
+    try:
+        code = cli.main(args=arguments, prog_name="vast", standalone_mode=False, obj=session)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except VastError as error:
+        if session.traceback:
+            traceback.print_exc()
+        click.echo(str(error) if error.exit_code == 130 else f"Error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `vast plugins | head`: nobody reads on
+        sys.exit(0)
+    except Exception as error:  # noqa: BLE001 - the last resort: explained in short, kept in full
+        click.echo(_explain_fault(error, session.traceback), err=True)
+        sys.exit(1)
+    sys.exit(code if type(code) is int else 0)
+
+
+def _explain_fault(error: Exception, in_full: bool) -> str:
+    details = "".join(traceback.format_exception(error))
+    summary = f"Error: a fault in vast or in one of its plugins: {type(error).__name__}: {error}"
+    if in_full:
+        return f"{details}{summary}"
+    try:
+        return f"{summary}\nThe details are in {_write_log(details)}"
+    except OSError as unwritten:
+        return f"{details}{summary}\nNo log could be written: {unwritten}"
+
+
+def _write_log(details: str) -> Path:
+    from platformdirs import user_log_path
+
+    folder = user_log_path("vast", appauthor=False, ensure_exists=True)
+    path = folder / f"{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}.log"
+    command = " ".join(sys.argv)
+    path.write_text(f"vast {__version__}, Python {sys.version}\n{command}\n\n{details}", encoding="utf-8")
+    return path
+
+
+__all__ = ["COMMANDS", "Session", "cli", "main"]

@@ -1,0 +1,32 @@
+"""``vast check``: a recipe assembled without data."""
+
+from __future__ import annotations
+
+import click
+
+from . import Session
+
+
+@click.command()
+@click.argument("recipe")
+@click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)
+@click.pass_obj
+def check(session: Session, recipe: str, overrides: tuple[str, ...]) -> None:
+    """Assemble a recipe without touching data.
+
+    Shows every mistake in RECIPE (a file or the name of a packaged recipe), then the shape at every joint, the
+    parameters of every part and the estimated memory.
+
+    \b
+    Example:
+      vast check recipes/vast_default.yaml
+      vast check vast_default renderer.size=256
+    """
+    from ..recipe import load_recipe
+
+    loaded = load_recipe(recipe, session.registry, overrides)
+    loaded.require()
+
+    from ..pipeline import check_recipe  # after the checks, as it imports torch
+
+    check_recipe(loaded, session.registry)

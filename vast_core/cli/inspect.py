@@ -1,0 +1,70 @@
+"""``vast inspect``: what a weights file holds."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def inspect(file: Path) -> None:
+    """Show what a weights file holds.
+
+    Its header, then every tensor with shape and type. Reads no tensor, however large FILE is.
+
+    \b
+    Example:
+      vast inspect runs/vast_default/weights/style.safetensors
+    """
+    from rich import box
+    from rich.table import Table
+
+    from .console import plain_console
+
+    header, tensors = read_header(file)
+    console = plain_console()
+    if header:
+        table = Table(title="Header", title_justify="left", box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
+        for key, value in header.items():
+            table.add_row(key, _indented(value))
+        console.print(table)
+    table = Table("tensor", "shape", "type", title="Tensors", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name, (shape, kind) in tensors.items():
+        table.add_row(name, " x ".join(map(str, shape)) or "()", kind)
+    console.print(table)
+    numbers = sum(math.prod(shape) for shape, _ in tensors.values())
+    console.print(f"{len(tensors)} tensors, {numbers:,} numbers, {file.stat().st_size:,} bytes")
+
+
+def read_header(file: Path) -> tuple[dict[str, str], dict[str, tuple[list[int], str]]]:
+    """The header of a safetensors file, and each tensor's shape and type by name.
+
+    Raises :class:`vast_core.errors.WeightsError` where it cannot be read, or is no such file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    from ..errors import WeightsError
+
+    try:
+        with safe_open(file, framework="np") as opened:
+            slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118 - it is no dict
+            tensors = {name: (part.get_shape(), part.get_dtype()) for name, part in slices.items()}
+            return opened.metadata() or {}, tensors
+    except OSError as error:
+        raise WeightsError(f"{file}: cannot be read: {error.strerror or error}") from error
+    except SafetensorError as error:
+        raise WeightsError(f"{file}: no sound safetensors file: {error}") from error
+
+
+def _indented(value: str) -> str:
+    """JSON one entry a line; anything else as it is."""
+    try:
+        data: Any = json.loads(value)
+    except ValueError:
+        return value
+    return json.dumps(data, indent=1, ensure_ascii=False) if isinstance(data, (dict, list)) else value

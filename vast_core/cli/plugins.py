@@ -1,0 +1,68 @@
+"""``vast plugins``: what is installed, and what is broken."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from . import Session
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ..registry import Registry
+
+
+@click.command()
+@click.pass_obj
+def plugins(session: Session) -> None:
+    """List what is installed, and what is broken.
+
+    Two tables: every component a recipe can name, and every plugin with what became of it and the milliseconds that
+    its import took. VAST_PLUGINS=a,b loads only those plugins or packages; VAST_STRICT_PLUGINS=1 stops at a broken one.
+
+    \b
+    Example:
+      vast plugins
+      VAST_PLUGINS=vast-avatar vast plugins
+    """
+    from .console import plain_console
+
+    console = plain_console()
+    _ = session.added  # calls the plugins' vast_commands, where they may turn out broken
+    console.print(_components(session.registry))
+    console.print(_plugins(session.registry))
+
+
+def _table(title: str, *columns: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _components(registry: Registry) -> Table:
+    table = _table("Components", "kind", "name", "package", "state", "what it is")
+    last = None
+    for c in registry.components():
+        name = c.name if c.name in registry.names(c.kind) else f"{c.distribution}/{c.name}"
+        state = "ready" if name == c.name else "write the whole name"
+        table.add_row("" if c.kind == last else c.kind, name, c.provider, state, c.summary)
+        last = c.kind
+    return table
+
+
+def _plugins(registry: Registry) -> Table:
+    from rich.text import Text
+
+    styles = {"loaded": "green", "broken": "bold red", "foreign": "yellow", "shadowed": "yellow", "disabled": "dim"}
+    table = _table("Plugins", "plugin", "package", "state", "ms", "remark")
+    table.columns[3].justify = "right"
+    for p in registry.plugins:
+        remark = p.cause or ("imports torch, which slows every start; its authors can avoid it" * p.imports_torch)
+        table.add_row(p.name, p.provider, Text(p.state, styles[p.state]), f"{1000 * p.seconds:.0f}", remark)
+    return table
