@@ -20,7 +20,7 @@ from torch import Tensor
 from .atomic import replacing, write_text
 from .errors import InputError
 from .interfaces import Clip, Corpus, RendererBatch, place
-from .run import cache_root, digest
+from .run import cache_root, digest, source_digest
 from .scene import Crop, Image, as_images, hull_masks, make_scene, mouth_masks
 from .store import PreparedClip
 
@@ -124,8 +124,8 @@ class Avatar:
 def avatar_key(context: Context) -> str:
     """What an avatar's pictures depend on."""
     settings = context.run.recipe.stages.renderer
-    parts = [context.key("prepare"), settings.avatar, settings.margin, settings.max_seconds, context.pipeline.sizes.image]
-    return digest(parts)
+    own = [settings.avatar, settings.margin, settings.max_seconds, context.pipeline.sizes.image]
+    return digest([context.key("prepare"), source_digest("vast_core.scene"), source_digest(__name__), *own])
 
 
 def make_avatar(context: Context) -> Avatar:

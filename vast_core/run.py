@@ -165,6 +165,15 @@ class Run:
         }
         write_text(self.path / "stages" / f"{stage}.json", json.dumps(record, indent=1))
 
+    def forget(self, stage: str, after: int) -> None:
+        """Drop the log lines of steps that are about to run again."""
+        path = self.path / "metrics.jsonl"
+        if path.is_file():
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            records = [json.loads(line) for line in lines]
+            kept = [line for line, r in zip(lines, records, strict=True) if r["stage"] != stage or r["step"] <= after]
+            write_text(path, "".join(kept))
+
     def log(self, stage: str, step: int, losses: Mapping[str, float], seconds: float) -> None:
         """Append a line to ``metrics.jsonl`` and tell the plugins."""
         line = {"stage": stage, "step": step, "losses": dict(losses), "seconds": round(seconds, 3)}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import attrs
 import cv2
 import numpy as np
@@ -67,7 +65,7 @@ class Crop:
         image = cv2.warpAffine(crop, back, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
         alpha = cv2.warpAffine(weight, back, size, flags=cv2.INTER_LINEAR, borderValue=0.0)[..., None]
         mixed = frame + alpha * (image.astype(np.float32) - frame)
-        return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(np.rint(mixed), 0, 255), np.uint8)
 
 
 def _resized(frame: Image, ratio: float) -> Image:
@@ -132,8 +130,3 @@ def make_scene(
         coverage=covered,
         audio=audio,
     )
-
-
-def montage(images: Sequence[Image]) -> Image:
-    """Images (Y, X, 3) of one size side by side."""
-    return np.concatenate(list(images), axis=1)

@@ -102,7 +102,10 @@ class Spool:
         return Path(self._folder.name) / f"{number:06d}.png"
 
     def __getitem__(self, number: int) -> Image:
-        return np.ascontiguousarray(cv2.imread(str(self._path(number)), cv2.IMREAD_COLOR)[..., ::-1])
+        image = cv2.imread(str(self._path(number)), cv2.IMREAD_COLOR)
+        if image is None:
+            raise StorageError(f"{self._path(number)}: has vanished; was the temporary folder cleaned?")
+        return np.ascontiguousarray(image[..., ::-1])
 
     def close(self) -> None:
         """Remove the frames."""
@@ -219,4 +222,3 @@ def _feathered(hole: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     width = 2 * max(1, size // 64) + 1
     inner = cv2.erode(hole, np.ones((width, width), np.uint8), borderValue=0.0)
     return np.asarray(cv2.GaussianBlur(inner, (width, width), 0), np.float32)
-

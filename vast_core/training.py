@@ -115,6 +115,7 @@ class Trainer(Generic[Batch]):
         # timm's warm-up of the decay lets short runs have an average that has forgotten the initial weights
         average = ModelEmaV3(self.model, decay=self.settings.ema, use_warmup=True, warmup_power=3 / 4)
         step = self._restore(average) if resume and self.checkpoint.is_file() else 0
+        self.run.forget(self.stage, after=step)
         steps = self.settings.steps
         began, first = time.perf_counter(), step
         with _deferred_interrupt() as interrupted, self._progress() as progress:

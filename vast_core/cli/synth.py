@@ -63,7 +63,9 @@ def synth(
     work = Context(run=Run(run, recipe, registry), pipeline=pipeline, console=console)
     base = BaseClip.load(run / "weights" / "avatar.safetensors")
     if avatar not in (None, base.avatar):
-        raise InputError(f"--avatar {avatar}: this run trained {base.avatar}; train the other by stages.renderer.avatar")
+        raise InputError(
+            f"--avatar {avatar}: this run trained {base.avatar}; train the other by stages.renderer.avatar"
+        )
     load_face(work)
     model, renderer = load_style(work), load_renderer(work)
     pipeline.face.cpu()

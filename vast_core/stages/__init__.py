@@ -5,35 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 import torch
 from rich.console import Console
 
 from ..pipeline import Pipeline
+from ..registry import Kind
 from ..run import Run, cache_root, component_key, digest, source_digest
 from ..store import Store
 from ..training import best_device
 from . import evaluate, prepare, renderer, style, synthesize
 
 
-class _Module(Protocol):
-    __name__: str
-    inputs: Callable[[Any], Any]
-    run: Callable[[Any], list[Path]]
-
-
 @attrs.frozen
 class Stage:
-    """One room: what its result depends on, and the work."""
+    """One room."""
 
     name: str
-    module: _Module
-
-    def run(self, context: Context) -> list[Path]:
-        """Do the work; give the files that must be there for it to count as done."""
-        return self.module.run(context)
+    inputs: Callable[[Context], dict[str, Any]]
+    """What its result depends on, as far as another stage's key does not say it."""
+    run: Callable[[Context], list[Path]]
+    """Does the work; gives the files that must be there for it to count as done."""
 
 
 @attrs.define(eq=False, slots=False)
@@ -59,22 +53,20 @@ class Context:
     def key(self, stage: str) -> str:
         """Digest of all that ``stage`` depends on."""
         if stage not in self._keys:
-            module = next(s.module for s in STAGES if s.name == stage)
-            self._keys[stage] = digest([source_digest(module.__name__), module.inputs(self)])
+            own = next(s for s in STAGES if s.name == stage)
+            self._keys[stage] = digest([source_digest(own.run.__module__), own.inputs(self)])
         return self._keys[stage]
 
-    def component_inputs(self, *kinds: str) -> dict[str, Any]:
+    def component_inputs(self, *kinds: Kind) -> dict[str, Any]:
         """What identifies the components of these kinds: implementation and options."""
         recipe = self.run.recipe
-        return {
-            kind: {**component_key(recipe.part(kind).component), "options": recipe.section(kind)} for kind in kinds
-        }
+        return {kind: {**component_key(recipe.part(kind).component), "options": recipe.section(kind)} for kind in kinds}
 
 
 STAGES = (
-    Stage("prepare", prepare),
-    Stage("style", style),
-    Stage("renderer", renderer),
-    Stage("evaluate", evaluate),
-    Stage("synthesize", synthesize),
+    Stage("prepare", prepare.inputs, prepare.run),
+    Stage("style", style.inputs, style.run),
+    Stage("renderer", renderer.inputs, renderer.run),
+    Stage("evaluate", evaluate.inputs, evaluate.run),
+    Stage("synthesize", synthesize.inputs, synthesize.run),
 )

@@ -69,9 +69,9 @@ def run(context: Context) -> list[Path]:
 def style_transfer(context: Context, model: StyleModel) -> dict[str, Any] | None:
     """Distance (mm) from the counterfactual truth, for ours, the zero code and a wrong prompt.
 
-    The target is a held-out sentence, the prompt another sentence, by another speaker where there is one, in a style never
-    trained on; the truth is the target's sentence by its speaker in the prompt's style. None where the corpus
-    has no style labels or cannot know counterfactuals.
+    The target is a held-out sentence, the prompt another sentence, by another speaker where there is one, in a
+    style never trained on; the truth is the target's sentence by its speaker in the prompt's style. None where the
+    corpus has no style labels or cannot know counterfactuals.
     """
     store, corpus, face = context.store, context.pipeline.corpus, context.pipeline.face
     trained = {clip.style for clip in store.of("train")}
@@ -94,7 +94,7 @@ def style_transfer(context: Context, model: StyleModel) -> dict[str, Any] | None
             }
             codes["zero_code"] = torch.zeros_like(codes["ours"])
             audio, identity = store.read(target, "audio"), store.identities[target.speaker]
-            row = {"target": target.name, "style": style, "wrong_style": wrong}
+            row: dict[str, Any] = {"target": target.name, "style": style, "wrong_style": wrong}
             for name, code in codes.items():
                 error = (face.decode(decode_whole(model, audio, code), identity) - truth).norm(dim=-1)
                 scores[name].append(float(error.mean()) * face.millimetres)
@@ -137,7 +137,7 @@ def _code(context: Context, model: StyleModel, target: PreparedClip, style: str,
 
 
 def held_out(context: Context, model: StyleModel) -> dict[str, Any]:
-    """Every metric on held-out clips, in the style of a training clip of the same manner, and the lips against ridge."""
+    """Every metric on held-out clips, prompted by a training clip of the same manner, and the lips against ridge."""
     store, pipeline, settings = context.store, context.pipeline, context.run.recipe.stages.evaluate
     heard = [clip for clip in store.of("held_out") if clip.heard]
     trained = {clip.style for clip in store.of("train")}
@@ -152,7 +152,8 @@ def held_out(context: Context, model: StyleModel) -> dict[str, Any]:
         predicted = pipeline.face.decode(decode_whole(model, store.read(clip, "audio"), code), identity)
         truth = store.vertices(clip)
         ours, real = (
-            Performance(face=pipeline.face, fps=pipeline.sizes.fps, vertices=v, neutral=identity) for v in (predicted, truth)
+            Performance(face=pipeline.face, fps=pipeline.sizes.fps, vertices=v, neutral=identity)
+            for v in (predicted, truth)
         )
         row: dict[str, Any] = {"clip": clip.name, "speaker": clip.speaker, "offset_ms": clip.offset_ms}
         row["measures"] = _measure(metrics, ours, real)
@@ -226,7 +227,7 @@ def _measure(metrics: Sequence[Metric], ours: Performance, real: Performance) ->
 
 @torch.no_grad()
 def rendering(context: Context) -> dict[str, Any]:
-    """Image metrics over the face of the avatar's held-out clips, for ours, the nearest training frame, the bare mesh."""
+    """Image metrics over the face of held-out clips, for ours, the nearest training frame and the bare mesh."""
     renderer, pipeline, avatar = load_renderer(context), context.pipeline, make_avatar(context)
     metrics = [metric for metric in pipeline.metrics if metric.needs == "frames"]
     radius = erosion_radius(pipeline.sizes.image)

@@ -16,13 +16,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.progress import track as progress_over
+from safetensors import safe_open
 from safetensors.numpy import save_file
 from safetensors.torch import load_file
 from torch import Tensor
 
 from ..atomic import replacing
 from ..errors import InputError
-from ..interfaces import SAMPLE_RATE, Clip, Face, FaceTrack
+from ..interfaces import AudioFeatures, Clip, Face, FaceTrack
 from ..offset import LipSync, Offset, estimate_offsets, shift_wave
 from ..run import cache_root, component_key, digest
 from ..store import PreparedClip, Rejected
@@ -106,7 +107,9 @@ def run(context: Context) -> list[Path]:
     state, header = load_weights(store.path / "face.safetensors")
     load_into(face, state, store.path / "face.safetensors")
     save_weights(weights, state, header)
-    seconds = {split: sum(c.frames for c in store.of(split)) / context.run.recipe.fps for split in ("train", "held_out")}
+    seconds = {
+        split: sum(c.frames for c in store.of(split)) / context.run.recipe.fps for split in ("train", "held_out")
+    }
     context.console.print(
         f"{len(store.clips)} clips of {len(store.identities)} speakers: {seconds['train']:.0f} s to train on, "
         f"{seconds['held_out']:.0f} s held out"
@@ -141,7 +144,9 @@ def _tracked(context: Context, rejected: list[Rejected]) -> Iterator[_Shot]:
             usable = [shot for shot in shots if shot.frames >= least * fps]
             if not usable:
                 longest = max(shot.frames for shot in shots)
-                raise InputError(f"the longest shot with a face lasts {longest / fps:.2f} s; at least {least} s are needed")
+                raise InputError(
+                    f"the longest shot with a face lasts {longest / fps:.2f} s; at least {least} s are needed"
+                )
         except InputError as error:
             rejected.append(Rejected(clip=clip.name, reason=str(error)))
             continue
@@ -172,8 +177,6 @@ def _track(clip: Clip, face: Face, fps: float, folder: Path) -> None:
 
 
 def _shot(clip: Clip, file: Path) -> _Shot:
-    from safetensors import safe_open
-
     with safe_open(file, framework="numpy") as opened:
         meta = opened.metadata()
         frames = opened.get_slice("vertices").get_shape()[0]
@@ -265,15 +268,13 @@ def _features(
 
 
 @torch.no_grad()
-def listen(audio: torch.nn.Module, wave: NDArray[np.float32], frames: int, device: torch.device) -> Tensor:
+def listen(audio: AudioFeatures, wave: NDArray[np.float32], frames: int, device: torch.device) -> Tensor:
     """Audio features (T, A) of one wave (S,) on the CPU."""
-    rows: Tensor = audio(torch.from_numpy(wave)[None].to(device), frames)[0]
-    return rows.float().cpu()
+    rows: Tensor = audio(torch.from_numpy(wave)[None].to(device), frames)
+    return rows[0].float().cpu()
 
 
-def _lip_sync(
-    face: Face, shot: _Shot, identities: dict[str, NDArray[np.float32]], rows: Tensor
-) -> LipSync:
+def _lip_sync(face: Face, shot: _Shot, identities: dict[str, NDArray[np.float32]], rows: Tensor) -> LipSync:
     track = shot.track()
     opening = face.lip_opening(canonical(track)).numpy()
     own = rows[track.start : track.start + len(track)].numpy()
@@ -284,7 +285,8 @@ def canonical(track: FaceTrack) -> Tensor:
     """Vertices (T, V, 3) of a track with its pose undone."""
     pose = torch.from_numpy(track.pose).double()
     moved = torch.from_numpy(track.vertices).double() - pose[:, None, :, 3]
-    return torch.linalg.solve(pose[:, :, :3], moved.transpose(1, 2)).transpose(1, 2).float()
+    vertices: Tensor = torch.linalg.solve(pose[:, :, :3], moved.transpose(1, 2)).transpose(1, 2)
+    return vertices.float()
 
 
 # -------------------------------------------------------------------------------------------- writing
@@ -345,8 +347,3 @@ def _write(
             context.store.write_clip(prepared, arrays)
             clips.append(prepared)
     return clips
-
-
-def seconds_of(frames: int, fps: float) -> int:
-    """Samples of sound that belong to ``frames`` frames."""
-    return round(frames / fps * SAMPLE_RATE)

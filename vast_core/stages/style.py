@@ -151,7 +151,9 @@ def objectives(
     likelihood = likelihoods[-1]
     if len(likelihoods) > 1:
         likelihood = (2 * likelihood + torch.stack(likelihoods[:-1]).mean(0)) / 3
-    beta = beta_at(round(progress * settings.steps), steps=settings.steps, beta=settings.beta, warmup=settings.beta_warmup)
+    beta = beta_at(
+        round(progress * settings.steps), steps=settings.steps, beta=settings.beta, warmup=settings.beta_warmup
+    )
     terms = bound(posterior, z0, flowed, likelihood, flow=model.flow, beta=beta, free_bits=settings.free_bits)
     final = predictions[-1].float()
     both = (batch.mask[:, 1:] & batch.mask[:, :-1])[..., None]
@@ -217,7 +219,9 @@ def prompt_code(
     codes = []
     for clip in clips:
         stop = min(clip.frames, limit)
-        expression, audio, valid = (store.read(clip, n, 0, stop)[None].to(device) for n in ("expression", "audio", "valid"))
+        expression, audio, valid = (
+            store.read(clip, n, 0, stop)[None].to(device) for n in ("expression", "audio", "valid")
+        )
         codes.append(model.code(expression, audio, valid, torch.tensor([clip.heard], device=device)))
     return torch.stack(codes).mean(0)
 

@@ -1,0 +1,134 @@
+"""The training loop: resumed equals never stopped, bit for bit; Ctrl-C saves; NaN is named."""
+
+import math
+import os
+import signal
+import types
+
+import pytest
+import torch
+from rich.console import Console
+from torch import nn
+
+from vast_core.interfaces import Objective
+from vast_core.run import Run
+from vast_core.stage_config import TrainingStage
+from vast_core.training import Diverged, Interrupted, Trainer, read_metrics
+from vast_core.weights import load_weights
+
+
+class Game(nn.Module):
+    """Two objectives over two sets of parameters, with noise drawn in the step."""
+
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def objectives(self, batch, progress):
+        noisy = batch + 0.1 * torch.randn_like(batch)
+        yield Objective("left", (self.left(noisy) - batch).square().mean(), list(self.left.parameters()))
+        # sees the left part as the step before has left it
+        target = self.left(noisy).detach()
+        yield Objective(
+            "right",
+            (self.right(batch) - target).square().mean(),
+            list(self.right.parameters()),
+            {"p": torch.tensor(progress)},
+        )
+
+
+def batch_at(step):
+    return torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
+
+
+def trainer(folder, steps=30, batches=batch_at, **settings):
+    hooks = types.SimpleNamespace(vast_step_end=lambda **_: None)
+    run = Run(folder, types.SimpleNamespace(seed=3), types.SimpleNamespace(hooks=hooks))
+    run.checkpoints.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+    model = Game()
+    options = {"steps": steps, "warmup": 5, "log_every": 5, "checkpoint_every": 7, "learning_rate": 1e-2} | settings
+    return Trainer(
+        run=run,
+        stage="game",
+        key="k",
+        model=model,
+        settings=TrainingStage(**options),
+        batch_at=batches,
+        objectives=model.objectives,
+        device=torch.device("cpu"),
+        console=Console(quiet=True),
+    )
+
+
+def stopping_at(step):
+    def batches(number):
+        if number == step:
+            os.kill(os.getpid(), signal.SIGINT)
+        return batch_at(number)
+
+    return batches
+
+
+@pytest.mark.parametrize("stopped", [0, 13, 29])
+def test_a_resumed_run_has_the_same_bits_as_one_never_stopped(tmp_path, stopped):
+    whole = trainer(tmp_path / "whole")
+    whole.fit(resume=False)
+    first = trainer(tmp_path / "cut", batches=stopping_at(stopped))
+    with pytest.raises(Interrupted, match=rf"step {stopped + 1} of 30 .*--resume"):
+        first.fit(resume=False)
+    assert load_weights(first.checkpoint)[1]["step"] == stopped + 1
+    second = trainer(tmp_path / "cut")
+    second.fit(resume=True)
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[name]), name
+    assert not second.checkpoint.exists()
+
+
+def test_training_changes_what_it_should_and_logs_every_term(tmp_path):
+    own = trainer(tmp_path)
+    before = {name: value.clone() for name, value in own.model.state_dict().items()}
+    own.fit(resume=False)
+    assert all(not torch.equal(before[name], value) for name, value in own.model.state_dict().items())
+    lines = read_metrics(tmp_path / "metrics.jsonl")
+    assert [line["step"] for line in lines] == [5, 10, 15, 20, 25, 30]
+    assert {"game/left/loss", "game/right/loss", "game/right/p", "game/left/gradient_norm"} <= set(lines[0]["losses"])
+
+
+def test_the_loss_falls(tmp_path):
+    own = trainer(tmp_path, steps=300)
+    own.fit(resume=False)
+    lines = read_metrics(tmp_path / "metrics.jsonl")
+    assert lines[-1]["losses"]["game/left/loss"] < 0.2 * lines[0]["losses"]["game/left/loss"]
+
+
+def test_a_step_is_logged_once_however_often_it_ran(tmp_path):
+    with pytest.raises(Interrupted):
+        trainer(tmp_path, batches=stopping_at(12)).fit(resume=False)
+    trainer(tmp_path).fit(resume=False)
+    assert [line["step"] for line in read_metrics(tmp_path / "metrics.jsonl")] == [5, 10, 15, 20, 25, 30]
+
+
+def test_the_average_is_what_remains(tmp_path):
+    frozen = trainer(tmp_path / "a", ema=0.999999)
+    frozen.fit(resume=False)
+    live = trainer(tmp_path / "b", ema=0.0)
+    live.fit(resume=False)
+    assert not torch.equal(frozen.model.left.weight, live.model.left.weight)
+
+
+def test_a_checkpoint_of_another_recipe_is_not_resumed(tmp_path):
+    with pytest.raises(Interrupted):
+        trainer(tmp_path, batches=stopping_at(10)).fit(resume=False)
+    other = trainer(tmp_path)
+    other.key = "another"
+    other.fit(resume=True)
+    fresh = trainer(tmp_path / "fresh")
+    fresh.fit(resume=False)
+    assert torch.equal(other.model.left.weight, fresh.model.left.weight)
+
+
+def test_a_loss_that_is_no_number_is_named(tmp_path):
+    own = trainer(tmp_path, batches=lambda step: batch_at(step) * (math.nan if step == 8 else 1), log_every=1)
+    with pytest.raises(Diverged, match=r"step 9 .*game/left/loss.*learning_rate"):
+        own.fit(resume=False)

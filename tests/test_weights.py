@@ -1,0 +1,84 @@
+"""Weights on disk: whole or not at all, and never into something else."""
+
+import errno
+import os
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from vast_core import weights
+from vast_core.atomic import write_text
+from vast_core.errors import StorageError, WeightsError
+from vast_core.weights import differences, load_into, load_weights, save_weights
+
+
+def test_round_trip_is_exact(tmp_path):
+    tensors = {"a": torch.randn(3, 4), "b": torch.arange(5), "c": torch.randn(2, 6).t()}
+    save_weights(tmp_path / "w.safetensors", tensors, {"what": "test", "nested": {"x": 1}})
+    found, header = load_weights(tmp_path / "w.safetensors")
+    assert all(torch.equal(found[name], tensors[name]) for name in tensors)
+    assert header["what"] == "test"
+    assert header["nested"] == {"x": 1}
+
+
+@pytest.mark.parametrize("content", [b"", b"not tensors", b"\x80\x04\x95pickle"])
+def test_a_damaged_file_is_named(tmp_path, content):
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"w\.safetensors: not a safetensors file"):
+        load_weights(path)
+
+
+def test_a_truncated_file_is_named(tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_weights(path, {"a": torch.randn(100)}, {})
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(WeightsError, match="damaged"):
+        load_weights(path)
+
+
+def test_a_missing_and_a_foreign_file(tmp_path):
+    with pytest.raises(WeightsError, match="no such file"):
+        load_weights(tmp_path / "none.safetensors")
+    save_file({"a": torch.zeros(1)}, tmp_path / "foreign.safetensors")
+    with pytest.raises(WeightsError, match="vast did not write"):
+        load_weights(tmp_path / "foreign.safetensors")
+
+
+def test_another_format_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "FORMAT", 7)
+    save_weights(tmp_path / "w.safetensors", {"a": torch.zeros(1)}, {})
+    monkeypatch.undo()
+    with pytest.raises(WeightsError, match="format 7"):
+        load_weights(tmp_path / "w.safetensors")
+
+
+def test_weights_of_another_model_say_which_tensors_differ():
+    with pytest.raises(WeightsError) as caught:
+        load_into(nn.Linear(3, 2), {"weight": torch.zeros(2, 4), "extra": torch.zeros(1)}, "old.safetensors")
+    message = str(caught.value)
+    assert "weight: (2, 4) in the file, (2, 3) in this recipe" in message
+    assert "bias: missing" in message
+    assert "extra: unknown" in message
+
+
+def test_differences_are_dotted():
+    header = {"sizes": {"style": 32, "audio": 40}, "what": "style"}
+    found = differences(header, {"sizes": {"style": 16, "audio": 40}, "what": "style"})
+    assert [str(m) for m in found] == ["sizes.style: 32 in the weights, 16 here"]
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "w.safetensors"
+    save_weights(path, {"a": torch.zeros(1)}, {"n": 1})
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(weights, "save_file", full)
+    with pytest.raises(StorageError, match=r"No space left .*free some space"):
+        save_weights(path, {"a": torch.ones(1)}, {"n": 2})
+    assert load_weights(path)[1]["n"] == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["w.safetensors"]
