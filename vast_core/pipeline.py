@@ -109,6 +109,7 @@ def assemble(recipe: Recipe, registry: Registry) -> Pipeline:
 def run_recipe(recipe: Recipe, registry: Registry, out: Path, resume: bool, stages: tuple[str, ...] | None) -> Run:
     """Take ``recipe`` through its stages, into the run directory ``out``."""
     from .stages import STAGES, Context
+    from .summary import write_run_report
 
     console = Console()
     chosen = [stage.name for stage in STAGES] if stages is None else list(stages)
@@ -130,7 +131,9 @@ def run_recipe(recipe: Recipe, registry: Registry, out: Path, resume: bool, stag
             files = stage.run(context)
             run.finish(stage.name, key, time.perf_counter() - began, files)
         registry.hooks.vast_stage_finished(run=run, stage=stage.name)
-    console.print(f"done: {out}")
+    if context.store.complete:
+        write_run_report(run, context.store)
+    console.print(f"done: {out / 'report.html'}")
     return run
 
 
