@@ -1,0 +1,138 @@
+"""The expression basis: two blocks of principal components, learned from moments of the corpus.
+
+With x the displacement of all vertices from the speaker's neutral face, L the lower face's rows, and C the covariance
+of x once its mean and what follows the head's turning are taken away:
+
+* lower block: U holds the leading eigenvectors of C_LL, s = U^T x_L; each column is the whole face's motion that goes
+  with s, C_:L U / eigenvalue, whose lower rows are U itself;
+* rest: V holds the leading eigenvectors of the covariance of x - B s, whose lower rows are orthogonal to U.
+
+So the lower coefficients can be read off the lower face alone, and then the others off what is left.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+Doubles = NDArray[np.float64]
+
+TURNS = 5
+"""Features of the head's turning."""
+FOLDS = 8
+"""Parts of the corpus of which each in turn judges what the others say about the head's turning."""
+WORTH = 0.01
+"""Share of the variance that the head's turning must explain on parts of the corpus not used to fit it."""
+RANK = 1e-8
+"""Share of the whole variance below which a component counts as rounding."""
+
+
+@attrs.frozen(eq=False)
+class Basis:
+    """A linear expression model."""
+
+    columns: Doubles
+    """(E, D): displacement per unit of each coefficient; 0 where the corpus has not that many motions."""
+    mean: Doubles
+    """(D,)."""
+    leak: Doubles
+    """(TURNS, D): displacement that follows the head's turning, no expression; 0 where it explains too little."""
+    scale: float
+    """Of the coefficients: the first has the standard deviation 1."""
+    explained: float
+    """Share of the variance of x, mean and leak removed, that the basis gives back."""
+
+
+def turning(rotation: NDArray[np.floating[Any]]) -> Doubles:
+    """Yaw, pitch, roll and two squares (T, TURNS) of the head's ``rotation`` (T, 3, 3), each centred."""
+    sideways, upward, roll = rotation[:, 0, 2], rotation[:, 1, 2], rotation[:, 1, 0]
+    features: Doubles = np.stack([sideways, upward, roll, sideways**2, upward**2], axis=1).astype(np.float64)
+    return np.asarray(features - features.mean(0))
+
+
+@attrs.define(eq=False)
+class _Fold:
+    """Moments of one part of the corpus."""
+
+    turn: Doubles = attrs.field(factory=lambda: np.zeros((TURNS, TURNS)))
+    """Sum of f f^T."""
+    cross: Doubles = attrs.field(factory=lambda: np.zeros((TURNS, 1)))
+    """Sum of f x^T."""
+
+
+class Moments:
+    """Sums over a corpus of any size, in memory that does not grow with it."""
+
+    def __init__(self, size: int) -> None:
+        """``size``: D."""
+        self.frames = 0
+        self._tracks = 0
+        self._sum = np.zeros(size)
+        self._square = np.zeros((size, size))
+        self._folds = [_Fold(cross=np.zeros((TURNS, size))) for _ in range(FOLDS)]
+
+    def add(self, displacement: Doubles, features: Doubles) -> None:
+        """Add a track: displacement x (T, D) and features f (T, TURNS) of the head's turning."""
+        self.frames += len(displacement)
+        self._sum += displacement.sum(0)
+        self._square += displacement.T @ displacement
+        # Halves, so that a corpus of one track has two folds.
+        middle = len(displacement) // 2
+        for part in (slice(None, middle), slice(middle, None)):
+            fold = self._folds[self._tracks % FOLDS]
+            self._tracks += 1
+            fold.turn += features[part].T @ features[part]
+            fold.cross += features[part].T @ displacement[part]
+
+    def basis(self, coefficients: int, lower: int, rows: NDArray[np.integer[Any]]) -> Basis:
+        """Basis of ``coefficients`` columns, the first ``lower`` of them for the lower face at ``rows`` of x."""
+        mean = self._sum / self.frames
+        covariance = self._square / self.frames - np.outer(mean, mean)
+        leak, turn, cross = self._leak(float(np.trace(covariance)))
+        explained_by_turning = leak.T @ cross
+        covariance += leak.T @ turn @ leak - explained_by_turning - explained_by_turning.T
+        total = float(np.trace(covariance))
+
+        columns = np.zeros((coefficients, len(mean)))
+        values, vectors = _leading(covariance[np.ix_(rows, rows)], lower, total)
+        motion = (covariance[:, rows] @ vectors) / values
+        columns[: len(values)] = motion.T
+        # C - C_:L U / eigenvalue U^T C_L: is the covariance of what the lower block leaves.
+        rest = covariance - (motion * values) @ motion.T
+        rest_values, rest_vectors = _leading(rest, coefficients - lower, total)
+        columns[lower : lower + len(rest_values)] = rest_vectors.T
+        deviations = np.sqrt(np.concatenate([values, rest_values, [0.0]]))
+        scale = float(deviations[0]) or 1.0
+        left = float(np.trace(rest)) - float(rest_values.sum())
+        return Basis(columns * scale, mean, leak, scale, 1 - left / total if total > 0 else 0.0)
+
+    def _leak(self, variance: float) -> tuple[Doubles, Doubles, Doubles]:
+        """The regression of x on f (TURNS, D), zero where not worth it, with mean f f^T and mean f x^T."""
+        turn = sum((fold.turn for fold in self._folds), np.zeros((TURNS, TURNS)))
+        cross = sum((fold.cross for fold in self._folds), np.zeros_like(self._folds[0].cross))
+        gain = 0.0
+        for fold in self._folds:
+            found = _ridge(turn - fold.turn, cross - fold.cross)
+            gain += 2 * float(np.sum(found * fold.cross)) - float(np.sum(found * (fold.turn @ found)))
+        worth = gain > WORTH * variance * self.frames
+        leak = _ridge(turn, cross) if worth else np.zeros_like(cross)
+        return leak, turn / self.frames, cross / self.frames
+
+
+def _ridge(turn: Doubles, cross: Doubles) -> Doubles:
+    """Regression with a ridge that only keeps a head at rest from giving infinities."""
+    ridge = 1e-3 * float(np.trace(turn)) / TURNS + 1e-9
+    return np.asarray(np.linalg.solve(turn + ridge * np.eye(TURNS), cross), np.float64)
+
+
+def _leading(covariance: Doubles, count: int, total: float) -> tuple[Doubles, Doubles]:
+    """The ``count`` largest eigenvalues, without those that are rounding, and their vectors (D, count), signs fixed."""
+    values, vectors = np.linalg.eigh(covariance)
+    order = [at for at in np.argsort(-values)[:count] if values[at] > RANK * total and values[at] > 0]
+    chosen = vectors[:, order]
+    largest = np.abs(chosen).argmax(0)
+    chosen = chosen * np.sign(chosen[largest, np.arange(len(order))])
+    return values[order], chosen

@@ -1,0 +1,166 @@
+"""``face/landmarks``: the face landmarker on the canonical mesh, with a linear expression basis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vast_core.canonical import canonical_face
+from vast_core.errors import InputError
+from vast_core.interfaces import Drawing, Face, FaceTrack, Sizes
+
+from . import texture as textures
+from .alignment import split, unplace
+from .basis import TURNS, Moments, turning
+from .config import VERTICES, LandmarksConfig
+from .shots import follow
+from .tracker import Landmarker
+from .tracks import build_tracks
+from .weights import landmarker_bytes
+
+MEDIAN_FRAMES = 3000
+"""Frames that a speaker's neutral face is taken from, spread over all tracks (memory: 12 kB each)."""
+
+
+class LandmarkFace(Face):
+    """The 468-vertex canonical face, expression = mean + sum of coefficient times basis column.
+
+    x = identity + mean + sum_k e_k basis_k, in centimetres. The first ``lower_face`` coefficients are principal
+    components of the lower face's motion, the others of what they leave (:mod:`vast_faces.basis`; our choice).
+    """
+
+    basis: Tensor
+    """(E, V, 3)."""
+    mean: Tensor
+    """(V, 3)."""
+    leak: Tensor
+    """(TURNS, V, 3): what follows the head's turning and is no expression."""
+    scale: Tensor
+    """(): centimetres of vertex motion, root of the sum of squares, in one unit of a coefficient."""
+    frames: Tensor
+    """(): frames that the basis was learned from, 0 before."""
+
+    def __init__(self, config: LandmarksConfig) -> None:
+        super().__init__()
+        self._config = config
+        self._canonical = canonical_face()
+        self.triangles = self._canonical.triangles
+        self.lips = self._canonical.lips
+        self.upper_face = self._canonical.upper_face
+        self.millimetres = 10.0
+        self.register_buffer("basis", torch.zeros(config.coefficients, VERTICES, 3))
+        self.register_buffer("mean", torch.zeros(VERTICES, 3))
+        self.register_buffer("leak", torch.zeros(TURNS, VERTICES, 3))
+        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("frames", torch.zeros((), dtype=torch.int64))
+
+    @classmethod
+    def from_config(cls, config: LandmarksConfig, sizes: Sizes) -> Self:
+        """Make one; needs no weights until :meth:`track` is called."""
+        return cls(config)
+
+    def track(self, frames: Iterable[NDArray[np.uint8]], fps: float) -> list[FaceTrack]:
+        """Follow the face, one track a shot; see :meth:`Face.track`.
+
+        Raises :class:`InputError` where no shot shows a face for ``shortest`` seconds, and what
+        :func:`vast_faces.weights.landmarker_bytes` raises.
+        """
+        landmarker = Landmarker(landmarker_bytes(self._config.weights), self._config.threads)
+        return build_tracks(follow(landmarker, frames, fps, self._config), fps, self._config)
+
+    def identity(self, tracks: Sequence[FaceTrack]) -> NDArray[np.float32]:
+        """Median (V, 3) of the vertices of all valid frames, head pose removed."""
+        frames = sum(int(track.valid.sum()) for track in tracks)
+        if not frames:
+            raise InputError(f"no frame shows a face in any of {len(tracks)} tracks of the speaker")
+        step = max(1, -(-frames // MEDIAN_FRAMES))
+        shapes = [
+            unplace(track.vertices[chosen], track.pose[chosen]).astype(np.float32)
+            for track in tracks
+            if len(chosen := np.flatnonzero(track.valid)[::step])
+        ]
+        return np.median(np.concatenate(shapes), axis=0).astype(np.float32)
+
+    def fit(self, tracks: Sequence[FaceTrack], identities: Sequence[NDArray[np.float32]]) -> None:
+        """Learn the basis; columns beyond the number of different motions in the corpus are 0."""
+        moments = Moments(VERTICES * 3)
+        for track, identity in zip(tracks, identities, strict=True):
+            if track.valid.any():
+                moments.add(*self._displacement(track, identity))
+        if not moments.frames:
+            raise InputError(f"no frame shows a face in any of {len(tracks)} tracks: no expression to learn")
+        lower = self._lower_rows()
+        found = moments.basis(self._config.coefficients, self._config.lower_face, lower)
+        for buffer, values in (
+            (self.basis, found.columns),
+            (self.mean, found.mean),
+            (self.leak, found.leak),
+            (self.scale, np.float64(found.scale)),
+            (self.frames, np.int64(moments.frames)),
+        ):
+            buffer.copy_(torch.as_tensor(values).reshape(buffer.shape))
+
+    def encode(self, track: FaceTrack, identity: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Expression (T, E): least squares, first of the lower face, then of the rest; interpolated where not valid.
+
+        Raises ValueError before :meth:`fit`.
+        """
+        if not int(self.frames):
+            raise ValueError("the face's basis has not been learned yet: call fit(), or load weights that hold it")
+        if not track.valid.any():
+            raise InputError(f"no frame of the track of {len(track)} frames from frame {track.start} shows a face")
+        basis = self.basis.cpu().double().numpy().reshape(self._config.coefficients, -1)
+        moved, turned = self._displacement(track, identity)
+        moved = moved - self.mean.cpu().double().numpy().ravel()
+        moved -= turned @ self.leak.cpu().double().numpy().reshape(TURNS, -1)
+        rows, count = self._lower_rows(), self._config.lower_face
+        lower = moved[:, rows] @ np.linalg.pinv(basis[:count, rows])
+        rest = (moved - lower @ basis[:count]) @ np.linalg.pinv(basis[count:])
+        found = np.concatenate([lower, rest], axis=1)
+        at, valid = np.arange(len(track)), np.flatnonzero(track.valid)
+        return np.stack([np.interp(at, valid, column) for column in found.T], axis=1).astype(np.float32)
+
+    def decode(self, expression: Tensor, identity: Tensor) -> Tensor:
+        """Canonical vertices (..., V, 3) = identity + mean + expression @ basis."""
+        moved = torch.einsum("...e,evc->...vc", expression, self.basis.to(expression.dtype))
+        return identity + self.mean.to(expression.dtype) + moved
+
+    def lip_opening(self, vertices: Tensor) -> Tensor:
+        """Distance (...,) of the inner lips' middles over that of the outer eye corners."""
+        upper, lower = self._canonical.inner_lip_pair.tolist()
+        right, left = self._canonical.eye_corners.tolist()
+        opening = torch.linalg.vector_norm(vertices[..., upper, :] - vertices[..., lower, :], dim=-1)
+        eyes = torch.linalg.vector_norm(vertices[..., right, :] - vertices[..., left, :], dim=-1)
+        ratio: Tensor = opening / eyes
+        return ratio
+
+    def unwrap(self, frames: Iterable[NDArray[np.uint8]], vertices: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Mean texture of up to 80 frames, hidden texels filled; see :func:`vast_faces.texture.unwrap`."""
+        return textures.unwrap(self._canonical, self._config.texture, frames, vertices)
+
+    def draw(self, vertices: NDArray[np.float32], size: int, texture: NDArray[np.uint8] | None = None) -> Drawing:
+        """Smooth-shaded and textured mesh, without the fillers over mouth and eyes."""
+        mesh = np.empty((len(vertices), 3, size, size), np.uint8)
+        textured = mesh if texture is None else np.empty_like(mesh)
+        coverage = np.empty((len(vertices), 1, size, size), np.uint8)
+        for at, points in enumerate(vertices):
+            mesh[at], textured[at], coverage[at] = textures.draw(self._canonical, points, size, texture)
+        return Drawing(mesh=mesh, texture=textured, coverage=coverage)
+
+    def _displacement(
+        self, track: FaceTrack, identity: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Displacement (T, V * 3) from the neutral face at valid frames, and the head's turning (T, TURNS) there."""
+        vertices, pose = track.vertices[track.valid], track.pose[track.valid]
+        moved = unplace(vertices, pose) - identity
+        return moved.reshape(len(moved), -1), turning(split(pose)[1])
+
+    def _lower_rows(self) -> NDArray[np.int64]:
+        """Where the lower face's coordinates are in V * 3."""
+        rows: NDArray[np.int64] = (self._canonical.lower_face[:, None] * 3 + np.arange(3)).ravel()
+        return rows

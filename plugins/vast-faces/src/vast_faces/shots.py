@@ -1,0 +1,209 @@
+"""Faces followed through moving pictures: shots, cuts, gaps, and which face is meant."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+import attrs
+import cv2
+import numpy as np
+
+from .config import VERTICES, LandmarksConfig
+from .tracker import LEFT_EYE, RIGHT_EYE, Floats, Image, Landmarker, Region, region_of
+
+SETTLE = 3
+"""Times that a new face's crop is taken again around the points found in it: the detector's box is coarse."""
+LOOK = 0.5
+"""Seconds between two looks for further faces."""
+JUMP = 0.5
+"""Eye distances that a face moves from one frame to the next only over a cut (at 25 fps, a metre a second)."""
+
+
+@attrs.define(eq=False)
+class FollowedFace:
+    """Points of one face in the frames that showed it."""
+
+    frames: list[int]
+    """Their numbers, rising."""
+    points: list[Floats]
+    """(468, 3) of each."""
+    region: Region
+    """Where to look next."""
+
+    @property
+    def last(self) -> Floats:
+        """The points seen last."""
+        return self.points[-1]
+
+    @property
+    def extent(self) -> float:
+        """Sum over the frames of the square of the face's width, in pixels."""
+        return float(sum(float(np.ptp(points[:, 0])) ** 2 for points in self.points))
+
+    def add(self, frame: int, points: Floats) -> None:
+        """Append what frame ``frame`` shows, points (478, 3)."""
+        self.frames.append(frame)
+        self.points.append(points[:VERTICES].copy())
+        self.region = region_of(points)
+
+
+@attrs.frozen(eq=False)
+class Followed:
+    """What a whole clip shows."""
+
+    faces: list[FollowedFace]
+    """In order; no two at the same time, none across a cut."""
+    notes: list[tuple[str, ...]]
+    """What was decided about each."""
+    frames: int
+    """Of the clip."""
+    seen: int
+    """Frames with a face."""
+
+
+class CutDetector:
+    """Tells a cut from motion: the picture as a whole changes, and much more than just before."""
+
+    SIZE = 32
+    MEMORY = 8
+    STANDS_OUT = 3
+
+    def __init__(self, threshold: float) -> None:
+        self._threshold = threshold
+        self._last: Floats | None = None
+        self._changes: deque[float] = deque(maxlen=self.MEMORY)
+
+    def __call__(self, image: Image) -> bool:
+        """Whether ``image`` begins a new shot."""
+        small = cv2.resize(image, (self.SIZE, self.SIZE), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        last, self._last = self._last, small
+        if last is None:
+            return False
+        change = float(np.abs(small - last).mean())
+        usual = max(self._changes, default=self._threshold / 2)
+        if change > self._threshold and change > self.STANDS_OUT * usual:
+            self._changes.clear()
+            return True
+        self._changes.append(change)
+        return False
+
+
+class _Shot:
+    """The faces between two cuts."""
+
+    def __init__(self, landmarker: Landmarker, config: LandmarksConfig, fps: float) -> None:
+        self._landmarker = landmarker
+        self._config = config
+        self._gap = round(config.gap * fps)
+        self._look = max(1, round(LOOK * fps))
+        self._next_look = 0
+        self._active: list[FollowedFace] = []
+        self.faces: list[FollowedFace] = []
+        """Every face of the shot, in the order in which they appeared."""
+
+    def step(self, frame: int, image: Image) -> bool:
+        """Follow all faces into the next frame; whether it shows one."""
+        self._active = [face for face in self._active if frame - face.frames[-1] - 1 <= self._gap]
+        seen = [face for face in self._active if self._follow(face, frame, image)]
+        if len(seen) < max(1, len(self._active)) or frame >= self._next_look:
+            self._next_look = frame + self._look
+            for detection in self._landmarker.detect(image, self._config.confidence):
+                if detection.width >= self._config.min_face and len(seen) < self._config.faces:
+                    found = self._acquire(frame, image, detection.region, seen)
+                    seen.extend([found] if found is not None else [])
+        return bool(seen)
+
+    def _follow(self, face: FollowedFace, frame: int, image: Image) -> bool:
+        """Look where the face was in the frame before; False where it is no more."""
+        if face.frames[-1] != frame - 1:
+            return False
+        points, presence = self._landmarker.landmarks(image, face.region)
+        known = presence >= self._config.confidence and _displacement(points, face.last) <= JUMP
+        alone = not any(
+            other.frames[-1] == frame and _same_place(points, other.last) for other in self._active if other is not face
+        )
+        if known and alone:
+            face.add(frame, points)
+        return known and alone
+
+    def _acquire(self, frame: int, image: Image, region: Region, seen: list[FollowedFace]) -> FollowedFace | None:
+        """The face in ``region``: a new one, or one lost a moment ago; None where it is followed already, or none."""
+        for _ in range(SETTLE):
+            points, presence = self._landmarker.landmarks(image, region)
+            if presence < self._config.confidence:
+                return None
+            region = region_of(points)
+        if np.ptp(points[:, 0]) < self._config.min_face or any(_same_place(points, face.last) for face in seen):
+            return None
+        for face in self._active:
+            # Anywhere within reach of an unbroken motion, in the time since.
+            away = frame - face.frames[-1]
+            if face not in seen and away > 1 and _displacement(points, face.last) <= JUMP * min(away, 3):
+                face.add(frame, points)
+                return face
+        face = FollowedFace([frame], [points[:VERTICES].copy()], region)
+        self._active.append(face)
+        self.faces.append(face)
+        return face
+
+
+def follow(landmarker: Landmarker, frames: Iterable[Image], fps: float, config: LandmarksConfig) -> Followed:
+    """Follow faces through ``frames`` (Y, X, 3); of faces seen at the same time the largest continuous one is kept."""
+    cut = CutDetector(config.cut)
+    shots: list[_Shot] = []
+    shape: tuple[int, ...] | None = None
+    number, seen = -1, 0
+    for number, image in enumerate(frames):
+        changed = cut(image)
+        if changed or image.shape != shape:
+            shots.append(_Shot(landmarker, config, fps))
+            shape = image.shape
+        seen += shots[-1].step(number, np.ascontiguousarray(image))
+    kept: list[tuple[FollowedFace, tuple[str, ...]]] = []
+    for index, shot in enumerate(shots):
+        for face, notes in _largest(shot.faces):
+            cut_note = (f"frame {face.frames[0]}: follows a cut",) if index and len(shots) > 1 else ()
+            kept.append((face, cut_note + notes))
+    return Followed([face for face, _ in kept], [notes for _, notes in kept], number + 1, seen)
+
+
+def _largest(faces: list[FollowedFace]) -> list[tuple[FollowedFace, tuple[str, ...]]]:
+    """Faces of one shot of which no two are seen at the same time, the larger preferred, in order of time."""
+    kept: list[FollowedFace] = []
+    beside: dict[int, int] = {}
+    for face in sorted(faces, key=lambda face: -face.extent):
+        rival = next((other for other in kept if _overlap(face, other)), None)
+        if rival is None:
+            kept.append(face)
+        else:
+            beside[id(rival)] = beside.get(id(rival), 0) + 1
+    kept.sort(key=lambda face: face.frames[0])
+    return [(face, _note(face, beside.get(id(face), 0))) for face in kept]
+
+
+def _note(face: FollowedFace, others: int) -> tuple[str, ...]:
+    if not others:
+        return ()
+    x, y = face.points[0][:, :2].mean(0)
+    return (
+        f"frames {face.frames[0]} to {face.frames[-1]}: {others + 1} faces seen, the largest continuous one kept "
+        f"(at x = {x:.0f}, y = {y:.0f} in frame {face.frames[0]})",
+    )
+
+
+def _overlap(one: FollowedFace, other: FollowedFace) -> bool:
+    return one.frames[0] <= other.frames[-1] and other.frames[0] <= one.frames[-1]
+
+
+def _displacement(points: Floats, before: Floats) -> float:
+    """Median distance between two sightings of a face's points, in eye distances."""
+    eyes = float(np.linalg.norm(before[LEFT_EYE] - before[RIGHT_EYE]))
+    moved = np.linalg.norm(points[: len(before), :2] - before[:, :2], axis=1)
+    return float(np.median(moved)) / max(eyes, 1e-6)
+
+
+def _same_place(points: Floats, other: Floats) -> bool:
+    """Whether two faces lie over each other, centre within a third of the width."""
+    apart = np.linalg.norm(points[:VERTICES, :2].mean(0) - other[:, :2].mean(0))
+    return bool(apart < np.ptp(other[:, 0]) / 3)

@@ -1,0 +1,86 @@
+"""A face's mean texture, and the mesh drawn with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vast_core.canonical import CanonicalFace
+from vast_core.rasterise import (
+    Raster,
+    interpolate,
+    rasterise,
+    sample_texture,
+    shade,
+    texel_positions,
+    vertex_normals,
+)
+
+Image = NDArray[np.uint8]
+
+MOST = 80
+"""Frames that a mean texture is made of, spread over the clip."""
+OBLIQUE = 0.15
+"""Cosine between surface and viewer below which a texel is not seen well enough."""
+TRUSTED = 0.3
+"""Sum of weights from which on a texel is taken as seen."""
+
+
+def unwrap(face: CanonicalFace, size: int, frames: Iterable[Image], vertices: NDArray[np.floating[Any]]) -> Image:
+    """Mean texture (``size``, ``size``, 3) of frames (Y, X, 3) with ``vertices`` (T, V, 3) in their pixels.
+
+    A texel counts by the square of the cosine at which it is seen. One never seen is taken from the other half of the
+    face, and where that is hidden too, or no face is there at all, from its surroundings.
+    Raises ValueError where there are fewer frames than ``vertices`` has.
+    """
+    layout = texture_layout(face, size)
+    seen = layout.coverage
+    chosen = set(np.unique(np.linspace(0, len(vertices) - 1, min(MOST, len(vertices))).astype(int)).tolist())
+    total, weight = np.zeros((size, size, 3)), np.zeros((size, size, 1))
+    for number, frame in zip(range(len(vertices)), frames, strict=False):
+        if number not in chosen:
+            continue
+        chosen.remove(number)
+        points = np.asarray(vertices[number], np.float32)
+        positions = interpolate(layout, face.triangles, points[:, :2])
+        facing = -interpolate(layout, face.triangles, vertex_normals(points, face.triangles))[..., 2:]
+        inside = ((positions >= 0) & (positions <= np.array(frame.shape[1::-1]) - 1)).all(2, keepdims=True)
+        counts = np.where((facing > OBLIQUE) & inside, facing**2, 0)
+        colours = cv2.remap(frame, positions, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        total += counts * colours
+        weight += counts
+    if chosen:
+        raise ValueError(f"{len(vertices)} frames of vertices, but pictures end before frame {min(chosen)}")
+    return _filled(total / np.maximum(weight, 1e-9), weight[..., 0] > TRUSTED, seen)
+
+
+def _filled(colours: NDArray[np.float64], known: NDArray[np.bool_], seen: NDArray[np.bool_]) -> Image:
+    """``colours`` (U, U, 3) with texels that are not ``known`` taken from the mirror image, else from around them."""
+    mirrored = known[:, ::-1] & ~known & seen
+    filled = np.where(mirrored[..., None], colours[:, ::-1], colours)
+    missing = ~(known | mirrored)
+    image = np.clip(np.rint(filled), 0, 255).astype(np.uint8)
+    if not missing.any() or missing.all():
+        return image
+    return np.asarray(cv2.inpaint(image, missing.astype(np.uint8), 2, cv2.INPAINT_TELEA), np.uint8)
+
+
+def texture_layout(face: CanonicalFace, size: int) -> Raster:
+    """Which triangle each texel of a texture (``size``, ``size``) belongs to."""
+    texels = texel_positions(face.uv, size, size)
+    return rasterise(np.concatenate([texels, np.zeros((len(texels), 1), np.float32)], 1), face.triangles, (size, size))
+
+
+def draw(
+    face: CanonicalFace, vertices: NDArray[np.floating[Any]], size: int, texture: Image | None
+) -> tuple[Image, Image, Image]:
+    """Shaded mesh (3, Y, X), textured mesh (3, Y, X) and coverage (1, Y, X) of vertices (V, 3), Y = X = ``size``."""
+    raster = rasterise(vertices, face.triangles, (size, size))
+    brightness = shade(raster, face.triangles, vertex_normals(vertices, face.triangles))
+    mesh = np.broadcast_to(np.rint(brightness * 255).astype(np.uint8), (3, size, size))
+    textured = mesh if texture is None else sample_texture(raster, face.triangles, face.uv, texture).transpose(2, 0, 1)
+    return mesh, textured, raster.coverage[None].astype(np.uint8) * np.uint8(255)

@@ -1,0 +1,197 @@
+"""The face landmarker's networks on single pictures, run by LiteRT.
+
+Detector and landmark network of MediaPipe's ``face_landmarker.task`` (Bazarevsky et al. 2019, BlazeFace; Kartynnik
+et al. 2019), with the crops between them as MediaPipe makes them. Points are in OpenCV's pixel coordinates: (0, 0) is
+the centre of the upper left pixel.
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from io import BytesIO
+from typing import Any
+
+import attrs
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+DETECTOR_SIZE = 128
+LANDMARK_SIZE = 256
+POINTS = 478
+"""Points of the landmark network: the 468 of the mesh, then ten on the irises."""
+MARGIN = 1.5
+"""Side of the landmark network's crop over the face's extent (MediaPipe's choice)."""
+RIGHT_EYE, LEFT_EYE = 33, 263
+"""Outer corners, which give the crop its angle."""
+
+
+@attrs.frozen
+class Region:
+    """A square crop around a face, turned with it."""
+
+    x: float
+    y: float
+    """Its centre, in pixels."""
+    side: float
+    """Pixels."""
+    angle: float
+    """Radians, clockwise as seen."""
+
+
+@attrs.frozen(eq=False)
+class Detection:
+    """One face found by the detector."""
+
+    region: Region
+    width: float
+    """Of the face, in pixels."""
+    score: float
+
+
+class _Network:
+    """One LiteRT graph with one input."""
+
+    def __init__(self, model: bytes, threads: int) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        self._interpreter: Any = Interpreter(model_content=model, num_threads=threads)
+        self._interpreter.allocate_tensors()
+        self._input: int = self._interpreter.get_input_details()[0]["index"]
+        self._outputs: list[int] = [output["index"] for output in self._interpreter.get_output_details()]
+
+    def __call__(self, image: Floats) -> list[Floats]:
+        """Outputs of an image (Y, X, 3)."""
+        self._interpreter.set_tensor(self._input, np.ascontiguousarray(image[None], np.float32))
+        self._interpreter.invoke()
+        return [self._interpreter.get_tensor(output) for output in self._outputs]
+
+
+class Landmarker:
+    """Finds faces in a picture, and 478 points on a face."""
+
+    def __init__(self, task: bytes, threads: int = 1) -> None:
+        """``task`` is the content of ``face_landmarker.task``."""
+        with zipfile.ZipFile(BytesIO(task)) as archive:
+            self._detector = _Network(archive.read("face_detector.tflite"), threads)
+            self._landmarks = _Network(archive.read("face_landmarks_detector.tflite"), threads)
+        self._anchors = _anchors()
+
+    def detect(self, image: Image, confidence: float = 0.5) -> list[Detection]:
+        """Faces in ``image`` (Y, X, 3), RGB, the widest first."""
+        height, width = image.shape[:2]
+        scale = DETECTOR_SIZE / max(height, width)
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        left, top = (DETECTOR_SIZE - size[0]) // 2, (DETECTOR_SIZE - size[1]) // 2
+        square = np.full((DETECTOR_SIZE, DETECTOR_SIZE, 3), -1, np.float32)
+        square[top : top + size[1], left : left + size[0]] = small.astype(np.float32) / 127.5 - 1
+
+        boxes, logits = self._detector(square)
+        scores = (1 / (1 + np.exp(-np.clip(logits[0, :, 0], -80, 80)))).astype(np.float32)
+        likely = scores >= confidence
+        # A row holds centre and size of the box, then six points: both eyes, nose, mouth, both ears.
+        found: Floats = boxes[0, likely].reshape(-1, 8, 2) / np.float32(DETECTOR_SIZE)
+        anchors = self._anchors[likely]
+        found[:, 0] += anchors
+        found[:, 2:] += anchors[:, None]
+        pixels = np.array([size[0] / width, size[1] / height]) / DETECTOR_SIZE  # square's units to one image pixel
+        corner = np.array([left, top]) / DETECTOR_SIZE
+        detections = []
+        for merged, score in _merge(found, scores[likely]):
+            points = (merged - corner) / pixels - 0.5
+            extent = merged[1] / pixels
+            turn = points[3] - points[2]
+            side = float(extent.max()) * MARGIN
+            region = Region(float(points[0, 0]), float(points[0, 1]), side, math.atan2(turn[1], turn[0]))
+            detections.append(Detection(region, float(extent[0]), score))
+        return sorted(detections, key=lambda detection: -detection.width)
+
+    def landmarks(self, image: Image, region: Region) -> tuple[Floats, float]:
+        """Points (478, 3) in the image frame of reference, z in the scale of x, and how sure a face is there."""
+        to_crop = _crop_matrix(region)
+        source, shrink = _shrunk(image, region.side / LANDMARK_SIZE)
+        matrix = to_crop @ shrink
+        crop = cv2.warpAffine(
+            source,
+            matrix[:2],
+            (LANDMARK_SIZE, LANDMARK_SIZE),
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        points, presence, *_ = self._landmarks(crop.astype(np.float32) / 255)
+        logit = float(np.clip(presence.reshape(-1)[0], -80, 80))
+        found = points.reshape(POINTS, 3)
+        homogeneous = np.concatenate([found[:, :2] - 0.5, np.ones((POINTS, 1))], axis=1)
+        plane = homogeneous @ np.linalg.inv(to_crop)[:2].T
+        depth = found[:, 2:] * (region.side / LANDMARK_SIZE)
+        return np.concatenate([plane, depth], axis=1).astype(np.float32), 1 / (1 + math.exp(-logit))
+
+
+def region_of(points: Floats) -> Region:
+    """The crop in which to look for these points (478, 3) in the next frame."""
+    low, high = points[:, :2].min(0), points[:, :2].max(0)
+    turn = points[LEFT_EYE, :2] - points[RIGHT_EYE, :2]
+    centre = (low + high) / 2
+    side = float((high - low).max()) * MARGIN
+    return Region(float(centre[0]), float(centre[1]), side, math.atan2(turn[1], turn[0]))
+
+
+def _crop_matrix(region: Region) -> NDArray[np.float64]:
+    """(3, 3): image pixels to pixels of the landmark network's crop."""
+    scale = LANDMARK_SIZE / region.side
+    cosine, sine = scale * math.cos(region.angle), scale * math.sin(region.angle)
+    linear = np.array([[cosine, sine], [-sine, cosine]])
+    matrix = np.eye(3)
+    matrix[:2, :2] = linear
+    # The crop's centre lies between its two middle pixels.
+    matrix[:2, 2] = (LANDMARK_SIZE - 1) / 2 - linear @ [region.x, region.y]
+    return matrix
+
+
+def _shrunk(image: Image, factor: float) -> tuple[Image, NDArray[np.float64]]:
+    """``image`` reduced by a whole number not above ``factor``, and the matrix (3, 3) from its pixels to the image's.
+
+    A crop that skipped pixels would flicker as the face moves over them.
+    """
+    whole = int(factor)
+    if whole < 2:
+        return image, np.eye(3)
+    height, width = image.shape[:2]
+    size = math.ceil(width / whole), math.ceil(height / whole)
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    matrix = np.eye(3)
+    for axis, (large, little) in enumerate(zip((width, height), size, strict=True)):
+        matrix[axis, axis] = large / little
+        matrix[axis, 2] = 0.5 * large / little - 0.5
+    return small, np.asarray(matrix)
+
+
+def _anchors() -> Floats:
+    """Centres (896, 2) of the detector's anchors: two on a grid of 16 x 16, six on one of 8 x 8."""
+    grids = []
+    for cells, repeats in ((16, 2), (8, 6)):
+        y, x = np.divmod(np.arange(cells * cells), cells)
+        grids.append(np.repeat((np.stack([x, y], 1) + 0.5) / cells, repeats, axis=0))
+    return np.concatenate(grids).astype(np.float32)
+
+
+def _merge(found: Floats, scores: Floats, overlap: float = 0.3) -> list[tuple[Floats, float]]:
+    """Weighted non-maximum suppression: the mean of all that overlap with the best, then of the rest."""
+    low, high = found[:, 0] - found[:, 1] / 2, found[:, 0] + found[:, 1] / 2
+    areas = (high - low).prod(1)
+    left = np.ones(len(found), bool)
+    merged = []
+    while left.any():
+        best = int(np.where(left, scores, -1).argmax())
+        common = np.clip(np.minimum(high, high[best]) - np.maximum(low, low[best]), 0, None).prod(1)
+        same = left & (common > overlap * (areas + areas[best] - common))
+        same[best] = True
+        weight = scores[same] / scores[same].sum()
+        merged.append((np.einsum("n,nkc->kc", weight, found[same]), float(scores[best])))
+        left &= ~same
+    return merged

@@ -1,0 +1,98 @@
+"""From the points that the networks saw to tracks: gaps, head pose and smoothing."""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from vast_core.canonical import canonical_face
+from vast_core.errors import InputError
+from vast_core.interfaces import FaceTrack
+
+from .alignment import place, robust_similarity, similarity, smooth_pose, unplace
+from .config import LandmarksConfig
+from .shots import Followed, FollowedFace
+from .smoothing import smooth
+
+QUICK = 1.5
+"""Centimetres from lips and lids within which vertices may move as quickly as they."""
+
+
+def build_tracks(followed: Followed, fps: float, config: LandmarksConfig) -> list[FaceTrack]:
+    """Tracks of all faces seen for long enough.
+
+    Raises :class:`InputError` where there is none, saying how many of how many frames showed a face.
+    """
+    needed = max(2, round(config.shortest * fps))
+    tracks, left_out = [], []
+    for face, notes in zip(followed.faces, followed.notes, strict=True):
+        if len(face.frames) < needed:
+            left_out.append(
+                f"frames {face.frames[0]} to {face.frames[-1]}: a face in {len(face.frames)} frames, "
+                f"left out, {needed} are needed"
+            )
+        else:
+            tracks.append(_track(face, notes, fps, config))
+    if not tracks:
+        raise InputError(
+            f"{followed.seen} of {followed.frames} frames show a face; at least {needed} frames "
+            f"({config.shortest:g} s) of one shot are needed"
+        )
+    if left_out:
+        tracks[0] = attrs.evolve(tracks[0], notes=(*tracks[0].notes, *left_out))
+    return tracks
+
+
+def _track(face: FollowedFace, notes: tuple[str, ...], fps: float, config: LandmarksConfig) -> FaceTrack:
+    start = face.frames[0]
+    at = np.array(face.frames) - start
+    valid = np.zeros(at[-1] + 1, bool)
+    valid[at] = True
+    if not valid.all():
+        notes = (
+            *notes,
+            f"{int((~valid).sum())} of {len(valid)} frames from frame {start} without a face, interpolated",
+        )
+    vertices, pose = separate(_interpolated(np.stack(face.points), at), fps, config)
+    return FaceTrack(
+        vertices=vertices.astype(np.float32), pose=pose.astype(np.float32), valid=valid, start=start, notes=notes
+    )
+
+
+def separate(
+    points: NDArray[np.float64], fps: float, config: LandmarksConfig
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Smoothed vertices (T, V, 3) and pose (T, 3, 4) of points (T, V, 3).
+
+    The head's pose comes from the points that hardly move with the expression: first from the canonical face to each
+    frame, then from the median shape of the whole track, so that a person's proportions do not pass for a turn of the
+    head. Pose and shape are smoothed apart: lips and lids least (our choice).
+    """
+    face = canonical_face()
+    index, weight = face.alignment_index, face.alignment_weight
+    pose = similarity(face.vertices[index], points[:, index], weight)
+    neutral = np.median(unplace(points, pose), axis=0)
+    pose = robust_similarity(neutral[index], points[:, index], weight)
+    shape = unplace(points, pose)
+    quick = _quickness()[:, None]
+    shape = quick * smooth(shape, fps, config.lip_band) + (1 - quick) * smooth(shape, fps, config.face_band)
+    pose = smooth_pose(pose, fps, config.head_band)
+    return place(shape, pose), pose
+
+
+def _quickness() -> NDArray[np.float64]:
+    """(V,): 1 on lips and lids, falling to 0 away from them."""
+    face = canonical_face()
+    quick = face.vertices[np.concatenate([face.lips, face.eye_left, face.eye_right])]
+    distance = np.linalg.norm(face.vertices[:, None] - quick, axis=2).min(1)
+    return np.asarray(np.exp(-np.square(distance / QUICK)), np.float64)
+
+
+def _interpolated(points: NDArray[np.float32], at: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Points (N, V, 3) of the frames ``at`` (N,), with the frames between filled in linearly: (T, V, 3)."""
+    frames = np.arange(at[-1] + 1)
+    after = np.clip(np.searchsorted(at, frames), 1, max(1, len(at) - 1))
+    before = after - 1
+    share = ((frames - at[before]) / (at[after] - at[before]))[:, None, None]
+    return np.asarray((1 - share) * points[before] + share * points[after])

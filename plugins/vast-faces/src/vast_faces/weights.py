@@ -1,0 +1,105 @@
+"""Where ``face_landmarker.task`` is found: a given path, ``VAST_WEIGHTS``, the cache, or the official address."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from platformdirs import user_cache_dir
+
+from vast_core.errors import InputError, WeightsError
+
+NAME = "face_landmarker.task"
+SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
+ADDRESS = (
+    "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task"
+)
+VARIABLE = "VAST_WEIGHTS"
+TIMEOUT = 30.0
+"""Seconds without an answer from the network."""
+LARGEST = 16 * 2**20
+"""Bytes after which a download is given up: the real file has 3.8 million."""
+
+
+def landmarker_bytes(path: str | None = None) -> bytes:
+    """The content of ``face_landmarker.task``, its digest checked; downloaded into the cache where it is nowhere.
+
+    ``path`` is the file or a folder with it. Raises :class:`WeightsError` where a file found has another digest, and
+    :class:`InputError` naming all four places where none has it.
+    """
+    tried = []
+    for place, file in _places(path):
+        if file is None:
+            tried.append(f"{place} is not set")
+        elif file.is_file():
+            return _checked(file.read_bytes(), str(file))
+        else:
+            tried.append(f"{place}: no {file}")
+    target = cache_file()
+    try:
+        content = _download()
+    except (OSError, urllib.error.URLError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        tried.append(f"download from {ADDRESS}: {reason}")
+        lines = "\n".join(f"  {number}. {line}" for number, line in enumerate(tried, 1))
+        raise InputError(
+            f"{NAME} (the face landmarker's weights) was found in none of four places:\n{lines}\n"
+            f"Download it by hand and put it into a folder named by {VARIABLE}."
+        ) from error
+    _checked(content, ADDRESS)
+    _keep(content, target)
+    return content
+
+
+def cache_file() -> Path:
+    """Where a downloaded file is kept."""
+    return Path(user_cache_dir("vast")) / NAME
+
+
+def _places(path: str | None) -> list[tuple[str, Path | None]]:
+    """The three places on this machine, in order; None where nothing was named."""
+    folder = os.environ.get(VARIABLE)
+    return [
+        ("the recipe's face.weights", _file_in(Path(path)) if path else None),
+        (VARIABLE, Path(folder) / NAME if folder else None),
+        ("the cache", cache_file()),
+    ]
+
+
+def _file_in(path: Path) -> Path:
+    return path / NAME if path.is_dir() else path
+
+
+def _checked(content: bytes, origin: str) -> bytes:
+    """``content`` itself. Raises :class:`WeightsError` where its digest is not the pinned one."""
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != SHA256:
+        raise WeightsError(
+            f"{origin}: not the expected {NAME}: sha256 is {digest} ({len(content)} bytes), not {SHA256}. "
+            "Delete it, so that it is fetched anew."
+        )
+    return content
+
+
+def _download() -> bytes:
+    with urllib.request.urlopen(ADDRESS, timeout=TIMEOUT) as response:
+        content: bytes = response.read(LARGEST + 1)
+    return content
+
+
+def _keep(content: bytes, target: Path) -> None:
+    """Write to a temporary name and rename; a cache that cannot be written is no reason to stop."""
+    temporary = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=NAME, delete=False) as file:
+            temporary = Path(file.name)
+            file.write(content)
+        temporary.replace(target)
+    except OSError:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
