@@ -3,7 +3,8 @@
 The phone durations are an inner tensor of the voice's network, in steps of 25 ms. Measured on :data:`SENTENCES`, they
 lag the sound by 40 to 60 ms (onsets and ends of S and SH by their spectrum, closures of P, T and K by their energy);
 :func:`say` takes that off, gives word gaps and stress marks to the phone that follows, and ends the last phone
-before a pause where its energy ends.
+before a pause where its energy ends. Against forced alignment by pocketsphinx 5.1.1, 1,546 phones of 48 sentences then
+start 1.5 ms late in the median, half of them within -11 and +16 ms.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Voice:
     tract: float = attrs.field(default=1.0, validator=[attrs.validators.ge(0.8), attrs.validators.le(1.3)])
     """Factor on the length of the vocal tract: formants lie at 1 / ``tract`` of the original's."""
     speed: float = attrs.field(default=1.0, validator=[attrs.validators.ge(0.6), attrs.validators.le(1.6)])
-    """Factor on the pace: 2 says it in half the time."""
+    """Factor on the pace asked of the network, whose steps of 25 ms make 0.8, 1.25, 1.6 last 1.22, 0.91, 0.63 times."""
 
 
 VOICES: tuple[Voice, ...] = (
@@ -186,7 +187,7 @@ def say(text: str, voice: Voice, seed: int = 0) -> Speech:
     """
     with _lock:  # the sentence splitter and the network are shared by all callers
         speaker, session = _voice()
-        sentences = speaker.phonemize(text)
+        sentences = [symbols for symbols in speaker.phonemize(text) if set(symbols) - _PAUSES - _MARKS]
     if not sentences:
         raise InputError(f"text to speak: {text!r} has no word in it; give an English sentence")
     rng = np.random.default_rng(seed)
@@ -215,11 +216,27 @@ def _sentence(
     *spectrum, f0, steps = session.run(
         None, {"ids": np.array([ids], np.int64), "speed": np.array([voice.speed * tract], np.float32)}
     )
-    original = dsp.synth(*(part[0] for part in spectrum), f0[0] * (voice.pitch * tract), rng)
+    harmonic, *rest = (part[0] for part in spectrum)
+    if voice.pitch * tract < 1:
+        harmonic = _smoothed(harmonic)
+    original = dsp.synth(harmonic, *rest, f0[0] * (voice.pitch * tract), rng)
     wave = _resampled(original, round(len(original) * tract * SAMPLE_RATE / dsp.SR))
     phones = _placed(f"^{symbols}$", np.cumsum(steps.reshape(-1)) * _STEP, text)
     phones = [(label, max(0.0, start - _LAG) * tract, max(0.0, end - _LAG) * tract) for label, start, end in phones]
     return _trimmed(wave, _paused(wave, phones))
+
+
+def _smoothed(envelope: NDArray[np.float32], width: int = 15) -> NDArray[np.float32]:
+    """Log envelope (bins of 20 Hz, F) without the ripple of the harmonics it was learned on.
+
+    Without this a lowered voice keeps an audible rest of the old pitch (F0 measured: 150 Hz where 112 Hz was asked).
+    """
+    window = np.hanning(width + 2)[1:-1].astype(np.float32)
+    padded = np.pad(envelope, ((width // 2, width // 2), (0, 0)), mode="edge")
+    smooth: NDArray[np.float32] = np.lib.stride_tricks.sliding_window_view(padded, width, axis=0) @ (
+        window / window.sum()
+    )
+    return smooth
 
 
 def _resampled(wave: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
