@@ -62,8 +62,10 @@ def installed_plugins(distributions: Iterable[Distribution]) -> list[Plugin]:
         try:
             if "[vast." not in (distribution.read_text("entry_points.txt") or ""):
                 continue  # spares parsing the metadata of everything that is installed
-            name, place = distribution.name, str(Path(str(distribution.locate_file(""))).resolve())
-            version = distribution.version or ""
+            name, version = distribution.name, distribution.version or ""
+            if not isinstance(name, str):
+                raise ValueError("it states no name")
+            place = str(Path(str(distribution.locate_file(""))).resolve())
             points = [p for p in distribution.entry_points if re.fullmatch(r"vast\.v\d+", p.group)]
         except Exception as error:  # noqa: BLE001 - metadata may be damaged in any way; the other packages are sound
             folder = str(getattr(distribution, "_path", "a distribution without a name"))
