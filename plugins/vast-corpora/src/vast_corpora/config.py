@@ -28,9 +28,9 @@ class SyntheticConfig:
     pool: int = attrs.field(default=36, validator=ge(1))
     """Sentences from which those are drawn: the fewer, the more styles say the same."""
     held_out_sentences: int = attrs.field(default=3, validator=ge(0))
-    """Sentences never trained on; every speaker says them in every held-out style, and one speaker one in each other."""
+    """Sentences never trained on; each speaker says all in each held-out style, and someone one in each other style."""
     avatar_seconds: float = attrs.field(default=24.0, validator=ge(0.0))
-    """Further footage of the first speaker, at least so long: every second clip neutral, the others in other styles."""
+    """Further footage of the first speaker, at least so long; every second clip of it is neutral."""
     image: int = attrs.field(default=192, validator=[ge(64), le(1024)])
     """Y = X of a frame, in pixels."""
     head_motion: float = attrs.field(default=1.0, validator=[ge(0.0), le(2.0)])

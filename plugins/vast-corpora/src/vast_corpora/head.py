@@ -106,7 +106,7 @@ def rig() -> Rig:
     face = canonical_face()
     plate = _Plate(face)
     rest = face.vertices.astype(np.float64)
-    x, y, z = rest.T
+    x, y, _ = rest.T
     everywhere = np.arange(len(rest))
     lips_upper, lips_lower = np.unique(_LIP_RINGS_UPPER), np.unique(_LIP_RINGS_LOWER)
     corners = np.concatenate([_CORNERS_RIGHT, _CORNERS_LEFT])
@@ -257,9 +257,10 @@ def speaker_shape(generator: np.random.Generator | None) -> Array:
                 shape += amount * np.exp(-0.5 * distance / width**2)[:, None] * np.array(direction) * flip
         scale = 1.0 + 0.03 * generator.normal(size=2).clip(-1.8, 1.8)
         shape[:, :2] *= scale
-    # MediaPipe's face has its lips ajar and its lids half shut.
+    # MediaPipe's face has its lips ajar, their corners down, and its lids half shut.
     fields = rig().fields
-    return seal((shape - 0.3 * (fields["lid_left"] + fields["lid_right"]))[None], np.ones(1))[0]
+    shape += 0.2 * (fields["smile_left"] + fields["smile_right"]) - 0.3 * (fields["lid_left"] + fields["lid_right"])
+    return seal(shape[None], np.ones(1))[0]
 
 
 def seal(vertices: Array, amount: Array) -> Array:

@@ -30,7 +30,7 @@ _SECONDS_A_LETTER = 0.05
 """Nobody here speaks faster: how much footage a sentence gives at least."""
 
 # First number of every random stream, so that no two purposes share one.
-_SPEAKER, _STYLES, _HELD_OUT_STYLES, _SENTENCES, _ASSIGNMENT, _MOTION = range(6)
+_SPEAKER, _STYLES, _HELD_OUT_STYLES, _SENTENCES, _ASSIGNMENT, _MOTION, _SURFACE = range(7)
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -159,7 +159,7 @@ class SyntheticCorpus(Corpus):
             voice=voice,
             shape=speaker_shape(generator),
             look=Look.draw(index, voice.pitch, generator),
-            scale=0.0335 * float(generator.uniform(0.96, 1.04)),
+            scale=0.0315 * float(generator.uniform(0.96, 1.04)),
         )
 
     def _all_plans(self) -> Iterator[Plan]:
@@ -248,18 +248,23 @@ class SyntheticCorpus(Corpus):
 
     def draw(self, plan: Plan) -> Iterator[NDArray[np.uint8]]:
         """Frames (Y, X, 3) of ``plan``."""
+        speaker = self.speakers[plan.speaker]
         if plan.speaker not in self._portraits:
-            speaker = self.speakers[plan.speaker]
+            still = np.zeros((1, 3))
+            rest = _pose(still, still, speaker.scale, self.config.image)[0]
             self._portraits[plan.speaker] = Portrait(
-                speaker.shape, speaker.look, self.config.image, speaker.scale, self.config.supersampling
+                speaker.shape,
+                speaker.look,
+                rest,
+                self.config.image,
+                self.config.supersampling,
+                self._generator(_SURFACE, plan.speaker),
             )
         portrait = self._portraits[plan.speaker]
-        track = self.track(plan)
         pose, curves = self._motion(plan)
-        for frame in range(len(track)):
-            yield portrait.draw(
-                track.vertices[frame], pose[frame], {name: float(c[frame]) for name, c in curves.items()}
-            )
+        faces = pose_face(speaker.shape, curves)
+        for frame, face in enumerate(faces):
+            yield portrait.draw(face, pose[frame], {name: float(course[frame]) for name, course in curves.items()})
 
     def _motion(self, plan: Plan) -> tuple[NDArray[np.float64], Curves]:
         """Pose (T, 3, 4) and the controls' courses."""
@@ -289,5 +294,5 @@ def _pose(rotation: NDArray[np.float64], shift: NDArray[np.float64], scale: floa
     moved = _NECK + shift - turn @ _NECK
     flip = scale * image * np.array([1.0, -1.0, -1.0])
     # The origin of the canonical face lies between the eyes, a little above the middle of the picture.
-    centre = np.array([0.5 * image, 0.47 * image, 0.0])
+    centre = np.array([0.5 * image, 0.46 * image, 0.0])
     return np.concatenate([turn * flip[:, None], (moved * flip + centre)[..., None]], axis=2)
