@@ -45,7 +45,6 @@ class AttentiveEncoder(StyleEncoder):
         super().__init__()
         width = config.width
         self.expression_size, self.audio_size = sizes.expression, sizes.audio
-        self.deafness = config.deafness
         self.tempo = sizes.fps / 10  # velocity in coefficients a 100 ms, which are of the order of 1 at any fps
         self.read_face = nn.Linear(2 * sizes.expression, width)
         self.read_audio = nn.Linear(sizes.audio, width)
@@ -75,8 +74,6 @@ class AttentiveEncoder(StyleEncoder):
             InputError: where a row of ``mask`` keeps no frame.
         """
         self._check(expression, audio, mask, heard)
-        if self.training and self.deafness:
-            heard = heard & (torch.rand(len(heard), device=heard.device) >= self.deafness)
         expression = torch.where(mask[..., None], expression, 0.0)
         audio = torch.where(mask[..., None] & heard[:, None, None], audio, 0.0)
         change, known = velocity(expression, mask)

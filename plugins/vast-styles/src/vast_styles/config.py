@@ -22,8 +22,6 @@ class AttentiveConfig:
     """Of self-attention and of the pooling."""
     dropout: float = attrs.field(default=0.1, validator=[validators.ge(0.0), validators.lt(1.0)])
     """Share of activations dropped in training."""
-    deafness: float = attrs.field(default=0.1, validator=[validators.ge(0.0), validators.lt(1.0)])
-    """Share of training prompts whose sound is withheld, so that prompts without sound work too."""
     window: int = attrs.field(default=250, validator=[validators.instance_of(int), validators.ge(1)])
     """Frames that attend to one another; a longer prompt is read in such windows, pooled together."""
 
