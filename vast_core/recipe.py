@@ -16,7 +16,7 @@ import yaml
 from attrs.validators import ge, lt, matches_re
 
 from .errors import ComponentError, RecipeError
-from .recipe_document import Node, Problem, merged, read_document, read_overrides, recipe_error, shown
+from .recipe_document import UNREADABLE, Node, Problem, merged, read_document, read_overrides, recipe_error, shown
 from .recipe_schema import INVALID, KeyPath, Reader
 from .registry import Component, Kind, Registry
 from .stage_config import STAGES, Stage, Stages
@@ -120,9 +120,9 @@ class Recipe:
                 document[kind] = _plain_use(used, used.name)
         document["metrics"] = [_plain_use(use, use.name) for use in self.metrics]
         document["stages"] = {stage: _plain_config(getattr(self.stages, stage)) for stage in STAGES}
-        header = "".join(
-            f"# {line}\n" for line in ("Resolved recipe, all defaults filled in.", *self.source.splitlines())
-        )
+        comment = ["Resolved recipe, all defaults filled in.", *self.source.splitlines()]
+        printable = ("".join(c if c.isprintable() else "?" for c in line) for line in comment)
+        header = "".join(f"# {line}\n" for line in printable)
         return header + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
 
 
@@ -264,6 +264,8 @@ class _Sections:
         return values
 
     def _metrics(self, node: Node) -> tuple[Use, ...]:
+        if node.value is UNREADABLE:
+            return ()
         if not isinstance(node.value, list):
             self.reader.note(node, ("metrics",), "expected a list; write [{use: psnr}, ...]")
             return ()
@@ -278,6 +280,8 @@ class _Sections:
 
     def _use(self, kind: Kind, node: Node, path: KeyPath) -> Any:
         note = self.reader.note
+        if node.value is UNREADABLE:
+            return INVALID
         if not isinstance(node.value, dict):
             example = node.raw if node.raw in self.registry.names(kind) else "NAME"
             how = f"{'.'.join(path)}.use={example}" if node.mark.line < 0 else f"{{use: {example}}}"

@@ -17,6 +17,9 @@ import yaml
 
 from .errors import RecipeError
 
+UNREADABLE: Any = object()
+"""The value of a node that is wrong in itself; the reason is among the problems, and no other should follow."""
+
 
 @attrs.frozen
 class Mark:
@@ -70,8 +73,8 @@ class Problem:
 
 
 def recipe_error(source: str, problems: Sequence[Problem]) -> RecipeError:
-    """All ``problems`` in one error: those of one file in the order of its lines, the command line's last."""
-    sources = list(dict.fromkeys(p.mark.source for p in problems if p.mark.line >= 0))
+    """All ``problems`` in one error: those in ``source`` first, line by line, the command line's last."""
+    sources = list(dict.fromkeys([source, *(p.mark.source for p in problems if p.mark.line >= 0)]))
 
     def place(problem: Problem) -> tuple[int, int, int]:
         mark = problem.mark
@@ -151,7 +154,8 @@ def merged(base: Node, top: Node) -> Node:
     if "use" in top.value and "use" in base.value and top.value["use"].value != base.value["use"].value:
         return top
     both = {key: merged(base.value[key], node) for key, node in top.value.items() if key in base.value}
-    return attrs.evolve(top, value=base.value | top.value | both)
+    mark, key_mark = (top.mark, top.key_mark) if top.mark.line >= 0 else (base.mark, base.key_mark)
+    return Node(base.value | top.value | both, mark, key_mark)
 
 
 class _Composer:
@@ -191,7 +195,7 @@ class _Composer:
         mark = self.mark(node.start_mark)
         if node in self.open:
             self.problems.append(Problem(mark, path, "an alias to something that holds it"))
-            return Node(None, mark, key_mark)
+            return Node(UNREADABLE, mark, key_mark)
         self.open.append(node)
         try:
             if isinstance(node, yaml.MappingNode) and node.tag == "tag:yaml.org,2002:map":
@@ -209,7 +213,7 @@ class _Composer:
             self.problems.append(Problem(mark, path, f"{node.value} cannot be read ({error}); put text in quotes"))
         finally:
             self.open.pop()
-        return Node(None, mark, key_mark)
+        return Node(UNREADABLE, mark, key_mark)
 
     def mapping(self, node: yaml.MappingNode, path: tuple[str, ...]) -> dict[str, Node]:
         found: dict[str, Node] = {}
@@ -218,7 +222,7 @@ class _Composer:
             if key.tag == "tag:yaml.org,2002:merge":
                 self.problems.append(Problem(mark, path, "`<<` is not read in recipes; use `base:`"))
             elif not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
-                self.problems.append(Problem(mark, path, "a key must be text"))
+                self.problems.append(Problem(mark, path, "a key must be text; put it in quotes"))
             elif key.value in found:
                 first = found[key.value].heading.line + 1
                 self.problems.append(Problem(mark, (*path, key.value), f"given twice, first in line {first}"))

@@ -20,7 +20,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import attrs
 
 from .errors import ComponentError
-from .recipe_document import Node, Problem
+from .recipe_document import UNREADABLE, Node, Problem
 
 INVALID: Any = object()
 """Stands for a value that could not be read; the reason is among the problems."""
@@ -55,6 +55,8 @@ class Reader:
     def value(self, node: Node, kind: Any, path: KeyPath) -> Any:
         """The value of ``node`` as a ``kind``, or :data:`INVALID`."""
         origin, arguments = get_origin(kind), get_args(kind)
+        if node.value is UNREADABLE:
+            return INVALID
         if attrs.has(kind):
             return self.instance(node, kind, path)
         if origin in (Union, types.UnionType):
