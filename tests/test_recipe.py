@@ -271,7 +271,7 @@ def test_every_mistake_at_once_with_line_and_caret(write, registry):
         "metrics: [{use: psnr}, ssim, {use: psnr}, {ues: ssim}]\n"
         "stages:\n"
         "  styel: {steps: 3}\n"
-        "  renderer: {steps: 0, steps: 4, batch: 2.5}\n" + ": {steps: 0, steps: 4, batch: 2.5}\n"
+        "  renderer: {steps: 0, steps: 4, batch: 2.5}\n"
     )
     assert [line.split(": ", 2)[:2] for line in mistakes(name, registry)] == [
         [f"{name}:{place}", path]
