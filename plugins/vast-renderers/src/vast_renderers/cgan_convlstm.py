@@ -1,0 +1,123 @@
+"""The paper's renderer: a conditional GAN around an encoder, a conv-LSTM and a decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from vast_core.interfaces import Objective, Renderer, RendererBatch, RendererOutput, Scene, Sizes, State
+
+from .compositing import composite, feather
+from .config import CganConvLstmConfig
+from .discriminator import Discriminators, feature_distance, least_squares, set_trainable
+from .generator import Generator
+
+
+class CganConvLstm(Renderer):
+    """Draws one avatar from its eroded background, its mesh and what it says.
+
+    ``frame = base + alpha (inside - base)``, where ``base`` is the mesh drawn over the background, ``alpha`` the
+    hole with its border softened inward, and ``inside`` the network's picture, or ``base`` plus the network's
+    residual. So outside the hole a frame *is* its background.
+
+    The network, the images that it is given, and the conditional GAN are the paper's; texture, skips and residual
+    are options of ours, and so are the discriminators and the weights of the losses.
+
+    References:
+        L. Chen et al., "VAST: Vivify Your Talking Avatar via Zero-Shot Expressive Facial Style Transfer",
+        ICCV Workshops 2023, supplementary, section 2.
+    """
+
+    def __init__(self, config: CganConvLstmConfig, audio: int) -> None:
+        super().__init__()
+        self.config = config
+        self.generator = Generator(
+            images=9 if config.texture else 6, audio=audio, width=config.width, skips=config.skips
+        )
+        self.discriminators: Discriminators | None = None
+        if config.adversarial or config.feature_matching:
+            self.discriminators = Discriminators(
+                condition=6 if config.texture else 3,
+                width=config.discriminator_width,
+                scales=config.discriminator_scales,
+            )
+
+    @classmethod
+    def from_config(cls, config: CganConvLstmConfig, sizes: Sizes) -> Self:
+        """Build for the pipeline's width of audio features."""
+        return cls(config, audio=sizes.audio)
+
+    def forward(self, scene: Scene, state: State | None = None) -> RendererOutput:
+        """Frames of a scene of any length; raises ValueError where a tensor's shape is not what was configured."""
+        frames, state = self._draw(scene, state)
+        return RendererOutput(frames.clamp(0, 1), state)
+
+    def training_objectives(self, batch: RendererBatch, progress: float) -> Iterator[Objective]:
+        """The discriminators' objective, then the generator's; before ``adversarial_start`` only the latter."""
+        config, scene = self.config, batch.scene
+        drawn, _ = self._draw(scene, None)
+        critics = self.discriminators if progress >= config.adversarial_start else None
+        condition = self._condition(scene)
+
+        if critics is not None:
+            judges = list(critics.parameters())
+            real = least_squares(critics(batch.frames, condition), scene.hole, 1.0)
+            fake = least_squares(critics(drawn.detach(), condition), scene.hole, 0.0)
+            terms = {"real": real.detach(), "fake": fake.detach()}
+            yield Objective("discriminator", 0.5 * (real + fake), judges, terms)
+
+        l1 = self._l1(drawn, batch)
+        loss = config.l1 * l1
+        terms = {"l1": l1.detach()}
+        if critics is not None:
+            # The discriminators have just been stepped. They judge anew, and learn nothing from it.
+            set_trainable(judges, False)
+            try:
+                with torch.no_grad():
+                    reference = critics(batch.frames, condition)
+                views = critics(drawn, condition)
+            finally:
+                set_trainable(judges, True)
+            adversarial = least_squares(views, scene.hole, 1.0)
+            matching = feature_distance(views, reference)
+            loss = loss + config.adversarial * adversarial + config.feature_matching * matching
+            terms |= {"adversarial": adversarial.detach(), "feature_matching": matching.detach()}
+        yield Objective("generator", loss, list(self.generator.parameters()), terms)
+
+    def _draw(self, scene: Scene, state: State | None) -> tuple[Tensor, State]:
+        """Frames (B, T, 3, Y, X), not clamped, so that a gradient comes back from beyond black and white."""
+        self._check(scene)
+        images = [scene.background, scene.mesh] + ([scene.texture] if self.config.texture else [])
+        carried = None if state is None else (state["hidden"], state["cell"])
+        predicted, (hidden, cell) = self.generator(torch.cat(images, dim=2), scene.audio, carried)
+        base = composite(scene, texture=self.config.texture)
+        change = predicted if self.config.residual else predicted.sigmoid() - base
+        radius = max(1, self.config.size // 64)
+        alpha = feather(scene.hole.flatten(0, 1), radius).reshape(scene.hole.shape)
+        return base + alpha * change, {"hidden": hidden, "cell": cell}
+
+    def _condition(self, scene: Scene) -> Tensor:
+        """What the discriminators are told of a frame (B, T, 3 or 6, Y, X)."""
+        return torch.cat([scene.mesh, scene.texture], dim=2) if self.config.texture else scene.mesh
+
+    def _l1(self, drawn: Tensor, batch: RendererBatch) -> Tensor:
+        """Mean absolute error (), weighted: 1 in the hole, more over the face, most over the mouth."""
+        weight = batch.scene.hole * (1 + self.config.face * batch.face + self.config.mouth * batch.mouth)
+        return ((drawn - batch.frames).abs() * weight).sum() / (3 * weight.sum()).clamp(min=1)
+
+    def _check(self, scene: Scene) -> None:
+        size, audio = self.config.size, self.generator.audio[0].in_features
+        if scene.background.shape[-2:] != (size, size):
+            raise ValueError(
+                f"scene.background is {tuple(scene.background.shape)}, but this renderer was built for "
+                f"(B, T, 3, {size}, {size}); draw the scene at renderer.size"
+            )
+        expected = (*scene.background.shape[:2], audio)
+        if tuple(scene.audio.shape) != expected:
+            raise ValueError(
+                f"scene.audio is {tuple(scene.audio.shape)}, but {expected} is needed: one row of the {audio} "
+                "audio features that this renderer was built for, a frame"
+            )

@@ -1,0 +1,116 @@
+"""Multi-scale patch discriminators on frames and on pairs of frames, and the losses of their game."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Views = list[list[Tensor]]
+"""For each discriminator and scale, its feature maps; the last is the score map (N, 1, y, x)."""
+
+
+class PatchDiscriminator(nn.Module):
+    """Three stride-2 convolutions and a score for each patch (a receptive field of 38 pixels).
+
+    Conditional, as in pix2pix: the condition is concatenated to what is judged.
+    """
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            [
+                nn.Sequential(nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2)),
+                self._layer(width, 2 * width),
+                self._layer(2 * width, 4 * width),
+                nn.Conv2d(4 * width, 1, 3, padding=1),
+            ]
+        )
+
+    @staticmethod
+    def _layer(inputs: int, outputs: int) -> nn.Sequential:
+        return nn.Sequential(
+            nn.Conv2d(inputs, outputs, 4, 2, 1), nn.GroupNorm(max(1, outputs // 8), outputs), nn.LeakyReLU(0.2)
+        )
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Feature maps of ``image`` (N, C, Y, X), the score map (N, 1, y, x) last."""
+        maps = []
+        for layer in self.layers:
+            image = layer(image)
+            maps.append(image)
+        return maps
+
+
+class Discriminators(nn.Module):
+    """Patch discriminators at several scales, on single frames and on pairs of consecutive frames.
+
+    References:
+        P. Isola et al., "Image-to-image translation with conditional adversarial networks", CVPR 2017;
+        T.-C. Wang et al., "High-resolution image synthesis with conditional GANs", CVPR 2018 (scales, feature
+        matching); T.-C. Wang et al., "Video-to-video synthesis", NeurIPS 2018 (judging consecutive frames).
+    """
+
+    def __init__(self, *, condition: int, width: int, scales: int) -> None:
+        super().__init__()
+        self.frames = nn.ModuleList(PatchDiscriminator(condition + 3, width) for _ in range(scales))
+        self.pairs = nn.ModuleList(PatchDiscriminator(2 * (condition + 3), width) for _ in range(scales))
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, frames: Tensor, condition: Tensor) -> Views:
+        """What each discriminator makes of ``frames`` (B, T, 3, Y, X), given ``condition`` (B, T, C, Y, X).
+
+        A sequence of one frame has no pairs, and only the frames' discriminators see it.
+        """
+        shown = torch.cat([condition, frames], dim=2)
+        views = self._look(self.frames, shown)
+        if shown.shape[1] > 1:
+            views += self._look(self.pairs, torch.cat([shown[:, :-1], shown[:, 1:]], dim=2))
+        return views
+
+    @staticmethod
+    def _look(discriminators: nn.ModuleList, sequence: Tensor) -> Views:
+        image = sequence.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        views = []
+        for scale, discriminator in enumerate(discriminators):
+            if scale:
+                image = F.avg_pool2d(image, 2)
+            views.append(discriminator(image))
+        return views
+
+
+def least_squares(views: Views, hole: Tensor, goal: float) -> Tensor:
+    """Mean of ``(score - goal)^2`` over the patches, each weighted by how much hole (B, T, 1, Y, X) it covers.
+
+    Outside the hole real and drawn frames are equal, so patches there could teach nothing but noise. Least
+    squares and not hinge: its gradient lasts on frames that are already told apart, which matters in a short game.
+
+    References:
+        X. Mao et al., "Least squares generative adversarial networks", ICCV 2017.
+    """
+    total = hole.new_zeros(())
+    either = torch.maximum(hole[:, :-1], hole[:, 1:]).flatten(0, 1)
+    every = hole.flatten(0, 1)
+    for *_, score in views:
+        seen = every if len(score) == len(every) else either
+        weight = F.interpolate(seen, size=score.shape[-2:], mode="area")
+        total = total + (weight * (score.float() - goal).square()).sum() / weight.sum().clamp(min=1e-6)
+    return total / len(views)
+
+
+def feature_distance(drawn: Views, real: Views) -> Tensor:
+    """Mean absolute difference between the feature maps of drawn and real frames, score maps left out."""
+    distances = [
+        (mine - theirs.detach()).abs().float().mean()
+        for ours, others in zip(drawn, real, strict=True)
+        for mine, theirs in zip(ours[:-1], others[:-1], strict=True)
+    ]
+    return torch.stack(distances).mean()
+
+
+def set_trainable(parameters: Sequence[nn.Parameter], trainable: bool) -> None:
+    """Let gradients into ``parameters``, or keep them out."""
+    for parameter in parameters:
+        parameter.requires_grad_(trainable)
