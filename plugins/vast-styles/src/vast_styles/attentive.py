@@ -52,7 +52,7 @@ class AttentiveEncoder(StyleEncoder):
         self.neighbours = nn.Conv1d(width, width, kernel_size=5, padding=2)
         self.transformer = Transformer(width, config.layers, config.heads, config.dropout, config.window)
         self.pool = AttentionPooling(width, config.heads)
-        self.expected = nn.Linear(sizes.audio, sizes.expression)
+        self.expected = nn.Linear(sizes.audio, sizes.expression, bias=False)
         self.read_statistics = nn.Linear((4 + len(LAGS)) * sizes.expression, width)
         self.gather = nn.Sequential(nn.LayerNorm(2 * width), nn.Linear(2 * width, width), nn.GELU())
         self.mean = nn.Linear(2 * width, config.size)
