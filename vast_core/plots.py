@@ -33,6 +33,9 @@ THEME = {"#1f2328": ("ink", "#e8eaed"), "#66707b": ("soft", "#9aa3ad"), "#dfe3e8
 """Each colour of the light page that a plot uses, its name, and the dark page's."""
 INK, SOFT, LINE = THEME
 
+_ON_DARK, _ON_PALE = "#ffffff", "#20242a"
+"""Letters in tinted cells, which keep their colour in the dark."""
+
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
 
 
@@ -143,7 +146,10 @@ def plot_curves(time: ArrayLike, curves: Mapping[str, ArrayLike], ylabel: str) -
 def plot_matrix(
     values: ArrayLike, row_labels: Sequence[str], column_labels: Sequence[str], unit: str, caption: str
 ) -> bytes:
-    """A matrix (R, C) as tinted cells; the numbers are written in where there are at most eight columns."""
+    """A matrix (R, C) as tinted cells, the larger the darker.
+
+    Numbers are written in where there are at most eight columns; else the caption tells their range.
+    """
     cells = np.asarray(values, float)
     if cells.shape != (len(row_labels), len(column_labels)):
         raise ValueError(
@@ -151,21 +157,25 @@ def plot_matrix(
             f"and {len(column_labels)} column labels"
         )
     with _drawing(height=1.1 + 0.34 * len(row_labels), grid=False) as (figure, (axis,)):
-        low, high = (float(f(cells)) for f in (np.nanmin, np.nanmax))
-        image = axis.imshow(cells, cmap="Blues", vmin=low, vmax=high + 0.35 * (high - low) + 1e-12, aspect="auto")
-        axis.set_xticks(range(len(column_labels)), column_labels)
-        axis.set_yticks(range(len(row_labels)), row_labels)
+        finite = cells[np.isfinite(cells)]
+        low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
+        top = high + 0.35 * (high - low) + 1e-12  # Short of the darkest blue, which no number can be read on.
+        image = axis.pcolormesh(cells, cmap="Blues", vmin=low, vmax=top, edgecolor="face", linewidth=0.3)
+        axis.invert_yaxis()
+        axis.set_xticks(np.arange(len(column_labels)) + 0.5, column_labels)
+        axis.set_yticks(np.arange(len(row_labels)) + 0.5, row_labels)
         axis.tick_params(length=0, labelcolor=INK)
         if max(map(len, column_labels)) * len(column_labels) > 45:
             axis.tick_params(axis="x", rotation=40)
         axis.spines[:].set_visible(False)
         if len(column_labels) <= 8:
             for (row, column), value in np.ndenumerate(cells):
-                dark = sum(image.cmap(image.norm(value))[:3]) < 1.6
-                shade = "#ffffff" if dark else "#1f2329"  # A shade off INK: cells do not follow the theme.
-                axis.text(column, row, readable(value), ha="center", va="center", color=shade)
+                shade = (
+                    INK if math.isnan(value) else _ON_DARK if sum(image.cmap(image.norm(value))[:3]) < 1.6 else _ON_PALE
+                )
+                axis.text(column + 0.5, row + 0.5, readable(value), ha="center", va="center", color=shade)
         else:
-            figure.colorbar(image, ax=axis, fraction=0.04).outline.set_visible(False)
+            unit = f"{unit} from {readable(low)} (pale) to {readable(high)} (dark)".strip()
         figure.suptitle(f"{caption} ({unit})" if unit else caption, x=0.01, ha="left")
         return _svg(figure)
 

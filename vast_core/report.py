@@ -30,6 +30,7 @@ __all__ = [
     "Block",
     "Figure",
     "FrameStrip",
+    "Listing",
     "Rejected",
     "Section",
     "Table",
@@ -70,15 +71,15 @@ class Verdict:
     label: str
     value: float | str
     target: str
-    """In words: ``at most 0.6``."""
+    """In words: ``at most 0.6``; a remark where there is nothing to meet."""
     passed: bool | None
-    """None where nothing could be measured."""
+    """None where there is nothing to meet, or nothing could be measured."""
     unit: str = ""
 
     def view(self, folder: Path) -> Mapping[str, Any]:
         """What the template shows."""
-        word = {True: "met", False: "missed", None: "not measured"}[self.passed]
-        return {"value": _written(self.value), "word": word, "mark": {"met": "✓", "missed": "✗"}.get(word, "–")}
+        word = {True: "met", False: "missed", None: ""}[self.passed]
+        return {"value": _written(self.value), "word": word, "mark": {"met": "✓", "missed": "✗"}.get(word, "")}
 
 
 @attrs.frozen
@@ -201,7 +202,20 @@ class Rejected:
         return {}
 
 
-Block = Text | Verdict | Table | Figure | FrameStrip | Video | Rejected
+@attrs.frozen
+class Listing:
+    """Text whose line breaks and indents matter, such as a recipe; folded away until it is asked for."""
+
+    kind: ClassVar[str] = "listing"
+    caption: str
+    text: str
+
+    def view(self, folder: Path) -> Mapping[str, Any]:
+        """What the template shows."""
+        return {}
+
+
+Block = Text | Verdict | Table | Figure | FrameStrip | Video | Rejected | Listing
 
 
 @attrs.frozen
