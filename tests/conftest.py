@@ -111,6 +111,12 @@ class Packages:
         )
 
 
+@pytest.fixture(scope="session")
+def packages_in() -> type[Packages]:
+    """For fixtures that outlive a test: ``packages_in(folder)``."""
+    return Packages
+
+
 @pytest.fixture
 def packages(tmp_path: Path) -> Packages:
     """A place to install small real packages in."""

@@ -19,13 +19,13 @@ import attrs
 import click
 
 from .. import __version__
-from ..errors import VastError
+from ..errors import ComponentError, VastError
 from ..registry import Registry
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("vast_core.cli.run:run", "Take a recipe through its stages."),
     "check": ("vast_core.cli.check:check", "Assemble a recipe without touching data."),
-    "synth": ("vast_core.cli.synth:synth", "Let the avatar of a finished run speak."),
+    "synth": ("vast_core.cli.synth:synth", "Let the avatar of the finished run RUN speak."),
     "plugins": ("vast_core.cli.plugins:plugins", "List what is installed, and what is broken."),
     "inspect": ("vast_core.cli.inspect:inspect", "Show what a weights file holds."),
 }
@@ -39,7 +39,7 @@ class Session:
     no_plugins: bool = False
     traceback: bool = False
     _registry: Registry | None = None
-    _added: click.Group | None = None
+    _added: Mapping[str, click.Command] | None = None
 
     @property
     def registry(self) -> Registry:
@@ -49,21 +49,40 @@ class Session:
         return self._registry
 
     @property
-    def added(self) -> click.Group:
-        """The commands that plugins add; a plugin whose hook fails, or takes a name that is taken, adds none."""
+    def added(self) -> Mapping[str, click.Command]:
+        """The commands that plugins add.
+
+        A plugin whose hook fails, or that takes one of our names, is broken; of a name that two add, neither is chosen.
+        """
         if self._added is None:
-            self._added = click.Group()
-            for name, hook in self.registry.each("vast_commands"):
+            claims: dict[str, list[tuple[str, click.Command]]] = {}
+            for plugin, hook in self.registry.each("vast_commands"):
                 staged = click.Group()
                 try:
                     hook(cli=staged)
-                    if taken := sorted(staged.commands.keys() & (COMMANDS.keys() | self._added.commands.keys())):
-                        raise ValueError(f"vast_commands adds {taken[0]!r}, a command that exists already")
+                    if taken := sorted(staged.commands.keys() & COMMANDS.keys()):
+                        raise ValueError(f"vast_commands adds {taken[0]!r}, a command of vast itself")
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - it may fail in any way; it is listed as broken
-                    self.registry.reject(name, error)
-                else:
-                    self._added.commands.update(staged.commands)
+                    self.registry.reject(plugin, error)
+                    continue
+                for name, command in staged.commands.items():
+                    claims.setdefault(name, []).append((plugin, command))
+            self._added = {
+                name: claimed[0][1] if len(claimed) == 1 else _undecided(name, [plugin for plugin, _ in claimed])
+                for name, claimed in sorted(claims.items())
+            }
         return self._added
+
+
+def _undecided(name: str, plugins: Sequence[str]) -> click.Command:
+    """Stands for a command that several plugins add."""
+    reason = f"Added by the plugins {' and '.join(plugins)}: name one of them in VAST_PLUGINS, or uninstall one."
+
+    def refuse() -> NoReturn:
+        raise ComponentError(f"vast {name}: {reason}")
+
+    settings = {"ignore_unknown_options": True, "allow_extra_args": True}
+    return click.Command(name, callback=refuse, help=reason, context_settings=settings)
 
 
 def _session(context: click.Context) -> Session:
@@ -74,22 +93,22 @@ class _Commands(click.Group):
     """Our commands, imported when called, and those of plugins."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        return [*COMMANDS, *sorted(_session(context).added.commands)]
+        return [*COMMANDS, *_session(context).added]
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
-            return _session(context).added.commands.get(name)
+            return _session(context).added.get(name)
         module, _, attribute = COMMANDS[name][0].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        added = _session(context).added.commands
+        added = _session(context).added
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
         if added:
             with formatter.section("Commands of plugins"):
-                formatter.write_dl([(name, added[name].get_short_help_str()) for name in sorted(added)])
+                formatter.write_dl([(name, added[name].get_short_help_str()) for name in added])
 
 
 def _set(context: click.Context, parameter: click.Parameter, value: bool) -> None:

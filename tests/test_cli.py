@@ -1,0 +1,312 @@
+"""The command line from outside: what it prints, what it imports, and the code it exits with."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+import vast_core
+from vast_core.cli import COMMANDS, Session, cli
+from vast_core.registry import KINDS
+
+FAULTY = """
+@hookimpl
+def vast_commands(cli):
+    import click
+    from vast_core.errors import StorageError, VastError
+
+    @cli.command()
+    @click.argument("how")
+    def fail(how):
+        "Fail in some way."
+        if how == "fault":
+            raise KeyError("the inner workings")
+        if how == "storage":
+            raise StorageError("out.mp4: no space left")
+        if how == "interrupt":
+            raise KeyboardInterrupt
+        if how == "saved":
+            error = VastError("stopped at step 7; go on with --resume")
+            error.exit_code = 130
+            raise error
+        if how == "sleep":
+            import time
+            print("asleep", flush=True)
+            time.sleep(30)
+"""
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+
+# --------------------------------------------------------------------------------------------------- light
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["plugins"], ["--version"], *([name, "--help"] for name in COMMANDS)]
+)
+def test_it_answers_without_torch_in_under_half_a_second(arguments):
+    code = f"""
+import sys
+from vast_core.cli import main
+try:
+    main({arguments!r})
+except SystemExit as stop:
+    assert stop.code == 0, stop.code
+assert "torch" not in sys.modules
+assert "numpy" not in sys.modules
+"""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = python(code)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0, done.stderr
+    seconds = (
+        after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    )  # not the wall's, which load stretches
+    assert seconds < 0.5
+
+
+@pytest.mark.parametrize("name", [None, *COMMANDS])
+def test_every_help_shows_an_example(name):
+    done = python(f"from vast_core.cli import main; main({[name, '--help'] if name else ['--help']!r})")
+    assert re.search(rf"\n  Example:\n    (VAST\w+=\S+ )?vast {name or 'run'}\b", done.stdout)
+
+
+def test_the_list_of_commands_says_what_each_command_says_of_itself():
+    context = cli.make_context("vast", [], obj=Session(no_plugins=True), resilient_parsing=True)
+    for name, (_, summary) in COMMANDS.items():
+        command = cli.get_command(context, name)
+        assert command.name == name
+        assert command.help.splitlines()[0] == summary
+
+
+def test_vast_and_python_m_vast_core_are_the_same(packages):
+    (script,) = (entry for entry in vast_scripts() if entry.name == "vast")
+    assert script.value == "vast_core.cli:main"
+    done = packages.vast("--version")
+    assert (done.returncode, done.stdout) == (0, f"vast, version {vast_core.__version__}\n")
+
+
+def vast_scripts():
+    from importlib.metadata import distribution
+
+    return [entry for entry in distribution("vast-avatar").entry_points if entry.group == "console_scripts"]
+
+
+# ---------------------------------------------------------------------------------------------- exit codes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["fail", "nothing"], 0, ""),
+        (["fail", "storage"], 1, "Error: out.mp4: no space left\n"),
+        (["fail", "interrupt"], 130, "interrupted\n"),
+        (["fail", "saved"], 130, "stopped at step 7; go on with --resume\n"),
+        (["nonsense"], 2, "No such command 'nonsense'"),
+        (["fail"], 2, "Missing argument 'HOW'"),
+        (["run"], 2, "Missing argument 'RECIPE'"),
+        (["run", "no_such_recipe"], 2, "Error: no recipe no_such_recipe: no such file"),
+        (["check", "r.yaml", "flow.use=x"], 2, "command line: flow.use=x: no flow is called 'x'"),
+        (["run", "r.yaml", "--stages", "prepare,styel"], 2, "no stage is called 'styel'; did you mean 'style'?"),
+        (["run", "r.yaml", "--stages", ","], 2, "name one at least of prepare"),
+        (["run", "r.yaml", "--stages", "prepare"], 2, "recipe r lacks sections: prepare needs face, audio"),
+        (["inspect", "missing.safetensors"], 2, "Error: missing.safetensors: cannot be read"),
+        (["inspect", "r.yaml"], 2, "Error: r.yaml: no sound safetensors file"),
+        (["inspect", "."], 2, "Error: .: cannot be read"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_exit_codes(packages, arguments, code, message):
+    packages.add("vast-faulty", FAULTY)
+    (packages.folder / "r.yaml").write_text("vast: 1\ncorpus: {use: synthetic}\n")
+    done = packages.vast(*arguments)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_fault_of_ours_is_short_on_screen_and_whole_in_a_log(packages):
+    packages.add("vast-faulty", FAULTY)
+    done = packages.vast("fail", "fault", XDG_STATE_HOME=str(packages.folder), HOME=str(packages.folder))
+    assert done.returncode == 1
+    summary, details = done.stderr.splitlines()
+    assert summary == "Error: a fault in vast or in one of its plugins: KeyError: 'the inner workings'"
+    log = Path(details.removeprefix("The details are in "))
+    assert packages.folder in log.parents
+    assert "Traceback" in log.read_text()
+    assert "vast_faulty.py" in log.read_text()
+
+
+def test_traceback_shows_it_all(packages):
+    packages.add("vast-faulty", FAULTY)
+    for how in ("fault", "storage"):
+        done = packages.vast("--traceback", "fail", how)
+        assert done.returncode == 1
+        assert "Traceback" in done.stderr
+        assert "vast_faulty.py" in done.stderr
+
+
+def test_a_log_that_cannot_be_written_costs_no_message(packages):
+    packages.add("vast-faulty", FAULTY)
+    (packages.folder / "file").write_text("")
+    done = packages.vast(
+        "fail", "fault", XDG_STATE_HOME=str(packages.folder / "file"), HOME=str(packages.folder / "file")
+    )
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "No log could be written" in done.stderr
+
+
+def test_ctrl_c(packages):
+    packages.add("vast-faulty", FAULTY)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vast_core", "fail", "sleep"],
+        env=packages.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "asleep\n"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors.strip()) == (130, "interrupted")
+
+
+def test_a_reader_that_stops_is_no_fault(packages):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "vast_core", "plugins"], stdout=writer, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writer)
+    assert done.stderr == ""
+
+
+# ------------------------------------------------------------------------------------------------- plugins
+
+
+def test_plugins_lists_everything_and_every_trouble(packages):
+    packages.add(
+        "vast-glow", "@hookimpl\ndef vast_components(): return [component(), component('planar')]", name="glow"
+    )
+    packages.add("vast-broken", "raise OSError('[red]no licence[/red]')", version="0.3")
+    packages.add("vast-tomorrow", group="vast.v2")
+    done = packages.vast("plugins")
+    assert done.returncode == 0
+    out = done.stdout
+    assert re.search(r"^ ?flow +glow +vast-glow 1\.0 +ready +A flow\.", out, re.MULTILINE)
+    assert re.search(r" vast-glow/planar +vast-glow 1\.0 +write the whole name", out)
+    assert re.search(r" vast-avatar/planar +vast-avatar", out)
+    assert re.search(r"vast_broken +vast-broken 0\.3 +broken +\d+ +OSError: \[red\]no licence\[/red\]", out)
+    assert re.search(r"vast_tomorrow +vast-tomorrow 1\.0 +foreign +0 +made for plugin API v2", out)
+    assert re.search(r"glow +vast-glow 1\.0 +loaded +\d+", out)
+    assert all(len(line.rstrip()) <= 200 for line in out.splitlines())
+    bare = packages.vast("--no-plugins", "plugins").stdout
+    assert "ready" not in bare
+    assert "switched off by --no-plugins" in bare
+
+
+@pytest.mark.parametrize(
+    ("body", "cause"),
+    [
+        ("cli.add_command(1 / 0)", "ZeroDivisionError: division by zero"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("import click; cli.add_command(click.Command('run'))", "adds 'run', a command of vast itself"),
+    ],
+)
+def test_a_plugin_whose_commands_fail_costs_only_itself(packages, body, cause):
+    packages.add("vast-faulty", FAULTY, name="zzz")
+    packages.add(
+        "vast-broken",
+        f"@hookimpl\ndef vast_components(): return [component()]\n\n@hookimpl\ndef vast_commands(cli): {body}\n",
+        name="aaa",
+    )
+    out = packages.vast("plugins").stdout
+    assert re.search(rf"aaa +vast-broken 1\.0 +broken +\d+ +.*{re.escape(cause)}", out)
+    assert "vast-broken 1.0   ready" not in out
+    help_text = packages.vast("--help")
+    assert help_text.returncode == 0
+    assert "fail " in help_text.stdout
+    assert "Take a recipe through its stages." in help_text.stdout
+
+
+def test_of_a_command_that_two_plugins_add_neither_is_chosen(packages):
+    packages.add("vast-faulty", FAULTY, name="zzz")
+    packages.add("vast-other", FAULTY, name="aaa")
+    assert "Added by the plugins aaa and zzz" in " ".join(packages.vast("--help").stdout.split())
+    done = packages.vast("fail", "fault", "--more")
+    assert done.returncode == 2
+    assert "vast fail: Added by the plugins aaa and zzz: name one of them in VAST_PLUGINS" in done.stderr
+    assert packages.vast("fail", "nothing", VAST_PLUGINS="aaa").returncode == 0
+
+
+# ------------------------------------------------------------------------------------------------- inspect
+
+
+def test_inspect_shows_header_and_tensors(tmp_path, packages):
+    save_file(
+        {"enc.weight": np.zeros((3, 4), np.float16), "scale": np.zeros((), np.float32)},
+        tmp_path / "w.safetensors",
+        metadata={"licence": "MIT", "components": json.dumps({"flow": "planar (vast-avatar 0.1.0)"})},
+    )
+    out = packages.vast("inspect", str(tmp_path / "w.safetensors")).stdout
+    assert re.search(r"licence +MIT", out)
+    assert re.search(r'"flow": "planar \(vast-avatar 0\.1\.0\)"', out)
+    assert re.search(r"enc\.weight +3 x 4 +F16", out)
+    assert re.search(r"scale +\(\) +F32", out)
+    assert re.search(r"^2 tensors, 13 numbers, [\d,]+ bytes$", out, re.MULTILINE)
+
+
+def test_inspect_of_a_truncated_file(tmp_path, packages):
+    save_file({"a": np.zeros(100, np.float32)}, tmp_path / "w.safetensors")
+    whole = (tmp_path / "w.safetensors").read_bytes()
+    (tmp_path / "cut.safetensors").write_bytes(whole[:-50])
+    done = packages.vast("inspect", str(tmp_path / "cut.safetensors"))
+    assert done.returncode == 2
+    assert "cut.safetensors: no sound safetensors file" in done.stderr
+
+
+# --------------------------------------------------------------------------------------------------- run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "out", "resume", "stages"),
+    [
+        ([], "runs/r", False, None),
+        (["flow.steps=5", "--out", "there", "--resume"], "there", True, None),
+        (["--stages", "style, prepare"], "runs/r", False, ("prepare", "style")),
+    ],
+)
+def test_run_hands_over_what_was_asked(tmp_path, monkeypatch, arguments, out, resume, stages):
+    import types
+
+    from click.testing import CliRunner
+
+    handed = {}
+
+    def run_recipe(recipe, registry, out, resume, stages):
+        handed.update(steps=recipe.flow.config.steps, registry=registry, out=out, resume=resume, stages=stages)
+
+    monkeypatch.setitem(sys.modules, "vast_core.pipeline", types.SimpleNamespace(run_recipe=run_recipe))
+    monkeypatch.chdir(tmp_path)
+    parts = {"corpus": "synthetic", "face": "landmarks", "audio": "mel", "style": "attentive"}
+    parts |= {"flow": "planar", "decoder": "hybrid", "renderer": "mesh"}
+    assert list(parts) == [kind for kind in KINDS if kind != "metric"]
+    Path("r.yaml").write_text("vast: 1\n" + "".join(f"{kind}: {{use: {name}}}\n" for kind, name in parts.items()))
+    session = Session()
+    done = CliRunner().invoke(cli, ["run", "r.yaml", *arguments], obj=session, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert handed.pop("steps") == (5 if arguments[:1] == ["flow.steps=5"] else 8)
+    assert handed == {"registry": session.registry, "out": Path(out), "resume": resume, "stages": stages}

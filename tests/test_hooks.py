@@ -1,0 +1,161 @@
+"""Every hook: called by the core when it should be, with what it should be, and documented."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from importlib.metadata import distributions
+from pathlib import Path
+
+import pytest
+
+from vast_core import hookspecs
+from vast_core.recipe import load_recipe
+from vast_core.registry import KINDS, Registry
+
+ROOT = Path(__file__).resolve().parents[1]
+HOOKS = {name: function for name, function in vars(hookspecs).items() if name.startswith("vast_")}
+
+WALKER = '''
+import json, sys
+from pathlib import Path
+
+calls = []
+
+@attrs.frozen(kw_only=True)
+class Widths:
+    """Every width, in one config, for the face."""
+    def sizes(self):
+        names = "image audio expression lower_face vertices style context"
+        return {name: i for i, name in enumerate(names.split(), 1)}
+
+class Part:
+    def __init__(self, config, sizes):
+        self.config, self.sizes = config, sizes
+    @classmethod
+    def from_config(cls, config, sizes):
+        return cls(config, sizes)
+
+def inputs(context):
+    return {}
+
+def work(context):
+    context.run.log("prepare", 7, {"prepare/total/l1": 0.5}, seconds=1.0)
+    written = context.run.path / "made.txt"
+    written.write_text("made")
+    return [written]
+
+@hookimpl
+def vast_components():
+    from vast_core.registry import KINDS
+    calls.append(("components", "torch" in sys.modules))
+    for kind in KINDS:
+        yield component("plain", kind, target="vast_walker:Part", config=Widths if kind == "face" else Config)
+
+@hookimpl
+def vast_pipeline_built(pipeline, recipe):
+    calls.append(("built", pipeline.face.sizes.expression, pipeline.flow.config.steps, recipe.name))
+
+@hookimpl
+def vast_run_started(run):
+    calls.append(("started", run.path.name, (run.path / "recipe.yaml").is_file(), run.recipe.stages.style.steps))
+
+@hookimpl
+def vast_stage_finished(run, stage):
+    calls.append(("finished", stage, (run.path / "stages" / f"{stage}.json").is_file()))
+
+@hookimpl
+def vast_step_end(step, losses, run):
+    calls.append(("step", step, dict(losses), run.path.name))
+'''
+
+
+@pytest.fixture(scope="module")
+def walk(tmp_path_factory, packages_in):
+    """A recipe taken twice through one small stage, with a real package that writes down every hook."""
+    from vast_core import pipeline, stages
+
+    folder = tmp_path_factory.mktemp("walk")
+    place = packages_in(folder).add("vast-walker", WALKER, name="walker")
+    recipe = folder / "walk.yaml"
+    recipe.write_text("vast: 1\n" + "".join(f"{kind}: {{use: plain}}\n" for kind in KINDS if kind != "metric"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(place))
+        patch.setenv("VAST_CACHE", str(folder / "cache"))
+        registry = Registry.discover(found=distributions(path=[str(place)]), environ={})
+        assert registry.broken == ()
+        import vast_walker
+
+        patch.setattr(stages, "STAGES", (stages.Stage("prepare", vast_walker.inputs, vast_walker.work),))
+        loaded = load_recipe(recipe, registry, ["flow.steps=5", "stages.style.steps=9"])
+        for _ in range(2):
+            pipeline.run_recipe(loaded, registry, folder / "out", False, None)
+        yield vast_walker.calls
+        del sys.modules["vast_walker"]
+
+
+def of(calls, name):
+    return [tuple(rest) for first, *rest in calls if first == name]
+
+
+def test_vast_components(walk):
+    assert len(of(walk, "components")) == 1
+
+
+def test_vast_components_is_called_before_torch_is_imported(packages):
+    packages.add("vast-walker", WALKER)
+    code = "import vast_walker; called += [c[1] for c in vast_walker.calls]"
+    assert packages.discover(after=code).called == [False]
+
+
+def test_vast_pipeline_built(walk):
+    assert of(walk, "built") == [(3, 5, "walk")] * 2
+
+
+def test_vast_run_started(walk):
+    assert of(walk, "started") == [("out", True, 9)] * 2
+
+
+def test_vast_step_end(walk):
+    assert of(walk, "step") == [(7, {"prepare/total/l1": 0.5}, "out")], "the second run finds the stage in the cache"
+
+
+def test_vast_stage_finished(walk):
+    assert of(walk, "finished") == [("prepare", True)] * 2, "also when the stage was found in the cache"
+
+
+def test_the_hooks_come_in_this_order(walk):
+    order = ["built", "started", "step", "finished", "built", "started", "finished"]
+    assert [call[0] for call in walk] == ["components", *order]
+
+
+def test_vast_commands(packages):
+    packages.add(
+        "vast-greeter",
+        """
+        @hookimpl
+        def vast_commands(cli):
+            import click
+
+            @cli.command()
+            @click.argument("name")
+            @click.pass_obj
+            def greet(session, name):
+                "Say hello."
+                click.echo(f"hello {name}, of {len(session.registry.plugins)} plugins")
+        """,
+    )
+    shown = packages.vast("--help")
+    assert re.search(r"Commands of plugins:\n +greet +Say hello\.", shown.stdout)
+    assert packages.vast("greet", "you").stdout == "hello you, of 10 plugins\n"
+    assert "greet" not in packages.vast("--no-plugins", "--help").stdout
+
+
+def test_every_hook_has_a_test_and_a_documented_heading():
+    headings = re.findall(r"^### `(vast_\w+)\((.*)\)`$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    assert len(HOOKS) == 6
+    assert dict(headings) == {name: ", ".join(inspect.signature(hook).parameters) for name, hook in HOOKS.items()}
+    assert [name for name, _ in headings] == list(HOOKS), "in the order of hookspecs.py"
+    assert {f"test_{name}" for name in HOOKS} <= globals().keys()
+    assert all(hook.__doc__ for hook in HOOKS.values())
