@@ -28,6 +28,8 @@ WORTH = 0.01
 """Share of the variance that the head's turning must explain on parts of the corpus not used to fit it."""
 RANK = 1e-8
 """Share of the whole variance below which a component counts as rounding."""
+SMALLEST = 1e-3
+"""Deviation, in centimetres over all vertices, below which it does too: coordinates in float32 pixels are so exact."""
 
 
 @attrs.frozen(eq=False)
@@ -131,7 +133,7 @@ def _ridge(turn: Doubles, cross: Doubles) -> Doubles:
 def _leading(covariance: Doubles, count: int, total: float) -> tuple[Doubles, Doubles]:
     """The ``count`` largest eigenvalues, without those that are rounding, and their vectors (D, count), signs fixed."""
     values, vectors = np.linalg.eigh(covariance)
-    order = [at for at in np.argsort(-values)[:count] if values[at] > RANK * total and values[at] > 0]
+    order = [at for at in np.argsort(-values)[:count] if values[at] > max(RANK * total, SMALLEST**2)]
     chosen = vectors[:, order]
     largest = np.abs(chosen).argmax(0)
     chosen = chosen * np.sign(chosen[largest, np.arange(len(order))])

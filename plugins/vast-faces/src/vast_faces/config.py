@@ -34,7 +34,7 @@ class LandmarksConfig:
     cut: float = attrs.field(default=0.04, validator=[gt(0), le(1)])
     """Mean difference of consecutive frames, of 0 to 1, that makes a cut where it also stands out in time."""
     lip_band: float = attrs.field(default=5.0, validator=ge(0))
-    """Hz up to which lips and lids keep 98 % of their amplitude in smoothing; 0 leaves them as tracked."""
+    """Hz up to which lips and lids keep 98.5 % of their amplitude in smoothing; 0 leaves them as tracked."""
     face_band: float = attrs.field(default=3.0, validator=ge(0))
     """The same of the rest of the face."""
     head_band: float = attrs.field(default=3.0, validator=ge(0))

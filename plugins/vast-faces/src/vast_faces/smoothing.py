@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-KEPT = 0.98
+KEPT = 0.985
 """Share of its amplitude that motion at the band's upper end keeps."""
 SHARPENINGS = 4
 """n below: the more, the flatter the band and the longer the filter."""
@@ -34,7 +34,7 @@ def kernel(fps: float, band: float) -> NDArray[np.float64]:
 
 
 def smooth(values: NDArray[np.floating[Any]], fps: float, band: float) -> NDArray[np.float64]:
-    """``values`` (T, ...) smoothed along T with zero phase; motion slower than ``band`` Hz keeps 98 % and more.
+    """``values`` (T, ...) smoothed along T with zero phase; motion slower than ``band`` Hz keeps 98.5 % and more.
 
     Ends are continued by their own motion, turned about the end point. ``band`` 0 and a single frame change nothing.
     """
