@@ -464,6 +464,8 @@ def test_a_matrix_says_its_numbers_and_must_fit_its_labels():
 def test_plots_follow_the_theme_and_are_the_same_twice():
     svg = plot_curves([0.0, 1.0], {"ours": [0.0, 1.0]}, "y").decode()
     assert "prefers-color-scheme:dark" in svg
+    assert "system-ui" in svg
+    assert "DejaVu" not in svg
     assert not re.search(r"(?<!, )(?<!:)#1f2328", svg)  # Every use of the ink goes through its variable.
     assert svg == plot_curves([0.0, 1.0], {"ours": [0.0, 1.0]}, "y").decode()
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -286,8 +285,7 @@ def _svg(figure: Figure) -> bytes:
     figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = stream.getvalue()
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"(font: [^;\"]*?px) [^;\"]*", rf"\1 {FONT}", svg)
+    svg = svg.replace("'DejaVu Sans'", FONT)
     for light, (name, _) in THEME.items():
         svg = svg.replace(light, f"var(--{name}, {light})")
     light = ";".join(f"--{name}:{colour}" for colour, (name, _) in THEME.items())
