@@ -1,0 +1,63 @@
+"""The plugin package that CONTRIBUTING.md shows, built, found and held to the conformance kit."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import distributions
+from pathlib import Path
+
+import pytest
+
+from vast_core.registry import Registry
+
+TEXT = (Path(__file__).resolve().parents[1] / "CONTRIBUTING.md").read_text()
+
+
+@pytest.fixture
+def example(tmp_path):
+    """The example's files, written where their headings say."""
+    files = re.findall(r"^`(\S+\.(?:py|toml))`\n\n```(?:python|toml)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    assert [name for name, _ in files] == [
+        "pyproject.toml",
+        "src/vast_shift/__init__.py",
+        "src/vast_shift/config.py",
+        "src/vast_shift/plugin.py",
+        "src/vast_shift/flow.py",
+        "tests/test_shift.py",
+    ]
+    for name, text in files:
+        path = tmp_path / "vast-shift" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path / "vast-shift"
+
+
+@pytest.mark.slow
+def test_the_example_package_is_whole(example, tmp_path):
+    options = ["-q", "--no-deps", "--no-build-isolation", "--no-index", "--target", str(tmp_path / "site")]
+    subprocess.run([sys.executable, "-m", "pip", "install", *options, str(example)], check=True)
+    code = (
+        "from vast_core.registry import Registry; found = Registry.discover();"
+        "print(found.get('flow', 'shift').provider, found.broken)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "site"), "VAST_STRICT_PLUGINS": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "vast-shift 1.0 ()\n", done.stderr
+    (found,) = distributions(path=[str(tmp_path / "site")])
+    assert found.name == "vast-shift"
+    tests = subprocess.run([sys.executable, "-m", "pytest", "-q", str(example)], env=environment, cwd=tmp_path)
+    assert tests.returncode == 0
+
+
+def test_the_examples_config_and_declaration_are_sound(example, monkeypatch):
+    monkeypatch.syspath_prepend(str(example / "src"))
+    import vast_shift.plugin
+
+    registry = Registry()
+    registry.register(vast_shift.plugin, name="shift", distribution="vast-shift", version="1.0")
+    assert registry.get("flow", "shift").config().reach == 1.0
+    for name in [name for name in sys.modules if name.startswith("vast_shift")]:
+        del sys.modules[name]
