@@ -52,6 +52,7 @@ class LandmarkFace(Face):
         self.triangles = self._canonical.triangles
         self.lips = self._canonical.lips
         self.upper_face = self._canonical.upper_face
+        self.eyes = np.union1d(self._canonical.eye_left, self._canonical.eye_right)
         self.millimetres = 10.0
         self.register_buffer("basis", torch.zeros(config.coefficients, VERTICES, 3))
         self.register_buffer("mean", torch.zeros(VERTICES, 3))
