@@ -1,5 +1,6 @@
 """The training loop: resumed equals never stopped, bit for bit; Ctrl-C saves; NaN is named."""
 
+import json
 import math
 import os
 import signal
@@ -13,8 +14,12 @@ from torch import nn
 from vast_core.interfaces import Objective
 from vast_core.run import Run
 from vast_core.stage_config import TrainingStage
-from vast_core.training import Diverged, Interrupted, Trainer, read_metrics
+from vast_core.training import Diverged, Interrupted, Trainer
 from vast_core.weights import load_weights
+
+
+def read_metrics(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 class Game(nn.Module):

@@ -9,7 +9,6 @@ from safetensors.torch import save_file
 from torch import nn
 
 from vast_core import weights
-from vast_core.atomic import write_text
 from vast_core.errors import StorageError, WeightsError
 from vast_core.weights import differences, load_into, load_weights, save_weights
 

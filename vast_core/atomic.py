@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import StorageError
@@ -27,7 +27,8 @@ def replacing(path: Path) -> Iterator[Path]:
             "then run the same command again"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where even its folder is missing; the error above says why
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -15,6 +15,7 @@ from .report import (
     Block,
     Figure,
     FrameStrip,
+    Listing,
     Rejected,
     Section,
     Table,
@@ -194,4 +195,4 @@ def _provenance(run: Run, figures: Figures) -> Iterator[Block]:
     yield Table(["part", "what"], rows)
     seconds = [[stage, value] for stage, value in figures["wall_seconds"].items()]
     yield Table(["stage", "wall seconds"], [*seconds, ["all", sum(figures["wall_seconds"].values())]])
-    yield Text((run.path / "recipe.yaml").read_text())
+    yield Listing("The recipe, resolved", (run.path / "recipe.yaml").read_text())

@@ -7,7 +7,6 @@ ends, on a CPU, with the same bits as one that was never stopped.
 
 from __future__ import annotations
 
-import json
 import math
 import signal
 import time
@@ -249,7 +248,3 @@ class Trainer(Generic[Batch]):
             refresh_per_second=4,
         )
 
-
-def read_metrics(path: Path) -> list[dict[str, object]]:
-    """The lines of a ``metrics.jsonl``."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

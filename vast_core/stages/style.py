@@ -159,7 +159,7 @@ def objectives(
     both = (batch.mask[:, 1:] & batch.mask[:, :-1])[..., None]
     speed_error = (final.diff(dim=1) - batch.expression.diff(dim=1)) * both
     velocity = speed_error.square().sum() / both.sum().clamp_min(1)
-    lips = face.lips
+    lips = torch.tensor(face.lips, device=identity.device)
     distance = face.decode(final, identity)[..., lips, :] - face.decode(batch.expression, identity)[..., lips, :]
     lip_error = (distance * (face.millimetres / 10)).square().sum(-1).mean(-1)
     lip = (lip_error * batch.mask).sum() / batch.mask.sum().clamp_min(1)
