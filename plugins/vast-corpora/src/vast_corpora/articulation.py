@@ -79,10 +79,10 @@ TARGETS: dict[str, Target] = {
     "N": Target(0.18, spread=0.10, lower=0.10, dominance=0.4),
     "S": Target(0.08, spread=0.45, lift=0.10, lower=0.30, dominance=0.7),
     "Z": Target(0.08, spread=0.45, lift=0.10, lower=0.30, dominance=0.7),
-    "SH": Target(0.12, 0.35, 0.85, lift=0.15, lower=0.20, dominance=1.0),
-    "ZH": Target(0.12, 0.35, 0.85, lift=0.15, lower=0.20, dominance=1.0),
-    "CH": Target(0.12, 0.30, 0.80, lift=0.15, lower=0.20, dominance=1.0),
-    "JH": Target(0.12, 0.30, 0.80, lift=0.15, lower=0.20, dominance=1.0),
+    "SH": Target(0.12, 0.40, 0.95, lift=0.15, lower=0.20, dominance=1.5),
+    "ZH": Target(0.12, 0.40, 0.95, lift=0.15, lower=0.20, dominance=1.5),
+    "CH": Target(0.12, 0.35, 0.90, lift=0.15, lower=0.20, dominance=1.5),
+    "JH": Target(0.12, 0.35, 0.90, lift=0.15, lower=0.20, dominance=1.5),
     "K": Target(0.28, spread=0.10, dominance=0.35),
     "G": Target(0.28, spread=0.10, dominance=0.35),
     "NG": Target(0.28, spread=0.10, dominance=0.35),
@@ -91,10 +91,10 @@ TARGETS: dict[str, Target] = {
     "L": Target(0.30, spread=0.15, lower=0.10, dominance=0.5),
     "R": Target(0.20, 0.50, 0.45, dominance=0.9),
     "ER": Target(0.28, 0.40, 0.35, dominance=0.9),
-    "W": Target(0.12, 1.00, 0.10, dominance=1.2),
-    "UW": Target(0.20, 0.95, 0.10, dominance=1.1),
-    "UH": Target(0.34, 0.55, 0.10, dominance=0.8),
-    "AO": Target(0.72, 0.50, 0.25, dominance=1.0),
+    "W": Target(0.12, 1.00, 0.10, dominance=2.2),
+    "UW": Target(0.20, 1.00, 0.15, dominance=2.0),
+    "UH": Target(0.32, 0.65, 0.15, dominance=1.2),
+    "AO": Target(0.70, 0.60, 0.35, dominance=1.2),
     "AA": Target(0.95, spread=0.05, lift=0.15, lower=0.15),
     "AE": Target(0.85, spread=0.40, lift=0.30, lower=0.25),
     "AH": Target(0.55, lower=0.10, dominance=0.8),
@@ -181,8 +181,8 @@ def wander(times: NDArray[np.float64], generator: np.random.Generator, low: floa
     """A smooth random course (T,) of unit variance: six sines between ``low`` and ``high`` Hz."""
     frequency = generator.uniform(low, high, 6)
     phase = generator.uniform(0, 2 * np.pi, 6)
-    sines: NDArray[np.float64] = np.sin(2 * np.pi * frequency * times[:, None] + phase).sum(axis=1)
-    return sines / np.sqrt(3)
+    sines = np.sin(2 * np.pi * frequency * times[:, None] + phase).sum(axis=1)
+    return np.asarray(sines / np.sqrt(3))
 
 
 def blinks(times: NDArray[np.float64], seconds: float, generator: np.random.Generator) -> NDArray[np.float64]:
@@ -213,7 +213,7 @@ def articulate(
     unrest = 0.05 * wander(times, generator, 0.2, 0.8)
     brow = 0.75 * style.brow + 1.0 * style.emphasis * stress(phones, times) + unrest
     smile = style.smile * (1.0 - 0.45 * rounded)
-    left, right = 1.0 + 0.6 * style.asymmetry, 1.0 - 0.6 * style.asymmetry
+    left, right = 1.0 + 0.7 * style.asymmetry, 1.0 - 0.7 * style.asymmetry
     squint = -0.32 * style.eyes + 0.12 * np.maximum(smile, 0.0)
     lid = blink + (1.0 - blink) * squint
     return {
@@ -225,7 +225,7 @@ def articulate(
         "lower": style.jaw * lips["lower"],
         "tuck": _hold(phones, LABIODENTALS, heard, 0.06),
         "close": _hold(phones, BILABIALS, heard, 0.07),
-        "shift": style.asymmetry * (0.25 + 0.6 * lips["jaw"]),
+        "shift": style.asymmetry * (0.30 + 0.7 * lips["jaw"]),
         "smile_left": smile * left,
         "smile_right": smile * right,
         "brow_left": brow + 0.45 * style.asymmetry,

@@ -21,7 +21,7 @@ from .texture import CAVITY, COLLAR, CURTAIN, EAR, EYE, FACE, LOWER_TEETH, NECK,
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-_CURTAIN, _EAR, _NECK, _COLLAR, _SHELL, _CAVITY, _LOWER, _TONGUE, _UPPER, _EYE, _FACE = range(11)
+_CURTAIN, _EAR, _NECK, _COLLAR, _SHELL, _CAVITY, _LOWER, _TONGUE, _UPPER, _EYE, _FACE, _LOCK = range(12)
 """Layers, the farthest first."""
 
 EYE_RADIUS = 1.25
@@ -38,28 +38,42 @@ class _Part:
     layer: int
     follow: Array | float = 1.0
     """How far each vertex goes with the head rather than with the shoulders."""
-    shine: float = 0.0
+    shine: Array | float = 0.0
     shade: Array | float = 1.0
     """Light that reaches each vertex."""
 
 
-def _grid(rows: int, columns: int) -> tuple[Indices, Array]:
-    """Triangles of a grid of vertices, and their (u, v) in [0, 1]."""
+def _lattice(rows: int, columns: int) -> Array:
+    """(u, v) in [0, 1] of a lattice's vertices, row by row: (rows * columns, 2)."""
+    v, u = np.meshgrid(np.linspace(0, 1, rows), np.linspace(0, 1, columns), indexing="ij")
+    return np.stack([u.ravel(), v.ravel()], axis=1)
+
+
+def _cells(rows: int, columns: int) -> Indices:
+    """Two triangles for each cell of a lattice."""
     index = np.arange(rows * columns).reshape(rows, columns)
     a, b, c, d = index[:-1, :-1].ravel(), index[:-1, 1:].ravel(), index[1:, :-1].ravel(), index[1:, 1:].ravel()
-    v, u = np.mgrid[0 : 1 : rows * 1j, 0 : 1 : columns * 1j]  # type: ignore[misc]
-    return np.concatenate([np.stack([a, c, b], 1), np.stack([b, c, d], 1)]), np.stack([u.ravel(), v.ravel()], 1)
+    return np.concatenate([np.stack([a, c, b], axis=1), np.stack([b, c, d], axis=1)])
 
 
 def _sheet(
-    rows: int, columns: int, place: Array, patch: Patch, layer: int, outward: Array, **more: Array | float
+    rows: int,
+    columns: int,
+    vertices: Array,
+    patch: Patch,
+    layer: int,
+    *,
+    follow: Array | float = 1.0,
+    shine: float = 0.0,
+    shade: Array | float = 1.0,
 ) -> _Part:
-    """A grid of ``place`` (rows * columns, 3), its triangles turned so that normals point along ``outward`` (3,)."""
-    triangles, uv = _grid(rows, columns)
-    a, b, c = (place[triangles[:, k]] for k in range(3))
-    if float((np.cross(b - a, c - a) @ outward).sum()) < 0:
+    """A lattice of ``vertices`` (rows * columns, 3) that faces the viewer."""
+    triangles = _cells(rows, columns)
+    a, b, c = (vertices[triangles[:, k]] for k in range(3))
+    if float(np.cross(b - a, c - a)[:, 2].sum()) < 0:
         triangles = triangles[:, ::-1]
-    return _Part(vertices=place, triangles=triangles, uv=patch.place(uv), layer=layer, **more)  # type: ignore[arg-type]
+    uv = patch.place(_lattice(rows, columns))
+    return _Part(vertices=vertices, triangles=triangles, uv=uv, layer=layer, follow=follow, shine=shine, shade=shade)
 
 
 class Bust:
@@ -75,7 +89,7 @@ class Bust:
                 triangles=self.face.triangles,
                 uv=FACE.place(self.face.uv),
                 layer=_FACE,
-                shine=1.0,
+                shine=self._gloss(),
             ),
             "cavity": _Part(
                 vertices=shape,
@@ -94,6 +108,8 @@ class Bust:
             parts[f"eye{side:+.0f}"] = self._eye(side)
             if look.length < 0.5:
                 parts[f"ear{side:+.0f}"] = self._ear(side)
+            else:
+                parts[f"lock{side:+.0f}"] = self._lock(side)
         if look.length >= 0.5:
             parts["curtain"] = self._curtain()
         self.slices: dict[str, slice] = {}
@@ -151,17 +167,23 @@ class Bust:
 
     # ------------------------------------------------------------------------------------------ parts
 
+    def _gloss(self) -> Array:
+        gloss = np.ones(len(self.shape))
+        gloss[self.face.lips] = 2.2
+        gloss[self.face.lips_inner] = 1.0
+        return gloss
+
     def _eye_centre(self, side: float) -> Array:
         ring = self.shape[self.face.eye_right if side < 0 else self.face.eye_left]
         front = ring.mean(axis=0)
-        return np.asarray(front + [0.0, -0.02, 0.02 - EYE_RADIUS])
+        return np.asarray(front + np.array([0.0, -0.02, 0.02 - EYE_RADIUS]))
 
     def _eye(self, side: float) -> _Part:
-        triangles, uv = _grid(13, 13)
+        uv = _lattice(13, 13)
         across, up = (uv[:, 0] - 0.5) * 2.4, (0.5 - uv[:, 1]) * 2.4
         direction = np.stack([np.sin(across), np.cos(across) * np.sin(up), np.cos(across) * np.cos(up)], axis=1)
         place = self._eye_centre(side) + EYE_RADIUS * direction
-        return _sheet(13, 13, place, EYE, _EYE, np.array([0.0, 0.0, 1.0]), shine=0.6)
+        return _sheet(13, 13, place, EYE, _EYE, shine=0.6)
 
     def _teeth(self, upper: bool) -> _Part:
         corner = self.shape[[78, 308]]
@@ -181,22 +203,20 @@ class Bust:
         place = np.concatenate(rows)
         patch, layer = (UPPER_TEETH, _UPPER) if upper else (LOWER_TEETH, _LOWER)
         shade = np.tile(1.0 - 0.45 * np.abs(across) ** 2.5, 3) * (1.0 if upper else 0.85)
-        return _sheet(3, columns, place, patch, layer, np.array([0.0, 0.0, 1.0]), shade=shade, shine=0.5)
+        return _sheet(3, columns, place, patch, layer, shade=shade, shine=0.5)
 
     def _tongue(self) -> _Part:
         line, depth = float(self.shape[14, 1]), float(self.shape[14, 2])
-        triangles, uv = _grid(5, 9)
+        uv = _lattice(5, 9)
         across = 2 * uv[:, 0] - 1
         x = 1.15 * across * (1 - 0.15 * uv[:, 1])
         y = line - 0.55 - 0.55 * uv[:, 1] - 0.25 * across**2
         z = depth - 2.2 + 1.0 * uv[:, 1]
-        return _sheet(
-            5, 9, np.stack([x, y, z], 1), TONGUE, _TONGUE, np.array([0.0, 0.6, 1.0]), shade=0.35 + 0.4 * uv[:, 1]
-        )
+        return _sheet(5, 9, np.stack([x, y, z], 1), TONGUE, _TONGUE, shade=0.35 + 0.4 * uv[:, 1])
 
     def _ear(self, side: float) -> _Part:
         rows, columns = 5, 13
-        triangles, uv = _grid(rows, columns)
+        uv = _lattice(rows, columns)
         turn, radius = 2 * np.pi * uv[:, 0], uv[:, 1]
         rim = self.shape[self.oval]
         edge = float(np.abs(rim[:, 0]).max())
@@ -206,7 +226,7 @@ class Bust:
         y = 0.75 + 2.25 * radius * up
         z = -2.6 - 0.9 * radius * out + 0.35 * np.cos(np.pi * radius)
         local = np.stack([0.5 + 0.5 * radius * out, 0.5 - 0.5 * radius * up], axis=1)
-        part = _sheet(rows, columns, np.stack([x, y, z], 1), EAR, _EAR, np.array([0.0, 0.0, 1.0]), shade=0.86)
+        part = _sheet(rows, columns, np.stack([x, y, z], 1), EAR, _EAR, shade=0.86)
         return attrs.evolve(part, uv=EAR.place(local))
 
     def _shell(self) -> _Part:
@@ -240,17 +260,24 @@ class Bust:
             ring += low[:, None] * under
             rings.append(ring)
         place = np.concatenate(rings)
-        triangles, uv = _grid(_RINGS, 37)
+        triangles = _cells(_RINGS, 37)
         a, b, c = (place[triangles[:, k]] for k in range(3))
         middle = (a + b + c) / 3 - np.array([0.0, 0.0, -2.0])
         wrong = np.einsum("ij,ij->i", np.cross(b - a, c - a), middle) < 0
         triangles[wrong] = triangles[wrong][:, ::-1]
         shade = np.repeat(np.linspace(1.0, 0.72, _RINGS), 37) * np.tile(1.0 - 0.35 * low, _RINGS)
-        return _Part(vertices=place, triangles=triangles, uv=SHELL.place(uv), layer=_SHELL, shade=shade, shine=0.25)
+        return _Part(
+            vertices=place,
+            triangles=triangles,
+            uv=SHELL.place(_lattice(_RINGS, 37)),
+            layer=_SHELL,
+            shade=shade,
+            shine=0.25,
+        )
 
     def _neck(self) -> _Part:
         rows, columns = 9, 21
-        triangles, uv = _grid(rows, columns)
+        uv = _lattice(rows, columns)
         turn = (uv[:, 0] - 0.5) * np.radians(220)
         down = uv[:, 1]
         radius = (
@@ -260,32 +287,62 @@ class Bust:
         place = np.stack([1.02 * radius * np.sin(turn), y, -2.6 + radius * np.cos(turn)], axis=1)
         shadow = 0.50 + 0.50 * np.clip((-y - 8.8) / 4.0, 0.0, 1.0)
         follow = np.clip(1.0 - down / 0.85, 0.0, 1.0) ** 1.2
-        return _sheet(
-            rows, columns, place, NECK, _NECK, np.array([0.0, 0.0, 1.0]), follow=follow, shade=shadow, shine=0.5
-        )
+        return _sheet(rows, columns, place, NECK, _NECK, follow=follow, shade=shadow, shine=0.5)
 
     def _collar(self) -> _Part:
         rows, columns = 4, 21
-        triangles, uv = _grid(rows, columns)
+        uv = _lattice(rows, columns)
         turn = (uv[:, 0] - 0.5) * np.radians(230)
         down = uv[:, 1]
         radius = self.look.neck + 1.0 + 0.5 * np.sin(np.pi * down) + 1.1 * np.abs(np.sin(turn)) + 0.6 * down
         y = -13.6 - 1.9 * np.maximum(np.cos(turn), -0.2) - 1.0 * down
         place = np.stack([radius * np.sin(turn), y, -2.2 + radius * np.cos(turn)], axis=1)
-        return _sheet(rows, columns, place, COLLAR, _COLLAR, np.array([0.0, 0.0, 1.0]), follow=0.0)
+        return _sheet(rows, columns, place, COLLAR, _COLLAR, follow=0.0)
+
+    def _lock(self, side: float) -> _Part:
+        """Hair that falls from the parting over the temple and beside the cheek."""
+        rows, columns = 25, 7
+        uv = _lattice(rows, columns)
+        rim = self.shape[self.oval]
+        half, top = float(np.abs(rim[:, 0]).max()), float(rim[:, 1].max())
+        part = self.look.parting
+        end = -4.5 - 8.5 * self.look.length
+        down, across = uv[:, 1], uv[:, 0]
+        knots = np.array([0.0, 0.14, 0.28, 0.42, 0.58, 0.78, 1.0])
+        reach = half / 7.7
+        inner_x = np.array([part * side, 3.4, 5.9, 6.75, 7.0, 7.1, 7.3]) * reach
+        outer_x = np.array([part * side, 4.6, 7.4, 8.7, 9.2, 9.4, 8.7]) * reach + np.linspace(0, 1, 7) * (
+            self.look.volume - 1.5
+        )
+        inner_y = np.array([top + 0.1, top - 1.1, top - 3.6, 1.5, -2.5, 0.5 * (end - 2.5), end])
+        outer_y = np.array([top + 1.2, top + 0.7, top - 2.4, 1.8, -2.2, 0.5 * (end - 2.5), end + 0.5])
+        depth = np.array([4.4, 4.3, 3.2, 1.6, 0.6, 0.4, 0.8])
+
+        def along(values: Array) -> Array:
+            # Cubic through the knots: a polyline would show its corners in the light.
+            return np.asarray(np.polynomial.Polynomial.fit(knots, values, 6)(down))
+
+        x = along(inner_x) * (1 - across) + along(outer_x) * across
+        y = along(inner_y) * (1 - across) + along(outer_y) * across
+        z = along(depth) - 3.6 * across**2 + 0.5 * np.sin(np.pi * across) * np.minimum(8 * down, 1)
+        place = np.stack([side * x, y, z], axis=1)
+        follow = np.clip(1.15 - 0.35 * down, 0.0, 1.0)
+        shade = 0.80 + 0.20 * np.sin(np.pi * np.clip(across * 1.1, 0, 1)) - 0.15 * down
+        sheet = _sheet(rows, columns, place, CURTAIN, _LOCK, follow=follow, shade=shade, shine=0.35)
+        # A lock is narrower than the curtain, its hairs are not.
+        return attrs.evolve(sheet, uv=CURTAIN.place(uv * [0.3, 1.0] + [0.35 + 0.35 * side, 0.0]))
 
     def _curtain(self) -> _Part:
         rows, columns = 9, 15
-        triangles, uv = _grid(rows, columns)
+        uv = _lattice(rows, columns)
         across, down = 2 * uv[:, 0] - 1, uv[:, 1]
         rim = self.shape[self.oval]
         half = float(np.abs(rim[:, 0]).max()) + self.look.volume * 0.9
-        width = half * (1.0 + 0.10 * np.sin(down * np.pi) - 0.05 * down)
-        y = 4.0 - 17.5 * down + 0.8 * across**2 * (down > 0.9)
+        width = half * (1.0 + 0.10 * np.sin(down * np.pi) - 0.05 * down) * (1.0 - 0.38 * (1 - down) ** 4)
+        end = -5.0 - 8.5 * self.look.length
+        y = 4.0 + (end - 4.0) * down + 0.8 * across**2 * (down > 0.9)
         z = -5.0 + 2.0 * down - 1.5 * across**2
         place = np.stack([width * across, y, z], axis=1)
         follow = np.clip(1.25 - down, 0.0, 1.0)
         shade = 0.80 - 0.35 * (1 - np.abs(across)) ** 0.5
-        return _sheet(
-            rows, columns, place, CURTAIN, _CURTAIN, np.array([0.0, 0.0, 1.0]), follow=follow, shade=shade, shine=0.2
-        )
+        return _sheet(rows, columns, place, CURTAIN, _CURTAIN, follow=follow, shade=shade, shine=0.2)

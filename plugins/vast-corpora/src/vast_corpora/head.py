@@ -142,18 +142,18 @@ def rig() -> Rig:
                 0.30 + 0.22 * middle + 0.12 * outward,
             )
         ),
-        "raise": mouth(vector(0.0, is_upper * 0.42 * (0.25 + 0.75 * middle), 0.06 * is_upper)),
+        "raise": mouth(vector(0.0, is_upper * 0.60 * (0.25 + 0.75 * middle), 0.06 * is_upper)),
         "lower": mouth(vector(0.0, -is_lower * 0.42 * (0.25 + 0.75 * middle), 0.05 * is_lower)),
-        "tuck": mouth(vector(0.0, is_upper * 0.16 * middle, -0.34 * is_lower * middle - 0.08 * is_lower)),
+        "tuck": mouth(vector(0.0, is_upper * 0.16 * middle, -0.62 * is_lower * middle - 0.08 * is_lower)),
         "jaw": mouth(vector(-0.24 * along, 0.0, -0.05 * np.abs(along))),  # an open mouth is narrower
-        "shift": mouth(vector(0.26, -0.05 * along, 0.0)),
+        "shift": mouth(vector(0.42, -0.08 * along, 0.0)),
     }
 
     # One corner of the mouth: the lips follow less and less toward the other side.
     toward_left = np.clip((along + 0.55) / 1.55, 0.0, 1.0) ** 1.6
     cheek_left = face.mirror[_CHEEK_RIGHT]
-    smile = vector(0.42 * toward_left, 0.62 * toward_left**1.3, -0.34 * toward_left)
-    smile[cheek_left] = [0.10, 0.30, 0.16]
+    smile = vector(0.55 * toward_left, 0.88 * toward_left**1.3, -0.42 * toward_left)
+    smile[cheek_left] = [0.12, 0.40, 0.24]
     under_eye = face.mirror[np.array([111, 117, 118, 119])]
     smile[under_eye] = [0.02, 0.13, 0.05]
     lid_still = np.setdiff1d(mouth_still, np.concatenate([under_eye, cheek_left]))
@@ -163,7 +163,7 @@ def rig() -> Rig:
     # Brow and forehead.
     brow_left = face.mirror[_BROW_RIGHT]
     inner = np.clip((5.8 - np.abs(x)) / 4.4, 0.0, 1.0)
-    raised = vector(0.0, 0.48 + 0.12 * np.sin(np.pi * inner), 0.05)
+    raised = vector(0.0, 0.58 + 0.14 * np.sin(np.pi * inner), 0.05)
     lids = np.concatenate([face.eye_left, face.eye_right])
     brow_still = np.concatenate([everywhere[(y < 2.0) | (x < -0.3) | (y > 7.6)], lids, face.face_oval])
     fields["brow_left"] = plate.bend(brow_left, raised[brow_left], brow_still)
@@ -260,7 +260,7 @@ def speaker_shape(generator: np.random.Generator | None) -> Array:
     # MediaPipe's face has its lips ajar, their corners down, and its lids half shut.
     fields = rig().fields
     shape += 0.2 * (fields["smile_left"] + fields["smile_right"]) - 0.3 * (fields["lid_left"] + fields["lid_right"])
-    return seal(shape[None], np.ones(1))[0]
+    return np.asarray(seal(shape[None], np.ones(1))[0])
 
 
 def seal(vertices: Array, amount: Array) -> Array:

@@ -48,7 +48,9 @@ class Look:
     room: Colour
     """The background's main colour."""
     length: float
-    """Of the hair: 0 short, 1 to the shoulders."""
+    """Of the hair: 0 short, from 0.5 to the chin, 1 to the shoulders."""
+    parting: float
+    """Where long hair is parted, in centimetres to the speaker's left of the middle."""
     volume: float
     """Thickness of the hair above the skull, in centimetres."""
     fringe: float
@@ -76,9 +78,10 @@ class Look:
             eyes=_EYES[index % len(_EYES)],
             shirt=_SHIRTS[index % len(_SHIRTS)],
             room=_ROOMS[index % len(_ROOMS)],
-            length=0.0 if low else 1.0,
+            length=0.0 if low else float(generator.uniform(0.55, 1.0)),
+            parting=float(generator.uniform(-1.6, 1.6)),
             volume=float(generator.uniform(0.9, 1.5)) if low else float(generator.uniform(1.4, 2.0)),
-            fringe=float(generator.uniform(-0.4, 0.5)) if low else float(generator.uniform(-0.2, 1.0)),
+            fringe=float(generator.uniform(-0.4, 0.5)) if low else float(generator.uniform(-0.2, 0.4)),
             neck=4.9 if low else 4.2,
             brows=float(generator.uniform(1.1, 1.4)) if low else float(generator.uniform(0.75, 1.0)),
             lashes=2 if low else 4,

@@ -22,7 +22,7 @@ class Style:
     """Amplitude of rounding and protrusion (W, UW, SH)."""
     spreading: float = _factor(0.3, 1.8, 1.0)
     """Amplitude of spreading (IY, S); above 1 the lips stay tense between the sounds too."""
-    smile: float = _factor(-0.45, 1.0, 0.1)
+    smile: float = _factor(-0.6, 1.0, 0.1)
     """Rest position of the mouth's corners: turned down to smiling."""
     asymmetry: float = _factor(-1.0, 1.0, 0.0)
     """One-sidedness of smile, mouth and brows; positive favours the speaker's left, the picture's right."""

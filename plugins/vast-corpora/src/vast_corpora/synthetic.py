@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from vast_core.errors import InputError
 from vast_core.interfaces import SAMPLE_RATE, Clip, Corpus, FaceTrack, Phone, Sizes
 
-from .appearance import Look, Portrait
+from .appearance import Portrait
 from .articulation import Curves, articulate, head_motion
 from .config import SyntheticConfig
 from .head import pose_face, speaker_shape
+from .look import Look
 from .speech import SENTENCES, VOICES, Speech, Voice, say
 from .style import Style, draw_styles
 

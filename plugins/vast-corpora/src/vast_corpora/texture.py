@@ -6,6 +6,8 @@ is a bump around the cheek. Colours are sRGB in [0, 1]; all proportions are our 
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import cv2
 import numpy as np
@@ -17,6 +19,7 @@ from vast_core.rasterise import interpolate, rasterise
 from .look import Colour, Look
 
 Image = NDArray[np.float32]
+Field = NDArray[np.floating[Any]]
 
 SIZE = 1024
 """U = W of the atlas."""
@@ -31,10 +34,10 @@ class Patch:
     width: int
     height: int
 
-    def place(self, uv: NDArray[np.floating]) -> NDArray[np.float32]:  # type: ignore[type-arg]
+    def place(self, uv: Field) -> Image:
         """``uv`` (n, 2) of the patch in that of the atlas, half a texel inside the patch."""
         inner = np.clip(uv, 0.0, 1.0) * [self.width - 1, self.height - 1] + [self.left + 0.5, self.top + 0.5]
-        return (inner / SIZE).astype(np.float32)
+        return np.asarray(inner / SIZE, np.float32)
 
     def paste(self, atlas: Image, image: Image) -> None:
         """Put ``image`` (height, width, 3) into the atlas."""
@@ -61,13 +64,13 @@ def noise(shape: tuple[int, int], cells: tuple[float, float], generator: np.rand
     return np.asarray(cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC), np.float32)
 
 
-def _ramp(value: Image, low: float, high: float) -> Image:
+def _ramp(value: Field, low: float, high: float) -> Image:
     """0 below ``low``, 1 above ``high``, smooth between."""
     t = np.clip((value - low) / (high - low), 0.0, 1.0)
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
-def _mix(image: Image, colour: Colour | Image, amount: Image) -> Image:
+def _mix(image: Field, colour: Colour | Field, amount: Field) -> Image:
     """``image`` (Y, X, 3) with ``amount`` (Y, X) of ``colour`` over it."""
     amount = amount[..., None]
     return np.asarray(image * (1 - amount) + np.asarray(colour, np.float32) * amount, np.float32)
@@ -91,10 +94,10 @@ def _strands(shape: tuple[int, int], across: float, generator: np.random.Generat
     """Hair that runs down the image: noise (Y, X), long in y and fine in x."""
     fine = noise(shape, (3, across), generator)
     broad = noise(shape, (2, across / 5), generator)
-    return 0.55 * fine + 0.6 * broad
+    return np.asarray(0.55 * fine + 0.6 * broad, np.float32)
 
 
-def _hair(look: Look, strands: Image) -> Image:
+def _hair(look: Look, strands: Field) -> Image:
     base = np.asarray(look.hair, np.float32)
     light = np.clip(1.0 + 0.26 * strands, 0.45, 1.9)[..., None]
     return np.asarray(np.clip(base * light + 0.035 * np.maximum(strands, 0)[..., None], 0, 1), np.float32)
@@ -108,7 +111,8 @@ def _skin_field(look: Look, shape: tuple[int, int], generator: np.random.Generat
     light = 1.0 + 0.018 * blotch + 0.018 * grain
     image = np.asarray(look.skin, np.float32) * light[..., None]
     redder = noise(shape, (rows / 50, columns / 50), generator)
-    return np.asarray(image * (1 + 0.02 * redder[..., None] * np.array([1, -0.6, -0.5])), np.float32)
+    tint = 1 + 0.02 * redder[..., None] * np.array([1, -0.6, -0.5], np.float32)
+    return np.asarray(image * tint, np.float32)
 
 
 def _polygon(uv: NDArray[np.float32], shape: tuple[int, int], soft: float) -> Image:
@@ -158,7 +162,7 @@ def _paint_face(look: Look, strands: Image, generator: np.random.Generator) -> I
     triangles = np.concatenate([face.triangles, face.fillers])
     raster = rasterise(flat, triangles, shape)
     position = interpolate(raster, triangles, face.vertices)
-    x, y, z = (position[..., k] for k in range(3))
+    x, y = position[..., 0], position[..., 1]
 
     image = _skin_field(look, shape, generator)
     skin = np.asarray(look.skin, np.float32)
@@ -232,7 +236,7 @@ def _paint_face(look: Look, strands: Image, generator: np.random.Generator) -> I
     edge = np.interp(angle, np.linspace(-np.pi, np.pi, 2048), ragged)
     reach = np.sqrt((x / wide) ** 2 + ((y + 0.5) / high) ** 2) + edge
     start = 1.5 if look.length < 0.5 else -4.0
-    hair = _ramp(reach.astype(np.float32), 0.96, 1.03) * _ramp(y, start - 0.8, start + 0.8)
+    hair = _ramp(reach, 0.96, 1.03) * _ramp(y, start - 0.8, start + 0.8)
     # The strands go on in the shell, whose columns are the rim's vertices.
     rim = face.vertices[face.face_oval]
     columns = np.unwrap(np.arctan2(rim[:, 1] + 0.5, rim[:, 0]))
@@ -240,7 +244,7 @@ def _paint_face(look: Look, strands: Image, generator: np.random.Generator) -> I
     column = np.interp(-turn, np.append(-columns, 2 * np.pi - columns[0]), np.linspace(0, strands.shape[1] - 1, 37))
     row = np.clip((reach - 0.8) * 200, 0, SHELL.height - 1)
     strands = cv2.remap(strands[::-1], column.astype(np.float32), row.astype(np.float32), cv2.INTER_LINEAR)
-    image = _mix(image, _hair(look, strands - 0.35 * (1 - _ramp(reach.astype(np.float32), 1.0, 1.1))), hair)
+    image = _mix(image, _hair(look, strands - 0.35 * (1 - _ramp(reach, 1.0, 1.1))), hair)
 
     # Outside the mesh the nearest colour goes on, so that bilinear sampling at the rim finds no foreign one.
     outside = (~raster.coverage).astype(np.uint8)
@@ -257,15 +261,13 @@ def _paint_eye(look: Look, generator: np.random.Generator) -> Image:
     radius, angle = np.hypot(x, y), np.arctan2(y, x)
     image = np.ones((*shape, 3), np.float32) * np.array([0.93, 0.91, 0.89], np.float32)
     veins = np.abs(noise(shape, (14, 14), generator))
-    image = _mix(
-        image, (0.85, 0.55, 0.52), (0.20 * _ramp(radius.astype(np.float32), 0.55, 1.0) * veins).astype(np.float32)
-    )
+    image = _mix(image, (0.85, 0.55, 0.52), (0.20 * _ramp(radius, 0.55, 1.0) * veins))
     rays = np.interp(angle, np.linspace(-np.pi, np.pi, 256), noise((1, 256), (1, 60), generator)[0])
-    tone = 1 + 0.18 * rays - 0.5 * _ramp(radius.astype(np.float32), 0.30, 0.40)
+    tone = 1 + 0.18 * rays - 0.5 * _ramp(radius, 0.30, 0.40)
     iris = np.asarray(look.eyes, np.float32) * tone[..., None]
-    image = _mix(image, iris.astype(np.float32), 1 - _ramp(radius.astype(np.float32), 0.385, 0.42))
-    image = _mix(image, (0.02, 0.02, 0.02), 1 - _ramp(radius.astype(np.float32), 0.15, 0.18))
-    window = np.hypot(x + 0.13, y + 0.15).astype(np.float32)
+    image = _mix(image, iris, 1 - _ramp(radius, 0.385, 0.42))
+    image = _mix(image, (0.02, 0.02, 0.02), 1 - _ramp(radius, 0.15, 0.18))
+    window = np.hypot(x + 0.13, y + 0.15)
     return _mix(image, (1.0, 1.0, 1.0), 0.9 * (1 - _ramp(window, 0.05, 0.10)))
 
 
@@ -283,7 +285,7 @@ def _paint_teeth(shape: tuple[int, int], widths: list[float], generator: np.rand
     image = np.ones((rows, columns, 3), np.float32) * np.array([0.93, 0.89, 0.81], np.float32)
     image *= light[None, :, None].astype(np.float32) * (0.90 + 0.10 * v)[..., None]
     arch = 0.18 + 0.10 * (2 * within - 1) ** 2
-    gum = _ramp((arch[None, :] - v).astype(np.float32), -0.05, 0.05)
+    gum = _ramp(arch[None, :] - v, -0.05, 0.05)
     return _mix(image, (0.72, 0.38, 0.38), gum)
 
 
