@@ -130,7 +130,7 @@ def test_the_leading_coefficient_has_unit_deviation_and_one_scale_serves_all(fit
     deviation = expression.std(0)
     np.testing.assert_allclose(deviation[0], 1, rtol=0.02)
     assert deviation[0] == deviation[:16].max()
-    norms = np.linalg.norm(fitted.basis[:, LOWER].flatten(1).numpy(), axis=1)
+    norms = np.linalg.norm(fitted.basis[:, LOWER.copy()].flatten(1).numpy(), axis=1)
     np.testing.assert_allclose(norms[:3], float(fitted.scale), rtol=1e-4)
     np.testing.assert_allclose(
         np.linalg.norm(fitted.basis[16:18].flatten(1).numpy(), axis=1), float(fitted.scale), rtol=1e-4

@@ -82,11 +82,8 @@ class CutDetector:
             return False
         change = float(np.abs(small - last).mean())
         usual = max(self._changes, default=self._threshold / 2)
-        if change > self._threshold and change > self.STANDS_OUT * usual:
-            self._changes.clear()
-            return True
         self._changes.append(change)
-        return False
+        return change > self._threshold and change > self.STANDS_OUT * usual
 
 
 class _Shot:

@@ -24,10 +24,8 @@ Image = NDArray[np.uint8]
 
 MOST = 80
 """Frames that a mean texture is made of, spread over the clip."""
-OBLIQUE = 0.15
+OBLIQUE = 0.25
 """Cosine between surface and viewer below which a texel is not seen well enough."""
-TRUSTED = 0.3
-"""Sum of weights from which on a texel is taken as seen."""
 
 
 def unwrap(face: CanonicalFace, size: int, frames: Iterable[Image], vertices: NDArray[np.floating[Any]]) -> Image:
@@ -55,7 +53,7 @@ def unwrap(face: CanonicalFace, size: int, frames: Iterable[Image], vertices: ND
         weight += counts
     if chosen:
         raise ValueError(f"{len(vertices)} frames of vertices, but pictures end before frame {min(chosen)}")
-    return _filled(total / np.maximum(weight, 1e-9), weight[..., 0] > TRUSTED, seen)
+    return _filled(total / np.maximum(weight, 1e-9), weight[..., 0] > 0, seen)
 
 
 def _filled(colours: NDArray[np.float64], known: NDArray[np.bool_], seen: NDArray[np.bool_]) -> Image:
