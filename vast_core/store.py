@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from .atomic import replacing, write_text
+from .errors import InputError
 from .weights import load_weights, save_weights
 
 
@@ -85,7 +86,13 @@ class Store:
 
     @cached_property
     def _index(self) -> dict[str, list[dict[str, object]]]:
-        index: dict[str, list[dict[str, object]]] = json.loads((self.path / "index.json").read_text())
+        path = self.path / "index.json"
+        if not path.is_file():
+            raise InputError(
+                f"{path}: this recipe's clips are not prepared (or the cache was emptied, or the corpus changed); "
+                "let the stage `prepare` run first"
+            )
+        index: dict[str, list[dict[str, object]]] = json.loads(path.read_text())
         return index
 
     @cached_property
