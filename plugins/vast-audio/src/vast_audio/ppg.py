@@ -1,0 +1,89 @@
+"""``audio/ppg``: what is said as posteriors of phones, one row a video frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+import attrs
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from vast_core.errors import WeightsError
+from vast_core.interfaces import SAMPLE_RATE, AudioFeatures, Sizes
+from vast_core.phones import PHONES
+from vast_core.weights import load_into, load_weights
+
+from .acoustic_model import BANDS, STEP_RATE, AcousticModel
+from .config import PpgConfig
+from .spectrum import WINDOW, MelEnergy, at_frames, step_times, steps_per_frame
+
+SHIPPED = Path(__file__).with_name("ppg.safetensors")
+"""The weights inside the package; its header says what they were trained on."""
+
+
+@attrs.frozen
+class StepClock:
+    """Where the analysis steps of a frame rate lie in a wave."""
+
+    fps: float
+
+    @property
+    def per_frame(self) -> int:
+        """Steps in one video frame."""
+        return steps_per_frame(self.fps, STEP_RATE)
+
+    @property
+    def hop(self) -> float:
+        """Samples from step to step."""
+        return SAMPLE_RATE / (self.fps * self.per_frame)
+
+    def samples(self, steps: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Centres of the two windows of every step: a quarter of a hop before and after it."""
+        pairs = np.stack([steps - 0.25, steps + 0.25], axis=1).ravel() * self.hop
+        return np.rint(pairs).astype(np.int64)
+
+
+class Ppg(AudioFeatures):
+    """Row t is the posterior of the 40 labels of :data:`vast_core.phones.PHONES` around t / fps seconds.
+
+    softmax(logits / temperature) at about 50 steps a second, laid out in step with the video frames, and their mean
+    weighted by a triangle of a frame to either side; each row sums to 1. The network is frozen.
+    """
+
+    def __init__(self, fps: float, temperature: float, weights: Path) -> None:
+        super().__init__()
+        self.temperature = temperature
+        self.clock = StepClock(fps)
+        self.energy = MelEnergy(BANDS)
+        self.model = AcousticModel()
+        if not self.model.last.weight.is_meta:
+            load_model(self.model, weights)
+        self.requires_grad_(False)
+        self.context = (self.clock.per_frame + self.model.margin) * self.clock.hop / SAMPLE_RATE
+        self.context += WINDOW / 2 / SAMPLE_RATE
+
+    @classmethod
+    def from_config(cls, config: PpgConfig, sizes: Sizes) -> Self:
+        """Build for the recipe's frame rate. Raises :class:`vast_core.errors.WeightsError` for a bad file."""
+        return cls(sizes.fps, config.temperature, config.weights or SHIPPED)
+
+    def forward(self, wave: Tensor, frames: int) -> Tensor:
+        """Posteriors (B, T, 40), float32, of wave (B, S); see :class:`vast_core.interfaces.AudioFeatures`."""
+        steps = step_times(frames, self.clock.per_frame, self.model.margin)
+        energy = self.energy(wave, self.clock.samples(steps)).unflatten(1, (len(steps), 2))
+        logits = self.model(self.model.features(energy)).float()
+        return at_frames(torch.softmax(logits / self.temperature, dim=-1), self.clock.per_frame)
+
+
+def load_model(model: nn.Module, path: Path) -> None:
+    """Fill ``model`` from ``path``; raises :class:`vast_core.errors.WeightsError` where it does not fit."""
+    tensors, header = load_weights(path)
+    phones = tuple(header.get("phones", ()))
+    if phones != PHONES:
+        raise WeightsError(
+            f"{path}: knows the labels {' '.join(phones) or '(none)'}, not {' '.join(PHONES)}; train anew"
+        )
+    load_into(model, {name: tensor.float() for name, tensor in tensors.items()}, path)

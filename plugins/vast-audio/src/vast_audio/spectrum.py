@@ -1,0 +1,94 @@
+"""Energy in mel bands at given times of a wave, and how times of analysis are laid out under video frames.
+
+Analysis steps are a whole number to a video frame, so step ``k * per_frame`` is frame ``k`` at any frame rate. No
+other grid has to be resampled, and a chunk that starts with a frame sees the same steps as the whole.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from vast_core.interfaces import SAMPLE_RATE
+
+WINDOW = 400
+"""Samples of one analysis window: 25 ms."""
+_BLOCK = 4096
+"""Windows in memory at a time."""
+
+
+def steps_per_frame(fps: float, rate: float) -> int:
+    """Analysis steps in one video frame, so that their number a second is, as a ratio, nearest to ``rate``."""
+    below = max(1, int(rate / fps))
+    return min((below, below + 1), key=lambda count: abs(math.log(count * fps / rate)))
+
+
+def mel_filters(bands: int, fft: int, low: float = 60.0, high: float = 7600.0) -> NDArray[np.float32]:
+    """Triangles (``fft`` // 2 + 1, bands) of peak 1, equally spaced in mel = 2595 lg(1 + Hz / 700)."""
+    first, last = (2595 * math.log10(1 + hertz / 700) for hertz in (low, high))
+    edges = 700 * (10 ** (np.linspace(first, last, bands + 2) / 2595) - 1)
+    bins = np.arange(fft // 2 + 1)[:, None] * SAMPLE_RATE / fft
+    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    filters: NDArray[np.float32] = np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+    return filters
+
+
+class MelEnergy(nn.Module):
+    """Energy in mel bands of Hann windows of 25 ms; a sine at full scale has 1 (0 dB) in the bin at its frequency."""
+
+    window: Tensor
+    filters: Tensor
+
+    def __init__(self, bands: int) -> None:
+        super().__init__()
+        # more than 64 bands are narrower than the bins of 512
+        self.fft = 512 if bands <= 64 else 1024
+        hann = np.hanning(WINDOW + 1)[:-1]
+        self.register_buffer("window", torch.as_tensor((2 / hann.sum() * hann).astype(np.float32)), persistent=False)
+        self.register_buffer("filters", torch.as_tensor(mel_filters(bands, self.fft)), persistent=False)
+
+    def forward(self, wave: Tensor, centres: NDArray[np.int64]) -> Tensor:
+        """Energies (B, N, bands), float32, of wave (B, S) around the samples ``centres`` (N,), ascending.
+
+        Beyond its ends the wave is silent. The mean of each window is taken off, so a DC offset is not heard.
+        """
+        with _full_precision(wave):
+            left = max(0, WINDOW // 2 - int(centres[0]))
+            right = max(0, int(centres[-1]) + WINDOW // 2 - wave.shape[1])
+            padded = nn.functional.pad(wave.float(), (left, right))
+            starts = centres + (left - WINDOW // 2)
+            blocks = []
+            for first in range(0, len(starts), _BLOCK):
+                index = starts[first : first + _BLOCK, None] + np.arange(WINDOW)
+                windows = padded[:, torch.as_tensor(index, device=wave.device)]
+                windows = (windows - windows.mean(-1, keepdim=True)) * self.window
+                spectrum = torch.fft.rfft(windows, n=self.fft)
+                blocks.append((spectrum.real.square() + spectrum.imag.square()) @ self.filters)
+            return torch.cat(blocks, dim=1)
+
+
+def at_frames(rows: Tensor, per_frame: int) -> Tensor:
+    """Rows (B, T, A) for video frames, of rows (B, (T + 1) * per_frame - 1, A) at analysis steps.
+
+    Row t is the mean of the steps less than a frame away from t / fps, weighted by a triangle that is 0 there; the
+    first input row belongs to step 1 - per_frame.
+    """
+    triangle = per_frame - (torch.arange(2 * per_frame - 1, device=rows.device) - per_frame + 1).abs()
+    weights = triangle.to(rows.dtype) / per_frame**2
+    return (rows.unfold(1, 2 * per_frame - 1, per_frame) * weights).sum(-1)
+
+
+def step_times(frames: int, per_frame: int, margin: int) -> NDArray[np.int64]:
+    """Numbers of the steps that :func:`at_frames` needs for ``frames``, and ``margin`` more on either side."""
+    return np.arange(1 - per_frame - margin, frames * per_frame + margin)
+
+
+def _full_precision(wave: Tensor) -> AbstractContextManager[object]:
+    """Switch off autocast, which would round energies to bfloat16; the meta device has none."""
+    return nullcontext() if wave.is_meta else torch.autocast(wave.device.type, enabled=False)
