@@ -84,7 +84,8 @@ class Packages:
 
     def environment(self, **variables: str) -> dict[str, str]:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("VAST_")}
-        return inherited | {"PYTHONPATH": os.pathsep.join(map(str, self.path))} | variables
+        path = [*map(str, self.path), *filter(None, [inherited.get("PYTHONPATH")])]
+        return inherited | {"PYTHONPATH": os.pathsep.join(path)} | variables
 
     def discover(self, *, before: str = "", after: str = "", plugins: bool = True, **variables: str) -> SimpleNamespace:
         """What a fresh Python finds; ``after`` may use ``registry`` and fill ``called``."""

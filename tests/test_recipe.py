@@ -40,6 +40,7 @@ class CorpusConfig:
     mode: Literal["fast", "exact", 3] = "fast"
     limit: int | None = None
     scale: float | Literal["auto"] = "auto"
+    count: float | int | None = None
     sizes: tuple[int, ...] = (1, 2)
     pair: tuple[int, str] = (1, "a")
     names: list[str] = attrs.field(factory=list)
@@ -158,6 +159,7 @@ def test_every_type_is_read(write, registry):
               mode: 3
               limit: 2
               scale: 1.5
+              count: 3
               sizes: [3, 4, 5]
               pair: [2, b]
               names: [a, b]
@@ -180,6 +182,7 @@ def test_every_type_is_read(write, registry):
         mode=3,
         limit=2,
         scale=1.5,
+        count=3,
         sizes=(3, 4, 5),
         pair=(2, "b"),
         names=["a", "b"],
@@ -191,6 +194,7 @@ def test_every_type_is_read(write, registry):
         maybe=Range(low=-1.0),
     )
     assert type(loaded.corpus.config.share) is float
+    assert type(loaded.corpus.config.count) is int
 
 
 @pytest.mark.parametrize(

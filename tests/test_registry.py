@@ -89,8 +89,10 @@ def test_a_plugin_that_imports_torch_is_marked(packages):
     assert packages.discover().ours[0].imports_torch
 
 
-def test_a_folder_twice_on_the_path_is_one_package(packages):
-    packages.path.append(packages.add("vast-glow", GOOD))
+def test_a_folder_on_the_path_by_two_names_is_one_package(packages):
+    link = packages.folder / "link"
+    link.symlink_to(packages.add("vast-glow", GOOD))
+    packages.path.append(link)
     assert [p.state for p in packages.discover().ours] == ["loaded"]
 
 
