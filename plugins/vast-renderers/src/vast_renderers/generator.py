@@ -65,12 +65,12 @@ class Generator(nn.Module):
                     nn.GroupNorm(max(1, 2 * width // _GROUP), 2 * width),
                     nn.LeakyReLU(0.2),
                 ),
-                nn.ConvTranspose2d((4 if skips else 2) * width, width if skips else 3, 8, stride=4, padding=2),
+                nn.ConvTranspose2d((4 if skips else 2) * width, width // 2 if skips else 3, 8, stride=4, padding=2),
             ]
         )
         self.detail = (
             nn.Sequential(
-                nn.Conv2d(width + images, 16, 3, padding=1),
+                nn.Conv2d(width // 2 + images, 16, 3, padding=1),
                 nn.LeakyReLU(0.2),
                 nn.Conv2d(16, 3, 3, padding=1),
             )
