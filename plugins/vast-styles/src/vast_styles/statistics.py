@@ -6,15 +6,15 @@ import torch
 from torch import Tensor
 
 FLOOR = 1e-5
-"""Added to a variance before its root, whose slope at 0 is infinite."""
+"""Added to a variance before its logarithm: a face at rest has a deviation of 0.003."""
 
 
-def mean_and_deviation(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (B, C) of x (B, T, C) over the frames that ``mask`` (B, T) keeps."""
+def mean_and_log_deviation(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and ln of the standard deviation (B, C) of x (B, T, C) over the frames that ``mask`` (B, T) keeps."""
     weight = _weight(mask, x)
     mean = (x * weight).sum(1)
     variance = ((x - mean[:, None]).square() * weight).sum(1)
-    return mean, (variance + FLOOR).sqrt()
+    return mean, 0.5 * (variance + FLOOR).log()
 
 
 def regression(x: Tensor, y: Tensor, mask: Tensor, ridge: float) -> Tensor:
