@@ -128,7 +128,7 @@ def _lines(paths: list[NDArray[np.float32]], widths: list[int], shape: tuple[int
     for path, width in zip(paths, widths, strict=True):
         points = np.round(path * [shape[1], shape[0]] * 16).astype(np.int32)
         cv2.polylines(mask, [points], False, 255, width, cv2.LINE_AA, 4)
-    return np.asarray(cv2.GaussianBlur(mask, (0, 0), soft), np.float32) / 255
+    return np.asarray(cv2.GaussianBlur(mask, (0, 0), soft) / 255, np.float32)
 
 
 def _brow_strokes(
