@@ -63,7 +63,8 @@ def test_the_nearer_triangle_hides_the_farther(front):
     near, far = np.array([[5, 5, -4], [40, 5, -4], [5, 40, -4]]), np.array([[30, 30, 3], [2, 30, 3], [30, 2, 3]])
     vertices = np.concatenate([near, far] if front == 0 else [far, near])
     raster = rasterise(vertices, np.arange(6).reshape(2, 3), (50, 50))
-    assert raster.triangle[15, 15] == front
+    assert raster.triangle[18, 18] == front
+    assert raster.triangle[10, 10] == front
     assert set(np.unique(raster.triangle)) == {-1, 0, 1}
 
 

@@ -83,7 +83,7 @@ def _paint(
     rows, owner = _expand(_first(low, shape[0]), _last(high, shape[0]))
     triangle = order[owner]
 
-    # On one row each weight, 1 - sum for the first corner, must not be negative: three bounds on x.
+    # On one row no weight may be negative: three bounds on x, fewer where an edge lies along the row.
     left, right = np.full(len(rows), -np.inf), np.full(len(rows), np.inf)
     down = rows - corners[triangle, 0, 1]
     for corner in range(3):
@@ -93,7 +93,6 @@ def _paint(
             zero = corners[triangle, 0, 0] - at_first / across
         np.maximum(left, zero, out=left, where=across > 0)
         np.minimum(right, zero, out=right, where=across < 0)
-        right[(across == 0) & (at_first < -_ON_EDGE)] = -np.inf  # the edge lies along the row
 
     columns, span = _expand(_first(left, shape[1]), _last(right, shape[1]))
     # Where an index is repeated, numpy keeps the value assigned last: that of the nearest triangle.
