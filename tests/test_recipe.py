@@ -336,6 +336,13 @@ def test_text_that_is_no_recipe(write, registry, text, message):
     assert any(message in line for line in mistakes(write(text), registry))
 
 
+def test_aliases_are_read_and_cannot_explode(write, registry):
+    loaded = load_recipe(write("vast: 1\ncorpus: {use: made, sizes: &s [3, 4], names: [&n a, *n]}\n"), registry)
+    assert (loaded.corpus.config.sizes, loaded.corpus.config.names) == ((3, 4), ["a", "a"])
+    laughs = ["  - &a0 [ha]"] + [f"  - &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 30)]
+    assert "fats" in one(write("vast: 1\ncorpus: {use: made}\nfats:\n" + "\n".join(laughs) + "\n"), registry)
+
+
 def test_a_file_that_is_no_text(tmp_path, registry):
     (tmp_path / "r.yaml").write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(RecipeError, match="no UTF-8 text"):

@@ -167,6 +167,8 @@ class _Composer:
         self.problems = problems
         self.on_command_line = on_command_line
         self.open: list[yaml.Node] = []
+        self.made: dict[yaml.Node, Any] = {}
+        """Values by node: an alias gives a node again, and a few lines of aliases of aliases stand for billions."""
 
     def mark(self, mark: yaml.Mark | None) -> Mark:
         if self.on_command_line:
@@ -180,6 +182,7 @@ class _Composer:
         """The tree of ``text``; raises :class:`RecipeError` where it is no YAML at all."""
         try:
             root = yaml.compose(text, Loader=yaml.SafeLoader)
+            return Node(None, self.mark(None)) if root is None else self.node(root, path, None)
         except yaml.MarkedYAMLError as error:
             message = " ".join(filter(None, (error.context, error.problem)))
             problem = Problem(self.mark(error.problem_mark or error.context_mark), path, f"no valid YAML: {message}")
@@ -187,33 +190,35 @@ class _Composer:
         except (yaml.YAMLError, RecursionError) as error:
             reason = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
             raise recipe_error(self.source, [Problem(self.mark(None), path, f"no valid YAML: {reason}")]) from error
-        if root is None:
-            return Node(None, self.mark(None))
-        return self.node(root, path, None)
 
     def node(self, node: yaml.Node, path: tuple[str, ...], key_mark: Mark | None) -> Node:
         mark = self.mark(node.start_mark)
         if node in self.open:
             self.problems.append(Problem(mark, path, "an alias to something that holds it"))
             return Node(UNREADABLE, mark, key_mark)
-        self.open.append(node)
-        try:
-            if isinstance(node, yaml.MappingNode) and node.tag == "tag:yaml.org,2002:map":
-                return Node(self.mapping(node, path), mark, key_mark)
-            if isinstance(node, yaml.SequenceNode) and node.tag == "tag:yaml.org,2002:seq":
-                items = [self.node(item, (*path, str(i)), None) for i, item in enumerate(node.value)]
-                return Node(items, mark, key_mark)
-            if isinstance(node, yaml.ScalarNode):
-                value = yaml.SafeLoader("").construct_object(node, deep=True)
-                return Node(value, mark, key_mark, raw=node.value, quoted=node.style in ("'", '"'))
-            self.problems.append(Problem(mark, path, f"the tag {node.tag} is not allowed in a recipe"))
-        except yaml.constructor.ConstructorError:
-            self.problems.append(Problem(mark, path, f"the tag {node.tag} is not allowed in a recipe"))
-        except ValueError as error:  # a date such as 2024-13-01
-            self.problems.append(Problem(mark, path, f"{node.value} cannot be read ({error}); put text in quotes"))
-        finally:
+        if node not in self.made:
+            self.open.append(node)
+            self.made[node] = self.content(node, path, mark)
             self.open.pop()
-        return Node(UNREADABLE, mark, key_mark)
+        if isinstance(node, yaml.ScalarNode):
+            return Node(self.made[node], mark, key_mark, raw=node.value, quoted=node.style in ("'", '"'))
+        return Node(self.made[node], mark, key_mark)
+
+    def content(self, node: yaml.Node, path: tuple[str, ...], mark: Mark) -> Any:
+        if isinstance(node, yaml.MappingNode) and node.tag == "tag:yaml.org,2002:map":
+            return self.mapping(node, path)
+        if isinstance(node, yaml.SequenceNode) and node.tag == "tag:yaml.org,2002:seq":
+            return [self.node(item, (*path, str(i)), None) for i, item in enumerate(node.value)]
+        reason = f"the tag {node.tag} is not allowed in a recipe"
+        if isinstance(node, yaml.ScalarNode):
+            try:
+                return yaml.SafeLoader("").construct_object(node, deep=True)
+            except yaml.constructor.ConstructorError:
+                pass  # a tag that only unsafe loaders know
+            except ValueError as error:  # a date such as 2024-13-01
+                reason = f"{node.value} cannot be read ({error}); put text in quotes"
+        self.problems.append(Problem(mark, path, reason))
+        return UNREADABLE
 
     def mapping(self, node: yaml.MappingNode, path: tuple[str, ...]) -> dict[str, Node]:
         found: dict[str, Node] = {}

@@ -179,7 +179,7 @@ class Reader:
         self, node: Node, cls: type, fields: dict[str, attrs.Attribute[Any]], values: dict[str, Any], path: KeyPath
     ) -> None:
         """Run each field's own validator, so that the second mistake is shown beside the first."""
-        draft = object.__new__(cls)  # validators are called with the instance; this one has what could be read
+        draft: Any = object.__new__(cls)  # validators are called with the instance; this one has what could be read
         for key, field in fields.items():
             if key in values:
                 object.__setattr__(draft, field.name, values[key])
