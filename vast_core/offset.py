@@ -1,0 +1,342 @@
+"""How late the sound of a clip is, and how well plain regression reads lips from it.
+
+Lip opening is regressed on audio features. What is learned from other clips is slid along a clip's own sound, and the
+peak of the correlation says how late that sound is, compared with theirs. What all clips share shows in a second
+regression, on a single row of features: that row tells most of the lips which belongs to their own moment, so no
+prior belief about which clips are in sync is needed, and one clip alone can be judged by it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Self
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from .interfaces import SAMPLE_RATE
+
+Floats = NDArray[np.float64]
+
+CONTEXT = 6
+"""Frames before and after a frame that its regression sees: 13 in all."""
+WIDEST = 64
+"""Wider features are reduced to so many principal components (our choice)."""
+FOLDS = 16
+"""Clips are left out one by one, or in so many groups where there are more."""
+BLOCKS = 6
+"""A clip that is judged by itself is cut into so many blocks, each predicted from the others."""
+PENALTY = 0.3
+"""Ridge penalty per row of standardised features, for offsets; r moved by 0.03 at most from 0.01 to 1."""
+PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+"""Those that the baseline chooses from."""
+LEAD_MS = 20.0
+"""By so much lips open ahead of their sound: 10 ms with phone posteriors, 33 with log-mel, on talkers in sync."""
+LEAST_CORRELATION = 0.15
+LEAST_SLID, LEAST_REFITTED = 3.0, 4.0
+"""A peak counts from so many standard deviations of chance: more where the regression itself is fitted anew at each
+lag. Of 60 unrelated clips of 8 s one passed either."""
+
+
+@attrs.frozen(eq=False)
+class LipSync:
+    """What is heard and seen of one clip, frame by frame."""
+
+    name: str
+    audio: NDArray[np.float32]
+    """(T, A)."""
+    opening: NDArray[np.float32]
+    """(T,), in any unit."""
+    valid: NDArray[np.bool_]
+    """(T,), False where no face was seen."""
+
+    def __attrs_post_init__(self) -> None:
+        frames = len(self.opening)
+        if self.audio.ndim != 2 or self.opening.ndim != 1 or {len(self.audio), len(self.valid)} != {frames}:
+            raise ValueError(
+                f"{self.name}: audio {self.audio.shape}, opening {self.opening.shape} and valid {self.valid.shape} "
+                "must be (T, A), (T,) and (T,)"
+            )
+
+
+@attrs.frozen
+class Offset:
+    """How late the sound of a clip is."""
+
+    milliseconds: float
+    """Positive: the sound is late, and ``shift_wave`` moves it to the front by so much."""
+    correlation: float
+    """Of the lip opening predicted from the sound and the tracked one, at that offset."""
+    confident: bool
+    """False where the correlation may be chance or has its peak at the end of the range searched."""
+
+
+def shift_wave(wave: NDArray[np.float32], milliseconds: float) -> NDArray[np.float32]:
+    """Correct sound (S,) that is late by ``milliseconds``; same length, silence where nothing is known."""
+    late = round(milliseconds * SAMPLE_RATE / 1000)
+    shifted = np.zeros_like(wave)
+    length = max(0, len(wave) - abs(late))
+    shifted[max(0, -late) :][:length] = wave[max(0, late) :][:length]
+    return shifted
+
+
+def estimate_offsets(clips: Sequence[LipSync], fps: float, max_offset_ms: float) -> list[Offset]:
+    """Offset of each clip, in order, from -``max_offset_ms`` to ``max_offset_ms``.
+
+    Each clip is judged by itself alone, then by a regression on the others so corrected, twice. A clip that the others
+    do not explain, or that has no others, is left with the first judgement.
+    """
+    if not clips:
+        return []
+    reach = math.ceil(max_offset_ms * fps / 1000) + 1  # A peak needs a neighbour on either side.
+    reduction = _Reduction.fit(clips)
+    pieces = [_Piece.of(clip, reduction, number % FOLDS) for number, clip in enumerate(clips)]
+    alone = [_shared(piece.blocks(), np.zeros(BLOCKS), reach) for piece in pieces]
+    late = np.array([peak.frames if peak.clear else 0.0 for peak in alone])
+    trusted = [number for number, peak in enumerate(alone) if peak.clear] or list(range(len(pieces)))
+    peaks = alone
+    for _ in range(2):
+        model = _Ridge.fit([pieces[number] for number in trusted], late[trusted], CONTEXT)
+        peaks = [_slid(model, piece, reach) for piece in pieces]
+        trusted = [number for number, peak in enumerate(peaks) if peak.clear]
+        late[trusted] = [peaks[number].frames for number in trusted]
+    common = _shared([pieces[number] for number in trusted], late[trusted], reach)
+    offsets = []
+    for number, peak in enumerate(alone):
+        if number in trusted and common.clear:
+            peak = attrs.evolve(peaks[number], frames=late[number] + common.frames)
+        milliseconds = float(peak.frames * 1000 / fps - LEAD_MS)
+        offsets.append(Offset(milliseconds, peak.correlation, peak.clear and abs(milliseconds) <= max_offset_ms))
+    return offsets
+
+
+@attrs.frozen(eq=False)
+class LipRidge:
+    """Ridge regression of lip opening on 13 frames of standardised audio features: the baseline of the report.
+
+    Each clip's opening is standardised too, so that a wide mouth weighs no more than a small one.
+    """
+
+    reduction: _Reduction
+    model: _Ridge
+
+    @classmethod
+    def fit(cls, train: Sequence[LipSync]) -> Self:
+        """Learn from ``train``; the penalty is the one that predicts best when clips are left out of it."""
+        reduction = _Reduction.fit(train)
+        pieces = [_Piece.of(clip, reduction, number % FOLDS) for number, clip in enumerate(train)]
+        if len(pieces) == 1:
+            pieces = pieces[0].blocks()
+        still = np.zeros(len(pieces))
+        moments = _Moments.of(pieces, still, CONTEXT)
+        models = [_Ridge.solve(moments, penalty, CONTEXT) for penalty in PENALTIES]
+        return cls(reduction, max(models, key=lambda model: model.correlation(pieces, still)[0]))
+
+    def correlation(self, test: LipSync) -> float:
+        """Correlation of predicted and tracked opening over the valid frames of a clip it has not learned from."""
+        piece = _Piece.of(test, self.reduction, -1)
+        return self.model.correlation([piece], np.zeros(1))[0]
+
+
+def ridge_correlation(train: Sequence[LipSync], test: LipSync) -> float:
+    """:class:`LipRidge` learned on ``train`` and tried on ``test``; to try several clips, fit it once."""
+    return LipRidge.fit(train).correlation(test)
+
+
+# --------------------------------------------------------------------------------------------------- regression
+
+
+@attrs.frozen(eq=False)
+class _Reduction:
+    """Standardises features and, where they are many, keeps their principal components."""
+
+    mean: Floats
+    scale: Floats
+    basis: Floats
+
+    @classmethod
+    def fit(cls, clips: Sequence[LipSync]) -> Self:
+        rows = np.concatenate([clip.audio for clip in clips]).astype(np.float64)
+        mean, scale = rows.mean(0), rows.std(0) + 1e-6
+        width = rows.shape[1]
+        if width <= WIDEST:
+            return cls(mean, scale, np.eye(width))
+        rows = (rows - mean) / scale
+        return cls(mean, scale, np.linalg.eigh(rows.T @ rows)[1][:, -WIDEST:])
+
+    def __call__(self, audio: NDArray[np.float32]) -> Floats:
+        reduced: Floats = ((audio - self.mean) / self.scale) @ self.basis
+        return reduced
+
+
+@attrs.frozen(eq=False)
+class _Piece:
+    """A clip, or a block of one, made ready."""
+
+    audio: Floats
+    opening: Floats
+    """(T,), of mean 0 and variance 1 over the valid frames."""
+    valid: NDArray[np.bool_]
+    fold: int
+    """Pieces of one fold are left out together."""
+
+    @classmethod
+    def of(cls, clip: LipSync, reduction: _Reduction, fold: int) -> Self:
+        opening = np.asarray(clip.opening, np.float64)
+        seen = opening[clip.valid]
+        spread = seen.std() if len(seen) else 0.0
+        if spread < 1e-9:  # A mouth that never moves says nothing about its sound.
+            return cls(reduction(clip.audio), np.zeros(len(opening)), np.zeros(len(opening), bool), fold)
+        return cls(reduction(clip.audio), (opening - seen.mean()) / spread, np.asarray(clip.valid, bool), fold)
+
+    def rows(self, late: float, context: int) -> tuple[Floats, NDArray[np.bool_]]:
+        """Features (T, D) heard ``late`` frames after each frame, and which of them (T,) lie in the clip."""
+        last = len(self.audio) - 1
+        time = np.arange(last + 1) + late
+        at = np.clip(time, 0, last)
+        before = at.astype(np.int64)
+        share = (at - before)[:, None]
+        heard = (1 - share) * self.audio[before] + share * self.audio[np.minimum(before + 1, last)]
+        window = np.arange(last + 1)[:, None] + np.arange(-context, context + 1)
+        rows = heard[np.clip(window, 0, last)].reshape(last + 1, -1)
+        return rows, (time >= 0) & (time <= last) & self.valid
+
+    def blocks(self) -> list[_Piece]:
+        """The piece once for each block, with the rest marked as not valid."""
+        pieces = []
+        for fold, block in enumerate(np.array_split(np.flatnonzero(self.valid), BLOCKS)):
+            valid = np.zeros(len(self.valid), bool)
+            valid[block] = True
+            pieces.append(attrs.evolve(self, valid=valid, fold=fold))
+        return pieces
+
+
+@attrs.frozen(eq=False)
+class _Moments:
+    """X'X, X'y and the rows of each fold."""
+
+    gram: dict[int, Floats]
+    cross: dict[int, Floats]
+    count: dict[int, int]
+
+    @classmethod
+    def of(cls, pieces: Sequence[_Piece], late: Floats, context: int) -> Self:
+        gram: dict[int, Floats] = {}
+        cross: dict[int, Floats] = {}
+        count: dict[int, int] = {}
+        for piece, shift in zip(pieces, late, strict=True):
+            rows, valid = piece.rows(shift, context)
+            rows = rows[valid]
+            gram[piece.fold] = gram.get(piece.fold, 0.0) + rows.T @ rows
+            cross[piece.fold] = cross.get(piece.fold, 0.0) + rows.T @ piece.opening[valid]
+            count[piece.fold] = count.get(piece.fold, 0) + len(rows)
+        return cls(gram, cross, count)
+
+
+@attrs.frozen(eq=False)
+class _Ridge:
+    """Weights (D,) learned without each fold, and (key -1) with all of them."""
+
+    weights: dict[int, Floats]
+    context: int
+
+    @classmethod
+    def fit(cls, pieces: Sequence[_Piece], late: Floats, context: int) -> Self:
+        return cls.solve(_Moments.of(pieces, late, context), PENALTY, context)
+
+    @classmethod
+    def solve(cls, moments: _Moments, penalty: float, context: int) -> Self:
+        everything = -1
+        weights: dict[int, Floats] = {}
+        for left_out in (everything, *moments.gram):
+            kept = [fold for fold in moments.gram if fold != left_out]
+            count = sum(moments.count[fold] for fold in kept)
+            if count:
+                gram: Floats = np.sum([moments.gram[fold] for fold in kept], axis=0)
+                cross: Floats = np.sum([moments.cross[fold] for fold in kept], axis=0)
+                solved: Floats = np.linalg.solve(gram + penalty * count * np.eye(len(cross)), cross).astype(np.float64)
+                weights[left_out] = solved
+            elif left_out != everything:
+                weights[left_out] = np.zeros_like(moments.cross[left_out])
+        return cls(weights, context)
+
+    def predict(self, piece: _Piece, late: float) -> tuple[Floats, NDArray[np.bool_]]:
+        """Opening (T,) of a piece by what was learned without its fold, and where (T,) that may be judged."""
+        rows, valid = piece.rows(late, self.context)
+        weights = self.weights.get(piece.fold, self.weights.get(-1))
+        return np.zeros(len(rows)) if weights is None else rows @ weights, valid
+
+    def correlation(self, pieces: Sequence[_Piece], late: Floats) -> tuple[float, float]:
+        """Correlation over all pieces together, and its standard deviation if there were no relation."""
+        judged = [(piece, *self.predict(piece, shift)) for piece, shift in zip(pieces, late, strict=True)]
+        predicted = np.concatenate([predicted[valid] for _, predicted, valid in judged])
+        tracked = np.concatenate([piece.opening[valid] for piece, _, valid in judged])
+        return _pearson(predicted, tracked), _deviation(predicted, tracked)
+
+
+# -------------------------------------------------------------------------------------------------------- peaks
+
+
+@attrs.frozen
+class _Peak:
+    frames: float
+    correlation: float
+    clear: bool
+
+    @classmethod
+    def of(cls, curve: Sequence[tuple[float, float]], deviations: float) -> Self:
+        """The highest of correlations, with their deviations, at -n ... n frames; a parabola gives the fraction."""
+        height = np.array([correlation for correlation, _ in curve])
+        top = int(height.argmax())
+        reach = len(height) // 2
+        if not 0 < top < len(height) - 1:
+            return cls(float(top - reach), float(height[top]), False)
+        left, middle, right = height[top - 1 : top + 2]
+        fraction = 0.5 * (left - right) / min(left - 2 * middle + right, -1e-12)
+        least = max(LEAST_CORRELATION, deviations * curve[top][1])
+        return cls(top - reach + fraction, float(middle), bool(middle >= least))
+
+
+def _slid(model: _Ridge, piece: _Piece, reach: int) -> _Peak:
+    """The lag at which the prediction of a piece, slid along its lips, agrees best."""
+    predicted, _ = model.predict(piece, 0.0)
+    curve = []
+    frames = np.arange(len(predicted))
+    for lag in range(-reach, reach + 1):
+        seen = frames[piece.valid & (frames + lag >= 0) & (frames + lag < len(predicted))]
+        heard, opening = predicted[seen + lag], piece.opening[seen]
+        curve.append((_pearson(heard, opening), _deviation(heard, opening)))
+    return _Peak.of(curve, LEAST_SLID)
+
+
+def _shared(pieces: Sequence[_Piece], late: Floats, reach: int) -> _Peak:
+    """The lag beyond ``late`` at which a single row of features tells most of the lips of held-out folds."""
+    if not pieces:
+        return _Peak(0.0, 0.0, False)
+    curve = []
+    for lag in range(-reach, reach + 1):
+        model = _Ridge.fit(pieces, late + lag, context=0)
+        curve.append(model.correlation(pieces, late + lag))
+    return _Peak.of(curve, LEAST_REFITTED)
+
+
+def _pearson(a: Floats, b: Floats) -> float:
+    if len(a) < 2 or min(a.std(), b.std()) < 1e-9:
+        return 0.0
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def _deviation(a: Floats, b: Floats) -> float:
+    """Standard deviation of the correlation of unrelated series that are smooth: sqrt(sum_k r_a(k) r_b(k) / T).
+
+    M. S. Bartlett, "On the theoretical specification and sampling properties of autocorrelated time-series", 1946.
+    """
+    frames = len(a)
+    if frames < 2 or min(a.std(), b.std()) < 1e-9:
+        return math.inf
+    longest = max(1, frames // 4)
+    spectra = [np.abs(np.fft.rfft(series - series.mean(), 2 * frames)) ** 2 for series in (a, b)]
+    one, other = ((lags := np.fft.irfft(power)[:longest]) / lags[0] for power in spectra)
+    return math.sqrt(max(1.0, 1 + 2 * float(one[1:] @ other[1:])) / frames)
