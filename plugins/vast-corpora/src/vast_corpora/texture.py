@@ -235,15 +235,16 @@ def _paint_face(look: Look, strands: Image, generator: np.random.Generator) -> I
     ragged = 0.013 * noise((1, 2048), (1, 420), generator)[0] + 0.014 * noise((1, 2048), (1, 24), generator)[0]
     edge = np.interp(angle, np.linspace(-np.pi, np.pi, 2048), ragged)
     reach = np.sqrt((x / wide) ** 2 + ((y + 0.5) / high) ** 2) + edge
-    start = 1.5 if look.length < 0.5 else -4.0
-    hair = _ramp(reach, 0.96, 1.03) * _ramp(y, start - 0.8, start + 0.8)
+    hair = _ramp(reach, 0.96, 1.03) * _ramp(y, 0.7, 2.3)
     # The strands go on in the shell, whose columns are the rim's vertices.
     rim = face.vertices[face.face_oval]
     columns = np.unwrap(np.arctan2(rim[:, 1] + 0.5, rim[:, 0]))
     turn = np.where(angle > columns[0], angle - 2 * np.pi, angle)
     column = np.interp(-turn, np.append(-columns, 2 * np.pi - columns[0]), np.linspace(0, strands.shape[1] - 1, 37))
-    row = np.clip((reach - 0.8) * 200, 0, SHELL.height - 1)
-    strands = cv2.remap(strands[::-1], column.astype(np.float32), row.astype(np.float32), cv2.INTER_LINEAR)
+    at_rim = np.hypot(rim[:, 0] / wide, (rim[:, 1] + 0.5) / high)
+    at_rim = np.interp(column, np.linspace(0, strands.shape[1] - 1, 37), np.append(at_rim, at_rim[0]))
+    row = np.clip((at_rim + edge - reach) * 200, 0, SHELL.height - 1)
+    strands = cv2.remap(strands, column.astype(np.float32), row.astype(np.float32), cv2.INTER_LINEAR)
     image = _mix(image, _hair(look, strands - 0.35 * (1 - _ramp(reach, 1.0, 1.1))), hair)
 
     # Outside the mesh the nearest colour goes on, so that bilinear sampling at the rim finds no foreign one.
