@@ -1,0 +1,1 @@
+"""The conformance kit: what a third party runs over their own components."""
