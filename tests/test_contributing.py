@@ -13,7 +13,8 @@ import pytest
 
 from vast_core.registry import Registry
 
-TEXT = (Path(__file__).resolve().parents[1] / "CONTRIBUTING.md").read_text()
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = (ROOT / "CONTRIBUTING.md").read_text()
 
 
 @pytest.fixture
@@ -61,3 +62,42 @@ def test_the_examples_config_and_declaration_are_sound(example, monkeypatch):
     assert registry.get("flow", "shift").config().reach == 1.0
     for name in [name for name in sys.modules if name.startswith("vast_shift")]:
         del sys.modules[name]
+
+
+STAND_IN = """#!/usr/bin/env bash
+echo "python $*" >> "$LOG"
+if [[ $2 == venv ]]; then mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && echo "made $3" >> "$LOG"; fi
+[[ "$*" != *"$FAIL"* ]]
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fail", "steps"),
+    [
+        ([], "nothing", ["venv", "pip", "pip", "ruff", "ruff", "mypy", "pytest", "pytest"]),
+        ([], "mypy", ["venv", "pip", "pip", "ruff", "ruff", "mypy"]),
+        (["--here"], "nothing", ["ruff", "ruff", "mypy", "pytest", "pytest"]),
+        (["--hree"], "nothing", []),
+    ],
+)
+def test_ci_run_takes_every_step_and_stops_at_the_first_that_fails(tmp_path, arguments, fail, steps):
+    python, log = tmp_path / "python", tmp_path / "log"
+    python.write_text(STAND_IN)
+    python.chmod(0o755)
+    log.write_text("")
+    environment = os.environ | {"PYTHON": str(python), "LOG": str(log), "FAIL": fail}
+    done = subprocess.run([ROOT / ".ci/run", *arguments], env=environment, capture_output=True, text=True)
+    lines = log.read_text().splitlines()
+    assert [line.split()[2] for line in lines if line.startswith("python")] == steps
+    assert done.returncode == (0 if steps[-1:] == ["pytest"] else 1 if steps else 2)
+    assert ("all passed" in done.stdout) == (done.returncode == 0)
+    for line in lines:
+        if line.startswith("made"):
+            assert not Path(line.split()[1]).exists(), "the environment is left behind"
+
+
+def test_the_document_names_the_commands_that_ci_runs():
+    script = (ROOT / ".ci/run").read_text()
+    for command in ("ruff check .", "ruff format --check .", "mypy", 'pytest -m "not slow"', "pytest -m slow"):
+        assert command in script
+        assert command in TEXT
