@@ -29,7 +29,7 @@ FOLDS = 16
 BLOCKS = 6
 """A clip that is judged by itself is cut into so many blocks, each predicted from the others."""
 PENALTY = 0.3
-"""Ridge penalty per row of standardised features, for offsets; r moved by 0.03 at most from 0.01 to 1."""
+"""Ridge penalty per row of standardised features; with phone posteriors no offset moved by over 6 ms from 0.01 to 1."""
 PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 """Those that the baseline chooses from."""
 LEAD_MS = 20.0
@@ -37,7 +37,7 @@ LEAD_MS = 20.0
 LEAST_CORRELATION = 0.15
 LEAST_SLID, LEAST_REFITTED = 3.0, 4.0
 """A peak counts from so many standard deviations of chance: more where the regression itself is fitted anew at each
-lag. Of 60 unrelated clips of 8 s one passed either."""
+lag. Of 60 unrelated clips of 8 s one passed each of them."""
 
 
 @attrs.frozen(eq=False)
@@ -93,7 +93,7 @@ def estimate_offsets(clips: Sequence[LipSync], fps: float, max_offset_ms: float)
     reach = math.ceil(max_offset_ms * fps / 1000) + 1  # A peak needs a neighbour on either side.
     reduction = _Reduction.fit(clips)
     pieces = [_Piece.of(clip, reduction, number % FOLDS) for number, clip in enumerate(clips)]
-    alone = [_shared(piece.blocks(), np.zeros(BLOCKS), reach) for piece in pieces]
+    alone = [_shared([piece.blocks()], np.zeros(1), reach) for piece in pieces]
     late = np.array([peak.frames if peak.clear else 0.0 for peak in alone])
     trusted = [number for number, peak in enumerate(alone) if peak.clear] or list(range(len(pieces)))
     peaks = alone
@@ -128,16 +128,16 @@ class LipRidge:
         reduction = _Reduction.fit(train)
         pieces = [_Piece.of(clip, reduction, number % FOLDS) for number, clip in enumerate(train)]
         if len(pieces) == 1:
-            pieces = pieces[0].blocks()
+            pieces = [pieces[0].blocks()]
         still = np.zeros(len(pieces))
         moments = _Moments.of(pieces, still, CONTEXT)
         models = [_Ridge.solve(moments, penalty, CONTEXT) for penalty in PENALTIES]
-        return cls(reduction, max(models, key=lambda model: model.correlation(pieces, still)[0]))
+        return cls(reduction, max(models, key=lambda model: _pearson(*model.judge(pieces, still))))
 
     def correlation(self, test: LipSync) -> float:
         """Correlation of predicted and tracked opening over the valid frames of a clip it has not learned from."""
-        piece = _Piece.of(test, self.reduction, -1)
-        return self.model.correlation([piece], np.zeros(1))[0]
+        piece = _Piece.of(test, self.reduction, EVERYTHING)
+        return _pearson(*self.model.judge([piece], np.zeros(1)))
 
 
 def ridge_correlation(train: Sequence[LipSync], test: LipSync) -> float:
@@ -173,23 +173,23 @@ class _Reduction:
 
 @attrs.frozen(eq=False)
 class _Piece:
-    """A clip, or a block of one, made ready."""
+    """A clip made ready."""
 
     audio: Floats
     opening: Floats
     """(T,), of mean 0 and variance 1 over the valid frames."""
     valid: NDArray[np.bool_]
-    fold: int
-    """Pieces of one fold are left out together."""
+    fold: NDArray[np.int64]
+    """(T,): frames of one fold, here and in other pieces, are predicted from those of the others."""
 
     @classmethod
     def of(cls, clip: LipSync, reduction: _Reduction, fold: int) -> Self:
         opening = np.asarray(clip.opening, np.float64)
-        seen = opening[clip.valid]
-        spread = seen.std() if len(seen) else 0.0
+        valid = np.asarray(clip.valid, bool)
+        mean, spread = (opening[valid].mean(), opening[valid].std()) if valid.any() else (0.0, 0.0)
         if spread < 1e-9:  # A mouth that never moves says nothing about its sound.
-            return cls(reduction(clip.audio), np.zeros(len(opening)), np.zeros(len(opening), bool), fold)
-        return cls(reduction(clip.audio), (opening - seen.mean()) / spread, np.asarray(clip.valid, bool), fold)
+            valid, spread = np.zeros_like(valid), 1.0
+        return cls(reduction(clip.audio), (opening - mean) / spread, valid, np.full(len(opening), fold))
 
     def rows(self, late: float, context: int) -> tuple[Floats, NDArray[np.bool_]]:
         """Features (T, D) heard ``late`` frames after each frame, and which of them (T,) lie in the clip."""
@@ -203,14 +203,9 @@ class _Piece:
         rows = heard[np.clip(window, 0, last)].reshape(last + 1, -1)
         return rows, (time >= 0) & (time <= last) & self.valid
 
-    def blocks(self) -> list[_Piece]:
-        """The piece once for each block, with the rest marked as not valid."""
-        pieces = []
-        for fold, block in enumerate(np.array_split(np.flatnonzero(self.valid), BLOCKS)):
-            valid = np.zeros(len(self.valid), bool)
-            valid[block] = True
-            pieces.append(attrs.evolve(self, valid=valid, fold=fold))
-        return pieces
+    def blocks(self) -> _Piece:
+        """The piece with consecutive blocks for folds."""
+        return attrs.evolve(self, fold=np.arange(len(self.fold)) * BLOCKS // max(1, len(self.fold)))
 
 
 @attrs.frozen(eq=False)
@@ -228,16 +223,22 @@ class _Moments:
         count: dict[int, int] = {}
         for piece, shift in zip(pieces, late, strict=True):
             rows, valid = piece.rows(shift, context)
-            rows = rows[valid]
-            gram[piece.fold] = gram.get(piece.fold, 0.0) + rows.T @ rows
-            cross[piece.fold] = cross.get(piece.fold, 0.0) + rows.T @ piece.opening[valid]
-            count[piece.fold] = count.get(piece.fold, 0) + len(rows)
+            for fold in np.unique(piece.fold):
+                used = valid & (piece.fold == fold)
+                x, y = rows[used], piece.opening[used]
+                gram[fold] = gram.get(fold, 0.0) + x.T @ x
+                cross[fold] = cross.get(fold, 0.0) + x.T @ y
+                count[fold] = count.get(fold, 0) + len(y)
         return cls(gram, cross, count)
+
+
+EVERYTHING = -1
+"""Fold of what was not learned from."""
 
 
 @attrs.frozen(eq=False)
 class _Ridge:
-    """Weights (D,) learned without each fold, and (key -1) with all of them."""
+    """Weights (D,) learned without each fold, and with all."""
 
     weights: dict[int, Floats]
     context: int
@@ -248,9 +249,8 @@ class _Ridge:
 
     @classmethod
     def solve(cls, moments: _Moments, penalty: float, context: int) -> Self:
-        everything = -1
         weights: dict[int, Floats] = {}
-        for left_out in (everything, *moments.gram):
+        for left_out in (EVERYTHING, *moments.gram):
             kept = [fold for fold in moments.gram if fold != left_out]
             count = sum(moments.count[fold] for fold in kept)
             if count:
@@ -258,22 +258,28 @@ class _Ridge:
                 cross: Floats = np.sum([moments.cross[fold] for fold in kept], axis=0)
                 solved: Floats = np.linalg.solve(gram + penalty * count * np.eye(len(cross)), cross).astype(np.float64)
                 weights[left_out] = solved
-            elif left_out != everything:
+            elif left_out != EVERYTHING:
                 weights[left_out] = np.zeros_like(moments.cross[left_out])
         return cls(weights, context)
 
     def predict(self, piece: _Piece, late: float) -> tuple[Floats, NDArray[np.bool_]]:
-        """Opening (T,) of a piece by what was learned without its fold, and where (T,) that may be judged."""
+        """Opening (T,) of a piece by what was learned without its folds, and where (T,) that may be judged."""
         rows, valid = piece.rows(late, self.context)
-        weights = self.weights.get(piece.fold, self.weights.get(-1))
-        return np.zeros(len(rows)) if weights is None else rows @ weights, valid
+        predicted = np.zeros(len(rows))
+        for fold in np.unique(piece.fold):
+            weights = self.weights.get(fold, self.weights.get(EVERYTHING))
+            if weights is not None:
+                predicted[piece.fold == fold] = rows[piece.fold == fold] @ weights
+        return predicted, valid
 
-    def correlation(self, pieces: Sequence[_Piece], late: Floats) -> tuple[float, float]:
-        """Correlation over all pieces together, and its standard deviation if there were no relation."""
-        judged = [(piece, *self.predict(piece, shift)) for piece, shift in zip(pieces, late, strict=True)]
-        predicted = np.concatenate([predicted[valid] for _, predicted, valid in judged])
-        tracked = np.concatenate([piece.opening[valid] for piece, _, valid in judged])
-        return _pearson(predicted, tracked), _deviation(predicted, tracked)
+    def judge(self, pieces: Sequence[_Piece], late: Floats) -> tuple[Floats, Floats]:
+        """Predicted and tracked opening over the valid frames of all pieces."""
+        pairs = []
+        for piece, shift in zip(pieces, late, strict=True):
+            predicted, valid = self.predict(piece, shift)
+            pairs.append((predicted[valid], piece.opening[valid]))
+        predicted, tracked = (np.concatenate(side) for side in zip(*pairs, strict=True))
+        return predicted, tracked
 
 
 # -------------------------------------------------------------------------------------------------------- peaks
@@ -286,28 +292,27 @@ class _Peak:
     clear: bool
 
     @classmethod
-    def of(cls, curve: Sequence[tuple[float, float]], deviations: float) -> Self:
-        """The highest of correlations, with their deviations, at -n ... n frames; a parabola gives the fraction."""
-        height = np.array([correlation for correlation, _ in curve])
+    def of(cls, curve: Sequence[tuple[Floats, Floats]], deviations: float) -> Self:
+        """Where series at -n ... n frames correlate best, to a fraction of a frame by a parabola."""
+        height = np.array([_pearson(predicted, tracked) for predicted, tracked in curve])
         top = int(height.argmax())
         reach = len(height) // 2
         if not 0 < top < len(height) - 1:
             return cls(float(top - reach), float(height[top]), False)
         left, middle, right = height[top - 1 : top + 2]
         fraction = 0.5 * (left - right) / min(left - 2 * middle + right, -1e-12)
-        least = max(LEAST_CORRELATION, deviations * curve[top][1])
+        least = max(LEAST_CORRELATION, deviations * _deviation(*curve[top]))
         return cls(top - reach + fraction, float(middle), bool(middle >= least))
 
 
 def _slid(model: _Ridge, piece: _Piece, reach: int) -> _Peak:
     """The lag at which the prediction of a piece, slid along its lips, agrees best."""
     predicted, _ = model.predict(piece, 0.0)
-    curve = []
     frames = np.arange(len(predicted))
+    curve = []
     for lag in range(-reach, reach + 1):
         seen = frames[piece.valid & (frames + lag >= 0) & (frames + lag < len(predicted))]
-        heard, opening = predicted[seen + lag], piece.opening[seen]
-        curve.append((_pearson(heard, opening), _deviation(heard, opening)))
+        curve.append((predicted[seen + lag], piece.opening[seen]))
     return _Peak.of(curve, LEAST_SLID)
 
 
@@ -315,10 +320,8 @@ def _shared(pieces: Sequence[_Piece], late: Floats, reach: int) -> _Peak:
     """The lag beyond ``late`` at which a single row of features tells most of the lips of held-out folds."""
     if not pieces:
         return _Peak(0.0, 0.0, False)
-    curve = []
-    for lag in range(-reach, reach + 1):
-        model = _Ridge.fit(pieces, late + lag, context=0)
-        curve.append(model.correlation(pieces, late + lag))
+    lags = range(-reach, reach + 1)
+    curve = [_Ridge.fit(pieces, late + lag, context=0).judge(pieces, late + lag) for lag in lags]
     return _Peak.of(curve, LEAST_REFITTED)
 
 
