@@ -198,6 +198,19 @@ def test_without_such_motion_nothing_is_taken_away(fitted):
     assert not fitted.leak.any()
 
 
+def test_one_clip_is_too_few_to_tell_a_leak_from_a_habit():
+    """Who opens the mouth when turning keeps doing so."""
+    rng = np.random.default_rng(6)
+    poses = pose(200, rng)
+    yaw = (poses[:, 0, 2] - poses[:, 0, 2].mean()) / poses[:, 0, 2].std()
+    amount = np.stack([yaw, *np.zeros((4, 200))], axis=1)
+    track = track_of(amount, FACE.vertices, poses)
+    face = LandmarkFace(LandmarksConfig())
+    face.fit([track], [FACE.vertices])
+    assert not face.leak.any()
+    assert abs(np.corrcoef(face.encode(track, FACE.vertices)[:, 0], yaw)[0, 1]) > 0.999
+
+
 @pytest.mark.parametrize("frames", [1, 3])
 def test_fewer_frames_than_coefficients(frames):
     tracks, identities = corpus(tracks=1, frames=frames)

@@ -23,9 +23,11 @@ Doubles = NDArray[np.float64]
 TURNS = 5
 """Features of the head's turning."""
 FOLDS = 8
-"""Parts of the corpus of which each in turn judges what the others say about the head's turning."""
+"""Groups of tracks of which each in turn judges what the others say about the head's turning."""
+FEWEST = 4
+"""Tracks below which nothing is put down to the head's turning: someone who turns to laugh is not told from it."""
 WORTH = 0.01
-"""Share of the variance that the head's turning must explain on parts of the corpus not used to fit it."""
+"""Share of the variance that the head's turning must explain on tracks that were not used to fit it."""
 RANK = 1e-8
 """Share of the whole variance below which a component counts as rounding."""
 SMALLEST = 1e-3
@@ -81,13 +83,10 @@ class Moments:
         self.frames += len(displacement)
         self._sum += displacement.sum(0)
         self._square += displacement.T @ displacement
-        # Halves, so that a corpus of one track has two folds.
-        middle = len(displacement) // 2
-        for part in (slice(None, middle), slice(middle, None)):
-            fold = self._folds[self._tracks % FOLDS]
-            self._tracks += 1
-            fold.turn += features[part].T @ features[part]
-            fold.cross += features[part].T @ displacement[part]
+        fold = self._folds[self._tracks % FOLDS]
+        self._tracks += 1
+        fold.turn += features.T @ features
+        fold.cross += features.T @ displacement
 
     def basis(self, coefficients: int, lower: int, rows: NDArray[np.integer[Any]]) -> Basis:
         """Basis of ``coefficients`` columns, the first ``lower`` of them for the lower face at ``rows`` of x."""
@@ -112,15 +111,22 @@ class Moments:
         return Basis(columns * scale, mean, leak, scale, 1 - left / total if total > 0 else 0.0)
 
     def _leak(self, variance: float) -> tuple[Doubles, Doubles, Doubles]:
-        """The regression of x on f (TURNS, D), zero where not worth it, with mean f f^T and mean f x^T."""
+        """The regression of x on f (TURNS, D), with mean f f^T and mean f x^T.
+
+        Each vertex's part is shrunk by what it is worth on tracks not used to fit it, so that lips, which move for
+        reasons of their own, are left alone.
+        """
         turn = sum((fold.turn for fold in self._folds), np.zeros((TURNS, TURNS)))
         cross = sum((fold.cross for fold in self._folds), np.zeros_like(self._folds[0].cross))
-        gain = 0.0
+        agreement, size = np.zeros(cross.shape[1] // 3), np.zeros(cross.shape[1] // 3)
         for fold in self._folds:
             found = _ridge(turn - fold.turn, cross - fold.cross)
-            gain += 2 * float(np.sum(found * fold.cross)) - float(np.sum(found * (fold.turn @ found)))
-        worth = gain > WORTH * variance * self.frames
-        leak = _ridge(turn, cross) if worth else np.zeros_like(cross)
+            agreement += (found * fold.cross).sum(0).reshape(-1, 3).sum(1)
+            size += (found * (fold.turn @ found)).sum(0).reshape(-1, 3).sum(1)
+        share = np.clip(agreement / np.maximum(size, 1e-12), 0, 1)
+        gain = float(np.sum(2 * share * agreement - share**2 * size))
+        worth = self._tracks >= FEWEST and gain > WORTH * variance * self.frames
+        leak = _ridge(turn, cross) * np.repeat(share, 3) if worth else np.zeros_like(cross)
         return leak, turn / self.frames, cross / self.frames
 
 

@@ -49,9 +49,10 @@ class LandmarkFace(Face):
         super().__init__()
         self._config = config
         self._canonical = canonical_face()
-        self.triangles = self._canonical.triangles
-        self.lips = self._canonical.lips
-        self.upper_face = self._canonical.upper_face
+        # Copies, as torch warns of indices that it could not write to.
+        self.triangles = self._canonical.triangles.copy()
+        self.lips = self._canonical.lips.copy()
+        self.upper_face = self._canonical.upper_face.copy()
         self.eyes = np.union1d(self._canonical.eye_left, self._canonical.eye_right)
         self.millimetres = 10.0
         self.register_buffer("basis", torch.zeros(config.coefficients, VERTICES, 3))

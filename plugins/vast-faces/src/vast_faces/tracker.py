@@ -114,7 +114,7 @@ class Landmarker:
     def landmarks(self, image: Image, region: Region) -> tuple[Floats, float]:
         """Points (478, 3) in the image frame of reference, z in the scale of x, and how sure a face is there."""
         to_crop = _crop_matrix(region)
-        source, shrink = _shrunk(image, region.side / LANDMARK_SIZE)
+        source, shrink = _shrunk(image, region)
         matrix = to_crop @ shrink
         crop = cv2.warpAffine(
             source,
@@ -153,22 +153,26 @@ def _crop_matrix(region: Region) -> NDArray[np.float64]:
     return matrix
 
 
-def _shrunk(image: Image, factor: float) -> tuple[Image, NDArray[np.float64]]:
-    """``image`` reduced by a whole number not above ``factor``, and the matrix (3, 3) from its pixels to the image's.
+def _shrunk(image: Image, region: Region) -> tuple[Image, NDArray[np.float64]]:
+    """The surroundings of ``region``, reduced by a whole number, and the matrix (3, 3) back to the image's pixels.
 
-    A crop that skipped pixels would flicker as the face moves over them.
+    A crop that skipped pixels would flicker as the face moves over them. Where none would be skipped, the image itself.
     """
-    whole = int(factor)
+    whole = int(region.side / LANDMARK_SIZE)
     if whole < 2:
         return image, np.eye(3)
-    height, width = image.shape[:2]
-    size = math.ceil(width / whole), math.ceil(height / whole)
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    reach = region.side * math.sqrt(0.5) + whole
+    first = [max(0, int(at - reach)) // whole * whole for at in (region.x, region.y)]
+    last = [min(size, math.ceil(at + reach)) for at, size in zip((region.x, region.y), image.shape[1::-1], strict=True)]
+    cells = [(end - start) // whole for start, end in zip(first, last, strict=True)]
+    if min(cells) < 1:
+        return image, np.eye(3)
+    (left, top), (columns, rows) = first, cells
+    part = image[top : top + rows * whole, left : left + columns * whole]
     matrix = np.eye(3)
-    for axis, (large, little) in enumerate(zip((width, height), size, strict=True)):
-        matrix[axis, axis] = large / little
-        matrix[axis, 2] = 0.5 * large / little - 0.5
-    return small, np.asarray(matrix)
+    matrix[0, 0] = matrix[1, 1] = whole
+    matrix[:2, 2] = np.array([left, top]) + (whole - 1) / 2
+    return np.asarray(cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8), matrix
 
 
 def _anchors() -> Floats:
