@@ -1,1 +1,1 @@
-"""The conformance kit: what a third party runs over their own components."""
+"""The conformance kit: checks that a component keeps its interface, for authors of plugins."""
