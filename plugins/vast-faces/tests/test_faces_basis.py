@@ -168,7 +168,7 @@ def test_a_mirrored_corpus_gives_a_mirrored_basis(fitted):
         mirrored.append(FaceTrack(vertices=vertices, pose=turned, valid=track.valid))
     face = LandmarkFace(LandmarksConfig())
     face.fit(mirrored, [identity[FACE.mirror] * flip for identity in identities])
-    seen = face.basis[:, FACE.mirror] * torch.from_numpy(flip)
+    seen = face.basis[:, FACE.mirror.copy()] * torch.from_numpy(flip)
     for column, other in zip(fitted.basis, seen, strict=True):
         assert min((column - other).abs().max(), (column + other).abs().max()) < 2e-3
 
