@@ -106,7 +106,6 @@ def test_digest_changes_with_what_decides_the_content(clips, changes):
 
 
 def test_digest_stays_when_only_the_number_of_clips_changes(clips):
-    assert next(iter(make(held_out_sentences=1).clips())).digest != ""
     assert {c.digest for c in make(avatar_seconds=0).clips()} <= {c.digest for c in clips}
 
 
