@@ -22,10 +22,10 @@ class Block(nn.Module):
         self.merge = nn.Linear(width, width)
         self.perceptron = nn.Sequential(
             nn.LayerNorm(width),
-            nn.Linear(width, 4 * width),
+            nn.Linear(width, 2 * width),
             nn.GELU(),
             nn.Dropout(dropout),
-            nn.Linear(4 * width, width),
+            nn.Linear(2 * width, width),
             nn.Dropout(dropout),
         )
 
