@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from vast_core import hookspecs
+from vast_core.errors import StorageError
 from vast_core.recipe import load_recipe
 from vast_core.registry import KINDS, Registry
 
@@ -159,3 +160,34 @@ def test_every_hook_has_a_test_and_a_documented_heading():
     assert [name for name, _ in headings] == list(HOOKS), "in the order of hookspecs.py"
     assert {f"test_{name}" for name in HOOKS} <= globals().keys()
     assert all(hook.__doc__ for hook in HOOKS.values())
+
+
+def test_a_plugin_that_fails_during_a_run_costs_only_itself():
+    heard = []
+
+    class Broken:
+        @hookspecs.hookimpl
+        def vast_step_end(self, step):
+            raise ZeroDivisionError("by its own fault")
+
+    class Sound:
+        @hookspecs.hookimpl
+        def vast_step_end(self, step):
+            heard.append(step)
+
+    class Full:
+        @hookspecs.hookimpl
+        def vast_stage_finished(self, stage):
+            raise StorageError("the disk is full")
+
+    registry = Registry()
+    for plugin in (Broken(), Sound(), Full()):
+        name = type(plugin).__name__.lower()
+        registry.register(plugin, name=name, distribution=f"vast-{name}", version="1")
+    with pytest.warns(UserWarning, match=r"'broken' failed in vast_step_end.*ZeroDivisionError"):
+        registry.notify("vast_step_end", step=1, losses={}, run=None)
+    registry.notify("vast_step_end", step=2, losses={}, run=None)
+    assert heard == [1, 2]
+    assert [plugin.name for plugin in registry.broken] == ["broken"]
+    with pytest.raises(StorageError, match="disk is full"):
+        registry.notify("vast_stage_finished", run=None, stage="style")

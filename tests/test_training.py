@@ -47,8 +47,8 @@ def batch_at(step):
 
 
 def trainer(folder, steps=30, batches=batch_at, **settings):
-    hooks = types.SimpleNamespace(vast_step_end=lambda **_: None)
-    run = Run(folder, types.SimpleNamespace(seed=3), types.SimpleNamespace(hooks=hooks))
+    silent = types.SimpleNamespace(notify=lambda *_, **__: None)
+    run = Run(folder, types.SimpleNamespace(seed=3), silent)
     run.checkpoints.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     model = Game()

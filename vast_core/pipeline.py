@@ -102,7 +102,7 @@ def assemble(recipe: Recipe, registry: Registry) -> Pipeline:
         parts[kind] = _make(recipe.part(kind), sizes)
     metrics = tuple(_make(use, sizes) for use in recipe.metrics)
     pipeline = Pipeline(recipe=recipe, sizes=sizes, metrics=metrics, **parts)
-    registry.hooks.vast_pipeline_built(pipeline=pipeline, recipe=recipe)
+    registry.notify("vast_pipeline_built", pipeline=pipeline, recipe=recipe)
     return pipeline
 
 
@@ -130,7 +130,7 @@ def run_recipe(recipe: Recipe, registry: Registry, out: Path, resume: bool, stag
             began = time.perf_counter()
             files = stage.run(context)
             run.finish(stage.name, key, time.perf_counter() - began, files)
-        registry.hooks.vast_stage_finished(run=run, stage=stage.name)
+        registry.notify("vast_stage_finished", run=run, stage=stage.name)
     if context.store.complete:
         write_run_report(run, context.store)
     console.print(f"done: {out / 'report.html'}")

@@ -11,6 +11,7 @@ import os
 import re
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from importlib import import_module
@@ -23,7 +24,7 @@ import pluggy
 
 from . import hookspecs
 from .entry_points import Plugin, explain, installed_plugins, normalised, wanted
-from .errors import ComponentError
+from .errors import ComponentError, VastError
 
 Kind = Literal["corpus", "face", "audio", "style", "flow", "decoder", "renderer", "metric"]
 KINDS: tuple[Kind, ...] = ("corpus", "face", "audio", "style", "flow", "decoder", "renderer", "metric")
@@ -123,6 +124,20 @@ class Registry:
         """Every plugin's own implementation of a hook, by the name to :meth:`reject` it by should it fail."""
         for implementation in list(getattr(self.hooks, hook).get_hookimpls()):
             yield implementation.plugin_name, partial(_call, implementation)
+
+    def notify(self, hook: str, **arguments: object) -> None:
+        """Call a hook of all plugins; one that fails is warned of and left out from then on.
+
+        A :class:`VastError` (a full disk, say) is meant for the user and passes through.
+        """
+        for plugin, call in self.each(hook):
+            try:
+                call(**arguments)
+            except VastError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever a plugin raises must not cost a day of training
+                self.reject(plugin, error)
+                warnings.warn(f"plugin {plugin!r} failed in {hook} and is left out from now on: {error!r}", stacklevel=2)
 
     @property
     def plugins(self) -> tuple[Plugin, ...]:

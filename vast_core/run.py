@@ -112,7 +112,7 @@ class Run:
                 raise StorageError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from error
         write_text(self.path / "recipe.yaml", self.recipe.to_yaml())
         write_text(self.path / "environment.json", json.dumps(self.environment(), indent=1))
-        self.registry.hooks.vast_run_started(run=self)
+        self.registry.notify("vast_run_started", run=self)
 
     def environment(self) -> dict[str, Any]:
         """Versions, plugins, device and git state."""
@@ -185,4 +185,4 @@ class Run:
                 f"{self.path / 'metrics.jsonl'}: cannot be written ({error.strerror}); free some space, then "
                 "go on with --resume"
             ) from error
-        self.registry.hooks.vast_step_end(step=step, losses=losses, run=self)
+        self.registry.notify("vast_step_end", step=step, losses=losses, run=self)
