@@ -92,8 +92,6 @@ def test_on_one_pixel_the_memory_is_torchs_lstm():
 def test_a_patch_is_38_pixels():
     torch.manual_seed(0)
     discriminator = PatchDiscriminator(3, 8)
-    for norm in of_kind(discriminator, nn.GroupNorm):
-        norm.forward = lambda image: image  # statistics reach over the whole image; only convolutions are measured
     image = torch.rand(1, 3, 96, 96, requires_grad=True)
     discriminator(image)[-1][0, 0, 6, 6].backward()
     rows = image.grad[0].abs().sum((0, 2)).nonzero()
