@@ -18,7 +18,7 @@ class Style:
 
     jaw: float = _factor(0.5, 1.6, 1.0)
     """Amplitude of the jaw and of the lips that follow it: mumbled to declaimed."""
-    rounding: float = _factor(0.4, 1.7, 1.0)
+    rounding: float = _factor(0.3, 1.4, 1.0)
     """Amplitude of rounding and protrusion (W, UW, SH)."""
     spreading: float = _factor(0.3, 1.8, 1.0)
     """Amplitude of spreading (IY, S); above 1 the lips stay tense between the sounds too."""
