@@ -40,8 +40,13 @@ class StyleModel(nn.Module):
     def __init__(self, pipeline: Pipeline) -> None:
         super().__init__()
         self.style, self.flow, self.decoder = pipeline.style, pipeline.flow, pipeline.decoder
-        self.log_std = nn.Parameter(torch.full((pipeline.sizes.expression,), -1.0))
+        self.log_std = nn.Parameter(torch.zeros(pipeline.sizes.expression))
         """ln of the observation noise of each coefficient (E,), learned (our choice)."""
+
+    def expect(self, windows: Windows) -> None:
+        """Let the noise start at half of what each coefficient varies by: an explained half is soon reached."""
+        rows = windows.expression()
+        self.log_std.data = (0.5 * rows.std(0)).clamp_min(1e-3).log().to(self.log_std)
 
     def code(self, expression: Tensor, audio: Tensor, mask: Tensor, heard: Tensor) -> Tensor:
         """Style code z_K (B, Z) of a prompt, at the posterior's mean."""
@@ -93,6 +98,12 @@ class Windows:
         """Clips of one style label share a manner; without a label, only parts of one recording are sure to."""
         return ("clip", clip.source) if clip.style is None else ("style", clip.style)
 
+    def expression(self, clips: int = 200) -> Tensor:
+        """Expression (T, E) of up to ``clips`` training clips, for its statistics."""
+        every = max(1, len(self._clips) // clips)
+        rows = [self._load(clip) for clip in self._clips[::every]]
+        return torch.cat([expression[valid] for expression, _, valid in rows])
+
     def __call__(self, step: int) -> StyleBatch:
         """The batch of a step."""
         chance = np.random.default_rng((self._seed, step))
@@ -122,12 +133,15 @@ class Windows:
         )
 
     def _window(self, clip: PreparedClip, frames: int, chance: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        expression, audio, valid = self._load(clip)
+        start = int(chance.integers(0, max(clip.frames - frames, 0) + 1))
+        return expression[start : start + frames], audio[start : start + frames], valid[start : start + frames]
+
+    def _load(self, clip: PreparedClip) -> tuple[Tensor, Tensor, Tensor]:
         if clip.file not in self._rows:
             expression, audio, valid = (self._store.read(clip, name) for name in ("expression", "audio", "valid"))
             self._rows[clip.file] = (expression, audio, valid)
-        start = int(chance.integers(0, max(clip.frames - frames, 0) + 1))
-        expression, audio, valid = (rows[start : start + frames] for rows in self._rows[clip.file])
-        return expression, audio, valid
+        return self._rows[clip.file]
 
     def _pad(self, windows: Sequence[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
         def joined(part: int) -> Tensor:
@@ -171,7 +185,8 @@ def objectives(
 def run(context: Context) -> list[Path]:
     """Train and write ``weights/style.safetensors``."""
     load_face(context)
-    model = StyleModel(context.pipeline)
+    model, windows = StyleModel(context.pipeline), Windows(context)
+    model.expect(windows)
     identity = torch.stack(list(context.store.identities.values())).mean(0).to(context.device)
     context.pipeline.face.to(context.device)
     trainer = Trainer(
@@ -180,7 +195,7 @@ def run(context: Context) -> list[Path]:
         key=context.key("style"),
         model=model,
         settings=context.run.recipe.stages.style,
-        batch_at=Windows(context),
+        batch_at=windows,
         objectives=lambda batch, progress: objectives(model, context, identity, batch, progress),
         device=context.device,
         console=context.console,

@@ -1,0 +1,117 @@
+"""Whole runs of the smallest recipe, as a user starts them."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[1]
+MODELS = Path(os.environ.get("VAST_WEIGHTS", ROOT.parent / "shared" / "models"))
+
+
+def vast(*words, cache, expect=0, **environment):
+    command = [sys.executable, "-m", "vast_core", *map(str, words)]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "VAST_CACHE": str(cache), "COLUMNS": "200", "VAST_WEIGHTS": str(MODELS), **environment},
+    )
+    assert done.returncode == expect, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def run(place):
+    vast("run", "vast_tiny", "--out", place / "tiny", cache=place / "cache")
+    return place / "tiny"
+
+
+def test_a_run_leaves_everything_that_it_promises(run):
+    figures = json.loads((run / "evaluation.json").read_text())
+    assert {"ours", "zero_code", "wrong_prompt"} <= set(figures["style_transfer"])
+    assert {"psnr_face", "psnr_nearest_frame", "ssim_face"} <= set(figures["renderer"])
+    assert list(figures["wall_seconds"]) == ["prepare", "style", "renderer", "evaluate", "synthesize"]
+    assert 1e8 < figures["peak_memory_bytes"] < 4e9
+    assert figures["rejected"] == []
+    for name in ("face", "style", "renderer", "avatar"):
+        with safe_open(run / "weights" / f"{name}.safetensors", framework="numpy") as file:
+            assert "householder (vast-avatar" in file.metadata()["vast"]
+    assert not list((run / "checkpoints").iterdir()), "a finished stage needs no checkpoint"
+    report = (run / "report.html").read_text()
+    assert "data:video/mp4;base64" in report
+    assert "http://" not in report.replace("http://www.w3.org", "")
+    assert json.loads((run / "environment.json").read_text())["components"]["flow"].startswith("householder")
+
+
+def test_the_video_is_for_browsers_and_has_sound(run):
+    (path,) = (run / "samples").glob("*.mp4")
+    with av.open(str(path)) as video:
+        picture, sound = video.streams.video[0], video.streams.audio[0]
+        assert (picture.codec.name, picture.pix_fmt, sound.codec.name) == ("h264", "yuv420p", "aac")
+        assert picture.average_rate == Fraction(25)
+        frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+    assert len(frames) == 50
+    assert 20 < np.mean(frames) < 235
+    assert np.abs(np.diff(np.stack(frames).astype(int), axis=0)).mean() > 0.05, "something moves"
+    with path.open("rb") as file:
+        head = file.read(4096)
+    assert head.index(b"moov") < 4096, "the index comes first"
+
+
+def test_the_same_command_again_does_nothing_and_a_change_runs_only_what_follows(run, place):
+    said = vast("run", "vast_tiny", "--out", run, cache=place / "cache")
+    assert said.count("nothing has changed") == 5
+    said = vast("run", "vast_tiny", "stages.synthesize.seconds=1", "--out", run, cache=place / "cache")
+    assert said.count("nothing has changed") == 4
+
+
+def test_another_run_shares_what_was_prepared(run, place):
+    words = ("run", "vast_tiny", "flow.use=none", "--stages", "prepare,style", "--out", place / "other")
+    assert "prepared clips of an earlier run are used" in vast(*words, cache=place / "cache")
+
+
+def test_old_weights_in_a_new_recipe_are_refused(run, place):
+    shutil.copytree(run, place / "old")
+    words = ("run", "vast_tiny", "style.size=16", "--stages", "evaluate", "--out", place / "old")
+    said = vast(*words, cache=place / "cache", expect=2)
+    assert "these weights belong to other components" in said
+    assert "in the file" in said
+    assert "Traceback" not in said
+
+
+def test_inspect_shows_the_header(run, place):
+    said = vast("inspect", run / "weights" / "style.safetensors", cache=place / "cache")
+    assert "householder" in said
+
+
+@pytest.mark.skipif(not (MODELS / "face_landmarker.task").is_file(), reason="face_landmarker.task is not here")
+def test_the_avatar_speaks_new_audio_in_new_styles(run, place):
+    video = next((run / "samples").glob("*.mp4"))
+    base = ("synth", run, "--audio", video, "--out")
+    words = ("--style", f"{video}:0.7", "--style", "sample:0.3", "--style-strength", "1.3", "--seed", "4")
+    said = vast(*base, place / "new" / "a.mp4", *words, cache=place / "cache")
+    assert "alma" in said or "speaks" in said
+    vast(*base, place / "b.mp4", *words, cache=place / "cache")
+    assert (place / "new" / "a.mp4").read_bytes() == (place / "b.mp4").read_bytes(), "same seed, same video"
+    said = vast(*base, place / "c.mp4", "--style", "sample", "--avatar", "nobody", cache=place / "cache", expect=2)
+    assert "--avatar nobody: this run trained" in said
+    said = vast(*base, place / "c.mp4", "--style", place / "none.mp4", cache=place / "cache", expect=2)
+    assert "none.mp4" in said
+    assert not (place / "c.mp4").exists()
