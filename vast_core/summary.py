@@ -171,7 +171,7 @@ def _training(run: Run) -> Iterator[Block]:
 
 
 def _data(run: Run, store: Store, figures: Figures) -> Iterator[Block]:
-    rows = []
+    rows: list[list[str | float | None]] = []
     for speaker in store.identities:
         own = [clip for clip in store.clips if clip.speaker == speaker]
         seconds = {

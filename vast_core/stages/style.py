@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,19 +35,29 @@ def inputs(context: Context) -> dict[str, Any]:
     }
 
 
+LEAST_NOISE = 0.02
+"""Of the leading coefficient's standard deviation, which is 1: finer detail than that is not worth learning, and a
+coefficient that hardly varies would else draw all attention to its last digits."""
+
+
 class StyleModel(nn.Module):
     """The three parts that train together, and the noise of the observed expression."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         super().__init__()
         self.style, self.flow, self.decoder = pipeline.style, pipeline.flow, pipeline.decoder
-        self.log_std = nn.Parameter(torch.zeros(pipeline.sizes.expression))
+        self.log_noise = nn.Parameter(torch.zeros(pipeline.sizes.expression))
         """ln of the observation noise of each coefficient (E,), learned (our choice)."""
 
     def expect(self, windows: Windows) -> None:
         """Let the noise start at half of what each coefficient varies by: an explained half is soon reached."""
         rows = windows.expression()
-        self.log_std.data = (0.5 * rows.std(0)).clamp_min(1e-3).log().to(self.log_std)
+        self.log_noise.data = (0.5 * rows.std(0)).clamp_min(LEAST_NOISE).log().to(self.log_noise)
+
+    @property
+    def log_std(self) -> Tensor:
+        """The noise in use, bounded below."""
+        return self.log_noise.clamp_min(math.log(LEAST_NOISE))
 
     def code(self, expression: Tensor, audio: Tensor, mask: Tensor, heard: Tensor) -> Tensor:
         """Style code z_K (B, Z) of a prompt, at the posterior's mean."""
