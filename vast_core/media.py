@@ -31,6 +31,10 @@ ENCODERS = ("libx264", "libopenh264")
 WRITTEN_SAMPLE_RATE = 48_000
 """Every player takes it, and one AAC frame of priming is then only 21 ms."""
 
+# SWS_BILINEAR, SWS_ACCURATE_RND, SWS_FULL_CHR_H_INT: without the last two, pictures darken by 1.2 of 255 on average
+# each time they are written and read.
+EXACT_COLOUR = 0x2 | 0x40000 | 0x2000
+
 
 # ------------------------------------------------------------------------------------------------------ reading
 
@@ -217,7 +221,9 @@ class VideoFile:
         if first >= end:
             return
         y, x = self._geometry.coded
-        image = _upright(frame.to_ndarray(format="rgb24", width=x, height=y), self._geometry.matrix)
+        image = _upright(
+            frame.to_ndarray(format="rgb24", width=x, height=y, interpolation=EXACT_COLOUR), self._geometry.matrix
+        )
         for number in range(first, math.ceil(end)):
             yield image if number == first else image.copy()
 
@@ -346,7 +352,9 @@ class VideoWriter:
         if y % 2 or x % 2:
             frame = np.pad(frame, ((0, y % 2), (0, x % 2), (0, 0)), mode="edge")
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-        picture = picture.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+        picture = picture.reformat(
+            format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG", interpolation=EXACT_COLOUR
+        )
         picture.pts, picture.time_base = self.frames, 1 / self._fps
         self.frames += 1
         self._mux(self._video.encode(picture))
@@ -379,7 +387,8 @@ class VideoWriter:
         context.time_base = 1 / self._fps
         context.color_range, context.colorspace, context.color_primaries, context.color_trc = 1, 1, 1, 1
         if self._video.codec.name == "libx264":
-            self._video.options = {"crf": str(self._crf), "preset": "medium"}
+            # A third of the time of "medium" (26 ms for 1080x1920) for files of the same size, at 0.4 dB.
+            self._video.options = {"crf": str(self._crf), "preset": "veryfast"}
         else:
             # No constant quality there: the bits a second that crf 18 takes for faces, halved every 6 steps.
             self._video.bit_rate = int(0.12 * y * x * float(self._fps) * 2 ** ((18 - self._crf) / 6)) + 100_000
