@@ -82,6 +82,11 @@ def forward_and_back(length: int) -> Iterator[int]:
         yield from range(length - 1, 0, -1)
 
 
+def frames_of(wave: NDArray[np.float32], fps: float) -> int:
+    """How many frames a wave (S,) lasts; the last may be longer than its sound."""
+    return max(1, math.ceil(len(wave) / SAMPLE_RATE * fps - 1e-6))
+
+
 class Spool:
     """Frames of the base clip on disk, losslessly, so that they can be played backwards at no cost in memory."""
 
@@ -153,7 +158,7 @@ def speak(
     Raises :class:`vast_core.errors.StorageError` where the disk is full; no half-written video is left.
     """
     fps = pipeline.sizes.fps
-    total = max(1, round(len(wave) / SAMPLE_RATE * fps))
+    total = frames_of(wave, fps)
     spool = Spool(footage, min(len(base), total), base.source)
     try:
         order = forward_and_back(min(len(base), total))

@@ -55,7 +55,7 @@ def synth(
     from ..stages import Context
     from ..stages.renderer import load_renderer
     from ..stages.style import load_face, load_style
-    from ..synthesis import BaseClip, speak
+    from ..synthesis import BaseClip, frames_of, speak
 
     registry = context.obj.registry
     recipe = load_recipe(run / "recipe.yaml", registry)
@@ -78,7 +78,7 @@ def synth(
         )
     footage = find_clip(pipeline.corpus, base.source).footage.frames()
     with Progress(console=console) as progress:
-        bar = progress.add_task("speaking", total=round(len(wave) / SAMPLE_RATE * recipe.fps))
+        bar = progress.add_task("speaking", total=frames_of(wave, recipe.fps))
         speak(
             pipeline,
             model.decoder,

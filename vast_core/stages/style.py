@@ -145,7 +145,11 @@ class Windows:
 
     def _window(self, clip: PreparedClip, frames: int, chance: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         expression, audio, valid = self._load(clip)
-        start = int(chance.integers(0, max(clip.frames - frames, 0) + 1))
+        last = max(clip.frames - frames, 0)
+        start = int(chance.integers(0, last + 1))
+        if not valid[start : start + frames].any():  # a stretch without a face: move to where one is seen
+            seen = valid.nonzero().flatten()
+            start = min(int(seen[int(chance.integers(len(seen)))]), last)
         return expression[start : start + frames], audio[start : start + frames], valid[start : start + frames]
 
     def _load(self, clip: PreparedClip) -> tuple[Tensor, Tensor, Tensor]:
