@@ -137,7 +137,8 @@ class Registry:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever a plugin raises must not cost a day of training
                 self.reject(plugin, error)
-                warnings.warn(f"plugin {plugin!r} failed in {hook} and is left out from now on: {error!r}", stacklevel=2)
+                message = f"plugin {plugin!r} failed in {hook} and is left out from now on: {error!r}"
+                warnings.warn(message, stacklevel=2)
 
     @property
     def plugins(self) -> tuple[Plugin, ...]:

@@ -51,7 +51,7 @@ def write_run_report(run: Run, store: Store) -> Path:
     figures = complete_evaluation(run, store)
     sections = [
         Section("At a glance", list(_glance(run, figures))),
-        Section("The avatar speaks", list(_videos(run))),
+        Section("The avatar speaks", [*_videos(run), *_styles(run)]),
         Section("Style transfer to styles never trained on", list(_transfer(figures))),
         Section("Lips", list(_lips(run, figures))),
         Section("Renderer", list(_renderer(run, figures))),
@@ -88,6 +88,12 @@ def _glance(run: Run, figures: Figures) -> Iterator[Block]:
 def _videos(run: Run) -> Iterator[Block]:
     for path in sorted(run.samples.glob("*.mp4")):
         yield Video(f"{path.stem}: new words in the style of an unseen prompt, made by the trained weights alone", path)
+
+
+def _styles(run: Run) -> Iterator[Block]:
+    path = run.samples / "styles.png"
+    if path.is_file():
+        yield Figure("The same words at the same moments, a row for each unseen prompt.", path.read_bytes())
 
 
 def _transfer(figures: Figures) -> Iterator[Block]:

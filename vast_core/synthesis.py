@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +140,7 @@ def express(
 
 
 @torch.no_grad()
-def speak(
+def perform(
     pipeline: Pipeline,
     decoder: Decoder,
     renderer: Renderer,
@@ -148,33 +148,33 @@ def speak(
     footage: Iterator[Image],
     wave: NDArray[np.float32],
     code: Tensor,
-    out: Path,
-    on_frames: Callable[[int], None] = lambda count: None,
-) -> int:
-    """Write the video ``out`` of the avatar speaking ``wave`` (S,) in the style ``code`` (1, Z); its number of frames.
+) -> Iterator[Image]:
+    """Frames (Y, X, 3) of the avatar speaking ``wave`` (S,) in the style ``code`` (1, Z), at its footage's size.
 
-    ``footage`` gives the base clip's frames; ``on_frames`` is told how many are done.
-
-    Raises :class:`vast_core.errors.StorageError` where the disk is full; no half-written video is left.
+    ``footage`` gives the base clip's frames. Raises :class:`vast_core.errors.StorageError` where the temporary
+    folder's disk is full.
     """
-    fps = pipeline.sizes.fps
-    total = frames_of(wave, fps)
+    total = frames_of(wave, pipeline.sizes.fps)
     spool = Spool(footage, min(len(base), total), base.source)
     try:
         order = forward_and_back(min(len(base), total))
         state: State | None = None
-        with VideoWriter(out, fps, wave) as writer:
-            for expression, audio in express(pipeline, decoder, wave, code, total):
-                played = [next(order) for _ in range(len(expression))]
-                vertices = _posed(pipeline.face, base, expression.cpu(), played)
-                originals = [spool[number] for number in played]
-                images, weights, state = _draw(pipeline, renderer, base, originals, vertices, played, audio, state)
-                for original, image, weight in zip(originals, images, weights, strict=True):
-                    writer.write(base.crop.paste(original, image, weight))
-                on_frames(len(played))
+        for expression, audio in express(pipeline, decoder, wave, code, total):
+            played = [next(order) for _ in range(len(expression))]
+            vertices = _posed(pipeline.face, base, expression.cpu(), played)
+            originals = [spool[number] for number in played]
+            images, weights, state = _draw(pipeline, renderer, base, originals, vertices, played, audio, state)
+            for original, image, weight in zip(originals, images, weights, strict=True):
+                yield base.crop.paste(original, image, weight)
     finally:
         spool.close()
-    return total
+
+
+def write_video(frames: Iterable[Image], fps: float, wave: NDArray[np.float32], out: Path) -> None:
+    """Write ``frames`` with their sound to ``out``; a full disk leaves no half-written video."""
+    with VideoWriter(out, fps, wave) as writer:
+        for frame in frames:
+            writer.write(frame)
 
 
 def _posed(face: Face, base: BaseClip, expression: Tensor, played: Sequence[int]) -> NDArray[np.float32]:

@@ -42,7 +42,7 @@ def synth(
     from itertools import islice
 
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import track
 
     from ..avatar import find_clip
     from ..errors import InputError
@@ -55,7 +55,7 @@ def synth(
     from ..stages import Context
     from ..stages.renderer import load_renderer
     from ..stages.style import load_face, load_style
-    from ..synthesis import BaseClip, frames_of, speak
+    from ..synthesis import BaseClip, frames_of, perform, write_video
 
     registry = context.obj.registry
     recipe = load_recipe(run / "recipe.yaml", registry)
@@ -76,18 +76,8 @@ def synth(
         code = style_code(
             prompts, pipeline, model, strength=style_strength, seed=seed, device=work.device, console=console
         )
-    footage = find_clip(pipeline.corpus, base.source).footage.frames()
-    with Progress(console=console) as progress:
-        bar = progress.add_task("speaking", total=frames_of(wave, recipe.fps))
-        speak(
-            pipeline,
-            model.decoder,
-            renderer,
-            base,
-            islice(footage, base.start, base.start + len(base)),
-            wave,
-            code,
-            out,
-            on_frames=lambda count: progress.advance(bar, count),
-        )
+    footage = islice(find_clip(pipeline.corpus, base.source).footage.frames(), base.start, base.start + len(base))
+    frames = perform(pipeline, model.decoder, renderer, base, footage, wave, code)
+    total = frames_of(wave, recipe.fps)
+    write_video(track(frames, "speaking", total=total, console=console), recipe.fps, wave, out)
     console.print(f"{base.avatar} speaks for {len(wave) / SAMPLE_RATE:.2f} s: {out}")

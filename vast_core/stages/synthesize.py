@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ..avatar import choose_avatar, find_clip, footage_of, make_avatar
 from ..errors import InputError
 from ..interfaces import SAMPLE_RATE
 from ..offset import shift_wave
+from ..scene import Image
 from ..store import PreparedClip
-from ..synthesis import BaseClip, speak
+from ..synthesis import BaseClip, perform, write_video
 from .renderer import load_renderer
 from .style import load_face, load_style, prompt_code
 
 if TYPE_CHECKING:
     from . import Context
+
+STRIP_ROWS, STRIP_COLUMNS, STRIP_HEIGHT, STRIP_SECONDS = 3, 6, 192, 3.0
+"""Of the picture that shows the same words in several styles."""
 
 
 def inputs(context: Context) -> dict[str, Any]:
@@ -39,23 +47,51 @@ def run(context: Context) -> list[Path]:
     base = base_clip(context)
     path = context.run.weights / "avatar.safetensors"
     base.save(path, {"components": context.run.components()})
-    spoken, prompt = _choose(context)
-    clip = find_clip(context.pipeline.corpus, spoken.source)
-    wave = clip.footage.wave()
-    if wave is None:
-        raise InputError(f"{clip.name}: has lost its sound since it was prepared; prepare again")
+    spoken, prompts = _choose(context)
+    wave = _sound(context, spoken)
     fps = context.run.recipe.fps
+
+    def frames(prompt: PreparedClip, sound: NDArray[np.float32]) -> Iterator[Image]:
+        code = prompt_code(model, context.store, [prompt], context.device)
+        footage = footage_of(context, _as_prepared(context, base))
+        return perform(context.pipeline, model.decoder, renderer, base, footage, sound, code)
+
+    out = context.run.samples / f"{base.avatar}.mp4"
+    what = f"{base.avatar} says {spoken.name} in the style of {prompts[0].name}"
+    with context.console.status(what):
+        write_video(frames(prompts[0], wave), fps, wave, out)
+    context.console.print(f"{what}: {out}")
+    picture = context.run.samples / "styles.png"
+    with context.console.status("the same words in other styles"):
+        brief = wave[: round(STRIP_SECONDS * SAMPLE_RATE)]
+        _write_strip(picture, [[_reduced(frame) for frame in frames(prompt, brief)] for prompt in prompts])
+    return [path, out, picture]
+
+
+def _sound(context: Context, spoken: PreparedClip) -> NDArray[np.float32]:
+    """What is said in a prepared clip, as long as the recipe asks for."""
+    fps = context.run.recipe.fps
+    wave = find_clip(context.pipeline.corpus, spoken.source).footage.wave()
+    if wave is None:
+        raise InputError(f"{spoken.source}: has lost its sound since it was prepared; prepare again")
     wave = shift_wave(wave, spoken.offset_ms)
     seconds = min(spoken.frames / fps, context.run.recipe.stages.synthesize.seconds)
     begin = round(spoken.start / fps * SAMPLE_RATE)
-    wave = wave[begin : begin + round(seconds * SAMPLE_RATE)]
-    code = prompt_code(model, context.store, [prompt], context.device)
-    out = context.run.samples / f"{base.avatar}.mp4"
-    with context.console.status(f"{base.avatar} says {spoken.name} in the style of {prompt.name}"):
-        footage = footage_of(context, _as_prepared(context, base))
-        speak(context.pipeline, model.decoder, renderer, base, footage, wave, code, out)
-    context.console.print(f"{base.avatar} says {spoken.name} in the style of {prompt.name}: {out}")
-    return [path, out]
+    return wave[begin : begin + round(seconds * SAMPLE_RATE)]
+
+
+def _write_strip(path: Path, rows: list[list[Image]]) -> None:
+    """A picture with a row of frames for each style, at the moments when the first one moves most."""
+    first = np.stack(rows[0]).astype(np.int16)
+    motion = np.abs(first - np.median(first, axis=0).astype(np.int16)).mean((1, 2, 3))
+    parts = np.array_split(np.arange(len(first)), STRIP_COLUMNS)
+    moments = [int(part[motion[part].argmax()]) for part in parts if len(part)]
+    cv2.imwrite(str(path), np.vstack([np.hstack([row[m] for m in moments]) for row in rows])[..., ::-1])
+
+
+def _reduced(frame: Image) -> Image:
+    size = (STRIP_HEIGHT * frame.shape[1] // frame.shape[0], STRIP_HEIGHT)
+    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
 
 
 def base_clip(context: Context) -> BaseClip:
@@ -80,11 +116,14 @@ def _as_prepared(context: Context, base: BaseClip) -> PreparedClip:
     return attrs.evolve(next(c for c in own if c.start == base.start), frames=len(base))
 
 
-def _choose(context: Context) -> tuple[PreparedClip, PreparedClip]:
-    """A held-out sentence of the avatar, and a prompt in another style (never trained on, where there is one)."""
+def _choose(context: Context) -> tuple[PreparedClip, list[PreparedClip]]:
+    """A held-out sentence of the avatar, and prompts in other styles (never trained on, where there are such)."""
     store = context.store
     avatar, trained = choose_avatar(context), {clip.style for clip in store.of("train")}
     held_out = list(store.of("held_out")) or list(store.of("train"))
     spoken = [c for c in held_out if c.heard and c.speaker == avatar] or [c for c in store.clips if c.heard]
     new = [c for c in held_out if c.style not in trained] or [c for c in held_out if c.speaker != avatar] or held_out
-    return max(spoken, key=lambda c: c.frames), max(new, key=lambda c: c.frames)
+    manners: dict[str, PreparedClip] = {}
+    for clip in sorted(new, key=lambda c: -c.frames):
+        manners.setdefault(clip.style or clip.speaker, clip)
+    return max(spoken, key=lambda c: c.frames), list(manners.values())[:STRIP_ROWS]
