@@ -29,11 +29,11 @@ from vast_core.errors import InputError
 from vast_core.interfaces import SAMPLE_RATE, Sizes
 from vast_core.phones import PHONES, VISEME_OF, VISEMES
 from vast_core.registry import Registry
-from vast_core.weights import save_weights
+from vast_core.weights import read_header, save_weights
 
 from .acoustic_model import BANDS, STEP_RATE, AcousticModel
 from .labelled_speech import UNKNOWN, Utterance, joined, read_clips, read_folder, spoilt, stretched
-from .ppg import StepClock
+from .ppg import StepClock, load_model
 from .spectrum import MelEnergy
 
 _CLOCK = StepClock(STEP_RATE)
@@ -119,12 +119,14 @@ def logits(model: AcousticModel, energy: MelEnergy, wave: Tensor, steps: int) ->
     return result
 
 
-def train(utterances: Sequence[Utterance], config: TrainingConfig) -> AcousticModel:
-    """A model trained on ``utterances`` as ``config`` says."""
+def train(utterances: Sequence[Utterance], config: TrainingConfig, start: Path | None = None) -> AcousticModel:
+    """A model trained on ``utterances`` as ``config`` says, from the weights ``start`` or from nothing."""
     if not utterances:
         raise InputError("no labelled speech to train on; name a folder of it with --speech")
     torch.manual_seed(config.seed)
     model, energy = AcousticModel(dropout=config.dropout), MelEnergy(BANDS)
+    if start is not None:
+        load_model(model, start)
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.rate, weight_decay=0.02, betas=(0.9, 0.98))
     pieces = Pieces(utterances, config)
     shown, average = 0.0, math.nan
@@ -216,6 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--about", action="append", default=[], help="line for the header: which data, under which licence"
     )
     parser.add_argument("--steps", type=int, default=TrainingConfig().steps)
+    parser.add_argument("--start", type=Path, help="weights to go on from, written by this program")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
     weights = tuple((name, float(weight)) for name, _, weight in (text.partition("=") for text in given.weight))
@@ -223,13 +226,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     speech = read_speech(given.speech)
     learned = [utterance for utterance in speech if not utterance.held_out]
-    model = train(learned, config)
+    model = train(learned, config, given.start)
     figures = {source: attrs.asdict(f) for source, f in judge(model, (u for u in speech if u.held_out)).items()}
     minutes: dict[str, float] = defaultdict(float)
     for utterance in learned:
         minutes[utterance.source] += len(utterance.wave) / SAMPLE_RATE / 60
     learned_minutes = {source: round(total, 1) for source, total in sorted(minutes.items())}
-    save(given.out, model, config, {"data": given.about, "minutes": learned_minutes, "figures": figures})
+    facts: dict[str, Any] = {"data": given.about, "minutes": learned_minutes, "figures": figures}
+    if given.start:
+        facts["start"] = {key: read_header(given.start).get(key) for key in ("training", "digest", "start")}
+    save(given.out, model, config, facts)
     sys.stderr.write(json.dumps({"minutes": learned_minutes, "figures": figures}, indent=2) + "\n")
 
 
