@@ -66,6 +66,23 @@ def test_one_clip_alone_is_judged_by_its_blocks(delay):
     assert found.confident
 
 
+def test_clips_too_noisy_to_be_judged_alone_support_each_other():
+    delays = [0, 133, -95, 67, 14, -226, 310, -8, 50, -60, 20, 100]
+    clips = planted(delays, noise=2.0, seconds=6)
+    assert sum(estimate_offsets([clip], FPS, 400)[0].confident for clip in clips) <= 8
+    found = estimate_offsets(clips, FPS, 400)
+    assert all(offset.confident for offset in found)
+    assert np.median(np.abs([offset.milliseconds - delay for offset, delay in zip(found, delays, strict=True)])) < 10
+
+
+def test_what_they_share_is_found_where_none_can_be_judged_alone():
+    clips = planted([160] * 24, noise=1.5, seconds=2.5)
+    assert not any(estimate_offsets([clip], FPS, 400)[0].confident for clip in clips)
+    trusted = [offset.milliseconds for offset in estimate_offsets(clips, FPS, 400) if offset.confident]
+    assert len(trusted) >= 12
+    assert np.median(trusted) == pytest.approx(160, abs=10)
+
+
 def test_unrelated_sound_is_not_trusted_and_spoils_nothing():
     delays = [0, 133, -50, 67, 20]
     clips = [*planted(delays), *(clip(f"dub {n}", 0, seed=50 + n, related=False, seconds=7) for n in range(4))]
