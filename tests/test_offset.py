@@ -103,8 +103,9 @@ def test_chance_is_seldom_trusted():
     assert sum(estimate_offsets([dub], FPS, 400)[0].confident for dub in dubs) <= 2
 
 
-def test_a_delay_beyond_the_range_is_not_trusted():
-    found = estimate_offsets(planted([0, 10, -20, 30, 520]), FPS, 400)
+@pytest.mark.parametrize("delay", [520, -520, 420, -420])
+def test_a_delay_beyond_the_range_is_not_trusted(delay):
+    found = estimate_offsets(planted([0, 10, -20, 30, delay]), FPS, 400)
     assert [offset.confident for offset in found] == [True] * 4 + [False]
 
 
