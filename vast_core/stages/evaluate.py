@@ -21,7 +21,7 @@ from torch import Tensor
 from ..atomic import write_text
 from ..avatar import Avatar, Piece, make_avatar
 from ..interfaces import Metric, Performance, RendererBatch, State
-from ..offset import LipSync, ridge_correlation
+from ..offset import LipRidge, LipSync
 from ..pipeline import Pipeline
 from ..scene import erosion_radius
 from ..store import PreparedClip, Store
@@ -144,6 +144,7 @@ def held_out(context: Context, model: StyleModel) -> dict[str, Any]:
     clips = [clip for clip in heard if clip.style is None or clip.style in trained] or heard
     clips = _spread(clips, settings.max_clips)
     training = [_lip_sync(pipeline, store, clip) for clip in store.of("train") if clip.heard] if settings.ridge else []
+    ridge = LipRidge.fit(training) if training else None
     metrics = [metric for metric in pipeline.metrics if metric.needs == "vertices"]
     rows, curves = [], {}
     for clip in clips:
@@ -159,8 +160,8 @@ def held_out(context: Context, model: StyleModel) -> dict[str, Any]:
         row["measures"] = _measure(metrics, ours, real)
         opening = {"tracked": pipeline.face.lip_opening(truth), "ours": pipeline.face.lip_opening(predicted)}
         row["lip_opening_correlation"] = _pearson(opening["ours"], opening["tracked"])
-        if settings.ridge:
-            row["lip_opening_correlation_ridge"] = ridge_correlation(training, _lip_sync(pipeline, store, clip))
+        if ridge is not None:
+            row["lip_opening_correlation_ridge"] = ridge.correlation(_lip_sync(pipeline, store, clip))
         curves[clip.name] = {name: [round(float(v), 5) for v in values] for name, values in opening.items()}
         rows.append(row)
     directions = {m.name: {"better": m.better, "unit": m.unit} for metric in pipeline.metrics for m in metric.measures}
@@ -176,9 +177,8 @@ def held_out(context: Context, model: StyleModel) -> dict[str, Any]:
             "measure": "Pearson correlation of predicted and tracked inner-lip opening, mean over held-out clips",
             "ours": float(np.mean([row["lip_opening_correlation"] for row in rows])),
         }
-        if settings.ridge:
-            ridge = [row["lip_opening_correlation_ridge"] for row in rows]
-            figures["lips"]["ridge"] = float(np.mean(ridge))
+        if ridge is not None:
+            figures["lips"]["ridge"] = float(np.mean([row["lip_opening_correlation_ridge"] for row in rows]))
     return figures
 
 
