@@ -133,7 +133,7 @@ def test_a_discriminator_learns_to_tell_real_from_drawn(make_renderer, make_batc
         fake = renderer.discriminators(drawn, condition)
     for truth, forgery in zip(real, fake, strict=True):
         assert truth[-1].mean() > forgery[-1].mean()
-    assert least_squares(real, batch.scene.hole, 1.0) < 0.5 * least_squares(fake, batch.scene.hole, 1.0)
+    assert least_squares(real, batch.face, 1.0) < 0.5 * least_squares(fake, batch.face, 1.0)
 
 
 def test_patches_of_background_do_not_count(make_batch):

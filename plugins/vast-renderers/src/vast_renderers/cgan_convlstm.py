@@ -56,7 +56,11 @@ class CganConvLstm(Renderer):
         return RendererOutput(frames.clamp(0, 1), state)
 
     def training_objectives(self, batch: RendererBatch, progress: float) -> Iterator[Objective]:
-        """The discriminators' objective, then the generator's; before ``adversarial_start`` only the latter."""
+        """The discriminators' objective, then the generator's; before ``adversarial_start`` only the latter.
+
+        The game is about the face alone. Outside the hole nothing differs, and in the ring between mesh and
+        background, where what is seen is the least certain, an adversary makes a short training draw marks.
+        """
         config, scene = self.config, batch.scene
         drawn, _ = self._draw(scene, None)
         critics = self.discriminators if progress >= config.adversarial_start else None
@@ -64,8 +68,8 @@ class CganConvLstm(Renderer):
 
         if critics is not None:
             judges = list(critics.parameters())
-            real = least_squares(critics(batch.frames, condition), scene.hole, 1.0)
-            fake = least_squares(critics(drawn.detach(), condition), scene.hole, 0.0)
+            real = least_squares(critics(batch.frames, condition), batch.face, 1.0)
+            fake = least_squares(critics(drawn.detach(), condition), batch.face, 0.0)
             terms = {"real": real.detach(), "fake": fake.detach()}
             yield Objective("discriminator", 0.5 * (real + fake), judges, terms)
 
@@ -81,8 +85,8 @@ class CganConvLstm(Renderer):
                 views = critics(drawn, condition)
             finally:
                 set_trainable(judges, True)
-            adversarial = least_squares(views, scene.hole, 1.0)
-            matching = feature_distance(views, reference)
+            adversarial = least_squares(views, batch.face, 1.0)
+            matching = feature_distance(views, reference, batch.face)
             loss = loss + config.adversarial * adversarial + config.feature_matching * matching
             terms |= {"adversarial": adversarial.detach(), "feature_matching": matching.detach()}
         yield Objective("generator", loss, list(self.generator.parameters()), terms)

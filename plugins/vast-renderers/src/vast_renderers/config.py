@@ -35,13 +35,13 @@ class CganConvLstmConfig:
     """Predict what to add to the composite of mesh and background, not the picture (ours)."""
     l1: float = attrs.field(default=1.0, validator=validators.gt(0.0))
     """Weight of the mean absolute error."""
-    face: float = attrs.field(default=3.0, validator=validators.ge(0.0))
+    face: float = attrs.field(default=1.0, validator=validators.ge(0.0))
     """How much more an error over the face counts than one in the rest of the hole, which counts 1."""
-    mouth: float = attrs.field(default=6.0, validator=validators.ge(0.0))
+    mouth: float = attrs.field(default=4.0, validator=validators.ge(0.0))
     """How much more again an error over the mouth counts."""
-    adversarial: float = attrs.field(default=0.02, validator=validators.ge(0.0))
+    adversarial: float = attrs.field(default=0.01, validator=validators.ge(0.0))
     """Weight of the adversarial loss; with ``feature_matching`` 0 as well, no discriminator is built."""
-    feature_matching: float = attrs.field(default=0.2, validator=validators.ge(0.0))
+    feature_matching: float = attrs.field(default=0.1, validator=validators.ge(0.0))
     """Weight of the distance between the discriminators' features of real and of drawn frames."""
     adversarial_start: float = attrs.field(default=0.5, validator=_share)
     """Share of training after which the adversarial game starts; before it, only L1."""

@@ -83,33 +83,38 @@ class Discriminators(nn.Module):
         return views
 
 
-def least_squares(views: Views, hole: Tensor, goal: float) -> Tensor:
-    """Mean of ``(score - goal)^2`` over the patches, each weighted by how much hole (B, T, 1, Y, X) it covers.
+def least_squares(views: Views, region: Tensor, goal: float) -> Tensor:
+    """Mean of ``(score - goal)^2`` over the patches, each weighted by how much ``region`` (B, T, 1, Y, X) it covers.
 
-    Outside the hole real and drawn frames are equal, so patches there could teach nothing but noise. Least
-    squares and not hinge: its gradient lasts on frames that are already told apart, which matters in a short game.
+    Least squares and not hinge: its gradient lasts on frames that are already told apart, which matters in a
+    short game.
 
     References:
         X. Mao et al., "Least squares generative adversarial networks", ICCV 2017.
     """
-    total = hole.new_zeros(())
-    either = torch.maximum(hole[:, :-1], hole[:, 1:]).flatten(0, 1)
-    every = hole.flatten(0, 1)
-    for *_, score in views:
-        seen = every if len(score) == len(every) else either
-        weight = F.interpolate(seen, size=score.shape[-2:], mode="area")
-        total = total + (weight * (score.float() - goal).square()).sum() / weight.sum().clamp(min=1e-6)
-    return total / len(views)
+    return _weighted([(view[-1].float() - goal).square() for view in views], region)
 
 
-def feature_distance(drawn: Views, real: Views) -> Tensor:
-    """Mean absolute difference between the feature maps of drawn and real frames, score maps left out."""
+def feature_distance(drawn: Views, real: Views, region: Tensor) -> Tensor:
+    """Mean absolute difference over ``region`` between the feature maps of drawn and real frames, not the scores."""
     distances = [
-        (mine - theirs.detach()).abs().float().mean()
+        (mine - theirs.detach()).abs().float().mean(1, keepdim=True)
         for ours, others in zip(drawn, real, strict=True)
         for mine, theirs in zip(ours[:-1], others[:-1], strict=True)
     ]
-    return torch.stack(distances).mean()
+    return _weighted(distances, region)
+
+
+def _weighted(maps: Sequence[Tensor], region: Tensor) -> Tensor:
+    """Mean over maps (N, 1, y, x) of frames, N = B T, or of pairs, N = B (T - 1), each averaged over its region."""
+    every = region.flatten(0, 1)
+    either = torch.maximum(region[:, :-1], region[:, 1:]).flatten(0, 1)
+    total = region.new_zeros(())
+    for values in maps:
+        seen = every if len(values) == len(every) else either
+        weight = F.interpolate(seen, size=values.shape[-2:], mode="area")
+        total = total + (weight * values).sum() / weight.sum().clamp(min=1e-6)
+    return total / len(maps)
 
 
 def set_trainable(parameters: Sequence[nn.Parameter], trainable: bool) -> None:
