@@ -129,9 +129,9 @@ def train(utterances: Sequence[Utterance], config: TrainingConfig, start: Path |
         load_model(model, start)
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.rate, weight_decay=0.02, betas=(0.9, 0.98))
     pieces = Pieces(utterances, config)
-    shown, average = 0.0, math.nan
+    shown, average, warm = 0.0, math.nan, max(1, min(100, config.steps // 10))
     for step in range(config.steps):
-        rate = config.rate * min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * step / config.steps))
+        rate = config.rate * min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * step / config.steps))
         for group in optimiser.param_groups:
             group["lr"] = rate
         waves, labels = pieces.batch()
