@@ -1,5 +1,7 @@
 """Synthetic speech: what is heard in the wave, measured here by its own means, is where the phones say."""
 
+import wave
+
 import numpy as np
 import pytest
 
@@ -11,11 +13,11 @@ from vast_corpora.speech import SENTENCES, VOICES, Voice, say
 RATE = 16_000
 
 
-def fundamental(wave):
+def fundamental(samples):
     """Median of the frames' autocorrelation peaks, in Hz."""
     found = []
-    for start in range(0, len(wave) - 640, 320):
-        frame = wave[start : start + 640] - wave[start : start + 640].mean()
+    for start in range(0, len(samples) - 640, 320):
+        frame = samples[start : start + 640] - samples[start : start + 640].mean()
         correlation = np.correlate(frame, frame, "full")[639:]
         if np.sqrt(np.mean(frame**2)) > 0.03:
             lag = 40 + int(np.argmax(correlation[40:266]))
@@ -152,3 +154,23 @@ def test_errors_say_what_is_wrong(monkeypatch):
         say("A boy.", VOICES[0])
     with pytest.raises(ValueError, match="tract"):
         Voice("x", tract=3.0)
+
+
+def test_a_folder_of_speech_is_written(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("Good morning.\n\nSee you later.\n")
+    speech.main(["--out", str(tmp_path / "out"), "--text", str(text), "--voices", "2"])
+    lines = (tmp_path / "out/MANIFEST.tsv").read_text().splitlines()
+    assert lines[0].split("\t") == ["file", "speaker", "seconds", "transcript", "phones"]
+    rows = [line.split("\t") for line in lines[1:]]
+    assert [(row[1], row[3]) for row in rows] == [
+        ("Alma", "Good morning."),
+        ("Evan", "Good morning."),
+        ("Evan", "See you later."),
+        ("Bea", "See you later."),
+    ]
+    for file, _, seconds, _, phones in rows:
+        with wave.open(str(tmp_path / "out" / file)) as sound:
+            assert (sound.getframerate(), sound.getnchannels()) == (RATE, 1)
+            assert sound.getnframes() / RATE == pytest.approx(float(seconds), abs=0.01)
+        assert phones.split()[0].startswith("SIL:0.000-")

@@ -9,9 +9,12 @@ start 1.5 ms late in the median, half of them within -11 and +16 ms.
 
 from __future__ import annotations
 
+import argparse
 import threading
+import wave as wave_file
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -336,3 +339,30 @@ def _levelled(wave: NDArray[np.float32], phones: Sequence[Phone]) -> NDArray[np.
     )
     gain = 10 ** (_LEVEL_DBFS / 20) / float(np.sqrt(np.mean(np.square(spoken, dtype=np.float64))))
     return (wave * min(gain, _PEAK / float(np.abs(wave).max()))).astype(np.float32)
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    """Write a folder of labelled speech: ``python -m vast_corpora.speech --out FOLDER [--text FILE] [--voices N]``."""
+    parser = argparse.ArgumentParser(prog="python -m vast_corpora.speech", description=main.__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the .wav files and MANIFEST.tsv")
+    parser.add_argument("--text", type=Path, help="one sentence a line; default: the sentences in this module")
+    parser.add_argument("--voices", type=int, default=len(VOICES), help="voices that say each sentence, in turn")
+    arguments = parser.parse_args(given)
+    texts = arguments.text.read_text(encoding="utf-8").splitlines() if arguments.text else SENTENCES
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    rows = ["file\tspeaker\tseconds\ttranscript\tphones"]
+    for number, text in enumerate(filter(str.strip, texts)):
+        for turn in range(arguments.voices):
+            voice = VOICES[(number + turn) % len(VOICES)]
+            speech = say(text, voice, number)
+            name = f"{number:05d}-{voice.name}.wav"
+            with wave_file.open(str(arguments.out / name), "wb") as file:
+                file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+                file.writeframes((speech.wave * 32767).astype("<i2").tobytes())
+            phones = " ".join(f"{p.label}:{p.start:.3f}-{p.end:.3f}" for p in speech.phones)
+            rows.append(f"{name}\t{voice.name}\t{speech.phones[-1].end:.2f}\t{text.strip()}\t{phones}")
+    (arguments.out / "MANIFEST.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
