@@ -283,10 +283,9 @@ def _lip_sync(face: Face, shot: _Shot, identities: dict[str, NDArray[np.float32]
 
 def canonical(track: FaceTrack) -> Tensor:
     """Vertices (T, V, 3) of a track with its pose undone."""
-    pose = torch.from_numpy(track.pose).double()
-    moved = torch.from_numpy(track.vertices).double() - pose[:, None, :, 3]
-    vertices: Tensor = torch.linalg.solve(pose[:, :, :3], moved.transpose(1, 2)).transpose(1, 2)
-    return vertices.float()
+    inverse = np.linalg.inv(track.pose[:, :, :3].astype(np.float64)).astype(np.float32)
+    moved = track.vertices - track.pose[:, None, :, 3]
+    return torch.from_numpy(moved @ inverse.transpose(0, 2, 1))
 
 
 # -------------------------------------------------------------------------------------------- writing

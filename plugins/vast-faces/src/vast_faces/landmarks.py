@@ -15,7 +15,7 @@ from vast_core.errors import InputError
 from vast_core.interfaces import Drawing, Face, FaceTrack, Sizes
 
 from . import texture as textures
-from .alignment import split, unplace
+from .alignment import Doubles, split, unplace
 from .basis import TURNS, Moments, turning
 from .config import VERTICES, LandmarksConfig
 from .shots import follow
@@ -55,6 +55,7 @@ class LandmarkFace(Face):
         self.upper_face = self._canonical.upper_face.copy()
         self.eyes = np.union1d(self._canonical.eye_left, self._canonical.eye_right)
         self.millimetres = 10.0
+        self._read: tuple[Doubles, Doubles, Doubles] | None = None
         self.register_buffer("basis", torch.zeros(config.coefficients, VERTICES, 3))
         self.register_buffer("mean", torch.zeros(VERTICES, 3))
         self.register_buffer("leak", torch.zeros(TURNS, VERTICES, 3))
@@ -116,16 +117,25 @@ class LandmarkFace(Face):
             raise ValueError("the face's basis has not been learned yet: call fit(), or load weights that hold it")
         if not track.valid.any():
             raise InputError(f"no frame of the track of {len(track)} frames from frame {track.start} shows a face")
-        basis = self.basis.cpu().double().numpy().reshape(self._config.coefficients, -1)
         moved, turned = self._displacement(track, identity)
         moved = moved - self.mean.cpu().double().numpy().ravel()
         moved -= turned @ self.leak.cpu().double().numpy().reshape(TURNS, -1)
         rows, count = self._lower_rows(), self._config.lower_face
-        lower = moved[:, rows] @ np.linalg.pinv(basis[:count, rows])
-        rest = (moved - lower @ basis[:count]) @ np.linalg.pinv(basis[count:])
+        basis, lower_reader, rest_reader = self._readers()
+        lower = moved[:, rows] @ lower_reader
+        rest = (moved - lower @ basis[:count]) @ rest_reader
         found = np.concatenate([lower, rest], axis=1)
         at, valid = np.arange(len(track)), np.flatnonzero(track.valid)
         return np.stack([np.interp(at, valid, column) for column in found.T], axis=1).astype(np.float32)
+
+    def _readers(self) -> tuple[Doubles, Doubles, Doubles]:
+        """The basis (E, 3 V) and the pseudo-inverses of its two blocks, worked out once for a basis."""
+        basis = self.basis.cpu().double().numpy().reshape(self._config.coefficients, -1)
+        if self._read is None or not np.array_equal(self._read[0], basis):
+            count = self._config.lower_face
+            lower = np.linalg.pinv(basis[:count, self._lower_rows()])
+            self._read = (basis.copy(), lower, np.linalg.pinv(basis[count:]))
+        return self._read
 
     def decode(self, expression: Tensor, identity: Tensor) -> Tensor:
         """Canonical vertices (..., V, 3) = identity + mean + expression @ basis."""
