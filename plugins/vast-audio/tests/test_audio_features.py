@@ -12,6 +12,7 @@ import torch
 from vast_audio.config import MelConfig, PpgConfig
 from vast_audio.mel import Mel
 from vast_audio.ppg import SHIPPED, Ppg
+from vast_audio.spectrum import mel_filters
 from vast_core.interfaces import Sizes
 from vast_core.phones import PHONES
 
@@ -94,6 +95,13 @@ def test_mel_agrees_with_numpy():
             expected[frame] += (1 - abs(offset) / 4) / 4 * (np.log(triangles @ power + 1e-8) + 12.4) / 3.7
     got = build("mel")(torch.from_numpy(wave)[None], 40)[0].numpy()
     np.testing.assert_allclose(got, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("bands", [40, 80])
+def test_filters_agree_with_torchaudio(bands):
+    functional = pytest.importorskip("torchaudio.functional")
+    theirs = functional.melscale_fbanks(513, 60.0, 7600.0, bands, 16_000, norm=None, mel_scale="htk").numpy()
+    assert np.abs(mel_filters(bands, 1024) - theirs).max() < 1e-5
 
 
 def test_mel_of_speech_is_about_standard():
