@@ -98,6 +98,8 @@ class EvaluateStage:
     max_clips: int = attrs.field(default=24, validator=ge(1))
     ridge: bool = True
     """Whether a ridge regression of lip opening on the audio features is fitted for comparison."""
+    compare: tuple[str, ...] = ()
+    """Folders of other runs whose renderer's figures and frames stand beside this one's in the report."""
 
 
 @attrs.frozen(kw_only=True)

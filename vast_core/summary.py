@@ -28,6 +28,7 @@ from .report import (
     write_report,
 )
 from .run import Run
+from .scene import Image
 from .stage_config import STAGES
 from .store import Store
 
@@ -140,13 +141,11 @@ def _renderer(run: Run, figures: Figures) -> Iterator[Block]:
     if not renderer:
         return
     yield Text(renderer["measure"])
-    rows = []
-    for path in ("real", "ours", "nearest_training_frame", "textured_mesh"):
-        image = cv2.imread(str(run.samples / f"renderer_{path}.png"))
-        if image is not None:
-            side = image.shape[0]
-            frames = [image[:, x : x + side, ::-1] for x in range(0, image.shape[1], side)]
-            rows.append((path.replace("_", " "), frames))
+    others = _compared(run)
+    names = ("real", "ours", "nearest_training_frame", "textured_mesh")
+    strips = [(name.replace("_", " "), run.samples / f"renderer_{name}.png") for name in names]
+    strips += [(other.name, other / "samples" / "renderer_ours.png") for other in others]
+    rows = [(name, frames) for name, path in strips if (frames := _frames(path))]
     if rows:
         yield FrameStrip("Held-out frames.", rows)
     keys = {"face": "ours", "nearest_frame": "nearest training frame", "textured_mesh": "textured mesh, no network"}
@@ -154,7 +153,31 @@ def _renderer(run: Run, figures: Figures) -> Iterator[Block]:
     units = figures.get("measures", {})
     columns = ["drawn by", *(f"{m} {units.get(m, {}).get('unit', '')}".strip() for m in measures)]
     table = [[name, *(renderer[f"{m}_{key}"] for m in measures)] for key, name in keys.items()]
+    for other, found in others.items():
+        table.append([f"run {other.name}", *(found.get(f"{m}_face") for m in measures)])
     yield Table(columns, table, highlight=0)
+    missing = [name for name in run.recipe.stages.evaluate.compare if Path(name) not in others]
+    if missing:
+        yield Text(f"Not compared, as there is no evaluation.json: {', '.join(missing)}")
+
+
+def _compared(run: Run) -> dict[Path, Figures]:
+    """The renderer's figures of the runs that the recipe asks to compare with."""
+    found = {}
+    for name in run.recipe.stages.evaluate.compare:
+        path = Path(name) / "evaluation.json"
+        if path.is_file():
+            found[Path(name)] = json.loads(path.read_text()).get("renderer", {})
+    return found
+
+
+def _frames(path: Path) -> list[Image]:
+    """The square frames of a strip that the evaluation wrote; none where it is not there."""
+    image = cv2.imread(str(path))
+    if image is None:
+        return []
+    side = image.shape[0]
+    return [np.ascontiguousarray(image[:, x : x + side, ::-1], np.uint8) for x in range(0, image.shape[1], side)]
 
 
 def _clips(figures: Figures) -> Iterator[Block]:
