@@ -122,14 +122,23 @@ class Windows:
         targets, prompts, heard = [], [], []
         for index in chance.choice(len(self._clips), settings.batch, p=self._chances):
             clip = self._clips[index]
-            targets.append(self._window(clip, settings.frames, chance))
+            start, stop = self._place(clip, settings.frames, chance, 0, clip.frames)
+            targets.append(self._rows_of(clip, start, stop))
             other = clip
             if chance.random() < settings.cross_prompt:
                 relatives = self._manners[self._manner(clip)]
                 other = relatives[chance.integers(len(relatives))]
             # from a second of prompt to the whole: any length must do at inference
-            length = int(chance.integers(settings.prompt_frames // 3, settings.prompt_frames + 1))
-            prompts.append(self._window(other, length, chance))
+            least = settings.prompt_frames // 3
+            length = int(chance.integers(least, settings.prompt_frames + 1))
+            low, high = 0, other.frames
+            if other is clip:
+                # a prompt that shows the target itself teaches to copy, which is no use for another clip: take it
+                # from before the target or from after it, where there is enough
+                apart = [span for span in ((0, start), (stop, clip.frames)) if span[1] - span[0] >= least]
+                if apart:
+                    low, high = apart[int(chance.integers(len(apart)))]
+            prompts.append(self._rows_of(other, *self._place(other, length, chance, low, high)))
             heard.append(other.heard and chance.random() >= settings.silent_prompt)
         expression, audio, mask = self._pad(targets)
         prompt, prompt_audio, prompt_mask = self._pad(prompts)
@@ -143,14 +152,22 @@ class Windows:
             heard=torch.tensor(heard, device=self._device),
         )
 
-    def _window(self, clip: PreparedClip, frames: int, chance: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        expression, audio, valid = self._load(clip)
-        last = max(clip.frames - frames, 0)
-        start = int(chance.integers(0, last + 1))
-        if not valid[start : start + frames].any():  # a stretch without a face: move to where one is seen
+    def _place(
+        self, clip: PreparedClip, frames: int, chance: np.random.Generator, low: int, high: int
+    ) -> tuple[int, int]:
+        """First frame and end of a window of at most ``frames``, between ``low`` and ``high``, that shows a face."""
+        valid = self._load(clip)[2]
+        start = int(chance.integers(low, max(high - frames, low) + 1))
+        stop = min(start + frames, high)
+        if not valid[start:stop].any():  # a stretch without a face: move to where one is seen
             seen = valid.nonzero().flatten()
-            start = min(int(seen[int(chance.integers(len(seen)))]), last)
-        return expression[start : start + frames], audio[start : start + frames], valid[start : start + frames]
+            start = int(seen[int(chance.integers(len(seen)))])
+            stop = min(start + frames, clip.frames)
+        return start, stop
+
+    def _rows_of(self, clip: PreparedClip, start: int, stop: int) -> tuple[Tensor, Tensor, Tensor]:
+        expression, audio, valid = self._load(clip)
+        return expression[start:stop], audio[start:stop], valid[start:stop]
 
     def _load(self, clip: PreparedClip) -> tuple[Tensor, Tensor, Tensor]:
         if clip.file not in self._rows:
