@@ -166,11 +166,11 @@ class Drawing:
     """A mesh drawn on T images; all uint8."""
 
     mesh: NDArray[np.uint8]
-    """(T, 3, Y, X): smooth-shaded geometry, black where no triangle is."""
+    """(T, 3, Y, X): smooth-shaded geometry, open at mouth and eyes, black where no triangle is."""
     texture: NDArray[np.uint8]
-    """(T, 3, Y, X): the avatar's texture on the mesh; equal to ``mesh`` where none was given."""
+    """(T, 3, Y, X): the avatar's texture on the mesh, the eyes too; equal to ``mesh`` where none was given."""
     coverage: NDArray[np.uint8]
-    """(T, 1, Y, X): 255 where a triangle is."""
+    """(T, 1, Y, X): 255 where ``texture`` is drawn, never over an open mouth."""
 
 
 class Face(nn.Module, ABC):
@@ -367,6 +367,12 @@ class Decoder(nn.Module, ABC):
         L <= ``lookahead``, is the audio that follows this chunk; None or short at the end of the clip.
         """
 
+    def start_from(self, clips: Sequence[tuple[Tensor, Tensor, Tensor]]) -> None:
+        """Take a start from the training footage, before the first step; by default nothing is taken.
+
+        ``clips`` holds audio (T, A), expression (T, E) and mask (T,), on the CPU, of each training clip.
+        """
+
     def reconstruct(
         self, audio: Tensor, style: Tensor, mask: Tensor, target: Tensor, progress: float
     ) -> Sequence[Tensor]:
@@ -393,7 +399,7 @@ class Scene:
     texture: Tensor
     """(B, T, 3, Y, X): the avatar's mean texture drawn on the mesh."""
     coverage: Tensor
-    """(B, T, 1, Y, X): 1 where the mesh is drawn."""
+    """(B, T, 1, Y, X): 1 where the textured mesh is drawn."""
     audio: Tensor
     """(B, T, A)."""
 
@@ -409,6 +415,8 @@ class RendererBatch:
     """(B, T, 1, Y, X): 1 over the face."""
     mouth: Tensor
     """(B, T, 1, Y, X): 1 over the mouth."""
+    eyes: Tensor
+    """(B, T, 1, Y, X): 1 over the eyes."""
 
 
 @attrs.frozen(eq=False)

@@ -69,6 +69,8 @@ class StyleStage(TrainingStage):
     """Share of prompts drawn from another clip of the same speaker and style."""
     silent_prompt: float = attrs.field(default=0.2, validator=[ge(0), le(1)])
     """Share of prompts whose sound is withheld."""
+    audio_dropout: float = attrs.field(default=0.0, validator=[ge(0), lt(1)])
+    """Share of the decoder's audio features that are blanked in training, against overfitting to little footage."""
 
 
 @attrs.frozen(kw_only=True)

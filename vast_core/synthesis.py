@@ -10,7 +10,7 @@ import math
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import cattrs
@@ -21,11 +21,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .errors import InputError, StorageError
-from .interfaces import SAMPLE_RATE, Decoder, Face, Renderer, State, place
+from .interfaces import SAMPLE_RATE, Face, Renderer, State, place
 from .media import VideoWriter
 from .pipeline import Pipeline
 from .scene import Crop, Image, erosion_radius, hull_masks, make_scene
 from .weights import load_weights, save_weights
+
+if TYPE_CHECKING:
+    from .stages.style import StyleModel
 
 CHUNK = 32
 """Frames that are made at a time."""
@@ -118,7 +121,7 @@ class Spool:
 
 
 def express(
-    pipeline: Pipeline, decoder: Decoder, wave: NDArray[np.float32], code: Tensor, frames: int
+    pipeline: Pipeline, model: StyleModel, wave: NDArray[np.float32], code: Tensor, frames: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Expression (T, E) and audio features (T, A), chunk by chunk, of a wave (S,) in a style (1, Z)."""
     fps, device = pipeline.sizes.fps, code.device
@@ -127,14 +130,15 @@ def express(
     for start in range(0, frames, CHUNK):
         stop = min(start + CHUNK, frames)
         # rows of the chunk and of what the decoder looks ahead to, with the sound that they depend on
-        first, last = max(0, start - margin), min(stop + decoder.lookahead, frames)
+        first, last = max(0, start - margin), min(stop + model.decoder.lookahead, frames)
         low = round(first / fps * SAMPLE_RATE)
         high = round((last + margin) / fps * SAMPLE_RATE)
         sound = torch.from_numpy(wave[low:high]).to(device)[None]
         rows = pipeline.audio(sound, last - first)[:, start - first :]
         own, future = rows[:, : stop - start], rows[:, stop - start :]
         mask = torch.ones(1, stop - start, dtype=torch.bool, device=device)
-        out = decoder(own, code, mask, state, future if future.shape[1] else None)
+        ahead = model.hear(future) if future.shape[1] else None
+        out = model.decoder(model.hear(own), code, mask, state, ahead)
         state = out.state
         yield out.expression[0].float(), own[0].float()
 
@@ -142,7 +146,7 @@ def express(
 @torch.no_grad()
 def perform(
     pipeline: Pipeline,
-    decoder: Decoder,
+    model: StyleModel,
     renderer: Renderer,
     base: BaseClip,
     footage: Iterator[Image],
@@ -159,7 +163,7 @@ def perform(
     try:
         order = forward_and_back(min(len(base), total))
         state: State | None = None
-        for expression, audio in express(pipeline, decoder, wave, code, total):
+        for expression, audio in express(pipeline, model, wave, code, total):
             played = [next(order) for _ in range(len(expression))]
             vertices = _posed(pipeline.face, base, expression.cpu(), played)
             originals = [spool[number] for number in played]

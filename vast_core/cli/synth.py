@@ -77,7 +77,7 @@ def synth(
             prompts, pipeline, model, strength=style_strength, seed=seed, device=work.device, console=console
         )
     footage = islice(find_clip(pipeline.corpus, base.source).footage.frames(), base.start, base.start + len(base))
-    frames = perform(pipeline, model.decoder, renderer, base, footage, wave, code)
+    frames = perform(pipeline, model, renderer, base, footage, wave, code)
     total = frames_of(wave, recipe.fps)
     write_video(track(frames, "speaking", total=total, console=console), recipe.fps, wave, out)
     console.print(f"{base.avatar} speaks for {len(wave) / SAMPLE_RATE:.2f} s: {out}")

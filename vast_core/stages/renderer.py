@@ -68,6 +68,7 @@ def _joined(parts: list[RendererBatch]) -> RendererBatch:
         frames=torch.cat([p.frames for p in parts]),
         face=torch.cat([p.face for p in parts]),
         mouth=torch.cat([p.mouth for p in parts]),
+        eyes=torch.cat([p.eyes for p in parts]),
     )
 
 

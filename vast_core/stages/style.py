@@ -41,18 +41,39 @@ coefficient that hardly varies would else draw all attention to its last digits.
 
 
 class StyleModel(nn.Module):
-    """The three parts that train together, and the noise of the observed expression."""
+    """The three parts that train together, the noise of the observed expression, and the scale of the audio features.
+
+    Features are standardised, each by its own deviation over the training footage: the closures of P, B and M, which
+    everyone sees, are rare in posteriorgrams, and would else be learned last.
+    """
+
+    audio_mean: Tensor
+    audio_std: Tensor
 
     def __init__(self, pipeline: Pipeline) -> None:
         super().__init__()
         self.style, self.flow, self.decoder = pipeline.style, pipeline.flow, pipeline.decoder
         self.log_noise = nn.Parameter(torch.zeros(pipeline.sizes.expression))
         """ln of the observation noise of each coefficient (E,), learned (our choice)."""
+        self.register_buffer("audio_mean", torch.zeros(pipeline.sizes.audio))
+        self.register_buffer("audio_std", torch.ones(pipeline.sizes.audio))
 
     def expect(self, windows: Windows) -> None:
-        """Let the noise start at half of what each coefficient varies by: an explained half is soon reached."""
-        rows = windows.expression()
-        self.log_noise.data = (0.5 * rows.std(0)).clamp_min(LEAST_NOISE).log().to(self.log_noise)
+        """Take the scale of the audio features, and where the noise starts, from the training footage.
+
+        The noise starts at half of what each coefficient varies by: an explained half is soon reached.
+        """
+        rows = windows.clips()
+        expression, audio = (torch.cat([row[part][row[2]] for row in rows]) for part in (0, 1))
+        self.log_noise.data = (0.5 * expression.std(0)).clamp_min(LEAST_NOISE).log().to(self.log_noise)
+        deviation = audio.std(0)
+        self.audio_mean.copy_(audio.mean(0))
+        self.audio_std.copy_(deviation.clamp_min(0.1 * float(deviation.mean())))
+        self.decoder.start_from([(self.hear(heard), face, valid) for face, heard, valid in rows])
+
+    def hear(self, audio: Tensor) -> Tensor:
+        """Audio features (B, T, A) standardised, as encoder and decoder want them."""
+        return (audio - self.audio_mean) / self.audio_std
 
     @property
     def log_std(self) -> Tensor:
@@ -61,7 +82,7 @@ class StyleModel(nn.Module):
 
     def code(self, expression: Tensor, audio: Tensor, mask: Tensor, heard: Tensor) -> Tensor:
         """Style code z_K (B, Z) of a prompt, at the posterior's mean."""
-        posterior = self.style(expression, audio, mask, heard)
+        posterior = self.style(expression, self.hear(audio), mask, heard)
         z: Tensor = self.flow(posterior.mean, posterior.context).z
         return z
 
@@ -109,11 +130,10 @@ class Windows:
         """Clips of one style label share a manner; without a label, only parts of one recording are sure to."""
         return ("clip", clip.source) if clip.style is None else ("style", clip.style)
 
-    def expression(self, clips: int = 200) -> Tensor:
-        """Expression (T, E) of up to ``clips`` training clips, for its statistics."""
-        every = max(1, len(self._clips) // clips)
-        rows = [self._load(clip) for clip in self._clips[::every]]
-        return torch.cat([expression[valid] for expression, _, valid in rows])
+    def clips(self, most: int = 500) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Expression (T, E), audio features (T, A) and mask (T,) of up to ``most`` training clips, evenly chosen."""
+        every = -(-len(self._clips) // most)
+        return [self._load(clip) for clip in self._clips[::every]]
 
     def __call__(self, step: int) -> StyleBatch:
         """The batch of a step."""
@@ -188,10 +208,11 @@ def objectives(
 ) -> Iterator[Objective]:
     """Eq. 7 on a batch, with two terms beside it that act on lips and velocity (our choice)."""
     settings, face = context.run.recipe.stages.style, context.pipeline.face
-    posterior = model.style(batch.prompt, batch.prompt_audio, batch.prompt_mask, batch.heard)
+    posterior = model.style(batch.prompt, model.hear(batch.prompt_audio), batch.prompt_mask, batch.heard)
     z0 = posterior.sample(torch.randn_like(posterior.mean))
     flowed = model.flow(z0, posterior.context)
-    predictions = model.decoder.reconstruct(batch.audio, flowed.z, batch.mask, batch.expression, progress)
+    audio = nn.functional.dropout(model.hear(batch.audio), settings.audio_dropout)
+    predictions = model.decoder.reconstruct(audio, flowed.z, batch.mask, batch.expression, progress)
     likelihoods = [gaussian_log_likelihood(p, batch.expression, batch.mask, model.log_std) for p in predictions]
     # the last prediction is what is used; those before it count half in all, to guide the parts that make them
     likelihood = likelihoods[-1]
@@ -278,5 +299,5 @@ def decode_whole(model: StyleModel, audio: Tensor, code: Tensor) -> Tensor:
     """Expression (T, E), on the CPU, of audio features (T, A) in a style (1, Z)."""
     device = code.device
     mask = torch.ones(1, len(audio), dtype=torch.bool, device=device)
-    expression: Tensor = model.decoder(audio[None].to(device), code, mask).expression[0]
+    expression: Tensor = model.decoder(model.hear(audio[None].to(device)), code, mask).expression[0]
     return expression.float().cpu()

@@ -54,7 +54,7 @@ def run(context: Context) -> list[Path]:
     def frames(prompt: PreparedClip, sound: NDArray[np.float32]) -> Iterator[Image]:
         code = prompt_code(model, context.store, [prompt], context.device)
         footage = footage_of(context, _as_prepared(context, base))
-        return perform(context.pipeline, model.decoder, renderer, base, footage, sound, code)
+        return perform(context.pipeline, model, renderer, base, footage, sound, code)
 
     out = context.run.samples / f"{base.avatar}.mp4"
     what = f"{base.avatar} says {spoken.name} in the style of {prompts[0].name}"

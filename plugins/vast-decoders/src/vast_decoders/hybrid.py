@@ -14,6 +14,7 @@ from vast_core.interfaces import Decoder, DecoderOutput, Sizes, State
 
 from .config import HybridConfig
 from .recurrent import LowerFaceHead
+from .ridge import fit_ridge
 from .trunk import Trunk
 
 LARGEST_GAIN = 1.5
@@ -69,6 +70,17 @@ class HybridDecoder(Decoder):
     def from_config(cls, config: HybridConfig, sizes: Sizes) -> Self:
         """Make a decoder; look-ahead and history follow from the dilations."""
         return cls(config, sizes)
+
+    @torch.no_grad()
+    def start_from(self, clips: Sequence[tuple[Tensor, Tensor, Tensor]]) -> None:
+        """Let the linear path start as the ridge regression on the footage, and the trunk at zero beside it.
+
+        What gradients then add is what a regression cannot know; on little footage that is most of the difference
+        between better and worse than the regression.
+        """
+        self.linear.weight.copy_(fit_ridge(clips, self.reach))
+        nn.init.zeros_(self.whole_face.weight)
+        nn.init.zeros_(self.whole_face.bias)
 
     def forward(
         self,

@@ -1,0 +1,76 @@
+"""Ridge regression of expression on the audio around a frame, in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)
+"""Tried penalties, as shares of the number of frames."""
+FOLDS = 4
+
+
+def windows(audio: Tensor, reach: int) -> Tensor:
+    """The frames of audio (T, A) with ``reach`` neighbours on either side (T, A * (2 reach + 1)); zeros beyond."""
+    padded = nn.functional.pad(audio, (0, 0, reach, reach))
+    return padded.unfold(0, 2 * reach + 1, 1).flatten(1)
+
+
+class _Moments:
+    """Sums of x x', x y' and y y' over frames: all that a linear regression needs."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        self.xx = torch.zeros(inputs, inputs, dtype=torch.float64)
+        self.xy = torch.zeros(inputs, outputs, dtype=torch.float64)
+        self.yy = torch.zeros((), dtype=torch.float64)
+        self.frames = 0
+
+    def add(self, x: Tensor, y: Tensor) -> None:
+        self.xx += x.T @ x
+        self.xy += x.T @ y
+        self.yy += y.square().sum()
+        self.frames += len(x)
+
+    def without(self, other: _Moments) -> _Moments:
+        rest = _Moments(*self.xy.shape)
+        rest.xx, rest.xy, rest.yy = self.xx - other.xx, self.xy - other.xy, self.yy - other.yy
+        rest.frames = self.frames - other.frames
+        return rest
+
+    def solve(self, penalty: float) -> Tensor:
+        ridge = penalty * max(self.frames, 1) * torch.eye(len(self.xx), dtype=torch.float64)
+        weights: Tensor = torch.linalg.solve(self.xx + ridge, self.xy)
+        return weights
+
+    def error(self, weights: Tensor) -> Tensor:
+        """Sum of squared errors of ``weights``."""
+        return self.yy - 2 * (weights * self.xy).sum() + (weights * (self.xx @ weights)).sum()
+
+
+def fit_ridge(clips: Sequence[tuple[Tensor, Tensor, Tensor]], reach: int) -> Tensor:
+    """Weights (E, A, 2 ``reach`` + 1) from audio (T, A) to each clip's expression (T, E) about its mean, by mask (T,).
+
+    W = argmin |Y - X W|^2 + penalty N |W|^2; the penalty is the one that predicts best when parts of the footage are
+    left out. A part is a run of whole clips, so that neighbouring frames are never on both sides.
+    """
+    width, outputs = clips[0][0].shape[1], clips[0][1].shape[1]
+    folds = [_Moments(width * (2 * reach + 1), outputs) for _ in range(FOLDS)]
+    for number, (audio, expression, mask) in enumerate(clips):
+        if mask.any():
+            target = expression[mask] - expression[mask].mean(0)
+            folds[number * FOLDS // len(clips)].add(windows(audio, reach)[mask].double(), target.double())
+    whole = _Moments(width * (2 * reach + 1), outputs)
+    for fold in folds:
+        whole.xx += fold.xx
+        whole.xy += fold.xy
+        whole.yy += fold.yy
+        whole.frames += fold.frames
+    seen = [fold for fold in folds if fold.frames]
+
+    def held_out_error(penalty: float) -> float:
+        return float(sum(fold.error(whole.without(fold).solve(penalty)) for fold in seen))
+
+    best = min(PENALTIES, key=held_out_error)
+    return whole.solve(best).T.reshape(outputs, width, 2 * reach + 1).float()

@@ -1,0 +1,74 @@
+"""The linear path's start, against a planted map and against least squares on augmented data."""
+
+import numpy as np
+import pytest
+import torch
+
+from vast_core.interfaces import Sizes
+from vast_decoders.config import HybridConfig
+from vast_decoders.hybrid import HybridDecoder
+from vast_decoders.ridge import PENALTIES, fit_ridge, windows
+
+SIZES = Sizes(fps=25, image=64, audio=5, expression=4, lower_face=2, vertices=10, style=3, context=4)
+
+
+def footage(noise, clips=6, frames=80, seed=0):
+    chance = torch.Generator().manual_seed(seed)
+    true = torch.randn(4, 5, 5, generator=chance)
+    made = []
+    for _ in range(clips):
+        audio = torch.randn(frames, 5, generator=chance)
+        padded = torch.nn.functional.pad(audio.T[None], (2, 2))
+        face = torch.nn.functional.conv1d(padded, true)[0].T
+        face = face + noise * torch.randn(frames, 4, generator=chance) + torch.randn(4, generator=chance)
+        made.append((audio, face, torch.rand(frames, generator=chance) > 0.1))
+    return true, made
+
+
+def test_a_planted_map_is_found_and_masked_frames_do_not_matter():
+    true, clips = footage(noise=0.0)
+    found = fit_ridge(clips, 2)
+    assert (found - true).norm() < 0.1 * true.norm()
+    spoilt = [(a, torch.where(m[:, None], f, 1e6), m) for a, f, m in clips]
+    assert torch.allclose(fit_ridge(spoilt, 2), found)
+
+
+def test_it_is_least_squares_on_data_with_the_penalty_as_further_rows():
+    _, clips = footage(noise=3.0)
+    found = fit_ridge(clips, 2).double().numpy()
+    x = np.concatenate([windows(a, 2)[m].double().numpy() for a, _, m in clips])
+    y = np.concatenate([(f[m] - f[m].mean(0)).double().numpy() for _, f, m in clips])
+    fits = []
+    for penalty in PENALTIES:
+        rows = np.concatenate([x, np.sqrt(penalty * len(x)) * np.eye(x.shape[1])])
+        targets = np.concatenate([y, np.zeros((x.shape[1], 4))])
+        fits.append(np.linalg.lstsq(rows, targets, rcond=None)[0].T.reshape(found.shape))
+    assert min(np.abs(fit - found).max() for fit in fits) < 1e-5
+
+
+@pytest.mark.parametrize("noise", [0.1, 30.0])
+def test_noise_asks_for_a_larger_penalty(noise):
+    true, clips = footage(noise=noise)
+    assert (fit_ridge(clips, 2).norm() < 0.8 * true.norm()) == (noise > 1)
+
+
+def test_one_clip_is_enough_to_start_from():
+    _, clips = footage(noise=1.0, clips=1)
+    assert torch.isfinite(fit_ridge(clips, 2)).all()
+
+
+def test_the_decoder_starts_as_the_regression():
+    _, clips = footage(noise=0.5)
+    decoder = HybridDecoder.from_config(HybridConfig(width=16, recurrent=8, dropout=0.0), SIZES).eval()
+    decoder.start_from(clips)
+    audio, face, mask = clips[0]
+    every = torch.ones(1, len(audio), dtype=torch.bool)
+    trunk = decoder.reconstruct(audio[None], torch.zeros(1, 3), every, face[None], 1.0)[0][0]
+    by_hand = windows(audio, decoder.reach) @ fit_ridge(clips, decoder.reach).reshape(4, -1).T
+    assert torch.allclose(trunk, by_hand, atol=1e-4)
+    explained = (
+        1
+        - (by_hand - (face - face[mask].mean(0)))[mask].square().sum()
+        / (face[mask] - face[mask].mean(0)).square().sum()
+    )
+    assert explained > 0.7
