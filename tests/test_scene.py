@@ -1,10 +1,12 @@
 """Crops go to the renderer and back without moving a pixel; holes cover what they must."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
-from vast_core.scene import Crop, dilate, erosion_radius, hull_masks, make_scene
+from vast_core.scene import Crop, dilate, erosion_radius, eyes_masks, hull_masks, make_scene
 
 
 def picture(rows=200, columns=300):
@@ -65,6 +67,22 @@ def test_dilation_grows_by_the_radius():
     mask = torch.zeros(2, 3, 1, 21, 21)
     mask[..., 10, 10] = 1
     assert int(dilate(mask, 3)[0, 0, 0].sum()) == 49
+
+
+def test_each_eye_has_its_own_mask_and_what_lies_between_has_none():
+    """Two squares of lids, their vertices mixed, that move over the picture."""
+    corners = np.array([[0, 0, 0], [12, 0, 0], [12, 6, 0], [0, 6, 0]], np.float32)
+    lids = np.stack([corners + np.float32((20, 40, 0)), corners + np.float32((70, 44, 0))], 1).reshape(8, 3)
+    track = np.stack([lids, lids + np.float32((25, 10, 0))])
+    masks = eyes_masks(SimpleNamespace(eyes=np.arange(8)), track, 128)
+    assert masks.shape == (2, 1, 128, 128)
+    assert masks.dtype == np.uint8
+    for mask, (x, y) in zip(masks[:, 0], ((20, 40), (45, 50)), strict=True):
+        assert mask[y : y + 7, x : x + 13].all(), "one eye"
+        assert mask[y + 4 : y + 11, x + 50 : x + 63].all(), "the other"
+        assert not mask[:, x + 16 : x + 47].any(), "nothing between them"
+        assert mask[y - 1, x + 6] == 1, "a margin"
+        assert mask.sum() < 2 * 17 * 11
 
 
 def test_the_hole_covers_face_and_mesh_and_the_background_is_empty_there():

@@ -21,13 +21,13 @@ from .atomic import replacing, write_text
 from .errors import InputError
 from .interfaces import Clip, Corpus, RendererBatch, place
 from .run import cache_root, digest, source_digest
-from .scene import Crop, Image, as_images, hull_masks, make_scene, mouth_masks
+from .scene import Crop, Image, as_images, eyes_masks, hull_masks, make_scene, mouth_masks
 from .store import PreparedClip
 
 if TYPE_CHECKING:
     from .stages import Context
 
-PICTURES = ("frames", "mesh", "texture", "coverage", "hull", "mouth")
+PICTURES = ("frames", "mesh", "texture", "coverage", "hull", "mouth", "eyes")
 
 
 def choose_avatar(context: Context) -> str:
@@ -117,7 +117,11 @@ class Avatar:
             rows["frames"], rows["hull"], rows["mesh"], rows["texture"], rows["coverage"], rows["audio"], radius
         )
         return RendererBatch(
-            scene=scene, frames=as_images(rows["frames"]), face=rows["hull"].float(), mouth=rows["mouth"].float()
+            scene=scene,
+            frames=as_images(rows["frames"]),
+            face=rows["hull"].float(),
+            mouth=rows["mouth"].float(),
+            eyes=rows["eyes"].float(),
         )
 
 
@@ -202,6 +206,7 @@ def _write_piece(context: Context, avatar: Avatar, piece: Piece, position: Any, 
         "coverage": torch.from_numpy(drawing.coverage),
         "hull": torch.from_numpy(hull_masks(position, size)),
         "mouth": torch.from_numpy(mouth_masks(face, position, size)),
+        "eyes": torch.from_numpy(eyes_masks(face, position, size)),
         "audio": context.store.read(piece.clip, "audio", 0, piece.clip.frames),
     }
     with replacing(avatar.path / piece.file) as temporary:

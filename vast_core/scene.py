@@ -88,6 +88,16 @@ def mouth_masks(face: Face, vertices: NDArray[np.float32], size: int) -> Image:
     return np.stack([cv2.dilate(mask[0], grown)[None] for mask in lips])
 
 
+def eyes_masks(face: Face, vertices: NDArray[np.float32], size: int) -> Image:
+    """1 over both eyes with a margin, of a face (T, V, 3) in crop pixels: (T, 1, size, size)."""
+    # the face does not say whose lid a vertex is: over all frames, each eye's lie on their own side of the middle
+    across = vertices[:, face.eyes, 0].mean(0)
+    right = across < (across.min() + across.max()) / 2
+    grown = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * max(1, size // 64) + 1,) * 2)
+    masks = hull_masks(vertices[:, face.eyes[right]], size) | hull_masks(vertices[:, face.eyes[~right]], size)
+    return np.stack([cv2.dilate(mask[0], grown)[None] for mask in masks])
+
+
 def dilate(mask: Tensor, radius: int) -> Tensor:
     """Grow masks (..., 1, Y, X) by ``radius`` pixels."""
     flat = mask.flatten(0, -4)

@@ -14,6 +14,9 @@ from vast_faces.texture import texture_layout
 
 FACE = canonical_face()
 SIZE = 320
+MOUTH_FILLERS = 18
+OPEN = np.concatenate([FACE.triangles, FACE.fillers[MOUTH_FILLERS:]])
+"""The mesh and the eyes: all but the mouth."""
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +42,8 @@ def vertices(yaw: float, opening: float = 0.0) -> np.ndarray:
 
 
 def picture(points: np.ndarray, paint: np.ndarray) -> np.ndarray:
-    raster = rasterise(points, FACE.triangles, (SIZE, SIZE))
-    return np.where(raster.coverage[..., None], sample_texture(raster, FACE.triangles, FACE.uv, paint), 255)
+    raster = rasterise(points, OPEN, (SIZE, SIZE))
+    return np.where(raster.coverage[..., None], sample_texture(raster, OPEN, FACE.uv, paint), 255)
 
 
 def difference(found: np.ndarray, paint: np.ndarray, inner: int) -> float:
@@ -99,7 +102,8 @@ def test_drawing_gives_shape_type_and_coverage(face, paint):
     assert drawing.coverage.shape == (2, 1, SIZE, SIZE)
     assert drawing.mesh.dtype == drawing.texture.dtype == drawing.coverage.dtype == np.uint8
     assert set(np.unique(drawing.coverage)) == {0, 255}
-    assert not drawing.mesh[np.broadcast_to(drawing.coverage == 0, drawing.mesh.shape)].any()
+    for layer in (drawing.mesh, drawing.texture):
+        assert not layer[np.broadcast_to(drawing.coverage == 0, layer.shape)].any()
     assert (drawing.mesh[:, 0] == drawing.mesh[:, 1]).all(), "grey"
     inside = drawing.coverage[0, 0] > 0
     expected = picture(points[0], paint)
@@ -110,6 +114,46 @@ def test_an_open_mouth_is_drawn_open(face):
     points = vertices(0.0, 1.0)
     x, y = points[[13, 14], :2].mean(0).round().astype(int)
     assert face.draw(points[None], SIZE).coverage[0, 0, y, x] == 0
+
+
+def eye_middles(points: np.ndarray) -> list[tuple[int, int]]:
+    """(x, y) half-way between the lids."""
+    return [tuple(points[ring, :2].mean(0).round().astype(int).tolist()) for ring in (FACE.eye_left, FACE.eye_right)]
+
+
+def blink(points: np.ndarray) -> np.ndarray:
+    """The same face, its lids shut: each lid's edge on the line between the corners."""
+    shut = points.copy()
+    for ring in (FACE.eye_left, FACE.eye_right):
+        inner, outer = points[ring[0], :2], points[ring[8], :2]
+        share = (points[ring, 0] - inner[0]) / (outer[0] - inner[0])
+        shut[ring, 1] = inner[1] + share * (outer[1] - inner[1])
+    return shut
+
+
+def test_eyes_are_in_the_texture_and_holes_in_the_mesh(face, paint):
+    points = vertices(0.0, 1.0)
+    drawing = face.draw(points[None], SIZE, paint)
+    for x, y in eye_middles(points):
+        assert drawing.coverage[0, 0, y, x] == 255
+        assert drawing.texture[0, :, y, x].min() > 0
+        assert drawing.mesh[0, 0, y, x] == 0
+    x, y = points[[13, 14], :2].mean(0).round().astype(int)
+    assert drawing.coverage[0, 0, y, x] == 0, "an open mouth is open in every layer"
+
+
+def test_blinks_leave_no_trace_on_the_eyes(face, paint):
+    """Shut eyes are seen as black streaks where the lids meet; none may come into the texture."""
+    points = vertices(0.0)
+    shut = blink(points)
+    open_eyes, dark = picture(points, paint), picture(shut, np.zeros_like(paint))
+    alone = face.unwrap([open_eyes], points[None])
+    found = face.unwrap([open_eyes, dark, open_eyes], np.stack([points, shut, points]))
+    eyes = cv2.erode((texture_layout(FACE, 128).triangle >= len(FACE.triangles)).astype(np.uint8), np.ones((3, 3))) > 0
+    assert eyes.sum() > 20
+    assert np.abs(found[eyes].astype(int) - alone[eyes]).max() <= 1
+    skin = texture_layout(FACE, 128).triangle < len(FACE.triangles)
+    assert (alone[skin].astype(int) - found[skin]).mean() > 10, "elsewhere every frame counts"
 
 
 def test_without_a_texture_the_mesh_is_drawn_twice(face):

@@ -25,7 +25,7 @@ def _disc(size: int, radius: float) -> Tensor:
 
 @pytest.fixture
 def make_batch() -> Callable[..., RendererBatch]:
-    """Frames of noise with a disc of a hole, a smaller disc of a mesh, and in that a mouth."""
+    """Frames of noise with a disc of a hole, a smaller disc of a mesh, and in that a mouth and an eye."""
 
     def make(frames: int, batch: int = 1, size: int = 32, seed: int = 0) -> RendererBatch:
         generator = torch.Generator().manual_seed(seed)
@@ -46,7 +46,8 @@ def make_batch() -> Callable[..., RendererBatch]:
             audio=noise(AUDIO),
         )
         mouth = _disc(size, 0.1 * size).expand(*shape, 1, size, size)
-        return RendererBatch(scene=scene, frames=real, face=coverage, mouth=mouth)
+        eyes = mouth.roll(-(size // 5), dims=-2)
+        return RendererBatch(scene=scene, frames=real, face=coverage, mouth=mouth, eyes=eyes)
 
     return make
 

@@ -86,12 +86,13 @@ def test_the_losses_add_up(make_renderer, make_batch):
     assert player.loss.item() == pytest.approx(weighted.item(), rel=1e-5)
 
 
-def test_errors_over_the_mouth_count_most_and_outside_the_hole_nothing(make_renderer, make_batch):
-    renderer = make_renderer(face=3.0, mouth=6.0)
+def test_errors_over_mouth_and_eyes_count_most_and_outside_the_hole_nothing(make_renderer, make_batch):
+    renderer = make_renderer(face=3.0, mouth=6.0, eyes=5.0)
     batch = make_batch(1)
     with torch.no_grad():
         drawn, _ = renderer._draw(batch.scene, None)
-    hole, face, mouth = batch.scene.hole, batch.face, batch.mouth
+    hole, face, mouth, eyes = batch.scene.hole, batch.face, batch.mouth, batch.eyes
+    assert not (mouth * eyes).any()
 
     def error(region: torch.Tensor) -> float:
         wrong = attrs.evolve(batch, frames=drawn + region)
@@ -99,8 +100,9 @@ def test_errors_over_the_mouth_count_most_and_outside_the_hole_nothing(make_rend
         return objective.terms["l1"].item() / region.sum().item()
 
     unit = error(hole - face)
-    assert error(face - mouth) == pytest.approx(4 * unit, rel=1e-3)
+    assert error(face - mouth - eyes) == pytest.approx(4 * unit, rel=1e-3)
     assert error(mouth) == pytest.approx(10 * unit, rel=1e-3)
+    assert error(eyes) == pytest.approx(9 * unit, rel=1e-3)
     assert error(1 - hole) == 0.0
 
 

@@ -156,7 +156,7 @@ class LandmarkFace(Face):
         return textures.unwrap(self._canonical, self._config.texture, frames, vertices)
 
     def draw(self, vertices: NDArray[np.float32], size: int, texture: NDArray[np.uint8] | None = None) -> Drawing:
-        """Smooth-shaded and textured mesh, without the fillers over mouth and eyes."""
+        """Smooth-shaded mesh, open at mouth and eyes, and textured mesh, open at the mouth alone."""
         mesh = np.empty((len(vertices), 3, size, size), np.uint8)
         textured = mesh if texture is None else np.empty_like(mesh)
         coverage = np.empty((len(vertices), 1, size, size), np.uint8)

@@ -31,23 +31,28 @@ OBLIQUE = 0.25
 def unwrap(face: CanonicalFace, size: int, frames: Iterable[Image], vertices: NDArray[np.floating[Any]]) -> Image:
     """Mean texture (``size``, ``size``, 3) of frames (Y, X, 3) with ``vertices`` (T, V, 3) in their pixels.
 
-    A texel counts by the square of the cosine at which it is seen. One never seen is taken from the other half of the
-    face, and where that is hidden too, or no face is there at all, from its surroundings.
+    A texel counts by the square of the cosine at which it is seen, one between the lids only in the half of the frames
+    whose eyes are the most open: a blink would smear lids over the pupils. A texel never seen is taken from the other
+    half of the face, and where that is hidden too, or no face is there at all, from its surroundings.
     Raises ValueError where there are fewer frames than ``vertices`` has.
     """
-    layout = texture_layout(face, size)
-    seen = layout.coverage
-    chosen = set(np.unique(np.linspace(0, len(vertices) - 1, min(MOST, len(vertices))).astype(int)).tolist())
+    layout, triangles = texture_layout(face, size), _with_eyes(face)
+    seen, between_lids = layout.coverage, layout.triangle[..., None] >= len(face.triangles)
+    spread = np.unique(np.linspace(0, len(vertices) - 1, min(MOST, len(vertices))).astype(int))
+    openings = dict(zip(spread.tolist(), _eye_opening(face, np.asarray(vertices[spread])).tolist(), strict=True))
+    wide, chosen = float(np.median(list(openings.values()))), set(openings)
     total, weight = np.zeros((size, size, 3)), np.zeros((size, size, 1))
     for number, frame in zip(range(len(vertices)), frames, strict=False):
         if number not in chosen:
             continue
         chosen.remove(number)
         points = np.asarray(vertices[number], np.float32)
-        positions = interpolate(layout, face.triangles, points[:, :2])
-        facing = -interpolate(layout, face.triangles, vertex_normals(points, face.triangles))[..., 2:]
+        positions = interpolate(layout, triangles, points[:, :2])
+        facing = -interpolate(layout, triangles, vertex_normals(points, triangles))[..., 2:]
         inside = ((positions >= 0) & (positions <= np.array(frame.shape[1::-1]) - 1)).all(2, keepdims=True)
         counts = np.where((facing > OBLIQUE) & inside, facing**2, 0)
+        if openings[number] < wide:
+            counts[between_lids] = 0
         colours = cv2.remap(frame, positions, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         total += counts * colours
         weight += counts
@@ -68,17 +73,51 @@ def _filled(colours: NDArray[np.float64], known: NDArray[np.bool_], seen: NDArra
 
 
 def texture_layout(face: CanonicalFace, size: int) -> Raster:
-    """Which triangle each texel of a texture (``size``, ``size``) belongs to."""
+    """Which triangle each texel of a texture (``size``, ``size``) belongs to: one of the mesh, or then of the eyes."""
     texels = texel_positions(face.uv, size, size)
-    return rasterise(np.concatenate([texels, np.zeros((len(texels), 1), np.float32)], 1), face.triangles, (size, size))
+    flat = np.concatenate([texels, np.zeros((len(texels), 1), np.float32)], 1)
+    return rasterise(flat, _with_eyes(face), (size, size))
+
+
+def _eye_fillers(face: CanonicalFace) -> NDArray[np.int64]:
+    """(28, 3): the fillers between the lids, without those of the mouth."""
+    found: NDArray[np.int64] = face.fillers[np.isin(face.fillers, [*face.eye_left, *face.eye_right]).all(1)]
+    return found
+
+
+def _with_eyes(face: CanonicalFace) -> NDArray[np.int64]:
+    """The mesh's triangles, then the eyes'."""
+    return np.concatenate([face.triangles, _eye_fillers(face)])
+
+
+def _eye_opening(face: CanonicalFace, vertices: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Area (T,) between the lids of vertices (T, V, 3) as seen, over the squared distance of the outer eye corners."""
+    points = np.asarray(vertices, np.float64)[..., :2]
+    a, b, c = np.moveaxis(points[:, _eye_fillers(face)], 2, 0)
+    (ux, uy), (vx, vy) = np.moveaxis(b - a, -1, 0), np.moveaxis(c - a, -1, 0)
+    right, left = np.moveaxis(points[:, face.eye_corners], 1, 0)
+    area = np.abs((ux * vy - uy * vx).sum(1)) / 2
+    opening: NDArray[np.float64] = area / np.maximum(np.square(right - left).sum(-1), 1e-9)
+    return opening
 
 
 def draw(
     face: CanonicalFace, vertices: NDArray[np.floating[Any]], size: int, texture: Image | None
 ) -> tuple[Image, Image, Image]:
-    """Shaded mesh (3, Y, X), textured mesh (3, Y, X) and coverage (1, Y, X) of vertices (V, 3), Y = X = ``size``."""
+    """Shaded mesh (3, Y, X), textured mesh (3, Y, X) and coverage (1, Y, X) of vertices (V, 3), Y = X = ``size``.
+
+    With a texture the eyes are drawn as well, in texture and coverage, where nothing of the mesh is before them.
+    """
     raster = rasterise(vertices, face.triangles, (size, size))
     brightness = shade(raster, face.triangles, vertex_normals(vertices, face.triangles))
     mesh = np.broadcast_to(np.rint(brightness * 255).astype(np.uint8), (3, size, size))
-    textured = mesh if texture is None else sample_texture(raster, face.triangles, face.uv, texture).transpose(2, 0, 1)
-    return mesh, textured, raster.coverage[None].astype(np.uint8) * np.uint8(255)
+    if texture is None:
+        return mesh, mesh, raster.coverage[None].astype(np.uint8) * np.uint8(255)
+    fillers = _eye_fillers(face)
+    eyes = rasterise(vertices, fillers, (size, size))
+    textured = np.where(
+        raster.coverage[..., None],
+        sample_texture(raster, face.triangles, face.uv, texture),
+        sample_texture(eyes, fillers, face.uv, texture),
+    ).transpose(2, 0, 1)
+    return mesh, textured, (raster.coverage | eyes.coverage)[None].astype(np.uint8) * np.uint8(255)

@@ -108,8 +108,10 @@ class CganConvLstm(Renderer):
         return torch.cat([scene.mesh, scene.texture], dim=2) if self.config.texture else scene.mesh
 
     def _l1(self, drawn: Tensor, batch: RendererBatch) -> Tensor:
-        """Mean absolute error (), weighted: 1 in the hole, more over the face, most over the mouth."""
-        weight = batch.scene.hole * (1 + self.config.face * batch.face + self.config.mouth * batch.mouth)
+        """Mean absolute error (), weighted: 1 in the hole, more over the face, most over mouth and eyes."""
+        config = self.config
+        counts = 1 + config.face * batch.face + config.mouth * batch.mouth + config.eyes * batch.eyes
+        weight = batch.scene.hole * counts
         return ((drawn - batch.frames).abs() * weight).sum() / (3 * weight.sum()).clamp(min=1)
 
     def _check(self, scene: Scene) -> None:

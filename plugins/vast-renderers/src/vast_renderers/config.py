@@ -39,6 +39,8 @@ class CganConvLstmConfig:
     """How much more an error over the face counts than one in the rest of the hole, which counts 1."""
     mouth: float = attrs.field(default=4.0, validator=validators.ge(0.0))
     """How much more again an error over the mouth counts."""
+    eyes: float = attrs.field(default=4.0, validator=validators.ge(0.0))
+    """How much more again an error over the eyes counts."""
     adversarial: float = attrs.field(default=0.01, validator=validators.ge(0.0))
     """Weight of the adversarial loss; with ``feature_matching`` 0 as well, no discriminator is built."""
     feature_matching: float = attrs.field(default=0.1, validator=validators.ge(0.0))

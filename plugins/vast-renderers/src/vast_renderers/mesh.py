@@ -11,7 +11,7 @@ from .config import MeshConfig
 
 
 class MeshRenderer(Renderer):
-    """The textured mesh over the background; what is left of the hole, mouth and eyes too, is filled smoothly.
+    """The textured mesh over the background; what is left of the hole, an open mouth too, is filled smoothly.
 
     Without a texture the scene's ``texture`` is the shaded mesh, and that is drawn. It has no parameters and no
     state: each frame is drawn alone. Our choice, for previews and as the baseline that training must beat.
