@@ -8,9 +8,19 @@ from vast_core.store import PreparedClip, Rejected, Store
 
 def clip(number, **other):
     facts = {
-        "file": f"clips/{number}.safetensors", "name": f"c{number}", "source": f"c{number}", "start": 0, "frames": 20,
-        "speaker": "ann", "split": "train", "style": None, "heard": True, "offset_ms": 0.0, "image_size": (4, 5), "notes": (),
-    }  # fmt: skip
+        "file": f"clips/{number}.safetensors",
+        "name": f"c{number}",
+        "source": f"c{number}",
+        "start": 0,
+        "frames": 20,
+        "speaker": "ann",
+        "split": "train",
+        "style": None,
+        "heard": True,
+        "offset_ms": 0.0,
+        "image_size": (4, 5),
+        "notes": (),
+    }
     return PreparedClip(**facts | other)
 
 

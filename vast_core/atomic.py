@@ -7,6 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+
 from .errors import StorageError
 
 
@@ -19,11 +24,15 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
+        mode = temporary.stat().st_mode
         yield temporary
+        temporary.chmod(mode)  # safetensors keeps its files from everybody else, whatever the umask says
         os.replace(temporary, path)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
+        why = getattr(error, "strerror", None) or error
         raise StorageError(
-            f"{path}: cannot be written ({error.strerror or error}); free some space or choose another folder, "
+            f"{path}: cannot be written ({why}); free some space or choose another folder, "
             "then run the same command again"
         ) from error
     finally:
@@ -35,3 +44,10 @@ def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path``, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_picture(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write ``image`` (Y, X, 3), RGB, to ``path`` as PNG, whole or not at all."""
+    _, content = cv2.imencode(".png", image[..., ::-1])
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.tobytes())

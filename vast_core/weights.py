@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from . import __version__
 from .atomic import replacing
-from .errors import StorageError, WeightsError
+from .errors import WeightsError
 
 FORMAT = 1
 HEADER = "vast"
@@ -24,15 +24,12 @@ HEADER = "vast"
 def save_weights(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
     """Write ``tensors`` and ``header`` (JSON-able) to ``path``, whole or not at all.
 
-    Raises :class:`StorageError` where the file cannot be written.
+    Raises :class:`vast_core.errors.StorageError` where the file cannot be written.
     """
     metadata = {HEADER: json.dumps({"format": FORMAT, "vast": __version__, **header})}
     own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
-        try:
-            save_file(own, temporary, metadata=metadata)
-        except SafetensorError as error:
-            raise StorageError(f"{path}: cannot be written ({error}); is the disk full?") from error
+        save_file(own, temporary, metadata=metadata)
 
 
 def load_weights(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:

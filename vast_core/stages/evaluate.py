@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..atomic import write_text
+from ..atomic import write_picture, write_text
 from ..avatar import Avatar, Piece, make_avatar
 from ..interfaces import Metric, Performance, RendererBatch, State
 from ..offset import LipRidge, LipSync
@@ -315,4 +314,4 @@ def _write_strips(folder: Path, strips: dict[str, list[Tensor]]) -> None:
     for name, frames in strips.items():
         chosen = frames[:8]
         row = torch.cat(chosen, dim=2).clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).numpy()
-        cv2.imwrite(str(folder / f"renderer_{name.replace(' ', '_')}.png"), row[..., ::-1])
+        write_picture(folder / f"renderer_{name.replace(' ', '_')}.png", row)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..atomic import write_picture
 from ..avatar import choose_avatar, find_clip, footage_of, make_avatar
 from ..errors import InputError
 from ..interfaces import SAMPLE_RATE
@@ -86,7 +87,7 @@ def _write_strip(path: Path, rows: list[list[Image]]) -> None:
     motion = np.abs(first - np.median(first, axis=0).astype(np.int16)).mean((1, 2, 3))
     parts = np.array_split(np.arange(len(first)), STRIP_COLUMNS)
     moments = [int(part[motion[part].argmax()]) for part in parts if len(part)]
-    cv2.imwrite(str(path), np.vstack([np.hstack([row[m] for m in moments]) for row in rows])[..., ::-1])
+    write_picture(path, np.vstack([np.hstack([row[m] for m in moments]) for row in rows]))
 
 
 def _reduced(frame: Image) -> Image:
