@@ -114,6 +114,15 @@ def test_a_step_is_logged_once_however_often_it_ran(tmp_path):
     assert [line["step"] for line in read_metrics(tmp_path / "metrics.jsonl")] == [5, 10, 15, 20, 25, 30]
 
 
+def test_a_line_that_a_crash_has_cut_does_not_stop_the_next_run(tmp_path):
+    with pytest.raises(Interrupted):
+        trainer(tmp_path, batches=stopping_at(12)).fit(resume=False)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"stage": "game", "st')
+    trainer(tmp_path).fit(resume=True)
+    assert [line["step"] for line in read_metrics(tmp_path / "metrics.jsonl")] == [5, 10, 15, 20, 25, 30]
+
+
 def test_the_average_is_what_remains(tmp_path):
     frozen = trainer(tmp_path / "a", ema=0.999999)
     frozen.fit(resume=False)

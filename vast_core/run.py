@@ -170,6 +170,8 @@ class Run:
         path = self.path / "metrics.jsonl"
         if path.is_file():
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            if lines and not lines[-1].endswith("\n"):  # a full disk or a crash has cut it
+                lines.pop()
             records = [json.loads(line) for line in lines]
             kept = [line for line, r in zip(lines, records, strict=True) if r["stage"] != stage or r["step"] <= after]
             write_text(path, "".join(kept))

@@ -20,6 +20,7 @@ import attrs
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
 from timm.scheduler import CosineLRScheduler
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
@@ -28,7 +29,7 @@ from .errors import VastError
 from .interfaces import Objective
 from .run import Run
 from .stage_config import TrainingStage
-from .weights import differences, load_into, load_weights, save_weights
+from .weights import load_into, load_weights, save_weights
 
 Batch = TypeVar("Batch")
 
@@ -129,7 +130,7 @@ class Trainer(Generic[Batch]):
                     self._refuse_nan(values, step)
                     self.run.log(self.stage, step, values, time.perf_counter() - began)
                     shown = "  ".join(f"{n.rpartition('/')[2]} {v:.3g}" for n, v in list(values.items())[:5])
-                    progress.update(bar, losses=f"{shown}  {rate:.1f} steps/s")
+                    progress.update(bar, losses=f"{rate:.1f} steps/s  {shown}")
                 progress.update(bar, completed=step)
                 if interrupted():
                     self._save(average, step)
@@ -213,8 +214,9 @@ class Trainer(Generic[Batch]):
     def _restore(self, average: ModelEmaV3) -> int:
         tensors, header = load_weights(self.checkpoint, str(self.device))
         if header["key"] != self.key:
-            changed = "; ".join(map(str, differences(header, {"key": self.key})))
-            self.console.print(f"[yellow]{self.checkpoint} is of another recipe ({changed}); starting afresh")
+            self.console.print(
+                f"[yellow]{self.checkpoint} is of another recipe, other data or other code; starting afresh[/yellow]"
+            )
             return 0
 
         def part(prefix: str) -> dict[str, Tensor]:
@@ -243,8 +245,9 @@ class Trainer(Generic[Batch]):
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[losses]}"),
+            # the rest of the line: where that is short, the losses are cut and not the bar
+            TextColumn("{task.fields[losses]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
             console=self.console,
             refresh_per_second=4,
+            expand=True,
         )
-
