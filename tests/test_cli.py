@@ -122,9 +122,10 @@ def vast_scripts():
         (["run", "r.yaml", "--stages", "prepare,styel"], 2, "no stage is called 'styel'; did you mean 'style'?"),
         (["run", "r.yaml", "--stages", ","], 2, "name one at least of prepare"),
         (["run", "r.yaml", "--stages", "prepare"], 2, "recipe r lacks sections: prepare needs face, audio"),
-        (["inspect", "missing.safetensors"], 2, "Error: missing.safetensors: cannot be read"),
+        (["inspect", "missing.safetensors"], 2, "Error: missing.safetensors: there is no such file"),
         (["inspect", "r.yaml"], 2, "Error: r.yaml: no sound safetensors file"),
-        (["inspect", "."], 2, "Error: .: cannot be read"),
+        (["synth", ".", "--audio", "a.wav", "--style", "sample"], 2, "Error: .: no folder of a run"),
+        (["inspect", "."], 2, "Error: .: is a folder"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

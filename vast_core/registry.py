@@ -117,7 +117,7 @@ class Registry:
 
     @property
     def hooks(self) -> pluggy.HookRelay:
-        """Call a hook of all plugins: ``registry.hooks.vast_step_end(step=..., losses=..., run=...)``."""
+        """The hooks of all plugins as pluggy has them, failures and all; vast itself calls them by :meth:`notify`."""
         return self._manager.hook
 
     def each(self, hook: str) -> Iterator[tuple[str, Callable[..., Any]]]:

@@ -50,6 +50,8 @@ def read_header(file: Path) -> tuple[dict[str, str], dict[str, tuple[list[int], 
 
     from ..errors import WeightsError
 
+    if not file.is_file():
+        raise WeightsError(f"{file}: {'is a folder; name a file in it' if file.is_dir() else 'there is no such file'}")
     try:
         with safe_open(file, framework="np") as opened:
             slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118 - it is no dict

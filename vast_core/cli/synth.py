@@ -20,7 +20,7 @@ import click
 @click.option("--avatar", default=None, help="Speaker of the run; may be left out when the run trained one.")
 @click.option("--style-strength", default=1.0, show_default=True, help="0 is neutral, above 1 exaggerates.")
 @click.option("--seed", default=0, show_default=True, help="For `--style sample`.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("out.mp4"), show_default=True)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("out.mp4"), show_default=True)
 @click.pass_context
 def synth(
     context: click.Context,
@@ -58,6 +58,8 @@ def synth(
     from ..synthesis import BaseClip, frames_of, perform, write_video
 
     registry = context.obj.registry
+    if not (run / "recipe.yaml").is_file():
+        raise InputError(f"{run}: no folder of a run, as it holds no recipe.yaml; name one that `vast run` has made")
     recipe = load_recipe(run / "recipe.yaml", registry)
     pipeline, console = assemble(recipe, registry), Console()
     work = Context(run=Run(run, recipe, registry), pipeline=pipeline, console=console)
