@@ -192,7 +192,7 @@ def test_a_reader_that_stops_is_no_fault(packages):
         [sys.executable, "-m", "vast_core", "plugins"], stdout=writer, stderr=subprocess.PIPE, text=True
     )
     os.close(writer)
-    assert done.stderr == ""
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 # ------------------------------------------------------------------------------------------------- plugins

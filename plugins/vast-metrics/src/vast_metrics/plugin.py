@@ -26,7 +26,7 @@ def vast_components() -> Iterable[Component]:
             name="lip_vertex_error",
             target="vast_metrics.lips:LipVertexError",
             config=LipVertexErrorConfig,
-            summary="Mean over frames of the worst lip vertex's squared distance, mm^2",
+            summary="mean over frames of the worst lip vertex's squared distance, mm^2",
             reference="Richard et al. 2021, MeshTalk",
         ),
         Component(
@@ -41,7 +41,7 @@ def vast_components() -> Iterable[Component]:
             name="landmark_distance",
             target="vast_metrics.landmarks:LandmarkDistance",
             config=LandmarkDistanceConfig,
-            summary="Mean vertex distance of mouth and of face, mm",
+            summary="mean vertex distance of mouth and of face, mm",
             reference="Chen et al. 2019, Hierarchical cross-modal talking face generation",
         ),
         Component(
@@ -49,7 +49,7 @@ def vast_components() -> Iterable[Component]:
             name="upper_face_dynamics",
             target="vast_metrics.motion:UpperFaceDynamics",
             config=UpperFaceDynamicsConfig,
-            summary="How much less (+) or more (-) brows and lids move than they should, mm^2",
+            summary="how much less (+) or more (-) brows and lids move than they should, mm^2",
             reference="Xing et al. 2023, CodeTalker",
         ),
         Component(
@@ -57,7 +57,7 @@ def vast_components() -> Iterable[Component]:
             name="motion_stability",
             target="vast_metrics.motion:MotionStability",
             config=MotionStabilityConfig,
-            summary="Reciprocal of the variance of the lips' acceleration, and its ratio to the reference's in dB",
+            summary="reciprocal of the variance of the lips' acceleration, and its ratio to the reference's in dB",
             reference="Ling et al. 2022, StableFace",
         ),
         Component(
@@ -65,14 +65,14 @@ def vast_components() -> Iterable[Component]:
             name="psnr",
             target="vast_metrics.images:PSNR",
             config=PSNRConfig,
-            summary="Peak signal-to-noise ratio over the face, dB",
+            summary="peak signal-to-noise ratio over the face, dB",
         ),
         Component(
             kind="metric",
             name="ssim",
             target="vast_metrics.images:SSIM",
             config=SSIMConfig,
-            summary="Structural similarity over the face",
+            summary="structural similarity over the face",
             reference="Wang et al. 2004",
         ),
     ]
