@@ -18,7 +18,7 @@ def vast_components() -> Iterable[Component]:
             name="landmarks",
             target="vast_faces.landmarks:LandmarkFace",
             config=LandmarksConfig,
-            summary="The 478-point face landmarker on the canonical mesh, with a linear expression basis",
+            summary="the 478-point face landmarker on the canonical mesh, with a linear expression basis",
             reference="Kartynnik et al. 2019, Real-time facial surface geometry from monocular video",
         )
     ]

@@ -18,7 +18,7 @@ def vast_components() -> Iterable[Component]:
             name="cgan_convlstm",
             target="vast_renderers.cgan_convlstm:CganConvLstm",
             config=CganConvLstmConfig,
-            summary="Personalised conditional GAN with a convolutional LSTM; sharpened by texture, skips and residual.",
+            summary="personalised conditional GAN with a convolutional LSTM; sharpened by texture, skips and residual",
             reference="Chen et al. 2023, VAST, supplementary, section 2; Isola et al. 2017, pix2pix",
         ),
         Component(
@@ -26,7 +26,7 @@ def vast_components() -> Iterable[Component]:
             name="mesh",
             target="vast_renderers.mesh:MeshRenderer",
             config=MeshConfig,
-            summary="Draws the textured mesh over the background, fills the rest smoothly; nothing to train.",
+            summary="the textured mesh over the background, the rest filled smoothly; nothing to train",
             reference="Gortler et al. 1996, The Lumigraph (pull-push)",
         ),
     ]
