@@ -5,7 +5,7 @@ import pytest
 from scipy.signal import lfilter
 
 from vast_core.interfaces import SAMPLE_RATE
-from vast_core.offset import LEAD_MS, LipRidge, LipSync, _deviation, estimate_offsets, ridge_correlation, shift_wave
+from vast_core.offset import LEAD_MS, LipRidge, LipSync, _deviation, estimate_offsets, shift_wave
 
 FPS = 25.0
 FINE = 40
@@ -163,20 +163,20 @@ def test_late_sound_is_moved_to_the_front():
 def test_the_baseline_reaches_what_noise_allows(noise):
     """Lips that are a linear function of the sound plus noise: r = 1 / sqrt(1 + noise^2)."""
     train = planted([0] * 6, noise=noise, seconds=30)
-    assert ridge_correlation(train, clip("test", 0, seed=99, noise=noise, seconds=60)) == pytest.approx(
+    assert LipRidge.fit(train).correlation(clip("test", 0, seed=99, noise=noise, seconds=60)) == pytest.approx(
         1 / np.sqrt(1 + noise**2), abs=0.04
     )
 
 
 def test_the_baseline_finds_nothing_where_nothing_is():
     train = planted([0] * 6, related=False)
-    assert abs(ridge_correlation(train, clip("test", 0, seed=99, related=False, seconds=60))) < 0.2
+    assert abs(LipRidge.fit(train).correlation(clip("test", 0, seed=99, related=False, seconds=60))) < 0.2
 
 
 def test_the_baseline_sees_six_frames_ahead_and_behind_and_no_more():
     for delay, least, most in [(200, 0.6, 1.0), (-200, 0.6, 1.0), (520, -0.2, 0.25)]:
         train = planted([delay] * 6, noise=0.3, seconds=20)
-        assert least < ridge_correlation(train, clip("test", delay, seed=99, noise=0.3, seconds=60)) < most
+        assert least < LipRidge.fit(train).correlation(clip("test", delay, seed=99, noise=0.3, seconds=60)) < most
 
 
 def test_the_baseline_equals_augmented_least_squares():

@@ -140,11 +140,6 @@ class LipRidge:
         return _pearson(*self.model.judge([piece], np.zeros(1)))
 
 
-def ridge_correlation(train: Sequence[LipSync], test: LipSync) -> float:
-    """:class:`LipRidge` learned on ``train`` and tried on ``test``; to try several clips, fit it once."""
-    return LipRidge.fit(train).correlation(test)
-
-
 # --------------------------------------------------------------------------------------------------- regression
 
 
