@@ -1,0 +1,202 @@
+"""Phones by the encoder of Whisper and a small head, in plain torch: the teacher of ``audio/ppg``.
+
+A. Radford, J. W. Kim, T. Xu, G. Brockman, C. McLeavey and I. Sutskever, Robust speech recognition via large-scale weak
+supervision, 2022. The modules are named as in the official release (``openai/whisper-tiny.en``, MIT), so its tensors
+fit by name; the head is ours.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vast_core.errors import WeightsError
+from vast_core.interfaces import SAMPLE_RATE
+from vast_core.phones import PHONES
+from vast_core.weights import load_into
+
+from .whisper_weights import find_whisper
+
+STEP = 320
+"""Samples from step to step: 20 ms."""
+LONGEST = 30
+"""Seconds that the encoder has positions for."""
+_HOP, _FFT = 160, 400
+_HEAD_WIDTH = 64
+"""Of one attention head, in every size of Whisper."""
+
+
+def mel_filters(bands: int) -> Tensor:
+    """Slaney's mel filters (201, bands) from 0 to 8 kHz, each of area 1 over Hz, as Whisper's release has them.
+
+    The scale is 3 Hz / 200 up to 1 kHz and 15 + 27 ln(Hz / 1000) / ln(6.4) above.
+    """
+    top = 15 + 27 * math.log(SAMPLE_RATE / 2 / 1000) / math.log(6.4)
+    mels = np.linspace(0, top, bands + 2)
+    edges = np.where(mels < 15, mels * 200 / 3, 1000 * np.exp((mels - 15) * math.log(6.4) / 27))
+    bins = np.arange(_FFT // 2 + 1)[:, None] * SAMPLE_RATE / _FFT
+    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    filters = np.maximum(0, np.minimum(rising, falling)) * 2 / (edges[2:] - edges[:-2])
+    return torch.from_numpy(filters.astype(np.float32))
+
+
+class LogMel(nn.Module):
+    """Whisper's input: (max(x, max x - 8) + 4) / 4 with x = lg of the energy in mel bands, 100 windows a second.
+
+    The maximum is over the whole of what is given, so that a piece differs from the same sound in a longer wave.
+    """
+
+    window: Tensor
+    filters: Tensor
+
+    def __init__(self, bands: int) -> None:
+        super().__init__()
+        self.register_buffer("window", torch.hann_window(_FFT), persistent=False)
+        self.register_buffer("filters", mel_filters(bands), persistent=False)
+
+    def forward(self, wave: Tensor) -> Tensor:
+        """Features (B, bands, S / 160), float32, of wave (B, S), S a multiple of 160 and at least 320."""
+        with _full_precision(wave):
+            padded = functional.pad(wave.float()[:, None], (_FFT // 2, _FFT // 2), mode="reflect")[:, 0]
+            windows = padded.unfold(1, _FFT, _HOP)[:, :-1] * self.window
+            spectrum = torch.fft.rfft(windows)
+            energy = (spectrum.real.square() + spectrum.imag.square()) @ self.filters
+            level = energy.clamp_min(1e-10).log10()
+            level = torch.maximum(level, level.amax((1, 2), keepdim=True) - 8)
+            return ((level + 4) / 4).transpose(1, 2)
+
+
+class SelfAttention(nn.Module):
+    """Softmax attention of every step to every other."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.q_proj = nn.Linear(width, width)
+        self.k_proj = nn.Linear(width, width, bias=False)
+        self.v_proj = nn.Linear(width, width)
+        self.out_proj = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, N, width) to the same."""
+        q, k, v = (
+            proj(x).unflatten(-1, (-1, _HEAD_WIDTH)).transpose(1, 2) for proj in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        mixed = functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        out: Tensor = self.out_proj(mixed)
+        return out
+
+
+class Layer(nn.Module):
+    """Attention, then a network of each step; both normalised before and added on."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.self_attn_layer_norm = nn.LayerNorm(width)
+        self.self_attn = SelfAttention(width)
+        self.final_layer_norm = nn.LayerNorm(width)
+        self.fc1 = nn.Linear(width, 4 * width)
+        self.fc2 = nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, N, width) to the same."""
+        x = x + self.self_attn(self.self_attn_layer_norm(x))
+        out: Tensor = x + self.fc2(functional.gelu(self.fc1(self.final_layer_norm(x))))
+        return out
+
+
+class Encoder(nn.Module):
+    """Whisper's encoder. It is given what there is of sound, not padded to 30 s as the recogniser does."""
+
+    positions: Tensor
+
+    def __init__(self, bands: int = 80, width: int = 384, layers: int = 4) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv1d(bands, width, 3, padding=1)
+        self.conv2 = nn.Conv1d(width, width, 3, stride=2, padding=1)
+        self.layers = nn.ModuleList(Layer(width) for _ in range(layers))
+        self.layer_norm = nn.LayerNorm(width)
+        count = LONGEST * SAMPLE_RATE // STEP
+        angles = torch.arange(count)[:, None] * torch.logspace(0, -4, width // 2)
+        self.register_buffer("positions", torch.cat([angles.sin(), angles.cos()], dim=1), persistent=False)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """(B, N, width) at 50 Hz of log-mel (B, bands, 2 N) at 100 Hz, N at most 1500."""
+        x = functional.gelu(self.conv2(functional.gelu(self.conv1(mel)))).transpose(1, 2)
+        x = x + self.positions[: x.shape[1]]
+        for layer in self.layers:
+            x = layer(x)
+        out: Tensor = self.layer_norm(x)
+        return out
+
+
+class PhoneHead(nn.Module):
+    """Logits of the phones from the encoder's output, normalised by fixed statistics; sees 4 steps to either side."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, inputs: int = 384, width: int = 192) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(inputs))
+        self.register_buffer("std", torch.ones(inputs))
+        self.a = nn.Conv1d(inputs, width, 3, padding=1)
+        self.b = nn.Conv1d(width, width, 3, padding=1)
+        self.c = nn.Conv1d(width, width, 3, padding=2, dilation=2)
+        self.o = nn.Conv1d(width, len(PHONES), 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, N, 40) of (B, N, inputs)."""
+        x = functional.relu(self.a(((x - self.mean) / self.std).transpose(1, 2)))
+        x = x + functional.relu(self.b(x))
+        x = x + functional.relu(self.c(x))
+        logits: Tensor = self.o(x)
+        return logits.transpose(1, 2)
+
+
+class WhisperPhones(nn.Module):
+    """Logits of the phones 50 times a second, from the whole of a wave of up to 30 s. Frozen.
+
+    ``weights`` names the file; else it is found as :func:`vast_audio.whisper_weights.find_whisper` says.
+    Raises :class:`vast_core.errors.WeightsError` where there is none, or a wrong one.
+    """
+
+    def __init__(self, weights: Path | None = None) -> None:
+        super().__init__()
+        found = find_whisper(weights)
+        encoder, head = found.encoder, found.head
+        width, bands, _ = encoder["conv1.weight"].shape
+        layers = len({name.split(".")[1] for name in encoder if name.startswith("layers.")})
+        inputs = head["a.weight"].shape[1]
+        if inputs != width or width % _HEAD_WIDTH:
+            raise WeightsError(f"{found.origin}: an encoder of width {width}, but a head for {inputs}")
+        self.mel = LogMel(bands)
+        self.encoder = Encoder(bands, width, layers)
+        self.head = PhoneHead(inputs, head["a.weight"].shape[0])
+        if not self.head.mean.is_meta:
+            load_into(self.encoder, encoder, found.origin)
+            load_into(self.head, head, found.origin)
+        self.requires_grad_(False)
+
+    def forward(self, wave: Tensor) -> Tensor:
+        """Logits (B, N, 40) of wave (B, S) at 16 kHz; N = S / 320, rounded up, and step n belongs to n / 50 s.
+
+        The columns are those of :data:`vast_core.phones.PHONES`. ValueError where S is 0 or more than 30 s.
+        """
+        samples = wave.shape[1]
+        if not 0 < samples <= LONGEST * SAMPLE_RATE:
+            raise ValueError(f"{samples / SAMPLE_RATE:.2f} s of sound: between 1 sample and {LONGEST} s can be heard")
+        whole = functional.pad(wave, (0, -samples % STEP))
+        logits: Tensor = self.head(self.encoder(self.mel(whole)))
+        return logits
+
+
+def _full_precision(wave: Tensor) -> AbstractContextManager[object]:
+    """Switch off autocast, which would round energies to bfloat16; the meta device has none."""
+    return nullcontext() if wave.is_meta else torch.autocast(wave.device.type, enabled=False)
