@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Self
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from vast_core.interfaces import SAMPLE_RATE, AudioFeatures, Sizes
 
 from .config import MelConfig
-from .spectrum import WINDOW, MelEnergy, at_frames, step_times, steps_per_frame
+from .spectrum import WINDOW, MelEnergy, at_frames, checked, step_blocks, steps_per_frame
 
 _FLOOR = 1e-8
 _MEAN, _SCALE = -12.4, 3.7
@@ -37,7 +38,13 @@ class Mel(AudioFeatures):
         return cls(config.bands, sizes.fps)
 
     def forward(self, wave: Tensor, frames: int) -> Tensor:
-        """Features (B, T, A) of wave (B, S); see :class:`vast_core.interfaces.AudioFeatures`."""
-        steps = step_times(frames, self.per_frame, 0)
-        energy = self.energy(wave, np.rint(steps * self.hop).astype(np.int64))
-        return at_frames(((energy + _FLOOR).log() - _MEAN) / _SCALE, self.per_frame)
+        """Features (B, T, A) of wave (B, S); see :class:`vast_core.interfaces.AudioFeatures`.
+
+        Raises :class:`vast_core.errors.InputError` where a sample is not a number.
+        """
+        wave = checked(wave)
+        blocks = []
+        for steps in step_blocks(frames, self.per_frame, 0):
+            energy = self.energy(wave, np.rint(steps * self.hop).astype(np.int64))
+            blocks.append(at_frames(((energy + _FLOOR).log() - _MEAN) / _SCALE, self.per_frame))
+        return torch.cat(blocks, dim=1)

@@ -18,7 +18,7 @@ from vast_core.weights import load_into, load_weights
 
 from .acoustic_model import BANDS, STEP_RATE, AcousticModel
 from .config import PpgConfig
-from .spectrum import WINDOW, MelEnergy, at_frames, step_times, steps_per_frame
+from .spectrum import WINDOW, MelEnergy, at_frames, checked, step_blocks, steps_per_frame
 
 SHIPPED = Path(__file__).with_name("ppg.safetensors")
 """The weights inside the package; its header says what they were trained on."""
@@ -71,11 +71,17 @@ class Ppg(AudioFeatures):
         return cls(sizes.fps, config.temperature, config.weights or SHIPPED)
 
     def forward(self, wave: Tensor, frames: int) -> Tensor:
-        """Posteriors (B, T, 40), float32, of wave (B, S); see :class:`vast_core.interfaces.AudioFeatures`."""
-        steps = step_times(frames, self.clock.per_frame, self.model.margin)
-        energy = self.energy(wave, self.clock.samples(steps)).unflatten(1, (len(steps), 2))
-        logits = self.model(self.model.features(energy)).float()
-        return at_frames(torch.softmax(logits / self.temperature, dim=-1), self.clock.per_frame)
+        """Posteriors (B, T, 40), float32, of wave (B, S); see :class:`vast_core.interfaces.AudioFeatures`.
+
+        Raises :class:`vast_core.errors.InputError` where a sample is not a number.
+        """
+        wave = checked(wave)
+        blocks = []
+        for steps in step_blocks(frames, self.clock.per_frame, self.model.margin):
+            energy = self.energy(wave, self.clock.samples(steps)).unflatten(1, (len(steps), 2))
+            logits = self.model(self.model.features(energy)).float()
+            blocks.append(at_frames(torch.softmax(logits / self.temperature, dim=-1), self.clock.per_frame))
+        return torch.cat(blocks, dim=1)
 
 
 def load_model(model: nn.Module, path: Path) -> None:

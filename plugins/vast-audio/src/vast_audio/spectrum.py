@@ -7,6 +7,7 @@ other grid has to be resampled, and a chunk that starts with a frame sees the sa
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
@@ -14,12 +15,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vast_core.errors import InputError
 from vast_core.interfaces import SAMPLE_RATE
 
 WINDOW = 400
 """Samples of one analysis window: 25 ms."""
-_BLOCK = 4096
-"""Windows in memory at a time."""
+LOUDEST = 1e6
+"""Greatest sample that is taken, 120 dB over full scale (our choice): what is beyond is no sound."""
+_BLOCK = 2048
+"""Analysis steps, and windows, in memory at a time."""
 
 
 def steps_per_frame(fps: float, rate: float) -> int:
@@ -58,19 +62,37 @@ class MelEnergy(nn.Module):
 
         Beyond its ends the wave is silent. The mean of each window is taken off, so a DC offset is not heard.
         """
+        first, last = int(centres[0]) - WINDOW // 2, int(centres[-1]) + WINDOW // 2
+        low = min(max(first, 0), wave.shape[1])
+        high = min(max(last, low), wave.shape[1])
+        before = min(max(-first, 0), last - first)
         with _full_precision(wave):
-            left = max(0, WINDOW // 2 - int(centres[0]))
-            right = max(0, int(centres[-1]) + WINDOW // 2 - wave.shape[1])
-            padded = nn.functional.pad(wave.float(), (left, right))
-            starts = centres + (left - WINDOW // 2)
+            heard = wave[:, low:high].float()
+            padded = nn.functional.pad(heard, (before, last - first - before - (high - low)))
+            starts = centres - centres[0]
             blocks = []
-            for first in range(0, len(starts), _BLOCK):
-                index = starts[first : first + _BLOCK, None] + np.arange(WINDOW)
+            for number in range(0, len(starts), _BLOCK):
+                index = starts[number : number + _BLOCK, None] + np.arange(WINDOW)
                 windows = padded[:, torch.as_tensor(index, device=wave.device)]
                 windows = (windows - windows.mean(-1, keepdim=True)) * self.window
                 spectrum = torch.fft.rfft(windows, n=self.fft)
                 blocks.append((spectrum.real.square() + spectrum.imag.square()) @ self.filters)
             return torch.cat(blocks, dim=1)
+
+
+def checked(wave: Tensor) -> Tensor:
+    """``wave`` (B, S) as it is.
+
+    Raises :class:`vast_core.errors.InputError` where a sample is not a number or beyond :data:`LOUDEST`.
+    """
+    if wave.is_meta or not wave.numel():
+        return wave
+    least, greatest = (float(bound) for bound in wave.detach().aminmax())
+    if not -LOUDEST <= least <= greatest <= LOUDEST:
+        row, sample = (~(wave.abs() <= LOUDEST)).nonzero()[0].tolist()
+        where = f"sound {row} of {len(wave)}, sample {sample} ({sample / SAMPLE_RATE:.3f} s)"
+        raise InputError(f"{where}: {float(wave[row, sample])} is no sound; give samples within [-1, 1]")
+    return wave
 
 
 def at_frames(rows: Tensor, per_frame: int) -> Tensor:
@@ -84,9 +106,15 @@ def at_frames(rows: Tensor, per_frame: int) -> Tensor:
     return (rows.unfold(1, 2 * per_frame - 1, per_frame) * weights).sum(-1)
 
 
-def step_times(frames: int, per_frame: int, margin: int) -> NDArray[np.int64]:
-    """Numbers of the steps that :func:`at_frames` needs for ``frames``, and ``margin`` more on either side."""
-    return np.arange(1 - per_frame - margin, frames * per_frame + margin)
+def step_blocks(frames: int, per_frame: int, margin: int) -> Iterator[NDArray[np.int64]]:
+    """Numbers of the steps that :func:`at_frames` needs, and ``margin`` more on either side, for some frames at a time.
+
+    All blocks together are for ``frames`` frames; the memory that one takes does not grow with their number.
+    """
+    count = max(1, _BLOCK // per_frame)
+    for first in range(0, frames, count):
+        last = min(first + count, frames)
+        yield np.arange((first - 1) * per_frame + 1 - margin, last * per_frame + margin)
 
 
 def _full_precision(wave: Tensor) -> AbstractContextManager[object]:
