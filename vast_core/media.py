@@ -25,6 +25,9 @@ from .interfaces import SAMPLE_RATE
 SOUND_GAP = 0.02
 """Seconds by which sound may stray from its timestamps before it is set back to them (our choice)."""
 
+LOUDEST = 8.0
+"""Greatest sample of a float stream, 18 dB over full scale (our choice): lossy codecs stay far below."""
+
 ENCODERS = ("libx264", "libopenh264")
 """H.264 encoders, the first available is used. PyAV's wheels carry libx264 (GPL); it is called, not linked to."""
 
@@ -244,6 +247,8 @@ def _sound(path: Path, container: InputContainer, start: float | None) -> NDArra
     for frame in _decode(path, container, container.streams.audio[0]):
         time = due if frame.time is None else frame.time
         current = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if frame.format.name.startswith(("flt", "dbl")):
+            _check_samples(path, frame.to_ndarray(), time)
         if current != form or abs(time - due) > SOUND_GAP:
             convert(None)
             resampler, form, due = av.AudioResampler("s32", "mono", SAMPLE_RATE), current, time
@@ -260,10 +265,20 @@ def _sound(path: Path, container: InputContainer, start: float | None) -> NDArra
     return wave
 
 
+def _check_samples(path: Path, samples: NDArray[np.floating[Any]], second: float) -> None:
+    """MediaError where a float stream holds what the resampler would turn into clicks or clip to bare signs."""
+    greatest = np.abs(samples).max(initial=0.0)
+    if not greatest <= LOUDEST:  # NaN too
+        raise MediaError(
+            f"{path}: the sound near {second:.2f} s has a sample of {greatest:.6g}, where 1 is full scale; "
+            f"write it again (were integers stored as floats?)"
+        )
+
+
 def read_wave(path: Path) -> NDArray[np.float32]:
     """The sound (S,), mono, 16 kHz, of a sound or video file, from its own first sample.
 
-    Raises :class:`MediaError` where the file has none or cannot be read.
+    Raises :class:`MediaError` where the file has none, cannot be read, or holds floats far over full scale.
     """
     with _opened(path) as container:
         wave = _sound(path, container, None)
