@@ -6,6 +6,7 @@ import resource
 import struct
 import subprocess
 import sys
+import tracemalloc
 import wave as pcm
 from fractions import Fraction
 from pathlib import Path
@@ -274,6 +275,47 @@ def read_all(path):
     video = VideoFile(path, 25)
     list(video.frames())
     video.wave()
+
+
+def write_pcm(path, samples, rate):
+    with pcm.open(str(path), "wb") as file:
+        file.setparams((1, 2, rate, 0, "NONE", ""))
+        file.writeframes((samples * 32767).astype("<i2").tobytes())
+
+
+@pytest.mark.parametrize(("rate", "within"), [(16_000, 0.0), (44_100, 0.02), (8_000, 0.02)])
+@pytest.mark.parametrize(("start", "seconds"), [(0.0, 1.0), (1.37, 0.5), (2.5, 9.0)])
+def test_a_part_of_the_sound_is_that_part_of_the_whole(tmp_path, rate, within, start, seconds):
+    time = np.arange(3 * rate) / rate
+    write_pcm(tmp_path / "a.wav", 0.5 * np.sin(2 * np.pi * (200 + 50 * time) * time), rate)
+    whole, part = read_wave(tmp_path / "a.wav"), read_wave(tmp_path / "a.wav", start, seconds)
+    first = round(start * SAMPLE_RATE)
+    expected = whole[first : first + round(seconds * SAMPLE_RATE)]
+    assert abs(len(part) - len(expected)) <= 1
+    common = min(len(part), len(expected))
+    assert np.abs(part[:common] - expected[:common]).max() <= within
+
+
+def test_a_part_of_a_coded_video_is_that_part_of_its_sound(tmp_path):
+    time = np.arange(3 * 48_000) / 48_000
+    make_video(tmp_path / "a.mp4", [grey(9)] * 75, sound=0.5 * np.sin(900 * time)[None], rate=48_000)
+    whole, part = read_wave(tmp_path / "a.mp4"), read_wave(tmp_path / "a.mp4", 1.0, 0.5)
+    assert np.abs(part - whole[16_000:24_000]).max() < 0.02
+
+
+def test_a_part_beyond_the_end_is_refused(tmp_path):
+    write_pcm(tmp_path / "a.wav", np.zeros(16_000), 16_000)
+    with pytest.raises(MediaError, match=r"a\.wav: has no sound at 1\.5 s"):
+        read_wave(tmp_path / "a.wav", 1.5, 1.0)
+
+
+def test_a_part_takes_no_memory_for_the_whole(tmp_path):
+    write_pcm(tmp_path / "a.wav", np.zeros(120 * 16_000), 16_000)
+    tracemalloc.start()
+    read_wave(tmp_path / "a.wav", 60.0, 1.0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1e6  # all of it would be 7.7e6
 
 
 def test_unreadable_files_are_explained(tmp_path):

@@ -28,6 +28,9 @@ SOUND_GAP = 0.02
 LOUDEST = 8.0
 """Greatest sample of a float stream, 18 dB over full scale (our choice): lossy codecs stay far below."""
 
+_SETTLING = 0.1
+"""Seconds that the resampler is given on either side of sound that is kept."""
+
 ENCODERS = ("libx264", "libopenh264")
 """H.264 encoders, the first available is used. PyAV's wheels carry libx264 (GPL); it is called, not linked to."""
 
@@ -231,13 +234,18 @@ class VideoFile:
             yield image if number == first else image.copy()
 
 
-def _sound(path: Path, container: InputContainer, start: float | None) -> NDArray[np.float32] | None:
-    """The first sound stream, mono at 16 kHz, from ``start`` seconds on (None: from its own first sample)."""
+def _sound(
+    path: Path, container: InputContainer, start: float | None, skip: float = 0.0, seconds: float = math.inf
+) -> NDArray[np.float32] | None:
+    """The first sound stream, mono at 16 kHz, from ``start`` seconds on (None: from its own first sample).
+
+    Of that, ``seconds`` after the first ``skip``; the rest is decoded, not kept.
+    """
     if not container.streams.audio:
         return None
     pieces: list[tuple[float, list[NDArray[np.float32]]]] = []
     resampler: av.AudioResampler | None = None
-    form, due = None, 0.0
+    form, due, origin = None, 0.0, start
 
     def convert(frame: Any) -> None:
         # Integers make the resampler scale its down-mix so that it cannot clip; to floats it does not.
@@ -251,17 +259,25 @@ def _sound(path: Path, container: InputContainer, start: float | None) -> NDArra
             _check_samples(path, frame.to_ndarray(), time)
         if current != form or abs(time - due) > SOUND_GAP:
             convert(None)
-            resampler, form, due = av.AudioResampler("s32", "mono", SAMPLE_RATE), current, time
-            pieces.append((time, []))
-        due += frame.samples / frame.sample_rate
+            resampler, form, due = None, current, time
+        if origin is None:
+            origin = time
+        if due - origin > skip + seconds + _SETTLING:
+            break
+        end = due + frame.samples / frame.sample_rate
+        if resampler is None and end - origin > skip - _SETTLING:
+            resampler = av.AudioResampler("s32", "mono", SAMPLE_RATE)
+            pieces.append((due, []))
         convert(frame)
+        due = end
     convert(None)
-    origin = start if start is not None else pieces[0][0] if pieces else 0.0
-    placed = [(round((time - origin) * SAMPLE_RATE), np.concatenate(parts)) for time, parts in pieces if parts]
-    wave = np.zeros(max((at + len(piece) for at, piece in placed), default=0), np.float32)
+    first = (origin or 0.0) + skip
+    placed = [(round((time - first) * SAMPLE_RATE), np.concatenate(parts)) for time, parts in pieces if parts]
+    samples = max((at + len(piece) for at, piece in placed), default=0)
+    wave = np.zeros(max(samples if seconds == math.inf else min(samples, round(seconds * SAMPLE_RATE)), 0), np.float32)
     for at, piece in placed:
-        if at + len(piece) > 0:
-            wave[max(at, 0) : at + len(piece)] = piece[max(-at, 0) :]
+        if at + len(piece) > 0 and at < len(wave):
+            wave[max(at, 0) : at + len(piece)] = piece[max(-at, 0) : len(wave) - at]
     return wave
 
 
@@ -275,14 +291,18 @@ def _check_samples(path: Path, samples: NDArray[np.floating[Any]], second: float
         )
 
 
-def read_wave(path: Path) -> NDArray[np.float32]:
+def read_wave(path: Path, start: float = 0.0, seconds: float = math.inf) -> NDArray[np.float32]:
     """The sound (S,), mono, 16 kHz, of a sound or video file, from its own first sample.
 
-    Raises :class:`MediaError` where the file has none, cannot be read, or holds floats far over full scale.
+    Of that, at most ``seconds`` from ``start`` on, in memory that does not grow with the file; resampled from another
+    rate, it lies within half a sample of the same part of the whole. Raises :class:`MediaError` where the file has no
+    sound (there), cannot be read, or holds floats far over full scale.
     """
     with _opened(path) as container:
-        wave = _sound(path, container, None)
+        wave = _sound(path, container, None, start, seconds)
     if wave is None or not len(wave):
+        if wave is not None and start > 0:
+            raise MediaError(f"{path}: has no sound at {start:g} s; it ends before; name an earlier start")
         raise MediaError(f"{path}: has no sound; name a sound file, or a video with sound")
     return wave
 
