@@ -14,7 +14,7 @@ import pytest
 
 PLUGIN = """
 import attrs
-from vast_core import Component, hookimpl
+from vast_core import Component, StageSpec, hookimpl
 
 @attrs.frozen(kw_only=True)
 class Config:

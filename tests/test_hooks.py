@@ -38,11 +38,16 @@ class Part:
     def from_config(cls, config, sizes):
         return cls(config, sizes)
 
-def inputs(context):
-    return {}
+@attrs.frozen(kw_only=True)
+class Pace:
+    """Options of the stage."""
+    steps: int = 7
 
-def work(context):
-    context.run.log("prepare", 7, {"prepare/total/l1": 0.5}, seconds=1.0)
+def inputs(context):
+    return {"face": context.component_inputs("face")}
+
+def run(context):
+    context.run.log("walk", context.options(Pace).steps, {"walk/total/l1": 0.5}, seconds=1.0)
     written = context.run.path / "made.txt"
     written.write_text("made")
     return [written]
@@ -55,12 +60,17 @@ def vast_components():
         yield component("plain", kind, target="vast_walker:Part", config=Widths if kind == "face" else Config)
 
 @hookimpl
+def vast_stages():
+    calls.append(("stages", "torch" in sys.modules))
+    yield StageSpec(name="walk", target="vast_walker", config=Pace, needs=["face"], summary="Walks.")
+
+@hookimpl
 def vast_pipeline_built(pipeline, recipe):
     calls.append(("built", pipeline.face.sizes.expression, pipeline.flow.config.steps, recipe.name))
 
 @hookimpl
 def vast_run_started(run):
-    calls.append(("started", run.path.name, (run.path / "recipe.yaml").is_file(), run.recipe.stages.style.steps))
+    calls.append(("started", run.path.name, (run.path / "recipe.yaml").is_file(), run.recipe.options(Pace).steps))
 
 @hookimpl
 def vast_stage_finished(run, stage):
@@ -74,13 +84,14 @@ def vast_step_end(step, losses, run):
 
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory, packages_in):
-    """A recipe taken twice through one small stage, with a real package that writes down every hook."""
-    from vast_core import pipeline, stages
+    """A recipe taken twice through a plugin's small stage, with a real package that writes down every hook."""
+    from vast_core import pipeline
 
     folder = tmp_path_factory.mktemp("walk")
     place = packages_in(folder).add("vast-walker", WALKER, name="walker")
     recipe = folder / "walk.yaml"
-    recipe.write_text("vast: 1\n" + "".join(f"{kind}: {{use: plain}}\n" for kind in KINDS if kind != "metric"))
+    parts = "".join(f"{kind}: {{use: plain}}\n" for kind in KINDS if kind != "metric")
+    recipe.write_text(f"vast: 1\n{parts}run: [walk]\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(place))
         patch.setenv("VAST_CACHE", str(folder / "cache"))
@@ -88,8 +99,7 @@ def walk(tmp_path_factory, packages_in):
         assert registry.broken == ()
         import vast_walker
 
-        patch.setattr(stages, "STAGES", (stages.Stage("prepare", vast_walker.inputs, vast_walker.work),))
-        loaded = load_recipe(recipe, registry, ["flow.steps=5", "stages.style.steps=9"])
+        loaded = load_recipe(recipe, registry, ["flow.steps=5", "stages.walk.steps=9"])
         for _ in range(2):
             pipeline.run_recipe(loaded, registry, folder / "out", False, None)
         yield vast_walker.calls
@@ -104,10 +114,14 @@ def test_vast_components(walk):
     assert len(of(walk, "components")) == 1
 
 
-def test_vast_components_is_called_before_torch_is_imported(packages):
+def test_vast_stages(walk):
+    assert len(of(walk, "stages")) == 1
+
+
+def test_what_is_declared_is_declared_before_torch_is_imported(packages):
     packages.add("vast-walker", WALKER)
-    code = "import vast_walker; called += [c[1] for c in vast_walker.calls]"
-    assert packages.discover(after=code).called == [False]
+    code = "import vast_walker; called += vast_walker.calls"
+    assert packages.discover(after=code).called == [["components", False], ["stages", False]]
 
 
 def test_vast_pipeline_built(walk):
@@ -119,16 +133,16 @@ def test_vast_run_started(walk):
 
 
 def test_vast_step_end(walk):
-    assert of(walk, "step") == [(7, {"prepare/total/l1": 0.5}, "out")], "the second run finds the stage in the cache"
+    assert of(walk, "step") == [(9, {"walk/total/l1": 0.5}, "out")], "the second run finds the stage in the cache"
 
 
 def test_vast_stage_finished(walk):
-    assert of(walk, "finished") == [("prepare", True)] * 2, "also when the stage was found in the cache"
+    assert of(walk, "finished") == [("walk", True)] * 2, "also when the stage was found in the cache"
 
 
 def test_the_hooks_come_in_this_order(walk):
     order = ["built", "started", "step", "finished", "built", "started", "finished"]
-    assert [call[0] for call in walk] == ["components", *order]
+    assert [call[0] for call in walk] == ["components", "stages", *order]
 
 
 def test_vast_commands(packages):
@@ -155,7 +169,7 @@ def test_vast_commands(packages):
 
 def test_every_hook_has_a_test_and_a_documented_heading():
     headings = re.findall(r"^### `(vast_\w+)\((.*)\)`$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
-    assert len(HOOKS) == 6
+    assert len(HOOKS) == 7
     assert dict(headings) == {name: ", ".join(inspect.signature(hook).parameters) for name, hook in HOOKS.items()}
     assert [name for name, _ in headings] == list(HOOKS), "in the order of hookspecs.py"
     assert {f"test_{name}" for name in HOOKS} <= globals().keys()

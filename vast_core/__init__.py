@@ -5,9 +5,9 @@ Importing this package imports no torch, so that a plugin's declarations stay li
 
 from __future__ import annotations
 
+from .declarations import Component, StageSpec
 from .hookspecs import hookimpl
-from .registry import Component
 
 __version__ = "0.1.0"
 
-__all__ = ["Component", "__version__", "hookimpl"]
+__all__ = ["Component", "StageSpec", "__version__", "hookimpl"]

@@ -22,6 +22,7 @@ from .errors import InputError
 from .interfaces import Clip, Corpus, RendererBatch, place
 from .run import cache_root, digest, source_digest
 from .scene import Crop, Image, as_images, eyes_masks, hull_masks, make_scene, mouth_masks
+from .stage_config import RendererStage
 from .store import PreparedClip
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def choose_avatar(context: Context) -> str:
     amount: dict[str, int] = {}
     for clip in context.store.of("train"):
         amount[clip.speaker] = amount.get(clip.speaker, 0) + clip.frames
-    wanted = context.run.recipe.stages.renderer.avatar
+    wanted = context.options(RendererStage).avatar
     if wanted is None:
         return max(amount, key=lambda speaker: amount[speaker])
     if wanted not in amount:
@@ -127,7 +128,7 @@ class Avatar:
 
 def avatar_key(context: Context) -> str:
     """What an avatar's pictures depend on."""
-    settings = context.run.recipe.stages.renderer
+    settings = context.options(RendererStage)
     own = [settings.avatar, settings.margin, settings.max_seconds, context.pipeline.sizes.image]
     return digest([context.key("prepare"), source_digest("vast_core.scene"), source_digest(__name__), *own])
 
@@ -137,7 +138,7 @@ def make_avatar(context: Context) -> Avatar:
     avatar = Avatar(cache_root() / "avatars" / avatar_key(context))
     if avatar.complete:
         return avatar
-    name, settings, fps = choose_avatar(context), context.run.recipe.stages.renderer, context.run.recipe.fps
+    name, settings, fps = choose_avatar(context), context.options(RendererStage), context.run.recipe.fps
     chosen: list[PreparedClip] = []
     for split, seconds in (("train", settings.max_seconds), ("held_out", settings.max_seconds / 4)):
         left = round(seconds * fps)

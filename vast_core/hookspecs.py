@@ -13,9 +13,9 @@ import pluggy
 if TYPE_CHECKING:
     import click
 
+    from .declarations import Component, StageSpec
     from .pipeline import Pipeline
     from .recipe import Recipe
-    from .registry import Component
     from .run import Run
 
 PROJECT = "vast"
@@ -27,6 +27,11 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 @hookspec
 def vast_components() -> Iterable[Component]:  # type: ignore[empty-body]
     """Declare components. Called once, at discovery; must not import torch."""
+
+
+@hookspec
+def vast_stages() -> Iterable[StageSpec]:  # type: ignore[empty-body]
+    """Declare stages that a recipe may run. Called once, at discovery; must not import torch."""
 
 
 @hookspec

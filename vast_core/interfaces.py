@@ -23,8 +23,8 @@ A pose (3, 4) maps the first onto the second: ``image = pose[:, :3] @ canonical 
 
 A component is made by ``from_config(config, sizes)``, where ``config`` is the frozen attrs class that its
 plugin declares. A config that fixes a width says so, without torch, in ``sizes() -> dict[str, int]``, with the
-names of :class:`Sizes`: ``audio`` by an audio component, ``expression``, ``lower_face`` and ``vertices`` by a
-face, ``style`` and ``context`` by a style encoder, ``image`` by a renderer. So no recipe states a width twice.
+names of :class:`Sizes`; :data:`SIZE_GIVEN_BY` says which kind of component gives which. So no recipe states a width
+twice.
 """
 
 from __future__ import annotations
@@ -32,13 +32,16 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import attrs
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from .declarations import Part
+from .errors import InputError
 
 SAMPLE_RATE = 16_000
 """Samples a second of every wave between components."""
@@ -47,26 +50,72 @@ State = Mapping[str, Tensor]
 """What a decoder or renderer carries from one chunk to the next; opaque to the core."""
 
 
-@attrs.frozen(kw_only=True)
+SIZE_GIVEN_BY: Mapping[str, Part] = {
+    "image": "renderer",
+    "audio": "audio",
+    "expression": "face",
+    "lower_face": "face",
+    "vertices": "face",
+    "style": "style",
+    "context": "style",
+}
+"""The kind of component whose config gives each width."""
+
+
+def _width() -> int:
+    return attrs.field(default=None)  # type: ignore[no-any-return]
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Sizes:
-    """Every width in a pipeline, worked out once from the components' configs."""
+    """Every width in a pipeline, worked out once from the components' configs.
+
+    A recipe need not have every part: reading a width that none of its parts gives raises
+    :class:`vast_core.errors.InputError`.
+    """
 
     fps: float
     """Video frames a second."""
-    image: int
+    image: int = _width()
     """Y = X of the renderer's crop, in pixels."""
-    audio: int
+    audio: int = _width()
     """A."""
-    expression: int
+    expression: int = _width()
     """E."""
-    lower_face: int
+    lower_face: int = _width()
     """How many of the E coefficients, counted from the first, move the lower face."""
-    vertices: int
+    vertices: int = _width()
     """V."""
-    style: int
+    style: int = _width()
     """Z."""
-    context: int
+    context: int = _width()
     """H."""
+
+    def known(self) -> dict[str, float]:
+        """The sizes that are known, by name."""
+        sizes = {name: object.__getattribute__(self, name) for name in ("fps", *SIZE_GIVEN_BY)}
+        return {name: size for name, size in sizes.items() if size is not None}
+
+    def __repr__(self) -> str:
+        return f"Sizes({', '.join(f'{name}={size}' for name, size in self.known().items())})"
+
+    def __eq__(self, other: object) -> bool:
+        return self.known() == other.known() if isinstance(other, Sizes) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.known().items()))
+
+    if not TYPE_CHECKING:  # or a misspelt name would pass for a size of any type
+
+        def __getattribute__(self, name: str) -> object:
+            found = object.__getattribute__(self, name)
+            if found is None and name in SIZE_GIVEN_BY:
+                kind = SIZE_GIVEN_BY[name]
+                raise InputError(
+                    f"the size {name!r} is not known, as the recipe has no part that gives it; "
+                    f"a section `{kind}` would (see `vast plugins` for what is installed)"
+                )
+            return found
 
 
 # --------------------------------------------------------------------------------------------- corpus

@@ -1,4 +1,4 @@
-"""A recipe: which component plays each part, with what options, and how the stages run.
+"""A recipe: which component plays each part, which stages run in which order, and with what options.
 
 The first lines of ``recipes/vast_default.yaml`` show the form. Names are registry names, never import paths.
 """
@@ -9,33 +9,23 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, TypeVar, cast
 
 import attrs
 import yaml
 from attrs.validators import ge, lt, matches_re
 
+from .declarations import PARTS, Component, Kind, Part, StageSpec
 from .errors import ComponentError, RecipeError
 from .recipe_document import UNREADABLE, Node, Problem, merged, read_document, read_overrides, recipe_error, shown
 from .recipe_schema import INVALID, KeyPath, Reader
-from .registry import Component, Kind, Registry
-from .stage_config import STAGES, Stage, Stages
+from .registry import Registry
+from .stage_config import CORE_STAGES
 
 VERSION = 1
 """The version of recipes that this vast reads, stated as ``vast: 1``."""
 
-Part = Literal["corpus", "face", "audio", "style", "flow", "decoder", "renderer"]
-PARTS: tuple[Part, ...] = get_args(Part)
-"""The kinds that a recipe names once each; of metrics it has a list."""
-
-NEEDS: Mapping[Stage, tuple[Part, ...]] = {
-    "prepare": ("corpus", "face", "audio"),
-    "style": ("corpus", "face", "audio", "style", "flow", "decoder"),
-    "renderer": ("corpus", "face", "audio", "renderer"),
-    "evaluate": ("corpus", "face", "audio", "style", "flow", "decoder"),
-    "synthesize": PARTS,
-}
-"""What each stage cannot do without."""
+Options = TypeVar("Options")
 
 
 @attrs.frozen(kw_only=True)
@@ -59,7 +49,7 @@ class Recipe:
     seed: int = attrs.field(default=1, validator=[ge(0), lt(2**31)])
     fps: float = attrs.field(default=25.0, validator=[ge(1), lt(1000)])
     """Video frames a second, everywhere past the audio features."""
-    corpus: Use
+    corpus: Use | None = None
     face: Use | None = None
     audio: Use | None = None
     style: Use | None = None
@@ -67,7 +57,10 @@ class Recipe:
     decoder: Use | None = None
     renderer: Use | None = None
     metrics: tuple[Use, ...] = ()
-    stages: Stages = attrs.field(factory=Stages)
+    run: tuple[StageSpec, ...] = CORE_STAGES
+    """The stages, in the order in which they run."""
+    stages: Mapping[str, Any] = attrs.field(factory=dict)
+    """Instances of the stages' configs, by the stage's name: of all that run, and of others that the recipe sets."""
     source: str = attrs.field(default="", eq=False)
     """Where it was read, and what the command line changed."""
 
@@ -86,28 +79,59 @@ class Recipe:
         return found
 
     def section(self, kind: str) -> dict[str, Any]:
-        """The plain data of one section, defaults included, for digests.
+        """The plain data of one section, defaults included, for digests; empty where the recipe has none.
 
-        ``kind`` is a kind of component (``metric`` gives all metrics, by name) or a stage as ``stages.style``. Empty
-        where the recipe has none.
+        ``kind`` is a kind of component; ``metric`` gives all metrics, by name.
         """
-        first, _, stage = kind.partition(".")
-        if first == "stages" and stage in STAGES:
-            return _plain_config(getattr(self.stages, stage))
         if kind == "metric":
             return {"metrics": [_plain_use(use, use.component.name) for use in self.metrics]}
         if kind not in PARTS:
             raise ValueError(f"no section is called {kind!r}")
-        used = self.use(kind)
+        used = self.use(cast(Kind, kind))
         return {} if used is None else _plain_use(used, used.component.name)
 
-    def missing(self, stages: Iterable[Stage] = STAGES) -> dict[Stage, tuple[Part, ...]]:
-        """The kinds that each of ``stages`` needs and the recipe lacks; stages that lack nothing are left out."""
-        lacking = {stage: tuple(kind for kind in NEEDS[stage] if self.use(kind) is None) for stage in stages}
+    def options(self, config: type[Options]) -> Options:
+        """The options of the stage whose config this class is; defaults where the recipe does not run it.
+
+        Raises :class:`RecipeError` where an option without default is not set.
+        """
+        for options in self.stages.values():
+            if type(options) is config:
+                return options
+        try:
+            return config()
+        except TypeError as error:
+            raise RecipeError(f"recipe {self.name} does not set the options {config.__name__}: {error}") from error
+
+    def runs(self, stage: str) -> bool:
+        """Whether a stage of this name is among those that run."""
+        return stage in {own.name for own in self.run}
+
+    def chosen(self, names: Iterable[str] | None) -> tuple[StageSpec, ...]:
+        """Those of the recipe's stages that are named, in the recipe's order; all where ``names`` is None.
+
+        Raises :class:`RecipeError` where the recipe does not run one of them.
+        """
+        if names is None:
+            return self.run
+        asked, known = list(names), [stage.name for stage in self.run]
+        for name in asked:
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else ""
+                raise RecipeError(f"recipe {self.name} runs no stage {name!r}{hint} (its stages: {', '.join(known)})")
+        if not asked:
+            raise RecipeError(f"no stage was chosen; name one at least of {', '.join(known)}")
+        return tuple(stage for stage in self.run if stage.name in asked)
+
+    def missing(self, stages: Iterable[StageSpec] | None = None) -> dict[str, tuple[Part, ...]]:
+        """The kinds that each stage, of ``stages`` or of all that run, needs and the recipe lacks; others left out."""
+        chosen = self.run if stages is None else stages
+        lacking = {stage.name: tuple(kind for kind in stage.needs if self.use(kind) is None) for stage in chosen}
         return {stage: kinds for stage, kinds in lacking.items() if kinds}
 
-    def require(self, stages: Iterable[Stage] = STAGES) -> None:
-        """Raise :class:`RecipeError` where a section is missing that one of ``stages`` needs."""
+    def require(self, stages: Iterable[StageSpec] | None = None) -> None:
+        """Raise :class:`RecipeError` where a section is missing that one of ``stages``, or of all, needs."""
         if lacking := self.missing(stages):
             needs = "; ".join(f"{stage} needs {', '.join(kinds)}" for stage, kinds in lacking.items())
             raise RecipeError(f"recipe {self.name} lacks sections: {needs}")
@@ -119,7 +143,8 @@ class Recipe:
             if (used := self.use(kind)) is not None:
                 document[kind] = _plain_use(used, used.name)
         document["metrics"] = [_plain_use(use, use.name) for use in self.metrics]
-        document["stages"] = {stage: _plain_config(getattr(self.stages, stage)) for stage in STAGES}
+        document["run"] = [stage.name for stage in self.run]
+        document["stages"] = {name: _plain_config(options) for name, options in self.stages.items()}
         comment = ["Resolved recipe, all defaults filled in.", *self.source.splitlines()]
         printable = ("".join(c if c.isprintable() else "?" for c in line) for line in comment)
         header = "".join(f"# {line}\n" for line in printable)
@@ -250,18 +275,60 @@ class _Sections:
         tree = attrs.evolve(tree, value=sections)
         if "vast" not in sections:
             self.reader.note(tree, (), f"missing key 'vast'; this vast reads recipes of version {VERSION}: vast: 1")
-        if "corpus" not in sections:
-            known = ", ".join(self.registry.names("corpus"))
-            self.reader.note(tree, (), f"missing section 'corpus': where the clips come from (installed: {known})")
-        values = self.reader.fields(
-            tree, Recipe, (), only=("name", "seed", "fps", "stages"), besides=("vast", "base", *PARTS, "metrics")
-        )
+        besides = ("vast", "base", *PARTS, "metrics", "run", "stages")
+        values = self.reader.fields(tree, Recipe, (), only=("name", "seed", "fps"), besides=besides)
         for part in PARTS:
             if part in sections and not _is_absent(sections[part]):
                 values[part] = self._use(part, sections[part], (part,))
         if "metrics" in sections and not _is_absent(sections["metrics"]):
             values["metrics"] = self._metrics(sections["metrics"])
+        default = [(stage, tree) for stage in CORE_STAGES]
+        run = self._run(sections["run"]) if "run" in sections and not _is_absent(sections["run"]) else default
+        values["run"] = tuple(stage for stage, _ in run)
+        values["stages"] = self._options(run, sections.get("stages", Node({}, tree.mark)))
         return values
+
+    def _run(self, node: Node) -> list[tuple[StageSpec, Node]]:
+        """The stages to run, each with its place."""
+        if node.value is UNREADABLE:
+            return []
+        if not isinstance(node.value, list) or not node.value:
+            self.reader.note(node, ("run",), "expected a list of stages; write [prepare, style]")
+            return []
+        found: list[tuple[StageSpec, Node]] = []
+        for i, item in enumerate(node.value):
+            path = ("run", str(i))
+            name = self.reader.value(item, str, path)
+            stage = INVALID if name is INVALID else self._stage(name, item, path)
+            if stage in [earlier for earlier, _ in found]:
+                self.reader.note(item, path, f"{name} is in the list twice")
+            elif stage is not INVALID:
+                found.append((stage, item))
+        return found
+
+    def _options(self, run: list[tuple[StageSpec, Node]], node: Node) -> dict[str, Any]:
+        """The options of all stages that run or are set, by name."""
+        if node.value is UNREADABLE:
+            return {}
+        if not isinstance(node.value, dict):
+            self.reader.note(node, ("stages",), "expected a mapping; write {prepare: {held_out: 0.1}, ...}")
+            return {}
+        sections = {stage.name: (stage, Node({}, place.mark)) for stage, place in run}
+        for name, section in node.value.items():
+            stage = self._stage(name, section, ("stages", name), at_key=True)
+            if stage is not INVALID:
+                sections[name] = (stage, section)
+        read = {
+            name: self.reader.instance(section, stage.config, ("stages", name))
+            for name, (stage, section) in sections.items()
+        }
+        return {name: options for name, options in read.items() if options is not INVALID}
+
+    def _stage(self, name: str, node: Node, path: KeyPath, *, at_key: bool = False) -> Any:
+        try:
+            return self.registry.stage(name)
+        except ComponentError as error:
+            return self.reader.note(node, path, str(error), at_key=at_key)
 
     def _metrics(self, node: Node) -> tuple[Use, ...]:
         if node.value is UNREADABLE:
@@ -285,7 +352,7 @@ class _Sections:
         if not isinstance(node.value, dict):
             example = node.raw if node.raw in self.registry.names(kind) else "NAME"
             how = f"{'.'.join(path)}.use={example}" if node.mark.line < 0 else f"{{use: {example}}}"
-            blank = ", or null to leave it out" if node.value is None and kind != "corpus" else ""
+            blank = ", or null to leave it out" if node.value is None else ""
             return note(node, path, f"expected a section that names a {kind}; write {how}{blank}")
         if "use" not in node.value:
             known = ", ".join(self.registry.names(kind)) or "none"

@@ -1,4 +1,4 @@
-"""Which components exist, who provides them, and which plugins failed to load.
+"""Which components and stages exist, who provides them, and which plugins failed to load.
 
 A plugin is an entry point of the group ``vast.v1``: a module (or object) with hooks of :mod:`vast_core.hookspecs`. One
 broken plugin costs its own components and nothing else. This module imports no torch.
@@ -8,109 +8,35 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from importlib import import_module
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self, TypeVar
 
 import attrs
 import pluggy
 
 from . import hookspecs
+from .declarations import KINDS, Component, StageSpec
 from .entry_points import Plugin, explain, installed_plugins, normalised, wanted
 from .errors import ComponentError, VastError
+from .stage_config import CORE_STAGES
 
-Kind = Literal["corpus", "face", "audio", "style", "flow", "decoder", "renderer", "metric"]
-KINDS: tuple[Kind, ...] = ("corpus", "face", "audio", "style", "flow", "decoder", "renderer", "metric")
-
-
-def _check_kind(_: Component, __: attrs.Attribute[str], kind: object) -> None:
-    if kind not in KINDS:
-        raise ValueError(f"no kind of component is called {kind!r} (the kinds: {', '.join(KINDS)})")
-
-
-def _check_name(_: Component, __: attrs.Attribute[str], name: object) -> None:
-    if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise ValueError(f"a component's name is lower-case letters, digits and underscores, not {name!r}")
-
-
-def _check_target(component: Component, _: attrs.Attribute[str], target: object) -> None:
-    if not isinstance(target, str) or not re.fullmatch(r"[\w.]+:\w+", target):
-        raise ValueError(f"the target of {component.kind} {component.name!r} must be 'module:Class', not {target!r}")
-
-
-def _check_config(component: Component, _: attrs.Attribute[type], config: object) -> None:
-    who = f"the config of {component.kind} {component.name!r}"
-    if not isinstance(config, type) or not attrs.has(config):
-        raise TypeError(f"{who} must be an attrs class, decorated with @attrs.frozen(kw_only=True), not {config!r}")
-    if not _is_frozen(config):
-        raise TypeError(f"{who}, {config.__qualname__}, can be changed: decorate it with @attrs.frozen(kw_only=True)")
-    try:
-        fields = attrs.fields(attrs.resolve_types(config))
-    except NameError as error:
-        raise TypeError(f"{who}, {config.__qualname__}, has a type that is unknown at run time: {error}") from error
-    if "use" in {field.alias for field in fields}:
-        raise TypeError(f"{who}, {config.__qualname__}, has a field `use`, a word that recipes keep for the name")
-
-
-def _is_frozen(cls: type) -> bool:
-    try:
-        setattr(object.__new__(cls), "probe", None)  # noqa: B010 - mypy knows no such attribute
-    except AttributeError as error:  # FrozenError is one; a slotted class that is not frozen raises a plain one
-        return isinstance(error, attrs.exceptions.FrozenError)
-    return False
-
-
-@attrs.frozen(kw_only=True)
-class Component:
-    """A named, lazily imported implementation of one interface.
-
-    Raises ValueError or TypeError where the declaration itself is wrong.
-    """
-
-    kind: Kind = attrs.field(validator=_check_kind)
-    name: str = attrs.field(validator=_check_name)
-    target: str = attrs.field(validator=_check_target)
-    """``module:Class``, imported only at assembly."""
-    config: type = attrs.field(validator=_check_config)
-    """Frozen attrs class; its fields are the component's options in a recipe."""
-    summary: str
-    """One line."""
-    reference: str = ""
-    """The paper, where there is one."""
-    provider: str = ""
-    """Name and version of the distribution; filled in at discovery."""
-
-    @property
-    def distribution(self) -> str:
-        """Name of the distribution alone."""
-        return self.provider.partition(" ")[0]
-
-    def load(self) -> Any:
-        """Import the implementation; raises :class:`ComponentError` where it cannot be imported."""
-        module, _, attribute = self.target.partition(":")
-        try:
-            return getattr(import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
-            raise ComponentError(
-                f"{self.kind} {self.name!r} of {self.provider or 'an unknown package'} cannot be imported "
-                f"from {self.target}: {type(error).__name__}: {error}"
-            ) from error
+Declared = TypeVar("Declared", Component, StageSpec)
 
 
 class Registry:
-    """All components that are installed and sound, and the hooks of their plugins."""
+    """All components and stages that are installed and sound, and the hooks of their plugins."""
 
     def __init__(self) -> None:
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
         self._components: dict[str, list[Component]] = {}
+        self._stages: dict[str, list[StageSpec]] = {}
         self._plugins: dict[str, Plugin] = {}
 
     # ------------------------------------------------------------------------------------------ reading
@@ -173,10 +99,28 @@ class Registry:
             return found[0]
         if found:
             raise ComponentError(_ambiguous(kind, bare, found))
-        raise ComponentError(self._unknown(kind, name, named))
+        raise ComponentError(self._unknown(kind, name, self.names(kind), named))
 
-    def _unknown(self, kind: str, name: str, elsewhere: list[Component]) -> str:
-        known = self.names(kind)
+    @property
+    def stages(self) -> tuple[StageSpec, ...]:
+        """Every stage: our own in their order, then those of plugins by name and distribution."""
+        added = [stage for stages in self._stages.values() for stage in stages]
+        return (*CORE_STAGES, *sorted(added, key=lambda stage: (stage.name, stage.distribution)))
+
+    def stage(self, name: str) -> StageSpec:
+        """The stage of this name.
+
+        Raises :class:`ComponentError` where it is unknown, or declared by two plugins; the message says what to do.
+        """
+        found = [stage for stage in self.stages if stage.name == name]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            owners = " and ".join(stage.provider for stage in found)
+            raise ComponentError(f"stage {name!r} is declared by {owners}; name one of them in VAST_PLUGINS")
+        raise ComponentError(self._unknown("stage", name, [stage.name for stage in self.stages]))
+
+    def _unknown(self, kind: str, name: str, known: Sequence[str], elsewhere: Sequence[Component] = ()) -> str:
         parts = [f"no {kind} is called {name!r}"]
         if elsewhere:
             parts[0] += f"; write {' or '.join(f'{c.distribution}/{c.name}' for c in elsewhere)}"
@@ -194,7 +138,7 @@ class Registry:
     # --------------------------------------------------------------------------------------- registering
 
     def register(self, plugin: object, *, name: str, distribution: str, version: str = "") -> None:
-        """Take a plugin's hooks and components in: all of them, or none and an exception.
+        """Take a plugin's hooks, components and stages in: all of them, or none and an exception.
 
         Raises whatever is wrong with the plugin: a misspelt hook, wrong arguments of one, a bad declaration.
         """
@@ -204,11 +148,13 @@ class Registry:
         try:
             self._manager.register(plugin, name=name)
             self._check_hooks(plugin)
-            components = [attrs.evolve(c, provider=provider) for c in self._declared(plugin)]
+            components = self._declared(plugin, "vast_components", Component, provider)
+            stages = self._declared(plugin, "vast_stages", StageSpec, provider)
+            _check_stages(stages)
         except BaseException:
             self._forget(name)
             raise
-        self._components[name] = components
+        self._components[name], self._stages[name] = components, stages
         self._plugins[name] = Plugin(
             name=name,
             module=getattr(plugin, "__name__", type(plugin).__qualname__),
@@ -233,24 +179,26 @@ class Registry:
                 hint = f"did you mean {close[0]!r}?" if close else f"the hooks: {', '.join(known)}"
                 raise ValueError(f"no hook is called {caller.name!r}; {hint}")
 
-    def _declared(self, plugin: object) -> Iterator[Component]:
-        seen = set()
-        for implementation in self._manager.hook.vast_components.get_hookimpls():
+    def _declared(self, plugin: object, hook: str, sort: type[Declared], provider: str) -> list[Declared]:
+        """What a plugin's own implementation of ``hook`` declares."""
+        found: dict[str, Declared] = {}
+        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             if implementation.plugin is not plugin:
                 continue
             declared: Any = implementation.function()
             if not isinstance(declared, Iterable):
-                raise TypeError(f"vast_components gave {declared!r}, not the components to declare")
-            for component in declared:
-                if not isinstance(component, Component):
-                    raise TypeError(f"vast_components gave {component!r}, which is no vast_core.Component")
-                if (component.kind, component.name) in seen:
-                    raise ValueError(f"declares {component.kind} {component.name!r} twice")
-                seen.add((component.kind, component.name))
-                yield component
+                raise TypeError(f"{hook} gave {declared!r}, not the {hook.removeprefix('vast_')} to declare")
+            for one in declared:
+                if not isinstance(one, sort):
+                    raise TypeError(f"{hook} gave {one!r}, which is no vast_core.{sort.__name__}")
+                if one.title in found:
+                    raise ValueError(f"declares {one.title} twice")
+                found[one.title] = attrs.evolve(one, provider=provider)
+        return list(found.values())
 
     def _forget(self, name: str) -> None:
         self._components.pop(name, None)
+        self._stages.pop(name, None)
         if self._manager.get_plugin(name) is not None:
             self._manager.unregister(name=name)
         for hook, caller in list(vars(self._manager.hook).items()):
@@ -316,6 +264,21 @@ class Registry:
 def _call(implementation: pluggy.HookImpl, **arguments: object) -> object:
     """Call one implementation, which may take fewer arguments than its hook offers."""
     return implementation.function(*(arguments[name] for name in implementation.argnames))
+
+
+def _check_stages(stages: Sequence[StageSpec]) -> None:
+    """Raise ValueError where a stage takes one of our names, or its config is another stage's, too.
+
+    Options are found by their class: see :meth:`vast_core.recipe.Recipe.options`.
+    """
+    owners = {stage.config: stage for stage in CORE_STAGES}
+    for stage in stages:
+        if stage.name in {own.name for own in CORE_STAGES}:
+            raise ValueError(f"declares {stage.title}, a stage of vast itself")
+        if stage.config in owners:
+            config, other = stage.config.__qualname__, owners[stage.config].title
+            raise ValueError(f"the config of {stage.title}, {config}, is that of {other}; derive a class of its own")
+        owners[stage.config] = stage
 
 
 def _ambiguous(kind: str, name: str, found: list[Component]) -> str:

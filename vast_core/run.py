@@ -26,9 +26,11 @@ import attrs
 from platformdirs import user_cache_path
 
 from .atomic import write_text
+from .declarations import PARTS, Component, StageSpec
 from .errors import InputError, StorageError
 from .recipe import Recipe
-from .registry import KINDS, Component, Registry
+from .registry import Registry
+from .stage_config import CORE_STAGES
 
 
 def cache_root() -> Path:
@@ -59,6 +61,11 @@ def component_key(component: Component) -> dict[str, str]:
     """What identifies an implementation: name, provider and source."""
     package = component.target.partition(":")[0].partition(".")[0]
     return {"use": component.name, "provider": component.provider, "source": source_digest(package)}
+
+
+def stage_source(stage: StageSpec) -> str:
+    """Digest of a stage's code: of its module in the core, of the whole package that provides it in a plugin."""
+    return source_digest(stage.module if stage in CORE_STAGES else stage.module.partition(".")[0])
 
 
 def peak_memory_bytes() -> int:
@@ -130,12 +137,27 @@ class Run:
 
     def components(self) -> dict[str, str]:
         """``name (distribution version)`` of each kind in the recipe."""
-        used = {kind: self.recipe.use(kind) for kind in KINDS if kind != "metric"}
+        used = {kind: self.recipe.use(kind) for kind in PARTS}
         return {
             kind: f"{use.component.name} ({use.component.provider})" for kind, use in used.items() if use is not None
         }
 
     # ------------------------------------------------------------------------------------------ stages
+
+    def write_figures(self, stage: str, figures: Mapping[str, Any]) -> Path:
+        """Keep what ``stage`` has measured, JSON-able; ``evaluation.json`` shows it under ``stages``.
+
+        Gives the file, one of those that the stage has written.
+        """
+        path = self.path / "stages" / f"{stage}.figures.json"
+        write_text(path, json.dumps(figures, indent=1))
+        return path
+
+    def figures(self, stage: str) -> dict[str, Any]:
+        """What :meth:`write_figures` kept of ``stage``; empty where it kept nothing."""
+        path = self.path / "stages" / f"{stage}.figures.json"
+        figures: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+        return figures
 
     def record(self, stage: str) -> dict[str, Any] | None:
         """What was recorded when ``stage`` last finished, if it did."""

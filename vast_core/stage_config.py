@@ -1,14 +1,11 @@
-"""The five stages and what a recipe may say about each, under ``stages:``."""
+"""The five stages of the core, declared as a plugin declares its own, and what a recipe may say about each."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 import attrs
 from attrs.validators import ge, gt, le, lt
 
-Stage = Literal["prepare", "style", "renderer", "evaluate", "synthesize"]
-STAGES: tuple[Stage, ...] = ("prepare", "style", "renderer", "evaluate", "synthesize")
+from .declarations import PARTS, StageSpec
 
 
 @attrs.frozen(kw_only=True)
@@ -27,7 +24,7 @@ class PrepareStage:
 
 @attrs.frozen(kw_only=True)
 class TrainingStage:
-    """What both training stages have in common."""
+    """What training stages have in common; the config of a plugin's own may be derived from it."""
 
     steps: int = attrs.field(default=2000, validator=ge(1))
     batch: int = attrs.field(default=32, validator=ge(1))
@@ -111,12 +108,41 @@ class SynthesizeStage:
     seconds: float = attrs.field(default=8.0, validator=gt(0))
 
 
-@attrs.frozen(kw_only=True)
-class Stages:
-    """All stages' sections; each has defaults for everything."""
-
-    prepare: PrepareStage = attrs.field(factory=PrepareStage)
-    style: StyleStage = attrs.field(factory=StyleStage)
-    renderer: RendererStage = attrs.field(factory=RendererStage)
-    evaluate: EvaluateStage = attrs.field(factory=EvaluateStage)
-    synthesize: SynthesizeStage = attrs.field(factory=SynthesizeStage)
+CORE_STAGES: tuple[StageSpec, ...] = (
+    StageSpec(
+        name="prepare",
+        target="vast_core.stages.prepare",
+        config=PrepareStage,
+        needs=("corpus", "face", "audio"),
+        summary="tracks faces, corrects the sound's offset, encodes expression and audio",
+    ),
+    StageSpec(
+        name="style",
+        target="vast_core.stages.style",
+        config=StyleStage,
+        needs=("corpus", "face", "audio", "style", "flow", "decoder"),
+        summary="trains style encoder, flow and decoder",
+    ),
+    StageSpec(
+        name="renderer",
+        target="vast_core.stages.renderer",
+        config=RendererStage,
+        needs=("corpus", "face", "audio", "renderer"),
+        summary="trains the renderer on one avatar",
+    ),
+    StageSpec(
+        name="evaluate",
+        target="vast_core.stages.evaluate",
+        config=EvaluateStage,
+        needs=("corpus", "face", "audio", "style", "flow", "decoder"),
+        summary="measures what was learned on held-out clips",
+    ),
+    StageSpec(
+        name="synthesize",
+        target="vast_core.stages.synthesize",
+        config=SynthesizeStage,
+        needs=PARTS,
+        summary="lets the avatar speak in an unseen style",
+    ),
+)
+"""In the order in which a recipe runs them unless it says otherwise."""

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
 import cv2
 import numpy as np
 
 from .atomic import write_text
+from .declarations import StageSpec
+from .entry_points import explain
+from .errors import VastError
 from .report import (
     Block,
     Figure,
@@ -29,26 +34,32 @@ from .report import (
 )
 from .run import Run
 from .scene import Image
-from .stage_config import STAGES
+from .stage_config import EvaluateStage
 from .store import Store
 
 Figures = Mapping[str, Any]
 
 
-def complete_evaluation(run: Run, store: Store) -> dict[str, Any]:
-    """Add each stage's wall time, the peak of memory and the rejected clips to ``evaluation.json``; all of it."""
+def complete_evaluation(run: Run, store: Store | None) -> dict[str, Any]:
+    """Add what is known of all stages to ``evaluation.json``; all that it then holds.
+
+    That is each stage's wall time and own figures, the peak of memory, and the rejected clips where some were prepared.
+    """
     path = run.path / "evaluation.json"
     figures: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
-    records = {stage: record for stage in STAGES if (record := run.record(stage)) is not None}
+    records = {stage.name: record for stage in run.recipe.run if (record := run.record(stage.name)) is not None}
     figures["wall_seconds"] = {stage: record["seconds"] for stage, record in records.items()}
     figures["peak_memory_bytes"] = max((r["peak_memory_bytes"] for r in records.values()), default=0)
-    figures["rejected"] = [{"clip": item.clip, "reason": item.reason} for item in store.rejected]
+    if stages := {stage: own for stage in records if (own := run.figures(stage))}:
+        figures["stages"] = stages
+    if store is not None:
+        figures["rejected"] = [{"clip": item.clip, "reason": item.reason} for item in store.rejected]
     write_text(path, json.dumps(figures, indent=1))
     return figures
 
 
-def write_run_report(run: Run, store: Store) -> Path:
-    """Write ``report.html`` of all that the run has done so far."""
+def write_run_report(run: Run, store: Store | None) -> Path:
+    """Write ``report.html`` of all that the run has done so far; ``store`` holds the prepared clips, if there are."""
     figures = complete_evaluation(run, store)
     sections = [
         Section("At a glance", list(_glance(run, figures))),
@@ -57,13 +68,35 @@ def write_run_report(run: Run, store: Store) -> Path:
         Section("Lips", list(_lips(run, figures))),
         Section("Renderer", list(_renderer(run, figures))),
         Section("Held-out clips, one by one", list(_clips(figures))),
+        *(section for stage in run.recipe.run for section in _told(run, stage)),
         Section("Training", list(_training(run))),
-        Section("Data", list(_data(run, store, figures))),
+        Section("Data", [] if store is None else list(_data(run, store, figures))),
         Section("How it was made", list(_provenance(run, figures))),
     ]
     path = run.path / "report.html"
     write_report(path, run.recipe.name, run.recipe.source, [section for section in sections if section.blocks])
     return path
+
+
+def _told(run: Run, stage: StageSpec) -> list[Section]:
+    """What a finished stage tells of itself, by its function ``report(run)``, where it has one.
+
+    Whatever is wrong with that is said in its place: a day of training must not be without a report for it.
+    """
+    tell = getattr(stage.load(), "report", None)
+    if tell is None or run.record(stage.name) is None:
+        return []
+    try:
+        sections = [attrs.evolve(section, blocks=list(section.blocks)) for section in tell(run)]
+        for block in (block for section in sections for block in section.blocks):
+            block.view(run.path)
+    except VastError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a plugin may fail in any way; it is said in the report
+        trouble = f"{stage.title} of {stage.provider or 'vast itself'} cannot show its results: {explain(error)}"
+        warnings.warn(trouble, stacklevel=2)
+        return [Section(stage.name, [Text(trouble)])]
+    return sections
 
 
 def _glance(run: Run, figures: Figures) -> Iterator[Block]:
@@ -156,7 +189,7 @@ def _renderer(run: Run, figures: Figures) -> Iterator[Block]:
     for other, found in others.items():
         table.append([f"run {other.name}", *(found.get(f"{m}_face") for m in measures)])
     yield Table(columns, table, highlight=0)
-    missing = [name for name in run.recipe.stages.evaluate.compare if Path(name) not in others]
+    missing = [name for name in run.recipe.options(EvaluateStage).compare if Path(name) not in others]
     if missing:
         yield Text(f"Not compared, as there is no evaluation.json: {', '.join(missing)}")
 
@@ -164,7 +197,7 @@ def _renderer(run: Run, figures: Figures) -> Iterator[Block]:
 def _compared(run: Run) -> dict[Path, Figures]:
     """The renderer's figures of the runs that the recipe asks to compare with."""
     found = {}
-    for name in run.recipe.stages.evaluate.compare:
+    for name in run.recipe.options(EvaluateStage).compare:
         path = Path(name) / "evaluation.json"
         if path.is_file():
             found[Path(name)] = json.loads(path.read_text()).get("renderer", {})

@@ -14,8 +14,8 @@ from . import Session
 def check(session: Session, recipe: str, overrides: tuple[str, ...]) -> None:
     """Assemble a recipe without touching data.
 
-    Shows every mistake in RECIPE (a file or the name of a packaged recipe), then the shape at every joint, the
-    parameters of every part and the estimated memory.
+    Shows every mistake in RECIPE (a file or the name of a packaged recipe), then its stages, the shape at every joint,
+    the parameters of every part and the estimated memory.
 
     \b
     Example:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 def plugins(session: Session) -> None:
     """List what is installed, and what is broken.
 
-    Two tables: every component a recipe can name, and every plugin with what became of it and the milliseconds that
-    its import took. VAST_PLUGINS=a,b loads only those plugins or packages; VAST_STRICT_PLUGINS=1 stops at a broken one.
+    Three tables: every component and every stage that a recipe can name, and every plugin with what became of it and
+    the milliseconds that its import took. VAST_PLUGINS=a,b loads only those plugins or packages;
+    VAST_STRICT_PLUGINS=1 stops at a broken one.
 
     \b
     Example:
@@ -32,6 +33,7 @@ def plugins(session: Session) -> None:
     console = plain_console()
     _ = session.added  # calls the plugins' vast_commands, where they may turn out broken
     console.print(_components(session.registry))
+    console.print(_stages(session.registry))
     console.print(_plugins(session.registry))
 
 
@@ -53,6 +55,15 @@ def _components(registry: Registry) -> Table:
         state = "ready" if name == c.name else "write the whole name"
         table.add_row("" if c.kind == last else c.kind, name, c.provider, state, c.summary)
         last = c.kind
+    return table
+
+
+def _stages(registry: Registry) -> Table:
+    table = _table("Stages", "stage", "package", "state", "needs", "what it does")
+    names = [stage.name for stage in registry.stages]
+    for stage in registry.stages:
+        state = "ready" if names.count(stage.name) == 1 else "declared twice"
+        table.add_row(stage.name, stage.provider or "vast itself", state, ", ".join(stage.needs), stage.summary)
     return table
 
 

@@ -1,33 +1,46 @@
-"""The rooms that the data walks through, in its order."""
+"""The rooms that the data walks through: what a stage is, and what it works with.
+
+The five of the core are the modules of this package; a plugin declares its own by the hook ``vast_stages``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import attrs
 import torch
 from rich.console import Console
 
+from ..declarations import Kind
 from ..pipeline import Pipeline
-from ..registry import Kind
-from ..run import Run, cache_root, component_key, digest, source_digest
+from ..recipe import Recipe
+from ..run import Run, cache_root, component_key, digest, stage_source
 from ..store import Store
 from ..training import best_device
-from . import evaluate, prepare, renderer, style, synthesize
+
+Options = TypeVar("Options")
 
 
-@attrs.frozen
-class Stage:
-    """One room."""
+class Stage(Protocol):
+    """What the target of a :class:`vast_core.StageSpec` is: a module, or any object, with these functions.
 
-    name: str
-    inputs: Callable[[Context], dict[str, Any]]
-    """What its result depends on, as far as another stage's key does not say it."""
-    run: Callable[[Context], list[Path]]
-    """Does the work; gives the files that must be there for it to count as done."""
+    It may have a third, ``report(run: Run) -> Iterable[vast_core.report.Section]``: its part of the run's report,
+    asked for whenever the report is written, once the stage has finished.
+    """
+
+    def inputs(self, context: Context) -> Mapping[str, Any]:
+        """What its result depends on, JSON-able, beside its own options and its package's source.
+
+        Of an earlier stage ``context.key(name)``, of components ``context.component_inputs(kind, ...)``.
+        """
+        ...
+
+    def run(self, context: Context) -> Iterable[Path]:
+        """Do the work; gives the files that must be there for it to count as done."""
+        ...
 
 
 @attrs.define(eq=False, slots=False)
@@ -40,6 +53,11 @@ class Context:
     resume: bool = False
     _keys: dict[str, str] = attrs.field(init=False, factory=dict)
 
+    @property
+    def recipe(self) -> Recipe:
+        """The run's recipe."""
+        return self.run.recipe
+
     @cached_property
     def device(self) -> torch.device:
         """Where to compute."""
@@ -50,23 +68,19 @@ class Context:
         """The prepared clips, shared by all runs whose preparation is the same."""
         return Store(cache_root() / "prepared" / self.key("prepare"))
 
+    def options(self, config: type[Options]) -> Options:
+        """The options of the stage whose config this class is."""
+        return self.recipe.options(config)
+
     def key(self, stage: str) -> str:
-        """Digest of all that ``stage`` depends on."""
+        """Digest of all that a stage depends on: its options, its source and its inputs."""
         if stage not in self._keys:
-            own = next(s for s in STAGES if s.name == stage)
-            self._keys[stage] = digest([source_digest(own.run.__module__), own.inputs(self)])
+            own = self.run.registry.stage(stage)
+            options = attrs.asdict(self.recipe.options(own.config))
+            self._keys[stage] = digest([stage_source(own), options, own.load().inputs(self)])
         return self._keys[stage]
 
     def component_inputs(self, *kinds: Kind) -> dict[str, Any]:
         """What identifies the components of these kinds: implementation and options."""
         recipe = self.run.recipe
         return {kind: {**component_key(recipe.part(kind).component), "options": recipe.section(kind)} for kind in kinds}
-
-
-STAGES = (
-    Stage("prepare", prepare.inputs, prepare.run),
-    Stage("style", style.inputs, style.run),
-    Stage("renderer", renderer.inputs, renderer.run),
-    Stage("evaluate", evaluate.inputs, evaluate.run),
-    Stage("synthesize", synthesize.inputs, synthesize.run),
-)

@@ -2,7 +2,7 @@
 
 Three questions, each against a named alternative: does the style of an unseen prompt reach the face (against the
 counterfactual truth, the zero code and a wrong prompt); do the lips follow the audio (against a ridge regression on the
-same features); is the avatar drawn better than by repeating the nearest training frame.
+same features); is the avatar drawn better than by repeating the nearest training frame (where the recipe trains one).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ..interfaces import Metric, Performance, RendererBatch, State
 from ..offset import LipRidge, LipSync
 from ..pipeline import Pipeline
 from ..scene import erosion_radius
+from ..stage_config import EvaluateStage
 from ..store import PreparedClip, Store
 from .prepare import canonical
 from .renderer import load_renderer
@@ -34,12 +35,11 @@ if TYPE_CHECKING:
 
 def inputs(context: Context) -> dict[str, Any]:
     """What the figures depend on."""
-    recipe = context.run.recipe
+    recipe = context.recipe
     return {
         "style": context.key("style"),
-        "renderer": context.key("renderer"),
+        "renderer": context.key("renderer") if recipe.runs("renderer") else None,
         "metrics": [[use.component.name, use.component.provider, attrs.asdict(use.config)] for use in recipe.metrics],
-        "stage": attrs.asdict(recipe.stages.evaluate),
     }
 
 
@@ -55,8 +55,9 @@ def run(context: Context) -> list[Path]:
         figures["style_transfer"] = transfer
     with context.console.status("held-out clips"):
         figures |= held_out(context, model)
-    with context.console.status("renderer"):
-        figures["renderer"] = rendering(context)
+    if context.recipe.runs("renderer"):
+        with context.console.status("renderer"):
+            figures["renderer"] = rendering(context)
     path = context.run.path / "evaluation.json"
     write_text(path, json.dumps(figures, indent=1))
     return [path]
@@ -100,7 +101,7 @@ def style_transfer(context: Context, model: StyleModel) -> dict[str, Any] | None
                 lips[name].append(float(error[:, face.lips].mean()) * face.millimetres)
                 row[name] = scores[name][-1]
             rows.append(row)
-            if len(rows) >= context.run.recipe.stages.evaluate.max_clips * 2:
+            if len(rows) >= context.options(EvaluateStage).max_clips * 2:
                 break
     if not rows:
         return None
@@ -137,7 +138,7 @@ def _code(context: Context, model: StyleModel, target: PreparedClip, style: str,
 
 def held_out(context: Context, model: StyleModel) -> dict[str, Any]:
     """Every metric on held-out clips, prompted by a training clip of the same manner, and the lips against ridge."""
-    store, pipeline, settings = context.store, context.pipeline, context.run.recipe.stages.evaluate
+    store, pipeline, settings = context.store, context.pipeline, context.options(EvaluateStage)
     heard = [clip for clip in store.of("held_out") if clip.heard]
     trained = {clip.style for clip in store.of("train")}
     clips = [clip for clip in heard if clip.style is None or clip.style in trained] or heard

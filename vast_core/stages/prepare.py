@@ -26,6 +26,7 @@ from ..errors import InputError
 from ..interfaces import AudioFeatures, Clip, Face, FaceTrack
 from ..offset import LipSync, Offset, estimate_offsets, shift_wave
 from ..run import cache_root, component_key, digest
+from ..stage_config import PrepareStage
 from ..store import PreparedClip, Rejected
 from ..weights import load_into, load_weights, save_weights
 
@@ -42,7 +43,6 @@ def inputs(context: Context) -> dict[str, Any]:
     return {
         **context.component_inputs("corpus", "face", "audio"),
         "fps": recipe.fps,
-        "stage": attrs.asdict(recipe.stages.prepare),
         "clips": [clip.digest for clip in context.pipeline.corpus.clips()],
     }
 
@@ -122,7 +122,7 @@ def _reasons(rejected: list[Rejected]) -> str:
 
 
 def _header(context: Context) -> dict[str, Any]:
-    return {"what": "face", "components": context.run.components(), "sizes": attrs.asdict(context.pipeline.sizes)}
+    return {"what": "face", "components": context.run.components(), "sizes": context.pipeline.sizes.known()}
 
 
 # ------------------------------------------------------------------------------------------- tracking
@@ -131,7 +131,7 @@ def _header(context: Context) -> dict[str, Any]:
 def _tracked(context: Context, rejected: list[Rejected]) -> Iterator[_Shot]:
     """Every shot of every clip, its track written to disk; what cannot be tracked goes to ``rejected``."""
     face, fps = context.pipeline.face, context.run.recipe.fps
-    least = context.run.recipe.stages.prepare.min_seconds
+    least = context.options(PrepareStage).min_seconds
     clips = list(context.pipeline.corpus.clips())
     tracker = component_key(context.run.recipe.part("face").component)
     for clip in progress_over(clips, "tracking", console=context.console, transient=True):
@@ -187,7 +187,7 @@ def _shot(clip: Clip, file: Path) -> _Shot:
 
 def _training_frames(context: Context, shot: _Shot) -> int:
     """How many of a shot's frames, from its first, are to be trained on."""
-    settings, fps = context.run.recipe.stages.prepare, context.run.recipe.fps
+    settings, fps = context.options(PrepareStage), context.run.recipe.fps
     if shot.clip.split is not None:
         return shot.frames if shot.clip.split == "train" else 0
     held_out = round(settings.held_out * shot.frames)
@@ -223,7 +223,7 @@ def _features(
     rejected: list[Rejected],
 ) -> tuple[dict[str, Tensor], dict[str, Offset]]:
     """Audio features (T, A) of each clip with usable sound, in sync, and the offset that was corrected."""
-    settings = context.run.recipe.stages.prepare
+    settings = context.options(PrepareStage)
     audio = context.pipeline.audio.to(context.device).eval()
     lengths: dict[str, int] = {}
     for shot in shots:
@@ -299,7 +299,7 @@ def _write(
     offsets: dict[str, Offset],
     rejected: list[Rejected],
 ) -> list[PreparedClip]:
-    face, settings, fps = context.pipeline.face, context.run.recipe.stages.prepare, context.run.recipe.fps
+    face, settings, fps = context.pipeline.face, context.options(PrepareStage), context.run.recipe.fps
     clips: list[PreparedClip] = []
     for shot in progress_over(shots, "encoding", console=context.console, transient=True):
         track, identity = shot.track(), identities[shot.clip.speaker]

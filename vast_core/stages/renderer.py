@@ -13,6 +13,7 @@ from ..avatar import Avatar, choose_avatar, make_avatar
 from ..errors import InputError
 from ..interfaces import Renderer, RendererBatch, Scene
 from ..scene import erosion_radius
+from ..stage_config import RendererStage
 from ..training import Trainer
 from ..weights import load_into, load_weights, save_weights
 from .style import load_face
@@ -23,12 +24,10 @@ if TYPE_CHECKING:
 
 def inputs(context: Context) -> dict[str, Any]:
     """What the renderer stage depends on."""
-    recipe = context.run.recipe
     return {
         "prepared": context.key("prepare"),
         **context.component_inputs("renderer"),
-        "stage": attrs.asdict(recipe.stages.renderer),
-        "seed": recipe.seed,
+        "seed": context.recipe.seed,
     }
 
 
@@ -37,7 +36,7 @@ class Sequences:
 
     def __init__(self, context: Context, avatar: Avatar) -> None:
         self._context, self._avatar = context, avatar
-        self._settings = context.run.recipe.stages.renderer
+        self._settings = context.options(RendererStage)
         self._pieces = [piece for piece in avatar.of("train") if piece.clip.frames >= self._settings.frames]
         if not self._pieces:
             longest = max((piece.clip.frames for piece in avatar.of("train")), default=0)
@@ -84,7 +83,7 @@ def run(context: Context) -> list[Path]:
             stage="renderer",
             key=context.key("renderer"),
             model=model,
-            settings=context.run.recipe.stages.renderer,
+            settings=context.options(RendererStage),
             batch_at=Sequences(context, avatar),
             objectives=model.training_objectives,
             device=context.device,
@@ -98,7 +97,7 @@ def run(context: Context) -> list[Path]:
         "recipe": context.key("renderer"),
         "avatar": choose_avatar(context),
         "components": context.run.components(),
-        "sizes": attrs.asdict(context.pipeline.sizes),
+        "sizes": context.pipeline.sizes.known(),
     }
     save_weights(path, model.state_dict(), header)
     return [path]

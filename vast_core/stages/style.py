@@ -16,6 +16,7 @@ from ..errors import InputError
 from ..interfaces import Objective
 from ..objective import beta_at, bound, gaussian_log_likelihood
 from ..pipeline import Pipeline
+from ..stage_config import StyleStage
 from ..store import PreparedClip, Store
 from ..training import Trainer
 from ..weights import load_into, load_weights, save_weights
@@ -26,12 +27,10 @@ if TYPE_CHECKING:
 
 def inputs(context: Context) -> dict[str, Any]:
     """What the style stage depends on."""
-    recipe = context.run.recipe
     return {
         "prepared": context.key("prepare"),
         **context.component_inputs("style", "flow", "decoder"),
-        "stage": attrs.asdict(recipe.stages.style),
-        "seed": recipe.seed,
+        "seed": context.recipe.seed,
     }
 
 
@@ -111,7 +110,7 @@ class Windows:
     """Draws training batches; which ones depends on the step's number alone."""
 
     def __init__(self, context: Context) -> None:
-        self._store, self._settings = context.store, context.run.recipe.stages.style
+        self._store, self._settings = context.store, context.options(StyleStage)
         self._seed, self._device = context.run.recipe.seed, context.device
         self._clips = [clip for clip in context.store.of("train") if clip.heard]
         if not self._clips:
@@ -207,7 +206,7 @@ def objectives(
     model: StyleModel, context: Context, identity: Tensor, batch: StyleBatch, progress: float
 ) -> Iterator[Objective]:
     """Eq. 7 on a batch, with two terms beside it that act on lips and velocity (our choice)."""
-    settings, face = context.run.recipe.stages.style, context.pipeline.face
+    settings, face = context.options(StyleStage), context.pipeline.face
     posterior = model.style(batch.prompt, model.hear(batch.prompt_audio), batch.prompt_mask, batch.heard)
     z0 = posterior.sample(torch.randn_like(posterior.mean))
     flowed = model.flow(z0, posterior.context)
@@ -247,7 +246,7 @@ def run(context: Context) -> list[Path]:
         stage="style",
         key=context.key("style"),
         model=model,
-        settings=context.run.recipe.stages.style,
+        settings=context.options(StyleStage),
         batch_at=windows,
         objectives=lambda batch, progress: objectives(model, context, identity, batch, progress),
         device=context.device,
@@ -259,7 +258,7 @@ def run(context: Context) -> list[Path]:
         "what": "style",
         "recipe": context.key("style"),
         "components": context.run.components(),
-        "sizes": attrs.asdict(context.pipeline.sizes),
+        "sizes": context.pipeline.sizes.known(),
     }
     save_weights(path, model.state_dict(), header)
     return [path]

@@ -18,6 +18,7 @@ from ..errors import InputError
 from ..interfaces import SAMPLE_RATE
 from ..offset import shift_wave
 from ..scene import Image
+from ..stage_config import SynthesizeStage
 from ..store import PreparedClip
 from ..synthesis import BaseClip, perform, write_video
 from .renderer import load_renderer
@@ -32,11 +33,7 @@ STRIP_ROWS, STRIP_COLUMNS, STRIP_HEIGHT, STRIP_SECONDS = 3, 6, 192, 3.0
 
 def inputs(context: Context) -> dict[str, Any]:
     """What the sample video depends on."""
-    return {
-        "style": context.key("style"),
-        "renderer": context.key("renderer"),
-        "stage": attrs.asdict(context.run.recipe.stages.synthesize),
-    }
+    return {"style": context.key("style"), "renderer": context.key("renderer")}
 
 
 def run(context: Context) -> list[Path]:
@@ -76,7 +73,7 @@ def _sound(context: Context, spoken: PreparedClip) -> NDArray[np.float32]:
     if wave is None:
         raise InputError(f"{spoken.source}: has lost its sound since it was prepared; prepare again")
     wave = shift_wave(wave, spoken.offset_ms)
-    seconds = min(spoken.frames / fps, context.run.recipe.stages.synthesize.seconds)
+    seconds = min(spoken.frames / fps, context.options(SynthesizeStage).seconds)
     begin = round(spoken.start / fps * SAMPLE_RATE)
     return wave[begin : begin + round(seconds * SAMPLE_RATE)]
 
