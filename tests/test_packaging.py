@@ -33,6 +33,12 @@ def required(project):
     return {re.match(r"[\w.-]+", line)[0].lower() for line in project.get("dependencies", [])}
 
 
+def optional(project):
+    """Distributions of all extras but the tests'."""
+    extras = project.get("optional-dependencies", {})
+    return required({"dependencies": [line for name in extras if name != "test" for line in extras[name]]})
+
+
 def imported(package):
     """Distributions that a package's modules import, at whatever depth."""
     owners = packages_distributions()
@@ -75,6 +81,7 @@ def test_a_plugin_agrees_with_the_whole(plugin):
     assert own["license"] == whole["license"]
     assert whole["name"] in required(own)
     assert required(own) - {whole["name"]} <= required(whole)
+    assert optional(own) <= required(whole) | optional(whole)
 
 
 @each_plugin
@@ -82,7 +89,8 @@ def test_a_plugin_imports_only_what_it_declares_and_no_other_plugin(plugin):
     package = plugin.parent / wheel_packages(plugin)[0]
     found = imported(package) - {package.name, "vast_core"}
     assert not {name for name in found if name.startswith("vast_")}, "plugins never import each other"
-    assert found <= required(toml(plugin)["project"])
+    project = toml(plugin)["project"]
+    assert found <= required(project) | optional(project)
 
 
 def test_the_core_imports_only_what_it_declares():
