@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import attrs
-from attrs.validators import ge, le, optional
+from attrs.validators import ge, gt, le, lt, optional
 
 
 @attrs.frozen(kw_only=True)
@@ -55,6 +55,11 @@ def _pattern(group: str) -> Callable[[Any, Any, str], None]:
     return validate
 
 
+def _different(instance: Any, attribute: Any, value: tuple[str, ...]) -> None:
+    if len(set(value)) < len(value):
+        raise ValueError(f"{attribute.name} names one twice: {', '.join(value)}")
+
+
 @attrs.frozen(kw_only=True)
 class FolderConfig:
     """Options of ``corpus/folder``."""
@@ -70,3 +75,23 @@ class FolderConfig:
     manifest: Path | None = None
     """CSV (or .tsv) below ``path`` with the column ``file`` and any of ``speaker``, ``style``, ``transcript`` and
     ``split`` (train or held_out). Only the files that it lists are used; an empty cell leaves it to the rules above."""
+
+
+@attrs.frozen(kw_only=True)
+class SpeechConfig:
+    """Options of ``corpus/speech``."""
+
+    folders: tuple[Path, ...] = ()
+    """Folders of recordings, each with a ``MANIFEST.tsv`` (file, speaker, seconds, transcript, phones)."""
+    engines: tuple[Literal["hibari", "flite"], ...] = attrs.field(default=("hibari",), validator=_different)
+    """What synthetic voices come from: hibari-tts, which is installed along, and flite, a program to install."""
+    minutes: float = attrs.field(default=60.0, validator=gt(0.0))
+    """Synthetic speech of each engine, as estimated from the letters of its texts."""
+    voices: int = attrs.field(default=64, validator=ge(0))
+    """Voices drawn at random for hibari (pitch, tract and pace), besides its eight; flite's are four."""
+    seed: int = attrs.field(default=1, validator=ge(0))
+    """Decides voices, texts, and who says what."""
+    held_out_speakers: float = attrs.field(default=0.1, validator=[ge(0.0), lt(1.0)])
+    """Share of speakers never trained on, in a source (sub-folder) of recordings that has more than 20."""
+    held_out_sentences: float = attrs.field(default=1 / 3, validator=[ge(0.0), lt(1.0)])
+    """Share of transcripts never trained on, in any other source; no voice says them either."""

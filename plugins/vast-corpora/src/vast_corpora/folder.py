@@ -79,7 +79,7 @@ class FolderCorpus(Corpus):
                     transcript=row.transcript,
                     split=row.split,
                     footage=VideoFile(row.file, self._fps),
-                    digest=_digest(row.file),
+                    digest=footage_digest(row.file),
                 )
             )
         return clips
@@ -161,7 +161,8 @@ class FolderCorpus(Corpus):
         return found["style"] or None if found else None
 
 
-def _digest(file: Path) -> str:
+def footage_digest(file: Path) -> str:
+    """What identifies a file's content; cheap to ask again. ``unreadable`` where it cannot be read."""
     try:
         status = file.stat()
         return _content_digest(file, status.st_size, status.st_mtime_ns)

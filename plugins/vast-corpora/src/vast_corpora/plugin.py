@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from vast_core import Component, hookimpl
 
-from .config import FolderConfig, SyntheticConfig
+from .config import FolderConfig, SpeechConfig, SyntheticConfig
 
 
 @hookimpl
@@ -19,6 +19,13 @@ def vast_components() -> Iterable[Component]:
             target="vast_corpora.folder:FolderCorpus",
             config=FolderConfig,
             summary="any folder of videos; speakers and styles by sub-folder, file name or manifest",
+        ),
+        Component(
+            kind="corpus",
+            name="speech",
+            target="vast_corpora.speech_corpus:SpeechCorpus",
+            config=SpeechConfig,
+            summary="sound without pictures, for acoustic models: folders of recordings, and synthetic voices",
         ),
         Component(
             kind="corpus",

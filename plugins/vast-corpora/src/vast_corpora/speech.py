@@ -10,11 +10,16 @@ start 1.5 ms late in the median, half of them within -11 and +16 ms.
 from __future__ import annotations
 
 import argparse
+import gzip
+import json
+import re
 import threading
 import wave as wave_file
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import attrs
@@ -24,6 +29,7 @@ from numpy.typing import NDArray
 from vast_core.errors import ComponentError, InputError
 from vast_core.interfaces import SAMPLE_RATE, Phone
 from vast_core.phones import SILENCE
+from vast_core.speech_manifest import Recording, write_manifest
 
 
 @attrs.frozen
@@ -182,6 +188,20 @@ def _voice() -> tuple[Any, Any]:
     return voice, session
 
 
+@cache
+def lexicon() -> tuple[str, ...]:
+    """The voice's American words of 2 to 12 letters that are written small, in alphabetical order: about 70,000."""
+    file = files("hibari") / "assets" / "lexicon_us_gold.json.gz"
+    try:
+        words = json.loads(gzip.decompress(file.read_bytes()))
+    except OSError as error:
+        raise ComponentError(
+            f"hibari-tts {version('hibari-tts')}: its lexicon {file} cannot be read ({error.strerror}); "
+            "install hibari-tts==0.2.1"
+        ) from error
+    return tuple(sorted(word for word in words if re.fullmatch("[a-z]{2,12}", word)))
+
+
 def say(text: str, voice: Voice, seed: int = 0) -> Speech:
     """Speak English ``text``; the same text, voice and seed give the same samples.
 
@@ -199,9 +219,9 @@ def say(text: str, voice: Voice, seed: int = 0) -> Speech:
     start = 0.0
     for wave, parts in spoken:
         for part in parts:
-            _append(phones, part.label, start + part.start, start + part.end)
+            append_phone(phones, part.label, start + part.start, start + part.end)
         start += len(wave) / SAMPLE_RATE
-    return Speech(_levelled(np.concatenate([wave for wave, _ in spoken]), phones), tuple(phones))
+    return Speech(levelled(np.concatenate([wave for wave, _ in spoken]), phones), tuple(phones))
 
 
 def _sentence(
@@ -294,7 +314,7 @@ def _paused(wave: NDArray[np.float32], phones: Sequence[tuple[str, float, float]
     result: list[Phone] = []
     for number, (label, start, end) in enumerate(phones):
         if label != SILENCE:
-            _append(result, label, result[-1].end if result else 0.0, end)
+            append_phone(result, label, result[-1].end if result else 0.0, end)
             continue
         begin, stop = 0.0, len(wave) / SAMPLE_RATE
         if result:
@@ -307,9 +327,9 @@ def _paused(wave: NDArray[np.float32], phones: Sequence[tuple[str, float, float]
         if result:
             if stop - begin < 0.04:
                 begin = stop
-            _append(result, last.label, last.start, begin)
+            append_phone(result, last.label, last.start, begin)
         if stop > begin:
-            _append(result, SILENCE, begin, stop)
+            append_phone(result, SILENCE, begin, stop)
     return result
 
 
@@ -324,7 +344,7 @@ def _trimmed(wave: NDArray[np.float32], phones: Sequence[Phone]) -> tuple[NDArra
     return padded, [lead, *inner, Phone(label=SILENCE, start=inner[-1].end, end=end)]
 
 
-def _append(phones: list[Phone], label: str, start: float, end: float) -> None:
+def append_phone(phones: list[Phone], label: str, start: float, end: float) -> None:
     """Add a phone, or lengthen the silence that ``phones`` end with."""
     if phones and label == phones[-1].label == SILENCE:
         phones[-1] = attrs.evolve(phones[-1], end=end)
@@ -332,7 +352,7 @@ def _append(phones: list[Phone], label: str, start: float, end: float) -> None:
         phones.append(Phone(label=label, start=start, end=end))
 
 
-def _levelled(wave: NDArray[np.float32], phones: Sequence[Phone]) -> NDArray[np.float32]:
+def levelled(wave: NDArray[np.float32], phones: Sequence[Phone]) -> NDArray[np.float32]:
     """``wave`` at -23 dBFS where somebody speaks, or softer where its peak would pass 0.99."""
     spoken = np.concatenate(
         [wave[round(p.start * SAMPLE_RATE) : round(p.end * SAMPLE_RATE)] for p in phones if p.label != SILENCE]
@@ -350,7 +370,7 @@ def main(given: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(given)
     texts = arguments.text.read_text(encoding="utf-8").splitlines() if arguments.text else SENTENCES
     arguments.out.mkdir(parents=True, exist_ok=True)
-    rows = ["file\tspeaker\tseconds\ttranscript\tphones"]
+    recordings = []
     for number, text in enumerate(filter(str.strip, texts)):
         for turn in range(arguments.voices):
             voice = VOICES[(number + turn) % len(VOICES)]
@@ -359,9 +379,16 @@ def main(given: Sequence[str] | None = None) -> None:
             with wave_file.open(str(arguments.out / name), "wb") as file:
                 file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
                 file.writeframes((speech.wave * 32767).astype("<i2").tobytes())
-            phones = " ".join(f"{p.label}:{p.start:.3f}-{p.end:.3f}" for p in speech.phones)
-            rows.append(f"{name}\t{voice.name}\t{speech.phones[-1].end:.2f}\t{text.strip()}\t{phones}")
-    (arguments.out / "MANIFEST.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+            recordings.append(
+                Recording(
+                    file=PurePosixPath(name),
+                    speaker=voice.name,
+                    seconds=speech.phones[-1].end,
+                    transcript=text.strip(),
+                    phones=speech.phones,
+                )
+            )
+    write_manifest(arguments.out, recordings)
 
 
 if __name__ == "__main__":

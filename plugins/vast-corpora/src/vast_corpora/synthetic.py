@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import version
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import attrs
 import numpy as np
@@ -18,6 +18,7 @@ from .appearance import Portrait
 from .articulation import Curves, articulate, head_motion
 from .config import SyntheticConfig
 from .head import pose_face, speaker_shape
+from .lazy_clip import LazyClip
 from .look import Look
 from .speech import SENTENCES, VOICES, Speech, Voice, say
 from .style import Style, draw_styles
@@ -59,23 +60,6 @@ class Plan:
     moves_like: str
     """The style whose head motion is used: the clip's own, or that of the clip it is a counterfactual of."""
     split: Literal["train", "held_out"]
-
-
-class _SyntheticClip(Clip):
-    """A clip whose phones and track are made anew at each asking, so that a list of clips costs next to nothing.
-
-    Their slots stay empty; Python then asks ``__getattr__``.
-    """
-
-    def __init__(self, *, make: dict[str, Callable[[], Any]] | None = None, **known: Any) -> None:
-        for name, value in known.items():
-            object.__setattr__(self, name, value)
-        object.__setattr__(self, "_make", make or {})
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in ("phones", "track"):
-            raise AttributeError(f"a clip has no attribute {name!r}")
-        return self._make[name]()
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -195,7 +179,7 @@ class SyntheticCorpus(Corpus):
                     yield plan(speaker, style, int(sentence), "held_out")
 
     def _clip(self, plan: Plan) -> Clip:
-        return _SyntheticClip(
+        return LazyClip(
             make={"phones": lambda: self.speech(plan).phones, "track": lambda: self.track(plan)},
             name=plan.name,
             speaker=self.speakers[plan.speaker].name,

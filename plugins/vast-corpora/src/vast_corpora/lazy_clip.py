@@ -1,0 +1,27 @@
+"""Clips whose phones and track are made when they are asked for, so that a list of clips costs next to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from vast_core.interfaces import Clip
+
+
+class LazyClip(Clip):
+    """A clip that makes the fields named in ``make`` anew at each asking.
+
+    Their slots are empty; Python then asks ``__getattr__``. A copy by ``attrs.evolve`` has all fields made.
+    """
+
+    def __init__(self, *, make: Mapping[str, Callable[[], Any]] = MappingProxyType({}), **known: Any) -> None:
+        super().__init__(**known)
+        object.__setattr__(self, "_make", make)
+        for name in make:
+            object.__delattr__(self, name)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name not in self._make:
+            raise AttributeError(f"a clip has no attribute {name!r}")
+        return self._make[name]()
