@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -15,12 +16,13 @@ from vast_core.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
+FILES = re.findall(r"^`(\S+\.(?:py|toml))`\n\n```(?:python|toml)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
 def example(tmp_path):
     """The example's files, written where their headings say."""
-    files = re.findall(r"^`(\S+\.(?:py|toml))`\n\n```(?:python|toml)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    files = [(name, text) for name, text in FILES if "loudness" not in name]
     assert [name for name, _ in files] == [
         "pyproject.toml",
         "src/vast_shift/__init__.py",
@@ -62,6 +64,67 @@ def test_the_examples_config_and_declaration_are_sound(example, monkeypatch):
     assert registry.get("flow", "shift").config().reach == 1.0
     for name in [name for name in sys.modules if name.startswith("vast_shift")]:
         del sys.modules[name]
+
+
+CLIPS = """
+@attrs.frozen(kw_only=True)
+class NoOptions:
+    pass
+
+class Clip:
+    def __init__(self, name, wave):
+        import hashlib
+        self.name, self._wave, self.footage = name, wave, self
+        self.digest = hashlib.sha256(b"" if wave is None else wave.tobytes()).hexdigest()
+    def wave(self):
+        return self._wave
+
+class Corpus:
+    @classmethod
+    def from_config(cls, config, sizes):
+        return cls()
+    def clips(self):
+        import numpy as np
+        sine = np.sin(2 * np.pi * 440 * np.arange(16000) / 16000).astype(np.float32)
+        return [Clip("loud <b>", sine), Clip("quiet", sine / 1000), Clip("mute", None)]
+
+@hookimpl
+def vast_components():
+    yield component("waves", "corpus", target="vast_waves:Corpus", config=NoOptions)
+"""
+
+
+def test_the_example_stage_runs_alone(packages):
+    place = packages.add(
+        "vast-loudness", entry_points="[vast.v1]\nloudness = vast_loudness.plugin\n", write_module=False
+    )
+    for name, text in FILES:
+        if "loudness" in name:
+            path = place / name.removeprefix("src/")
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+    (place / "vast_loudness" / "__init__.py").touch()
+    packages.add("vast-waves", CLIPS)
+    recipe = re.search(r"^```yaml\n(vast: 1\n.*?run: \[loudness\].*?)^```$", TEXT, re.MULTILINE | re.DOTALL)[1]
+    (packages.folder / "r.yaml").write_text(re.sub("corpus: {.*}", "corpus: {use: waves}", recipe))
+
+    def run(*words):
+        done = packages.vast("run", "r.yaml", *words, VAST_STRICT_PLUGINS="1")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "2 clips, 1 too quiet" in run()
+    out = packages.folder / "runs" / "r"
+    figures = json.loads((out / "evaluation.json").read_text())
+    assert figures["stages"]["loudness"]["quiet"] == 1
+    levels = figures["stages"]["loudness"]["levels"]
+    assert levels == pytest.approx({"loud <b>": -3.01, "quiet": -63.01}, abs=0.01), "a sine's power is 1/2"
+    assert list(figures["wall_seconds"]) == ["loudness"]
+    report = (out / "report.html").read_text()
+    assert "Loudness" in report
+    assert "loud &lt;b&gt;" in report
+    assert "<h2>Data</h2>" not in report
+    assert "2 clips, 2 too quiet" in run("stages.loudness.quiet=-1")
 
 
 STAND_IN = """#!/usr/bin/env bash

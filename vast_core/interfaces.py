@@ -66,7 +66,7 @@ def _width() -> int:
     return attrs.field(default=None)  # type: ignore[no-any-return]
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
+@attrs.frozen(kw_only=True, eq=False, repr=False, slots=False)  # copies of slots read every field, unknown or not
 class Sizes:
     """Every width in a pipeline, worked out once from the components' configs.
 

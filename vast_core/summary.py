@@ -15,7 +15,6 @@ import numpy as np
 from .atomic import write_text
 from .declarations import StageSpec
 from .entry_points import explain
-from .errors import VastError
 from .report import (
     Block,
     Figure,
@@ -46,7 +45,9 @@ def complete_evaluation(run: Run, store: Store | None) -> dict[str, Any]:
     That is each stage's wall time and own figures, the peak of memory, and the rejected clips where some were prepared.
     """
     path = run.path / "evaluation.json"
-    figures: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    evaluated = run.recipe.runs("evaluate") and path.is_file()
+    figures: dict[str, Any] = json.loads(path.read_text()) if evaluated else {}
+    figures = {name: figure for name, figure in figures.items() if name not in ("stages", "rejected")}
     records = {stage.name: record for stage in run.recipe.run if (record := run.record(stage.name)) is not None}
     figures["wall_seconds"] = {stage: record["seconds"] for stage, record in records.items()}
     figures["peak_memory_bytes"] = max((r["peak_memory_bytes"] for r in records.values()), default=0)
@@ -90,8 +91,6 @@ def _told(run: Run, stage: StageSpec) -> list[Section]:
         sections = [attrs.evolve(section, blocks=list(section.blocks)) for section in tell(run)]
         for block in (block for section in sections for block in section.blocks):
             block.view(run.path)
-    except VastError:
-        raise
     except Exception as error:  # noqa: BLE001 - a plugin may fail in any way; it is said in the report
         trouble = f"{stage.title} of {stage.provider or 'vast itself'} cannot show its results: {explain(error)}"
         warnings.warn(trouble, stacklevel=2)
@@ -120,13 +119,14 @@ def _glance(run: Run, figures: Figures) -> Iterator[Block]:
 
 
 def _videos(run: Run) -> Iterator[Block]:
-    for path in sorted(run.samples.glob("*.mp4")):
+    made = (run.record("synthesize") or {"files": []})["files"] if run.recipe.runs("synthesize") else []
+    for path in (run.path / file for file in made if file.endswith(".mp4")):
         yield Video(f"{path.stem}: new words in the style of an unseen prompt, made by the trained weights alone", path)
 
 
 def _styles(run: Run) -> Iterator[Block]:
     path = run.samples / "styles.png"
-    if path.is_file():
+    if run.recipe.runs("synthesize") and path.is_file():
         yield Figure("The same words at the same moments, a row for each unseen prompt.", path.read_bytes())
 
 

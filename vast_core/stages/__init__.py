@@ -75,12 +75,15 @@ class Context:
     def key(self, stage: str) -> str:
         """Digest of all that a stage depends on: its options, its source and its inputs."""
         if stage not in self._keys:
-            own = self.run.registry.stage(stage)
+            # the recipe's own first: a plugin that fails at a hook is left out from then on, and its stage still runs
+            own = next((spec for spec in self.recipe.run if spec.name == stage), None) or self.run.registry.stage(stage)
             options = attrs.asdict(self.recipe.options(own.config))
             self._keys[stage] = digest([stage_source(own), options, own.load().inputs(self)])
         return self._keys[stage]
 
     def component_inputs(self, *kinds: Kind) -> dict[str, Any]:
         """What identifies the components of these kinds: implementation and options."""
-        recipe = self.run.recipe
-        return {kind: {**component_key(recipe.part(kind).component), "options": recipe.section(kind)} for kind in kinds}
+        return {
+            kind: {**component_key(self.recipe.part(kind).component), "options": self.recipe.section(kind)}
+            for kind in kinds
+        }
