@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
 from attrs import validators
 
 from vast_core.phones import PHONES
+from vast_core.stage_config import TrainingStage
 
 
 @attrs.frozen(kw_only=True)
@@ -34,3 +36,52 @@ class PpgConfig:
     def sizes(self) -> dict[str, int]:
         """Widths that this component fixes."""
         return {"audio": len(PHONES)}
+
+
+@attrs.frozen(kw_only=True)
+class PpgWhisperConfig:
+    """Options of ``audio/ppg_whisper``."""
+
+    temperature: float = attrs.field(default=1.0, converter=float, validator=validators.gt(0.0))
+    """Divides the logits: above 1 softens the posteriors, below 1 sharpens them."""
+    weights: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
+    """``model.safetensors`` of ``openai/whisper-tiny.en``, or a folder with it; else ``VAST_WEIGHTS`` and the cache
+    are tried."""
+
+    def sizes(self) -> dict[str, int]:
+        """Widths that this component fixes."""
+        return {"audio": len(PHONES)}
+
+
+@attrs.frozen(kw_only=True)
+class AcousticStage(TrainingStage):
+    """Training of the acoustic model of ``audio/ppg``, on the speech of a corpus."""
+
+    steps: int = attrs.field(default=12000, validator=validators.ge(1))
+    batch: int = attrs.field(default=8, validator=validators.ge(1))
+    """B, pieces of speech."""
+    frames: int = attrs.field(default=250, validator=validators.ge(50))
+    """Steps of 20 ms in a piece."""
+    learning_rate: float = attrs.field(default=2e-3, validator=validators.gt(0))
+    """At the end of the warm-up; a cosine brings it down to 0."""
+    weight_decay: float = attrs.field(default=0.02, validator=validators.ge(0))
+    clip_norm: float = attrs.field(default=2.0, validator=validators.gt(0))
+    """Largest norm of the gradient."""
+    ema: float = attrs.field(default=0.999, validator=[validators.ge(0), validators.lt(1)])
+    """Decay of the moving average of the weights, which is what is saved; 0 switches it off."""
+    teacher: bool = True
+    """Whether the Whisper head of ``audio/ppg_whisper`` teaches; without, the aligned phones alone do."""
+    trust: float = attrs.field(default=0.5, validator=[validators.ge(0), validators.le(1)])
+    """Share of the teacher in the targets where phones are known; it has all where they are not."""
+    distrusted: tuple[str, ...] = ()
+    """Sources, such as damaged recordings, in which the teacher has a fifth of that share."""
+    smoothing: float = attrs.field(default=0.05, validator=[validators.ge(0), validators.lt(1)])
+    """Of the aligned phones, which agree with others' only so far."""
+    draw: Mapping[str, float] = attrs.field(factory=dict)
+    """How often the speech of a source is drawn, relative to 1 by its length."""
+    stretch: float = attrs.field(default=0.09, validator=validators.ge(0))
+    """Deviation of the logarithm of the pace at which speech is played."""
+    warp: float = attrs.field(default=0.1, validator=[validators.ge(0), validators.le(0.3)])
+    """Greatest logarithm of the factor on the speakers' vocal tracts."""
+    about: tuple[str, ...] = ()
+    """Lines for the weights' header: which data, whose, under which licence."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from vast_core import Component, hookimpl
+from vast_core import Component, StageSpec, hookimpl
 
-from .config import MelConfig, PpgConfig
+from .config import AcousticStage, MelConfig, PpgConfig, PpgWhisperConfig
+
+if TYPE_CHECKING:
+    import click
 
 
 @hookimpl
@@ -28,4 +32,34 @@ def vast_components() -> Iterable[Component]:
             summary="posteriors of 39 phones and silence, by a small network in the package: what is said, not by whom",
             reference="Sun et al. 2016, Phonetic posteriorgrams for many-to-one voice conversion",
         ),
+        Component(
+            kind="audio",
+            name="ppg_whisper",
+            target="vast_audio.ppg_whisper:PpgWhisper",
+            config=PpgWhisperConfig,
+            summary="the same posteriors, better and slower, by a head on Whisper tiny.en; needs its encoder's weights",
+            reference="Radford et al. 2022, Robust speech recognition via large-scale weak supervision",
+        ),
     ]
+
+
+@hookimpl
+def vast_stages() -> Iterable[StageSpec]:
+    """Declare the training of the acoustic model."""
+    return [
+        StageSpec(
+            name="acoustic",
+            target="vast_audio.acoustic_stage",
+            config=AcousticStage,
+            needs=("corpus",),
+            summary="train the acoustic model of audio/ppg on a corpus of speech",
+        ),
+    ]
+
+
+@hookimpl
+def vast_commands(cli: click.Group) -> None:
+    """Add ``vast ppg``."""
+    from .commands import ppg
+
+    cli.add_command(ppg)

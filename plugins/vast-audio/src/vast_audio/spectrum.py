@@ -32,10 +32,18 @@ def steps_per_frame(fps: float, rate: float) -> int:
     return min((below, below + 1), key=lambda count: abs(math.log(count * fps / rate)))
 
 
-def mel_filters(bands: int, fft: int, low: float = 60.0, high: float = 7600.0) -> NDArray[np.float32]:
-    """Triangles (``fft`` // 2 + 1, bands) of peak 1, equally spaced in mel = 2595 lg(1 + Hz / 700)."""
+def mel_filters(
+    bands: int, fft: int, low: float = 60.0, high: float = 7600.0, warp: float = 1.0
+) -> NDArray[np.float32]:
+    """Triangles (``fft`` // 2 + 1, bands) of peak 1, equally spaced in mel = 2595 lg(1 + Hz / 700).
+
+    Frequencies up to 4.8 kHz are multiplied by ``warp``, those above in such a way that the top stays where it is: as
+    if the speaker's vocal tract were ``warp`` times longer (L. Lee and R. Rose, A frequency warping approach to speaker
+    normalization, 1998).
+    """
     first, last = (2595 * math.log10(1 + hertz / 700) for hertz in (low, high))
     edges = 700 * (10 ** (np.linspace(first, last, bands + 2) / 2595) - 1)
+    edges = np.interp(edges, (0, 4800, high), (0, 4800 * warp, high))
     bins = np.arange(fft // 2 + 1)[:, None] * SAMPLE_RATE / fft
     rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
@@ -49,13 +57,13 @@ class MelEnergy(nn.Module):
     window: Tensor
     filters: Tensor
 
-    def __init__(self, bands: int) -> None:
+    def __init__(self, bands: int, warp: float = 1.0) -> None:
         super().__init__()
         # more than 64 bands are narrower than the bins of 512
         self.fft = 512 if bands <= 64 else 1024
         hann = np.hanning(WINDOW + 1)[:-1]
         self.register_buffer("window", torch.as_tensor((2 / hann.sum() * hann).astype(np.float32)), persistent=False)
-        self.register_buffer("filters", torch.as_tensor(mel_filters(bands, self.fft)), persistent=False)
+        self.register_buffer("filters", torch.as_tensor(mel_filters(bands, self.fft, warp=warp)), persistent=False)
 
     def forward(self, wave: Tensor, centres: NDArray[np.int64]) -> Tensor:
         """Energies (B, N, bands), float32, of wave (B, S) around the samples ``centres`` (N,), ascending.
@@ -66,7 +74,7 @@ class MelEnergy(nn.Module):
         low = min(max(first, 0), wave.shape[1])
         high = min(max(last, low), wave.shape[1])
         before = min(max(-first, 0), last - first)
-        with _full_precision(wave):
+        with full_precision(wave):
             heard = wave[:, low:high].float()
             padded = nn.functional.pad(heard, (before, last - first - before - (high - low)))
             starts = centres - centres[0]
@@ -117,6 +125,6 @@ def step_blocks(frames: int, per_frame: int, margin: int) -> Iterator[NDArray[np
         yield np.arange((first - 1) * per_frame + 1 - margin, last * per_frame + margin)
 
 
-def _full_precision(wave: Tensor) -> AbstractContextManager[object]:
+def full_precision(wave: Tensor) -> AbstractContextManager[object]:
     """Switch off autocast, which would round energies to bfloat16; the meta device has none."""
     return nullcontext() if wave.is_meta else torch.autocast(wave.device.type, enabled=False)

@@ -1,0 +1,121 @@
+"""Speech spoilt on purpose, as rooms, microphones, telephones and other people would have it, to train on.
+
+All sound is (S,) float32, mono at 16 kHz. What is drawn comes from the caller's generator alone, so a seed repeats it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vast_core.interfaces import SAMPLE_RATE
+
+Wave = NDArray[np.float32]
+
+
+def stretched(wave: Wave, factor: float) -> Wave:
+    """``wave`` played ``factor`` times slower: longer, lower, with a longer vocal tract.
+
+    Samples are interpolated linearly, which near 8 kHz dulls a little; for spoiling that is good enough.
+    """
+    samples = int(len(wave) * factor)
+    return np.interp(np.arange(samples) / factor, np.arange(len(wave)), wave).astype(np.float32)
+
+
+def spoilt(wave: Wave, rng: np.random.Generator, others: Wave) -> Wave:
+    """``wave`` with reverberation, filters, noise, ``others`` (S,) talking behind, clipping and gain, each at times."""
+    if rng.random() < 0.35:
+        wave = reverberant(wave, rng)
+    if rng.random() < 0.5:
+        wave = coloured(wave, rng)
+    if rng.random() < 0.7:
+        noise = _noise(len(wave), rng)
+        if rng.random() < 0.3:
+            noise *= _swell(len(wave), rng)
+        wave = mixed(wave, noise, rng.uniform(5, 45))
+    if rng.random() < 0.15:
+        wave = mixed(wave, others, rng.uniform(12, 30))
+    if rng.random() < 0.2:
+        wave = telephone(wave, rng)
+    if rng.random() < 0.2:
+        # as a recording made far too loud: at the worst, little but the signs of the samples is left
+        wave = np.clip(wave * np.float32(10 ** rng.uniform(0.5, 4) / _level(wave)), -1, 1)
+    loud = wave * np.float32(10 ** (rng.normal(-23, 7) / 20) / _level(wave))
+    heard: Wave = np.clip(loud, -1, 1).astype(np.float32, copy=False)
+    return heard
+
+
+def reverberant(wave: Wave, rng: np.random.Generator) -> Wave:
+    """``wave`` in a room: exponentially decaying noise of 50 to 500 ms (to -60 dB) after the direct sound."""
+    length = int(rng.uniform(0.05, 0.5) * SAMPLE_RATE)
+    room = rng.standard_normal(length, np.float32) * np.float32(1e-3) ** (np.arange(length, dtype=np.float32) / length)
+    room *= rng.uniform(0.05, 0.7) / np.sqrt(np.square(room).sum())
+    room[0] = 1.0
+    size = _fast_size(len(wave) + length)
+    return _inverse(np.fft.rfft(wave, size) * np.fft.rfft(room, size), size)[: len(wave)]
+
+
+def coloured(wave: Wave, rng: np.random.Generator) -> Wave:
+    """``wave`` through a random smooth filter, at times with its band cut at both ends."""
+    size = _fast_size(len(wave) + 512)
+    hertz = np.fft.rfftfreq(size, 1 / SAMPLE_RATE)
+    points = np.array([0, 200, 500, 1000, 2000, 3500, 5500, 8000])
+    decibels = np.interp(hertz, points, rng.normal(0, 4, len(points)))
+    if rng.random() < 0.3:
+        low, high = rng.uniform(50, 350), rng.uniform(3200, 7500)
+        decibels -= 90 * np.clip((hertz - high) / 400, 0, 1) + 40 * np.clip((low - hertz) / low, 0, 1)
+    gains = (10 ** (decibels / 20)).astype(np.float32)
+    return _inverse(np.fft.rfft(wave, size) * gains, size)[: len(wave)]
+
+
+def telephone(wave: Wave, rng: np.random.Generator) -> Wave:
+    """``wave`` at 8 kHz, often through the 300 to 3,400 Hz and the 8-bit mu-law of ITU-T G.711."""
+    size = _fast_size(len(wave) + 512)
+    hertz = np.fft.rfftfreq(size, 1 / SAMPLE_RATE)
+    narrow = rng.random() < 0.7
+    high, low = (rng.uniform(3300, 3800), rng.uniform(150, 350)) if narrow else (rng.uniform(3700, 3950), 1.0)
+    gains = np.clip((high + 100 - hertz) / 200, 0, 1) * np.clip(hertz / low, 0, 1)
+    wave = _inverse(np.fft.rfft(wave, size) * gains.astype(np.float32), size)[: len(wave)]
+    if not narrow:
+        return wave
+    level = np.clip(wave / (np.abs(wave).max() + 1e-9), -1, 1)
+    code = np.rint(np.sign(level) * np.log1p(255 * np.abs(level)) / math.log(256) * 127) / 127
+    heard: Wave = (np.sign(code) * np.expm1(np.abs(code) * math.log(256)) / 255).astype(np.float32)
+    return heard
+
+
+def mixed(wave: Wave, noise: Wave, decibels: float) -> Wave:
+    """``wave`` and ``noise`` together, the noise ``decibels`` below it by root mean square."""
+    return wave + noise * np.float32(_level(wave) / _level(noise) * 10 ** (-decibels / 20))
+
+
+def _noise(samples: int, rng: np.random.Generator) -> Wave:
+    """Noise whose spectrum falls by 0 to 9 dB an octave."""
+    size = _fast_size(samples)
+    white = np.fft.rfft(rng.standard_normal(size, np.float32))
+    white *= np.maximum(np.arange(len(white), dtype=np.float32), 20) ** np.float32(-rng.uniform(0, 1.5))
+    return _inverse(white, size)[:samples]
+
+
+def _swell(samples: int, rng: np.random.Generator) -> Wave:
+    """A gain that wanders over 30 dB, a few times a second: passing noise rather than steady."""
+    points = max(2, int(samples / SAMPLE_RATE * rng.uniform(0.5, 5)) + 2)
+    decibels = np.interp(np.arange(samples), np.linspace(0, samples, points), rng.uniform(-30, 0, points))
+    return (10 ** (decibels / 20)).astype(np.float32)
+
+
+def _level(wave: Wave) -> float:
+    """Root mean square, and a little so that silence has one."""
+    return math.sqrt(float(np.mean(np.square(wave))) + 1e-12)
+
+
+def _inverse(spectrum: NDArray[np.complexfloating], size: int) -> Wave:
+    wave: Wave = np.fft.irfft(spectrum, size).astype(np.float32, copy=False)
+    return wave
+
+
+def _fast_size(samples: int) -> int:
+    """The least size of at least ``samples`` that is 1, 3, 5 or 15 times a power of 2, so that its FFT is fast."""
+    return min(factor << max(0, math.ceil(math.log2(samples / factor))) for factor in (1, 3, 5, 15))
