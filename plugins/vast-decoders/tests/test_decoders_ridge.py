@@ -1,5 +1,7 @@
 """The linear path's start, against a planted map and against least squares on augmented data."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ import torch
 from vast_core.interfaces import Sizes
 from vast_decoders.config import HybridConfig
 from vast_decoders.hybrid import HybridDecoder
-from vast_decoders.ridge import PENALTIES, fit_ridge, windows
+from vast_decoders.ridge import PENALTIES, TAPERS, fit_ridge, windows
 
 SIZES = Sizes(fps=25, image=64, audio=5, expression=4, lower_face=2, vertices=10, style=3, context=4)
 
@@ -39,8 +41,9 @@ def test_it_is_least_squares_on_data_with_the_penalty_as_further_rows():
     x = np.concatenate([windows(a, 2)[m].double().numpy() for a, _, m in clips])
     y = np.concatenate([(f[m] - f[m].mean(0)).double().numpy() for _, f, m in clips])
     fits = []
-    for penalty in PENALTIES:
-        rows = np.concatenate([x, np.sqrt(penalty * len(x)) * np.eye(x.shape[1])])
+    for penalty, taper in product(PENALTIES, TAPERS):
+        each = [penalty * np.exp(taper * abs(lag)) for _ in range(5) for lag in (-2, -1, 0, 1, 2)]
+        rows = np.concatenate([x, np.diag(np.sqrt(np.array(each) * len(x)))])
         targets = np.concatenate([y, np.zeros((x.shape[1], 4))])
         fits.append(np.linalg.lstsq(rows, targets, rcond=None)[0].T.reshape(found.shape))
     assert min(np.abs(fit - found).max() for fit in fits) < 1e-5
@@ -50,6 +53,21 @@ def test_it_is_least_squares_on_data_with_the_penalty_as_further_rows():
 def test_noise_asks_for_a_larger_penalty(noise):
     true, clips = footage(noise=noise)
     assert (fit_ridge(clips, 2).norm() < 0.8 * true.norm()) == (noise > 1)
+
+
+def test_frames_that_tell_nothing_of_the_face_are_distrusted():
+    chance = torch.Generator().manual_seed(1)
+    true = torch.randn(4, 5, generator=chance)
+    clips = []
+    for _ in range(8):
+        audio = torch.randn(80, 5, generator=chance)
+        face = audio @ true.T + 6 * torch.randn(80, 4, generator=chance)
+        clips.append((audio, face, torch.ones(80, dtype=torch.bool)))
+    x = torch.cat([windows(audio, 6) for audio, _, _ in clips]).double()
+    y = torch.cat([face - face.mean(0) for _, face, _ in clips]).double()
+    alike = torch.linalg.solve(x.T @ x + 0.3 * len(x) * torch.eye(65), x.T @ y).T.reshape(4, 5, 13)
+    far = [0, 1, 2, 3, 9, 10, 11, 12]  # frames that the face never depended on
+    assert fit_ridge(clips, 6)[..., far].square().sum() < 0.1 * alike[..., far].square().sum()
 
 
 def test_one_clip_is_enough_to_start_from():
