@@ -8,7 +8,6 @@ fit by name; the head is ours.
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +20,13 @@ from vast_core.interfaces import SAMPLE_RATE
 from vast_core.phones import PHONES
 from vast_core.weights import load_into
 
-from .whisper_weights import find_whisper
+from .spectrum import full_precision
+from .whisper_weights import WhisperWeights, find_whisper
 
 STEP = 320
 """Samples from step to step: 20 ms."""
+CENTRE = 160
+"""Samples from the beginning of the sound to the middle of step 0, as the head was trained (most right there, too)."""
 LONGEST = 30
 """Seconds that the encoder has positions for."""
 _HOP, _FFT = 160, 400
@@ -63,7 +65,7 @@ class LogMel(nn.Module):
 
     def forward(self, wave: Tensor) -> Tensor:
         """Features (B, bands, S / 160), float32, of wave (B, S), S a multiple of 160 and at least 320."""
-        with _full_precision(wave):
+        with full_precision(wave):
             padded = functional.pad(wave.float()[:, None], (_FFT // 2, _FFT // 2), mode="reflect")[:, 0]
             windows = padded.unfold(1, _FFT, _HOP)[:, :-1] * self.window
             spectrum = torch.fft.rfft(windows)
@@ -169,23 +171,24 @@ class WhisperPhones(nn.Module):
 
     def __init__(self, weights: Path | None = None) -> None:
         super().__init__()
-        found = find_whisper(weights)
-        encoder, head = found.encoder, found.head
-        width, bands, _ = encoder["conv1.weight"].shape
-        layers = len({name.split(".")[1] for name in encoder if name.startswith("layers.")})
-        inputs = head["a.weight"].shape[1]
-        if inputs != width or width % _HEAD_WIDTH:
-            raise WeightsError(f"{found.origin}: an encoder of width {width}, but a head for {inputs}")
-        self.mel = LogMel(bands)
-        self.encoder = Encoder(bands, width, layers)
-        self.head = PhoneHead(inputs, head["a.weight"].shape[0])
-        if not self.head.mean.is_meta:
-            load_into(self.encoder, encoder, found.origin)
-            load_into(self.head, head, found.origin)
+        if torch.get_default_device().type == "meta":  # shapes alone are asked for
+            self.mel, self.encoder, self.head = LogMel(80), Encoder(), PhoneHead()
+        else:
+            self._load(find_whisper(weights))
         self.requires_grad_(False)
 
+    def _load(self, found: WhisperWeights) -> None:
+        width, bands, _ = found.encoder["conv1.weight"].shape
+        layers = len({name.split(".")[1] for name in found.encoder if name.startswith("layers.")})
+        hidden, inputs, _ = found.head["a.weight"].shape
+        if inputs != width:
+            raise WeightsError(f"{found.origin}: an encoder of width {width}, but a head for {inputs}")
+        self.mel, self.encoder, self.head = LogMel(bands), Encoder(bands, width, layers), PhoneHead(inputs, hidden)
+        load_into(self.encoder, found.encoder, found.origin)
+        load_into(self.head, found.head, found.origin)
+
     def forward(self, wave: Tensor) -> Tensor:
-        """Logits (B, N, 40) of wave (B, S) at 16 kHz; N = S / 320, rounded up, and step n belongs to n / 50 s.
+        """Logits (B, N, 40) of wave (B, S) at 16 kHz; N = S / 320, rounded up, and step n belongs to (n + 1/2) / 50 s.
 
         The columns are those of :data:`vast_core.phones.PHONES`. ValueError where S is 0 or more than 30 s.
         """
@@ -195,8 +198,3 @@ class WhisperPhones(nn.Module):
         whole = functional.pad(wave, (0, -samples % STEP))
         logits: Tensor = self.head(self.encoder(self.mel(whole)))
         return logits
-
-
-def _full_precision(wave: Tensor) -> AbstractContextManager[object]:
-    """Switch off autocast, which would round energies to bfloat16; the meta device has none."""
-    return nullcontext() if wave.is_meta else torch.autocast(wave.device.type, enabled=False)

@@ -72,13 +72,13 @@ def find_whisper(path: Path | None = None) -> WhisperWeights:
     for file in places:
         if file.is_file():
             return read_whisper(file)
-    unset = "" if path is not None or os.environ.get(VARIABLE) else f" ({VARIABLE} is not set)"
+    unset = "" if os.environ.get(VARIABLE) else " (which is not set)"
     raise WeightsError(
         "the encoder of Whisper tiny.en is at none of these places:\n"
         + "".join(f"  {file}\n" for file in places)
         + "Get the file model.safetensors of openai/whisper-tiny.en (MIT, 151 MB), for instance by\n"
         f"  hf download openai/whisper-tiny.en model.safetensors --local-dir {_suggested()}\n"
-        f"and name it in the option `weights`, or its folder's parent in {VARIABLE}{unset}."
+        f"and name it in the option `weights`, or its folder's parent by {VARIABLE}{unset}."
     )
 
 
