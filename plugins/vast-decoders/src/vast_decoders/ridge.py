@@ -56,7 +56,7 @@ class _Moments:
 def fit_ridge(clips: Sequence[tuple[Tensor, Tensor, Tensor]], reach: int) -> Tensor:
     """Weights (E, A, 2 ``reach`` + 1) from audio (T, A) to each clip's expression (T, E) about its mean, by mask (T,).
 
-    W = argmin |Y - X W|^2 + N sum_d penalty exp(taper |d|) |W_d|^2, where W_d reads the frame at distance d. Penalty and
+    W = argmin |Y - X W|^2 + N sum_d penalty exp(taper |d|) |W_d|^2; W_d reads the frame at distance d. Penalty and
     taper predict best when parts of the footage are left out. A part is a run of whole clips, so that neighbouring
     frames are never on both sides.
     """
