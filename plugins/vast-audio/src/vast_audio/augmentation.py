@@ -77,11 +77,19 @@ def telephone(wave: Wave, rng: np.random.Generator) -> Wave:
     narrow = rng.random() < 0.7
     high, low = (rng.uniform(3300, 3800), rng.uniform(150, 350)) if narrow else (rng.uniform(3700, 3950), 1.0)
     gains = np.clip((high + 100 - hertz) / 200, 0, 1) * np.clip(hertz / low, 0, 1)
-    wave = _inverse(np.fft.rfft(wave, size) * gains.astype(np.float32), size)[: len(wave)]
+    band = np.fft.rfft(wave, size) * gains.astype(np.float32)
     if not narrow:
-        return wave
-    level = np.clip(wave / (np.abs(wave).max() + 1e-9), -1, 1)
-    code = np.rint(np.sign(level) * np.log1p(255 * np.abs(level)) / math.log(256) * 127) / 127
+        return _inverse(band, size)[: len(wave)]
+    # every second sample, so that what the code rounds away stays below 4 kHz, too; size is a multiple of 4
+    slow = _inverse(band[: size // 4 + 1], size // 2)
+    back = np.zeros_like(band)
+    back[: size // 4 + 1] = 2 * np.fft.rfft(_mu_law(slow / (np.abs(slow).max() + 1e-9)))
+    return _inverse(back, size)[: len(wave)]
+
+
+def _mu_law(wave: Wave) -> Wave:
+    """``wave`` in [-1, 1] after its 255 steps, which are equal in sgn(x) ln(1 + 255 |x|) / ln 256."""
+    code = np.rint(np.sign(wave) * np.log1p(255 * np.abs(wave)) / math.log(256) * 127) / 127
     heard: Wave = (np.sign(code) * np.expm1(np.abs(code) * math.log(256)) / 255).astype(np.float32)
     return heard
 
