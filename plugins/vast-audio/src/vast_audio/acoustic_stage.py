@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 import torch
+from rich import box
 from rich.progress import track as progress_over
 from rich.table import Table as Printed
+from rich.text import Text
 from torch import Tensor
 
-from vast_core.atomic import write_text
 from vast_core.errors import InputError
 from vast_core.interfaces import SAMPLE_RATE, Clip, Objective
-from vast_core.phones import PHONES
+from vast_core.phones import PHONES, VISEME_OF
 from vast_core.run import cache_root, digest
 from vast_core.training import Trainer
 from vast_core.weights import save_weights
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 _CLOCK = StepClock(STEP_RATE)
 _NOISES: Mapping[str, Noise | None] = {"clean": None, "10 dB noise": Noise(decibels=10.0)}
-_FIGURES = "acoustic.figures.json"
 
 
 def inputs(context: Context) -> dict[str, Any]:
@@ -62,17 +61,18 @@ def run(context: Context) -> list[Path]:
     learned, judged = [c for c in clips if c.name not in kept], [c for c in clips if c.name in kept]
     if not learned:
         raise InputError(f"all {len(clips)} clips of the corpus are held out; none is left to learn from")
-    utterances = list(_read(learned, context))
+    # all sound is read before the long part, so that a bad file does not cost it
+    utterances, unheard = list(_read(learned, context)), list(_read(judged, context))
     heard = {}
     if options.teacher:
         heard = teach(utterances, {c.name: c.digest for c in learned}, cache_root() / "teacher" / DIGEST[:16], console)
     known = [u for u in utterances if u.phones or u.name in heard]
     if not known:
         raise InputError("no clip of the corpus has phones or a transcript, and stages.acoustic.teacher is false")
+    _name_sources(options, known, context)
+    torch.manual_seed(context.recipe.seed)
     model = AcousticModel(dropout=0.1)
     batches = Ahead(PieceDrawer(known, heard, options, context.recipe.seed))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, threads - 1))  # one draws the batches
     try:
         Trainer(
             run=context.run,
@@ -81,20 +81,20 @@ def run(context: Context) -> list[Path]:
             model=model,
             settings=options,
             batch_at=batches,
-            objectives=Distillation(model, context.device),
+            objectives=Distillation(model, options.closures, context.device),
             device=context.device,
             console=console,
             betas=(0.9, 0.98),
         ).fit(context.resume)
     finally:
         batches.close()
-        torch.set_num_threads(threads)
     model.cpu().eval()
     minutes: dict[str, float] = defaultdict(float)
     for utterance in known:
         minutes[utterance.source] += len(utterance.samples) / SAMPLE_RATE / 60
-    figures = judge(model, list(_read(judged, context)), with_teacher=options.teacher)
+    figures = judge(model, unheard, with_teacher=options.teacher)
     facts = {
+        "digest": digest([(c.name, c.digest) for c in learned]),
         "data": list(options.about),
         "minutes": {source: round(total, 1) for source, total in sorted(minutes.items())},
         "held_out": sorted(kept),
@@ -102,10 +102,8 @@ def run(context: Context) -> list[Path]:
     }
     path = context.run.weights / "ppg.safetensors"
     save(path, model, {"recipe": context.recipe.name, "seed": context.recipe.seed, **attrs.asdict(options)}, facts)
-    summary = context.run.path / "stages" / _FIGURES
-    write_text(summary, json.dumps(facts, indent=1))
-    console.print(_table(figures))
-    return [path, summary]
+    console.print(_table(figures) if figures else Text(_NO_FIGURES))
+    return [path, context.run.write_figures("acoustic", facts)]
 
 
 def _read(clips: Sequence[Clip], context: Context) -> Iterator[Utterance]:
@@ -119,16 +117,29 @@ def _read(clips: Sequence[Clip], context: Context) -> Iterator[Utterance]:
             try:
                 phones = align(wave, clip.transcript)
             except InputError as error:
-                context.console.print(f"[yellow]{clip.name}: not aligned, {error}[/yellow]")
+                context.console.print(Text(f"{clip.name}: not aligned, {error}", "yellow"))
         yield Utterance(name=clip.name, samples=quantised(wave), phones=phones)
 
 
-class Distillation:
-    """What a step minimises: the cross entropy, in nats, of the target with the model's posterior, over known steps."""
+def _name_sources(options: AcousticStage, known: Sequence[Utterance], context: Context) -> None:
+    """Say which sources the options name that there are not; a recipe may be for more than one has at hand."""
+    sources = {utterance.source for utterance in known}
+    for option, named in (("draw", options.draw), ("distrusted", options.distrusted)):
+        if absent := sorted(set(named) - sources):
+            told = f"stages.acoustic.{option} names {', '.join(absent)}; the corpus has {', '.join(sorted(sources))}"
+            context.console.print(Text(told, "yellow"))
 
-    def __init__(self, model: AcousticModel, device: torch.device) -> None:
+
+class Distillation:
+    """What a step minimises: the weighted mean cross entropy, in nats, of the target with the model's posterior.
+
+    Steps whose phone nobody knows do not count; ``closures`` is the weight of P, B and M.
+    """
+
+    def __init__(self, model: AcousticModel, closures: float, device: torch.device) -> None:
         self._model, self._device = model, device
-        self._ears: dict[float, MelEnergy] = {}
+        weights = [closures if VISEME_OF[phone] == "PBM" else 1.0 for phone in PHONES]
+        self._weights = torch.tensor(weights, device=device)
 
     def __call__(self, batch: Pieces, progress: float) -> Iterator[Objective]:
         """The one objective."""
@@ -136,8 +147,11 @@ class Distillation:
         energy = MelEnergy(BANDS, warp=batch.warp).to(self._device)
         predicted = logits(self._model, energy, batch.wave.to(self._device), target.shape[1]).float()
         known = target.sum(-1) > 0
-        lost = -(target * predicted.log_softmax(-1)).sum(-1)[known].mean()
-        right = (predicted.argmax(-1) == target.argmax(-1))[known].float().mean()
+        weight = target @ self._weights
+        entropy = -(target * predicted.log_softmax(-1)).sum(-1)
+        # there may be no known step, and then nothing is learned
+        lost = (entropy * weight).sum() / weight.sum().clamp_min(1)
+        right = ((predicted.argmax(-1) == target.argmax(-1)) & known).sum() / known.sum().clamp_min(1)
         yield Objective("phones", lost, list(self._model.parameters()), {"agreement": right})
 
 
@@ -187,39 +201,50 @@ def judge(
     }
 
 
-def _rows(figures: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[list[str]]:
+_HEADINGS = ("source", "sound", "heard by", "phones", "visemes", "P B M", "silence")
+_CAPTION = (
+    "Held-out speech: of the steps of 20 ms where somebody speaks, how many are heard as the right phone and as one of "
+    "the right viseme group; of P, B and M, how many as one of them; of all, how many rightly as silence or speech."
+)
+_NO_FIGURES = "No speech with known phones is held out, so how well the model hears was not measured."
+
+
+def _rows(figures: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[list[Any]]:
+    rows = []
     for condition, whos in figures.items():
         for who, sources in whos.items():
             for source, values in sources.items():
                 shares = (values["phone_speech"], values["viseme_speech"], values["recall"]["PBM"], values["silence"])
-                yield [source, condition, who, *("-" if v is None else f"{v:.3f}" for v in shares)]
-
-
-_HEADINGS = ("held-out speech", "condition", "recogniser", "phones", "visemes", "P B M found", "silence told")
+                rows.append([source, condition, who, *shares])
+    return sorted(rows, key=lambda row: str(row[0]))
 
 
 def _table(figures: Mapping[str, Any]) -> Printed:
-    table = Printed(*_HEADINGS)
-    for row in sorted(_rows(figures)):
-        table.add_row(*row)
+    table = Printed(box=box.SIMPLE_HEAD, pad_edge=False, caption=_CAPTION, caption_justify="left")
+    for number, heading in enumerate(_HEADINGS):
+        table.add_column(heading, justify="left" if number < 3 else "right", overflow="fold")
+    for source, sound, who, *shares in _rows(figures):
+        table.add_row(Text(source), sound, who, *("–" if share is None else f"{share:.3f}" for share in shares))
     return table
 
 
 def report(run: Run) -> list[Section]:
     """The figures, for the run's report."""
     from vast_core.report import Section, Table
+    from vast_core.report import Text as Paragraphs
 
-    facts = json.loads((run.path / "stages" / _FIGURES).read_text(encoding="utf-8"))
-    return [Section("Acoustic model", [Table(_HEADINGS, sorted(_rows(facts["figures"])))])]
+    figures = run.figures("acoustic")["figures"]
+    told = Table(_HEADINGS, _rows(figures), _CAPTION) if figures else Paragraphs(_NO_FIGURES)
+    return [Section("Acoustic model", [told])]
 
 
 def save(path: Path, model: AcousticModel, how: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-    """Write float16 weights, and in their header the labels, how they were trained, and ``facts``."""
+    """Write the weights, fractions in float16, and in their header the labels, how they were trained, and ``facts``."""
     header = {
         "component": "audio/ppg",
         "phones": list(PHONES),
         "training": how,
-        "digest": digest([how, facts["minutes"], facts["held_out"]]),
         **facts,
     }
-    save_weights(path, {name: tensor.half() for name, tensor in model.state_dict().items()}, header)
+    tensors = model.state_dict().items()
+    save_weights(path, {name: t.half() if t.is_floating_point() else t for name, t in tensors}, header)

@@ -11,6 +11,8 @@ from attrs import validators
 from vast_core.phones import PHONES
 from vast_core.stage_config import TrainingStage
 
+from .wav2vec2_bundles import BUNDLES
+
 
 @attrs.frozen(kw_only=True)
 class MelConfig:
@@ -54,15 +56,39 @@ class PpgWhisperConfig:
 
 
 @attrs.frozen(kw_only=True)
+class Wav2Vec2Config:
+    """Options of ``audio/wav2vec2``."""
+
+    bundle: str = attrs.field(default="WAV2VEC2_ASR_BASE_960H", validator=validators.in_(BUNDLES))
+    """Name of a pretrained model of ``torchaudio.pipelines``."""
+    layer: int | None = attrs.field(default=None, validator=validators.optional(validators.ge(1)))
+    """Hidden layer whose output is taken, counted from 1; None takes the logits of the letters."""
+    weights: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
+    """File of safetensors, or a folder with it; else ``VAST_WEIGHTS`` and the cache are tried."""
+
+    def __attrs_post_init__(self) -> None:
+        known = BUNDLES[self.bundle]
+        if self.layer is None and known.letters is None:
+            raise ValueError(f"layer: {self.bundle} gives no logits; choose a layer from 1 to {known.layers}")
+        if self.layer is not None and self.layer > known.layers:
+            raise ValueError(f"layer: {self.layer} of {self.bundle}, which has {known.layers}")
+
+    def sizes(self) -> dict[str, int]:
+        """Widths that this component fixes."""
+        known = BUNDLES[self.bundle]
+        return {"audio": known.width if self.layer is not None or known.letters is None else known.letters}
+
+
+@attrs.frozen(kw_only=True)
 class AcousticStage(TrainingStage):
     """Training of the acoustic model of ``audio/ppg``, on the speech of a corpus."""
 
-    steps: int = attrs.field(default=12000, validator=validators.ge(1))
-    batch: int = attrs.field(default=8, validator=validators.ge(1))
+    steps: int = attrs.field(default=8000, validator=validators.ge(1))
+    batch: int = attrs.field(default=6, validator=validators.ge(1))
     """B, pieces of speech."""
-    frames: int = attrs.field(default=250, validator=validators.ge(50))
+    frames: int = attrs.field(default=400, validator=validators.ge(50))
     """Steps of 20 ms in a piece."""
-    learning_rate: float = attrs.field(default=2e-3, validator=validators.gt(0))
+    learning_rate: float = attrs.field(default=3e-3, validator=validators.gt(0))
     """At the end of the warm-up; a cosine brings it down to 0."""
     weight_decay: float = attrs.field(default=0.02, validator=validators.ge(0))
     clip_norm: float = attrs.field(default=2.0, validator=validators.gt(0))
@@ -81,7 +107,9 @@ class AcousticStage(TrainingStage):
     """How often the speech of a source is drawn, relative to 1 by its length."""
     stretch: float = attrs.field(default=0.09, validator=validators.ge(0))
     """Deviation of the logarithm of the pace at which speech is played."""
-    warp: float = attrs.field(default=0.1, validator=[validators.ge(0), validators.le(0.3)])
+    closures: float = attrs.field(default=1.5, validator=validators.gt(0))
+    """Weight of steps at which the lips close (P, B, M), relative to all others: a missed one is seen at once."""
+    warp: float = attrs.field(default=0.08, validator=[validators.ge(0), validators.le(0.3)])
     """Greatest logarithm of the factor on the speakers' vocal tracts."""
     about: tuple[str, ...] = ()
     """Lines for the weights' header: which data, whose, under which licence."""

@@ -21,6 +21,7 @@ from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
 from vast_core.atomic import replacing
+from vast_core.errors import InputError
 from vast_core.interfaces import SAMPLE_RATE
 from vast_core.phones import PHONES
 
@@ -34,6 +35,8 @@ TEACHER_LAG = 0.6
 """Steps of 20 ms by which the teacher is ahead: its row n fits the labels at n / 50 + 0.01 to 0.015 s best."""
 _TEACHER_SECONDS = 12
 _TEACHER_MARGIN = 1.5
+_SHORTEST = 4 * STEP
+"""Samples of an utterance."""
 _NOTHING = 0.02
 """Share of pieces with nobody in them."""
 _Batch = TypeVar("_Batch")
@@ -52,7 +55,10 @@ class Pieces:
 
 
 class PieceDrawer:
-    """Draws the batch of a step; which one depends on the seed and the step's number alone."""
+    """Draws the batch of a step; which one depends on the seed and the step's number alone.
+
+    Raises :class:`vast_core.errors.InputError` where there is nothing to draw from.
+    """
 
     def __init__(
         self,
@@ -62,7 +68,14 @@ class PieceDrawer:
         seed: int,
     ) -> None:
         self._utterances, self._heard, self._options, self._seed = utterances, heard, options, seed
-        chances = np.array([len(u.samples) * options.draw.get(u.source, 1.0) for u in utterances])
+        # what is hardly a step long would fill none, played faster
+        lengths = np.array([len(u.samples) if len(u.samples) >= _SHORTEST else 0 for u in utterances])
+        chances = lengths * np.array([options.draw.get(u.source, 1.0) for u in utterances])
+        if not chances.any():
+            raise InputError(
+                f"nothing can be drawn from {len(utterances)} clips: each is shorter than "
+                f"{_SHORTEST / SAMPLE_RATE:g} s, or its source has 0 in stages.acoustic.draw"
+            )
         self._chances = chances / chances.sum()
 
     def __call__(self, step: int) -> Pieces:
