@@ -108,7 +108,8 @@ def run(context: Context) -> list[Path]:
 
 def _read(clips: Sequence[Clip], context: Context) -> Iterator[Utterance]:
     """The sound of ``clips`` and their phones, aligned where the corpus knows only the words."""
-    for clip in progress_over(clips, "speech   ", console=context.console, transient=True):
+    quiet = not context.console.is_terminal
+    for clip in progress_over(clips, "speech   ", console=context.console, transient=True, disable=quiet):
         wave = clip.footage.wave()
         if wave is None:
             raise InputError(f"{clip.name}: has no sound; leave it out of the corpus")

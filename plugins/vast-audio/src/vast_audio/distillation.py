@@ -180,7 +180,8 @@ def teach(
     """
     teacher: WhisperPhones | None = None
     heard: dict[str, NDArray[np.float16]] = {}
-    for utterance in progress_over(utterances, "teacher  ", console=console, transient=True):
+    quiet = not console.is_terminal
+    for utterance in progress_over(utterances, "teacher  ", console=console, transient=True, disable=quiet):
         path = cache / f"{digests[utterance.name]}.safetensors"
         if path.is_file():
             heard[utterance.name] = load_file(path)["logits"]
