@@ -103,7 +103,9 @@ class AcousticStage(TrainingStage):
     """Sources, such as damaged recordings, in which the teacher has a fifth of that share."""
     smoothing: float = attrs.field(default=0.05, validator=[validators.ge(0), validators.lt(1)])
     """Of the aligned phones, which agree with others' only so far."""
-    draw: Mapping[str, float] = attrs.field(factory=dict)
+    draw: Mapping[str, float] = attrs.field(
+        factory=dict, validator=validators.deep_mapping(validators.instance_of(str), validators.ge(0))
+    )
     """How often the speech of a source is drawn, relative to 1 by its length."""
     stretch: float = attrs.field(default=0.09, validator=validators.ge(0))
     """Deviation of the logarithm of the pace at which speech is played."""
