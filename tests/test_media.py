@@ -303,10 +303,9 @@ def test_a_part_of_a_coded_video_is_that_part_of_its_sound(tmp_path):
     assert np.abs(part - whole[16_000:24_000]).max() < 0.02
 
 
-def test_a_part_beyond_the_end_is_refused(tmp_path):
+def test_a_part_beyond_the_end_is_empty(tmp_path):
     write_pcm(tmp_path / "a.wav", np.zeros(16_000), 16_000)
-    with pytest.raises(MediaError, match=r"a\.wav: has no sound at 1\.5 s"):
-        read_wave(tmp_path / "a.wav", 1.5, 1.0)
+    assert read_wave(tmp_path / "a.wav", 1.5, 1.0).shape == (0,)
 
 
 def test_a_part_takes_no_memory_for_the_whole(tmp_path):

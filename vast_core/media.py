@@ -294,15 +294,13 @@ def _check_samples(path: Path, samples: NDArray[np.floating[Any]], second: float
 def read_wave(path: Path, start: float = 0.0, seconds: float = math.inf) -> NDArray[np.float32]:
     """The sound (S,), mono, 16 kHz, of a sound or video file, from its own first sample.
 
-    Of that, at most ``seconds`` from ``start`` on, in memory that does not grow with the file; resampled from another
-    rate, it lies within half a sample of the same part of the whole. Raises :class:`MediaError` where the file has no
-    sound (there), cannot be read, or holds floats far over full scale.
+    Of that, at most ``seconds`` from ``start`` on, none beyond the end, in memory that does not grow with the file;
+    resampled from another rate, it lies within half a sample of the same part of the whole. Raises
+    :class:`MediaError` where the file has no sound, cannot be read, or holds floats far over full scale.
     """
     with _opened(path) as container:
         wave = _sound(path, container, None, start, seconds)
-    if wave is None or not len(wave):
-        if wave is not None and start > 0:
-            raise MediaError(f"{path}: has no sound at {start:g} s; it ends before; name an earlier start")
+    if wave is None or (not len(wave) and start == 0):
         raise MediaError(f"{path}: has no sound; name a sound file, or a video with sound")
     return wave
 
