@@ -1,0 +1,183 @@
+"""``vast ppg``: look at phone posteriors, and judge them on speech whose phones are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+_SECONDS = 10.0
+"""Shown where nobody says how much."""
+_MOST_SECONDS = 120.0
+"""Shown at most: a picture of more would be too large to open."""
+
+
+@click.group()
+def ppg() -> None:
+    """See and judge which phones are heard.
+
+    \b
+    Example:
+      vast ppg show talk.mp4 --start 12 --seconds 5 --out talk.png
+      vast ppg eval speech --only held-out --json figures.json
+    """
+
+
+@ppg.command()
+@click.argument("audio", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write a PNG here; else draw with text.")
+@click.option("--transcript", help="What is said in the part that is shown; its phones are aligned and drawn too.")
+@click.option("--audio", "name", default="ppg", show_default=True, help="Audio component whose columns are phones.")
+@click.option("--weights", type=click.Path(path_type=Path), help="Other weights for that component.")
+@click.option("--start", type=click.FloatRange(min=0), default=0.0, show_default=True, help="Seconds into the file.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0.1, max=_MOST_SECONDS),
+    help=f"How much to show, at most {_MOST_SECONDS:g}; by default {_SECONDS:g}.",
+)
+@click.pass_context
+def show(
+    context: click.Context,
+    audio: Path,
+    out: Path | None,
+    transcript: str | None,
+    name: str,
+    weights: Path | None,
+    start: float,
+    seconds: float | None,
+) -> None:
+    """Show the sound and the phones in the sound or video file AUDIO.
+
+    How probable each phone is over time, by groups that look alike on the lips, and which is the most probable.
+    Of a long file only the part asked for is read into memory.
+
+    \b
+    Example:
+      vast ppg show talk.mp4
+      vast ppg show hello.wav --transcript "Hello, Bob." --out hello.png
+    """
+    from vast_core.cli.console import plain_console
+
+    from .alignment import align
+    from .recognition import recogniser
+    from .terminal import agreement, closures, window_lines
+
+    recognised = recogniser(context.obj.registry, name, weights)
+    asked = _SECONDS if seconds is None else seconds
+    window = recognised.window(audio, start, asked)
+    said = align(window.wave, transcript) if transcript is not None else ()
+    console = plain_console()
+    end = window.start + window.seconds
+    title = f"{audio.name}, {window.start:.2f} to {end:.2f} s, audio/{name}"
+    if out is not None:
+        from .pictures import draw_window
+
+        draw_window(out, window, title, said)
+    else:
+        console.print(f"{title}: how probable each group of phones is (░ a little, █ surely)\n", style="bold")
+        for line in window_lines(window, min(console.width, 120), said):
+            console.print(line, no_wrap=True)
+    if said:
+        figures = agreement(window, said)
+        if figures.phone_speech is not None and figures.viseme_speech is not None:
+            console.print(
+                f"of the speech, {figures.phone_speech:.0%} is heard as the phone that is said, "
+                f"{figures.viseme_speech:.0%} as one that looks like it"
+            )
+        for message in closures(window, said):
+            console.print(message)
+    if seconds is None and window.seconds > asked - 0.02:
+        console.print(f"shown are the first {asked:g} s from {start:g} s on; ask for others by --start and --seconds")
+    if out is not None:
+        console.print(f"wrote {out}")
+
+
+@ppg.command("eval")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--json", "figures", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures here.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write a PNG of the confusions here.")
+@click.option("--audio", "name", default="ppg", show_default=True, help="Audio component whose columns are phones.")
+@click.option("--weights", type=click.Path(path_type=Path), help="Other weights for that component.")
+@click.option(
+    "--only",
+    type=click.Choice(["held-out", "all"]),
+    default="all",
+    show_default=True,
+    help="held-out leaves out what training on that folder uses.",
+)
+@click.option("--source", "sources", multiple=True, help="Sub-folder to judge; may be given several times.")
+@click.option("--noise-db", type=click.FloatRange(-20, 80), help="Add noise so many decibels below the speech.")
+@click.option(
+    "--noise",
+    "shape",
+    type=click.Choice(["speech", "white"]),
+    default="speech",
+    show_default=True,
+    help="Spectrum of that noise.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of that noise.")
+@click.pass_context
+def evaluate_folder(
+    context: click.Context,
+    folder: Path,
+    figures: Path | None,
+    out: Path | None,
+    name: str,
+    weights: Path | None,
+    only: Literal["held-out", "all"],
+    sources: tuple[str, ...],
+    noise_db: float | None,
+    shape: Literal["speech", "white"],
+    seed: int,
+) -> None:
+    """Judge phone posteriors on the speech in FOLDER.
+
+    FOLDER has a MANIFEST.tsv with the columns file, speaker, seconds, transcript and phones; where phones are missing
+    they are aligned with the transcript. Every 20 ms the most probable phone is held against the one that is said.
+
+    \b
+    Example:
+      vast ppg eval speech --only held-out --json figures.json --out confusions.png
+      vast ppg eval speech --only held-out --noise-db 10
+    """
+    import json
+
+    from rich.console import Console
+    from rich.progress import track
+
+    from vast_core.atomic import write_text
+    from vast_core.cli.console import plain_console
+    from vast_core.errors import InputError
+
+    from .evaluation import Noise, chosen_clips, evaluate
+    from .recognition import recogniser
+    from .terminal import confusion_table, figures_table
+
+    recognised = recogniser(context.obj.registry, name, weights)
+    clips = chosen_clips(context.obj.registry, folder, only, sources)
+    noise = None if noise_db is None else Noise(decibels=noise_db, shape=shape, seed=seed)
+    progress = Console(stderr=True)
+    shown = track(clips, "listening", console=progress, transient=True, disable=not progress.is_terminal)
+    evaluation = evaluate(recognised, shown, noise)
+    if not evaluation.by_source:
+        clip, reason = next(iter(evaluation.left_out.items()))
+        raise InputError(f"{folder}: no recording could be judged; {clip}: {reason}")
+    behind = f", {shape} noise at {noise_db:g} dB" if noise is not None else ""
+    what = f"{folder.resolve().name}, {only.replace('-', ' ')}{behind}, audio/{name}"
+    console = plain_console()
+    console.print(f"{what}\nshares of steps of 20 ms; phones, visemes and P B M where somebody speaks", style="bold")
+    console.print(figures_table(evaluation))
+    console.print("What is heard (column) where it is said (row), in % of the row; the diagonal is the recall")
+    console.print(confusion_table(evaluation.total))
+    for clip, reason in evaluation.left_out.items():
+        console.print(f"left out {clip}: {reason}")
+    if figures is not None:
+        conditions = {"audio": name, "only": only, "noise_db": noise_db, "noise": shape if noise else None}
+        write_text(figures, json.dumps({**evaluation.as_json(), "conditions": conditions}, indent=1) + "\n")
+        console.print(f"wrote {figures}")
+    if out is not None:
+        from .pictures import draw_confusion
+
+        draw_confusion(out, evaluation.total, what)
+        console.print(f"wrote {out}")

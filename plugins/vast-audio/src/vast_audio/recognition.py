@@ -1,0 +1,150 @@
+"""What an audio component whose columns are phones hears: posteriors every 20 ms, and the phones they decide on."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vast_core.errors import InputError, MediaError
+from vast_core.interfaces import SAMPLE_RATE, AudioFeatures, Phone, Sizes
+from vast_core.media import read_wave
+from vast_core.phones import PHONES
+from vast_core.registry import Registry
+
+from .figures import STEPS_PER_SECOND
+
+STEP = SAMPLE_RATE / STEPS_PER_SECOND
+"""Samples from row to row."""
+_TOLERANCE = 0.01
+"""By which the posteriors of a row may miss 1 in sum: half precision rounds."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Window:
+    """A part of a file, and what is heard in it."""
+
+    start: float
+    """Seconds into the file; a whole number of steps."""
+    wave: NDArray[np.float32]
+    """(S,), mono at 16 kHz."""
+    posteriors: NDArray[np.float32]
+    """(T, 40); row t belongs to t / 50 seconds after the start."""
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return len(self.wave) / SAMPLE_RATE
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Recogniser:
+    """An audio component that runs at 50 rows a second and gives the posteriors of the 40 phones."""
+
+    name: str
+    features: AudioFeatures
+
+    def posteriors(self, wave: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Posteriors (T, 40) of ``wave`` (S,) at 16 kHz; row t belongs to t / 50 seconds, the last is inside the sound.
+
+        Raises :class:`vast_core.errors.InputError` where the rows are no probabilities.
+        """
+        with torch.inference_mode():
+            rows: NDArray[np.float32] = (
+                self.features(torch.from_numpy(wave)[None], rows_of(len(wave)))[0].float().numpy()
+            )
+        if rows.shape[1] != len(PHONES):
+            raise InputError(f"audio/{self.name} gives {rows.shape[1]} columns, not {len(PHONES)}: no phone posteriors")
+        wrong = ~((rows.min(1) >= -_TOLERANCE) & (np.abs(rows.sum(1) - 1) <= _TOLERANCE))
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise InputError(
+                f"audio/{self.name} gives no phone posteriors: its row {row} goes from {rows[row].min():.3g} to "
+                f"{rows[row].max():.3g} and sums to {rows[row].sum():.3g}, not 1; name one that does, as ppg"
+            )
+        return rows
+
+    def window(self, path: Path, start: float, seconds: float) -> Window:
+        """``seconds`` of a file from ``start`` on, to the step before it, or as much as there is.
+
+        Only the window, and the context that its rows depend on, is held in memory. Raises
+        :class:`vast_core.errors.MediaError` where the file has no sound there.
+        """
+        first = math.floor(start * STEPS_PER_SECOND + 1e-6)
+        before = min(first, math.ceil(self.features.context * STEPS_PER_SECOND))
+        begin = (first - before) / STEPS_PER_SECOND
+        heard = read_wave(path, begin, seconds + before / STEPS_PER_SECOND + self.features.context)
+        wave = heard[round(before * STEP) :][: round(seconds * SAMPLE_RATE)]
+        if not len(wave):
+            raise MediaError(f"{path}: has no sound at {start:g} s; it ends before; name an earlier start")
+        posteriors = self.posteriors(heard)[before : before + rows_of(len(wave))]
+        return Window(start=first / STEPS_PER_SECOND, wave=wave, posteriors=posteriors)
+
+    def timed(self, wave: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+        """The posteriors of ``wave``, and the seconds they took on one thread."""
+        with _one_thread():
+            start = time.perf_counter()
+            rows = self.posteriors(wave)
+            return rows, time.perf_counter() - start
+
+
+def recogniser(registry: Registry, name: str, weights: Path | None = None) -> Recogniser:
+    """The audio component ``name`` with its default options, at 50 rows a second, with the weights of a file if any.
+
+    Raises :class:`vast_core.errors.InputError` where its columns cannot be phones or it takes no weights.
+    """
+    component = registry.get("audio", name)
+    options: dict[str, Any] = {}
+    if weights is not None:
+        if "weights" not in {field.alias for field in attrs.fields(component.config)}:
+            raise InputError(f"audio/{name} takes no file of weights; leave --weights out")
+        options["weights"] = weights
+    config = component.config(**options)
+    width = config.sizes().get("audio") if hasattr(config, "sizes") else None
+    if width != len(PHONES):
+        raise InputError(
+            f"audio/{name} has {width} columns, not one for each of the {len(PHONES)} phones: no phone posteriors; "
+            "name one that does, as ppg"
+        )
+    sizes = Sizes(fps=STEPS_PER_SECOND, audio=len(PHONES))
+    features = component.load().from_config(config, sizes).eval()
+    return Recogniser(name=name, features=features)
+
+
+def rows_of(samples: int) -> int:
+    """Rows that lie inside a sound of so many samples."""
+    return max(1, math.ceil(samples / STEP))
+
+
+def row_times(rows: int) -> NDArray[np.float64]:
+    """Seconds to which ``rows`` rows belong."""
+    return np.arange(rows) / STEPS_PER_SECOND
+
+
+def decided(posteriors: NDArray[np.float32]) -> tuple[Phone, ...]:
+    """The most probable phone of each row of posteriors (T, 40), equal ones joined; from 0 to T / 50 s."""
+    best = posteriors.argmax(1)
+    edges = [0, *(np.flatnonzero(np.diff(best)) + 1).tolist(), len(best)]
+    return tuple(
+        Phone(label=PHONES[best[first]], start=first / STEPS_PER_SECOND, end=last / STEPS_PER_SECOND)
+        for first, last in pairwise(edges)
+    )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
