@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from vast_audio import whisper_weights
+from vast_audio import weight_files, whisper_weights
 from vast_audio.blocks import BLOCK, Blocks
 from vast_audio.config import PpgWhisperConfig
 from vast_audio.ppg_whisper import PpgWhisper
@@ -79,7 +79,7 @@ def small(tmp_path, monkeypatch):
     save_weights(tmp_path / "head.safetensors", small_head(), {"phones": list(PHONES)})
     monkeypatch.setattr(whisper_weights, "DIGEST", encoder_digest(small_encoder()))
     monkeypatch.setattr(whisper_weights, "HEAD", tmp_path / "head.safetensors")
-    monkeypatch.setattr(whisper_weights, "user_cache_dir", lambda _: str(tmp_path / "cache"))
+    monkeypatch.setattr(weight_files, "user_cache_dir", lambda _: str(tmp_path / "cache"))
     monkeypatch.setenv("VAST_WEIGHTS", str(tmp_path / "models"))
     return tmp_path / "models"
 

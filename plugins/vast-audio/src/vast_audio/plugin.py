@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from vast_core import Component, StageSpec, hookimpl
 
-from .config import AcousticStage, MelConfig, PpgConfig, PpgWhisperConfig
+from .config import AcousticStage, MelConfig, PpgConfig, PpgWhisperConfig, Wav2Vec2Config
 
 if TYPE_CHECKING:
     import click
@@ -39,6 +39,14 @@ def vast_components() -> Iterable[Component]:
             config=PpgWhisperConfig,
             summary="the same posteriors, better and slower, by a head on Whisper tiny.en; needs its encoder's weights",
             reference="Radford et al. 2022, Robust speech recognition via large-scale weak supervision",
+        ),
+        Component(
+            kind="audio",
+            name="wav2vec2",
+            target="vast_audio.wav2vec2:Wav2Vec2",
+            config=Wav2Vec2Config,
+            summary="logits or a hidden layer of torchaudio's wav2vec 2.0, HuBERT or WavLM; needs their weights",
+            reference="Baevski et al. 2020, wav2vec 2.0: a framework for self-supervised learning of speech",
         ),
     ]
 

@@ -7,24 +7,23 @@ not looked at), to which the phone head in this package is added, or one file wi
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
-import torch
-from platformdirs import user_cache_dir
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from vast_core.errors import WeightsError
 from vast_core.phones import PHONES
 from vast_core.weights import load_weights
 
+from .weight_files import find_file, read_tensors, suggested_folder
+
+REPOSITORY = "openai/whisper-tiny.en"
+"""Where the official release is."""
 NAMES = ("ppg_whisper_tiny_en_arpa40.safetensors", "whisper-tiny.en/model.safetensors", "whisper-tiny.en.safetensors")
 """Files that are looked for, relative to ``VAST_WEIGHTS`` and to the cache."""
-VARIABLE = "VAST_WEIGHTS"
 HEAD = Path(__file__).with_name("whisper_head.safetensors")
 """The phone head inside the package; its header says what it was trained on."""
 DIGEST = "a5888a57b5564c07eba5d2592b6b53a5209d4a0e231b8f9a13e247511caf167e"
@@ -64,27 +63,15 @@ def find_whisper(path: Path | None = None) -> WhisperWeights:
     Raises :class:`vast_core.errors.WeightsError`, saying where it was looked for and how to get it, where it is
     nowhere, and naming the file where that is damaged or holds another encoder.
     """
-    if path is not None:
-        places = [path / name for name in (*NAMES, "model.safetensors")] if path.is_dir() else [path]
-    else:
-        folders = [os.environ.get(VARIABLE), user_cache_dir("vast")]
-        places = [Path(folder) / name for folder in folders if folder for name in NAMES]
-    for file in places:
-        if file.is_file():
-            return read_whisper(file)
-    unset = "" if os.environ.get(VARIABLE) else " (which is not set)"
-    raise WeightsError(
-        "the encoder of Whisper tiny.en is at none of these places:\n"
-        + "".join(f"  {file}\n" for file in places)
-        + "Get the file model.safetensors of openai/whisper-tiny.en (MIT, 151 MB), for instance by\n"
-        f"  hf download openai/whisper-tiny.en model.safetensors --local-dir {_suggested()}\n"
-        f"and name it in the option `weights`, or its folder's parent by {VARIABLE}{unset}."
-    )
+    get = f"hf download {REPOSITORY} model.safetensors --local-dir {suggested_folder() / NAMES[1].partition('/')[0]}"
+    how = f"Get the file model.safetensors of {REPOSITORY} (MIT, 151 MB), for instance by\n  {get}\n"
+    return read_whisper(find_file(NAMES, path, "the encoder of Whisper tiny.en", how))
 
 
 def read_whisper(file: Path) -> WhisperWeights:
     """Encoder and head of one file; the head of the package where it has none. Raises as :func:`find_whisper`."""
-    tensors, labels = _read(file)
+    tensors, metadata = read_tensors(file, unwanted=("model.decoder.", "decoder."))
+    labels = tuple(metadata.get("phones", "").split())
     if any(name.startswith("enc.") for name in tensors):
         encoder = _from_combined(tensors)
     else:
@@ -92,12 +79,10 @@ def read_whisper(file: Path) -> WhisperWeights:
         encoder = {match[1]: tensor for match, tensor in found if match}
     encoder.pop(_POSITIONS, None)
     if "conv1.weight" not in encoder:
-        raise WeightsError(
-            f"{file}: holds no encoder of Whisper (no model.encoder.conv1.weight); see openai/whisper-tiny.en"
-        )
+        raise WeightsError(f"{file}: holds no encoder of Whisper (no model.encoder.conv1.weight); see {REPOSITORY}")
     if (digest := encoder_digest(encoder)) != DIGEST:
         raise WeightsError(
-            f"{file}: not the encoder of openai/whisper-tiny.en that the phone head was trained on: its digest is "
+            f"{file}: not the encoder of {REPOSITORY} that the phone head was trained on: its digest is "
             f"{digest}, not {DIGEST}; is it of another size or language, or quantised? Name the official file"
         )
     if not any(name.startswith("head.") for name in tensors):
@@ -113,29 +98,13 @@ def read_whisper(file: Path) -> WhisperWeights:
 def encoder_digest(encoder: Mapping[str, Tensor]) -> str:
     """SHA-256 of the tensors in float16, little-endian, in the order of their names, positions left out.
 
-    The official values are float16 to begin with, so every lossless container of them has the same digest.
+    OpenAI published the values as float16, so every lossless container of them has the same digest.
     """
     digest = hashlib.sha256()
     for name in sorted(encoder):
         digest.update(f"{name} {tuple(encoder[name].shape)}\n".encode())
         digest.update(encoder[name].half().contiguous().numpy().astype("<f2").tobytes())
     return digest.hexdigest()
-
-
-def _suggested() -> Path:
-    return Path(os.environ.get(VARIABLE) or user_cache_dir("vast")) / "whisper-tiny.en"
-
-
-def _read(file: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Tensors of encoder and head in float32, and the head's labels."""
-    try:
-        with safe_open(file, framework="pt") as opened:
-            wanted = [name for name in opened.keys() if not name.startswith(("model.decoder.", "decoder."))]  # noqa: SIM118
-            tensors = {name: opened.get_tensor(name).to(torch.float32) for name in wanted}
-            labels = (opened.metadata() or {}).get("phones", "")
-    except SafetensorError as error:
-        raise WeightsError(f"{file}: not a safetensors file, or damaged ({error}); get it again") from error
-    return tensors, tuple(labels.split())
 
 
 def _from_combined(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,0 +1,96 @@
+"""``audio/wav2vec2``: logits or a hidden layer of torchaudio's wav2vec 2.0, HuBERT and WavLM, one row a video frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vast_core.errors import ComponentError
+from vast_core.interfaces import AudioFeatures, Sizes
+from vast_core.weights import load_into
+
+from .blocks import Blocks
+from .config import Wav2Vec2Config
+from .spectrum import full_precision
+from .wav2vec2_weights import find_wav2vec2, read_wav2vec2
+
+_REACH = 2.0
+"""Seconds heard on either side of a block, as by ``audio/ppg_whisper``."""
+_STEP, _FIELD = 320, 400
+"""Samples from step to step, and samples that the convolutions of one step see."""
+
+
+class Wav2Vec2(AudioFeatures):
+    """Row t is what the network says around t / fps seconds: its logits of letters, or its ``layer``-th hidden layer.
+
+    A. Baevski, H. Zhou, A. Mohamed and M. Auli, wav2vec 2.0: a framework for self-supervised learning of speech
+    representations, 2020. The network is torchaudio's, made and fed as its pipeline does, and frozen; how windows make
+    rows, :mod:`vast_audio.blocks` says. Weights are read from safetensors only, never from a pickle.
+    """
+
+    def __init__(self, fps: float, bundle: str, layer: int | None, weights: Path | None) -> None:
+        super().__init__()
+        known = _bundle(bundle)
+        self.layer = layer
+        self.normalises: bool = known._normalize_waveform
+        self.network = _network(known, logits=layer is None)
+        if torch.get_default_device().type != "meta":  # where shapes alone are asked for
+            file = find_wav2vec2(bundle, weights)
+            load_into(self.network, read_wav2vec2(file, known, logits=layer is None), file)
+        self.blocks = Blocks(fps, reach=_REACH, step=_STEP, centre=_FIELD / 2, extra=_FIELD - _STEP)
+        self.context = self.blocks.context
+        self.requires_grad_(False)
+        self.eval()
+
+    @classmethod
+    def from_config(cls, config: Wav2Vec2Config, sizes: Sizes) -> Self:
+        """Build for the recipe's frame rate.
+
+        Raises :class:`vast_core.errors.ComponentError` where torchaudio cannot be imported, and
+        :class:`vast_core.errors.WeightsError` where there are no weights, or those of another model.
+        """
+        return cls(sizes.fps, config.bundle, config.layer, config.weights)
+
+    def train(self, mode: bool = True) -> Self:
+        """Frozen as it is, the network never drops anything out."""
+        super().train(mode)
+        self.network.eval()
+        return self
+
+    def forward(self, wave: Tensor, frames: int) -> Tensor:
+        """Features (B, T, A), float32, of wave (B, S); see :class:`vast_core.interfaces.AudioFeatures`."""
+        rows: Tensor = self.blocks(wave, frames, self._steps)
+        return rows
+
+    def _steps(self, windows: Tensor) -> Tensor:
+        """Features (W, N, A) of windows (W, S)."""
+        if self.normalises:
+            with full_precision(windows):
+                windows = functional.layer_norm(windows.float(), windows.shape[1:])
+        if self.layer is None:
+            logits: Tensor = self.network(windows)[0]
+            return logits
+        hidden: list[Tensor] = self.network.extract_features(windows, None, self.layer)[0]
+        return hidden[-1]
+
+
+def _bundle(name: str) -> Any:
+    try:
+        from torchaudio import pipelines
+    except (ImportError, OSError) as error:  # OSError: built for another release of torch or CUDA
+        raise ComponentError(
+            f"audio/wav2vec2 needs torchaudio, which cannot be imported ({error}); pip install 'vast-avatar[wav2vec2]'"
+        ) from error
+    return getattr(pipelines, name)
+
+
+def _network(bundle: Any, *, logits: bool) -> Any:
+    """The bundle's architecture, with the layer of its logits or without."""
+    from torchaudio.models import wav2vec2_model, wavlm_model
+
+    make = {"Wav2Vec2": wav2vec2_model, "WavLM": wavlm_model}[bundle._model_type]
+    return make(**bundle._params | ({} if logits else {"aux_num_out": None}))

@@ -1,0 +1,85 @@
+"""Where the weights of ``audio/wav2vec2`` are found, and what their tensors are called by torchaudio."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .wav2vec2_bundles import BUNDLES
+from .weight_files import find_file, read_tensors, suggested_folder
+
+_NAMES = (
+    (r"(wav2vec2|hubert|wavlm)\.", ""),
+    (r"lm_head\.", "aux."),
+    (r"feature_projection\.", "encoder.feature_projection."),
+    (r"encoder\.(?!transformer\.|feature_projection\.)", "encoder.transformer."),
+)
+"""From the beginnings of names in releases of ``transformers`` to those of torchaudio, one after the other."""
+_KEPT = ("feature_extractor.", "encoder.", "aux.")
+"""Not the vector that masks in pre-training, nor the quantiser."""
+
+
+def find_wav2vec2(bundle: str, path: Path | None = None) -> Path:
+    """The file at ``path`` (or in it, where it is a folder), in the folder ``VAST_WEIGHTS``, or in the cache.
+
+    Raises :class:`vast_core.errors.WeightsError` where there is none, saying how to get it.
+    """
+    repository = BUNDLES[bundle].repository
+    names = [f"{bundle.lower()}.safetensors"]
+    released = ""
+    if repository is not None:
+        names.append(f"{repository.rpartition('/')[2]}/model.safetensors")
+        released = f"Get model.safetensors of {repository} into {suggested_folder() / names[1]}, or "
+    how = f"{released}convert torchaudio's own file to {names[0]}, as the README of vast-audio shows"
+    return find_file(names, path, bundle, how[0].upper() + how[1:])
+
+
+def read_wav2vec2(file: Path, bundle: Any, *, logits: bool) -> dict[str, Tensor]:
+    """Tensors in float32 by torchaudio's names, with those of the logits or without.
+
+    Raises :class:`vast_core.errors.WeightsError` where the file is no safetensors.
+    """
+    given, _ = read_tensors(file)
+    tensors = {_renamed(name): tensor for name, tensor in given.items()}
+    kept = tuple(start for start in _KEPT if logits or start != "aux.")
+    tensors = {name: tensor for name, tensor in tensors.items() if name.startswith(kept)}
+    if bundle._model_type == "WavLM":
+        tensors = _joined(tensors)
+    _drop_unused_letters(tensors, bundle)
+    return tensors
+
+
+def _renamed(name: str) -> str:
+    for old, new in _NAMES:
+        name = re.sub(f"^{old}", new, name)
+    # a weight kept as direction and length, by the names of older releases of torch
+    name = re.sub(r"weight_g$", "parametrizations.weight.original0", name)
+    return re.sub(r"weight_v$", "parametrizations.weight.original1", name)
+
+
+def _joined(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """With WavLM's projections to query, key and value as torchaudio has them, in one tensor."""
+    joined = {}
+    for name, tensor in tensors.items():
+        match = re.fullmatch(r"(.+\.attention)\.(q|k|v|out)_proj\.(weight|bias)", name)
+        if match is None or name.endswith(f"attention.attention.out_proj.{match[3]}"):
+            joined[name] = tensor
+        elif match[2] == "out":
+            joined[f"{match[1]}.attention.out_proj.{match[3]}"] = tensor
+        elif match[2] == "q":
+            parts = [tensors.get(f"{match[1]}.{x}_proj.{match[3]}") for x in "qkv"]
+            joined[f"{match[1]}.attention.in_proj_{match[3]}"] = torch.cat([p for p in parts if p is not None])
+    return joined
+
+
+def _drop_unused_letters(tensors: dict[str, Tensor], bundle: Any) -> None:
+    """Take off the rows of logits that stand for no letter (padding, ends), as torchaudio does."""
+    unused = getattr(bundle, "_remove_aux_axis", ())
+    for name in ("aux.weight", "aux.bias"):
+        if name in tensors and len(tensors[name]) == bundle._params["aux_num_out"] + len(unused):
+            rows = [row for row in range(len(tensors[name])) if row not in unused]
+            tensors[name] = tensors[name][rows]
