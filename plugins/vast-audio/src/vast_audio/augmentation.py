@@ -84,6 +84,7 @@ def telephone(wave: Wave, rng: np.random.Generator) -> Wave:
     slow = _inverse(band[: size // 4 + 1], size // 2)
     back = np.zeros_like(band)
     back[: size // 4 + 1] = 2 * np.fft.rfft(_mu_law(slow / (np.abs(slow).max() + 1e-9)))
+    back[size // 4] /= 2  # 4 kHz was the last bin, which stands for both signs of the frequency
     return _inverse(back, size)[: len(wave)]
 
 
