@@ -14,6 +14,8 @@ class PrepareStage:
 
     held_out: float = attrs.field(default=0.2, validator=[ge(0), lt(1)])
     """Share of each clip's end that is held out, where the corpus did not say."""
+    held_out_speakers: tuple[str, ...] = ()
+    """Speakers that are held out whole, whatever the corpus says."""
     min_seconds: float = attrs.field(default=1.0, validator=gt(0))
     """Shorter tracks are left out."""
     synchronise: bool = False

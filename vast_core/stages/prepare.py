@@ -133,6 +133,12 @@ def _tracked(context: Context, rejected: list[Rejected]) -> Iterator[_Shot]:
     face, fps = context.pipeline.face, context.run.recipe.fps
     least = context.options(PrepareStage).min_seconds
     clips = list(context.pipeline.corpus.clips())
+    speakers = {clip.speaker for clip in clips}
+    if unknown := sorted(set(context.options(PrepareStage).held_out_speakers) - speakers):
+        raise InputError(
+            f"stages.prepare.held_out_speakers: no speaker {unknown[0]!r} in the corpus, "
+            f"whose speakers are {', '.join(sorted(speakers))}"
+        )
     tracker = component_key(context.run.recipe.part("face").component)
     for clip in progress_over(clips, "tracking", console=context.console, transient=True):
         key = digest([tracker, context.run.recipe.section("face"), clip.digest, fps])
@@ -188,6 +194,8 @@ def _shot(clip: Clip, file: Path) -> _Shot:
 def _training_frames(context: Context, shot: _Shot) -> int:
     """How many of a shot's frames, from its first, are to be trained on."""
     settings, fps = context.options(PrepareStage), context.run.recipe.fps
+    if shot.clip.speaker in settings.held_out_speakers:
+        return 0
     if shot.clip.split is not None:
         return shot.frames if shot.clip.split == "train" else 0
     held_out = round(settings.held_out * shot.frames)

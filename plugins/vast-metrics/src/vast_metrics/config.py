@@ -1,9 +1,9 @@
-"""The options of each metric; imports no torch."""
+"""The options of each metric and stage; imports no torch."""
 
 from __future__ import annotations
 
 import attrs
-from attrs.validators import and_, gt, instance_of
+from attrs.validators import and_, ge, gt, instance_of, min_len
 
 
 @attrs.frozen(kw_only=True)
@@ -42,3 +42,32 @@ class PSNRConfig:
 @attrs.frozen(kw_only=True)
 class SSIMConfig:
     """``ssim`` has no options."""
+
+
+def _odd(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
+    if value % 2 == 0:
+        raise ValueError(f"{attribute.name} is {value}; it must be odd: the frame itself and as many on either side")
+
+
+@attrs.frozen(kw_only=True)
+class LipYardstickStage:
+    """Options of the stage ``lip_yardstick``."""
+
+    audio: tuple[str, ...] = ("mel",)
+    """Audio components, with their defaults, that stand beside the recipe's own."""
+    context: int = attrs.field(default=13, validator=and_(ge(1), _odd))
+    """Frames of features that the regression sees."""
+    decoder: bool = False
+    """Whether style encoder, flow and decoder are trained, too, without each speaker in turn."""
+    seeds: tuple[int, ...] = attrs.field(default=(1,), validator=min_len(1))
+    """With each of which they are trained."""
+
+
+@attrs.frozen(kw_only=True)
+class AudioComparisonStage:
+    """Options of the stage ``audio_comparison``."""
+
+    audio: tuple[str, ...] = attrs.field(default=("mel",), validator=min_len(1))
+    """Audio components, with their defaults, that the recipe's own is compared with."""
+    seeds: tuple[int, ...] = attrs.field(default=(1, 2, 3), validator=min_len(1))
+    """With each of which everything is trained."""

@@ -1,15 +1,17 @@
-"""The components of vast-metrics, declared without importing torch."""
+"""The components and stages of vast-metrics, declared without importing torch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from vast_core import Component, hookimpl
+from vast_core import Component, StageSpec, hookimpl
 
 from .config import (
+    AudioComparisonStage,
     LandmarkDistanceConfig,
     LipCorrelationConfig,
     LipVertexErrorConfig,
+    LipYardstickStage,
     MotionStabilityConfig,
     PSNRConfig,
     SSIMConfig,
@@ -74,5 +76,26 @@ def vast_components() -> Iterable[Component]:
             config=SSIMConfig,
             summary="structural similarity over the face",
             reference="Wang et al. 2004",
+        ),
+    ]
+
+
+@hookimpl
+def vast_stages() -> Iterable[StageSpec]:
+    """Declare this package's stages."""
+    return [
+        StageSpec(
+            name="lip_yardstick",
+            target="vast_metrics.lip_yardstick",
+            config=LipYardstickStage,
+            needs=("corpus", "face", "audio"),
+            summary="correlates lips with what audio features, and the decoder, tell of speakers never seen",
+        ),
+        StageSpec(
+            name="audio_comparison",
+            target="vast_metrics.audio_comparison",
+            config=AudioComparisonStage,
+            needs=("corpus", "face", "audio", "style", "flow", "decoder"),
+            summary="trains with several audio components and seeds, all else the same, and compares",
         ),
     ]

@@ -1,0 +1,195 @@
+"""Stage ``lip_yardstick``: how well features, and the decoder trained on them, tell the lips of people never seen.
+
+For each speaker of the corpus, inner-lip opening over the distance of the eyes is predicted by what the other speakers
+teach, and correlated with the tracked one, clip by clip: by ridge regression on each audio component, and by style
+encoder, flow and decoder, trained by the core's own stages on everyone else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.table import Table as Grid
+from torch import Tensor
+
+from vast_core.avatar import find_clip
+from vast_core.errors import InputError
+from vast_core.offset import LipSync, shift_wave
+from vast_core.recipe import Use
+from vast_core.report import Block, Section, Table, Text
+from vast_core.run import Run, component_key
+from vast_core.stages import Context
+from vast_core.stages.prepare import listen
+from vast_core.stages.style import StyleModel, decode_whole, load_face, load_style
+from vast_core.store import PreparedClip
+
+from .config import LipYardstickStage
+from .lip_regression import leave_one_speaker_out, pearson
+from .trials import audio_alone, audio_uses, mean_and_spread, trial
+
+MEASURE = (
+    "Pearson correlation of predicted and tracked inner-lip opening, of clips of a speaker of whom nothing was learned"
+)
+
+
+def inputs(context: Context) -> dict[str, Any]:
+    """What the correlations depend on."""
+    options = context.options(LipYardstickStage)
+    uses = audio_uses(context.recipe, context.run.registry, options.audio)
+    return {
+        "prepared": context.key("prepare"),
+        "audio": [[component_key(use.component), use.config] for use in uses],
+        "style": context.key("style") if options.decoder else None,
+    }
+
+
+def run(context: Context) -> list[Path]:
+    """Measure, print, and keep the figures."""
+    options = context.options(LipYardstickStage)
+    clips = [clip for clip in context.store.clips if clip.heard]
+    speakers = [clip.speaker for clip in clips]
+    columns: dict[str, list[float]] = {}
+    for use in audio_uses(context.recipe, context.run.registry, options.audio):
+        with context.console.status(f"ridge regression on {use.name}"):
+            heard = _listened(context, use, clips)
+            columns[f"ridge on {use.name}"] = leave_one_speaker_out(heard, speakers, options.context // 2)
+    seeds: dict[str, list[float]] = {}
+    if options.decoder:
+        own = context.recipe.part("audio")
+        trained = [_decoded(context, own, seed, clips) for seed in options.seeds]
+        columns[f"decoder on {own.name}"] = [float(r) for r in np.mean(trained, axis=0)]
+        seeds[f"decoder on {own.name}"] = [float(np.mean(correlations)) for correlations in trained]
+    figures = _figures(clips, columns, seeds)
+    _print(context, figures)
+    return [context.run.write_figures("lip_yardstick", figures)]
+
+
+def _listened(context: Context, use: Use, clips: Sequence[PreparedClip]) -> list[LipSync]:
+    """What is heard, by these features, and seen of each prepared clip; the sound's offset corrected as prepared."""
+    store, face = context.store, context.pipeline.face
+    audio = audio_alone(context.recipe, context.run.registry, use).to(context.device).eval()
+    waves: dict[str, NDArray[np.float32]] = {}
+    found = []
+    for clip in clips:
+        if clip.source not in waves:
+            wave = find_clip(context.pipeline.corpus, clip.source).footage.wave()
+            if wave is None:
+                raise InputError(f"{clip.source}: has lost its sound since it was prepared; prepare again")
+            waves[clip.source] = shift_wave(wave, clip.offset_ms)
+        rows = listen(audio, waves[clip.source], clip.start + clip.frames, context.device)
+        opening, valid = face.lip_opening(store.vertices(clip)), store.read(clip, "valid")
+        found.append(LipSync(clip.name, rows[clip.start :].numpy(), opening.numpy(), valid.numpy()))
+    return found
+
+
+def _decoded(context: Context, use: Use, seed: int, clips: Sequence[PreparedClip]) -> list[float]:
+    """Correlation of each clip with the opening by a decoder that was trained without its speaker."""
+    openings: list[tuple[PreparedClip, Tensor]] = []
+    for speaker in dict.fromkeys(clip.speaker for clip in clips):
+        fold = trial(context, use, seed, ("prepare", "style"), held_out=speaker)
+        load_face(fold)
+        model = load_style(fold)
+        fold.pipeline.face.cpu()
+        openings += [(clip, _spoken(fold, model, clip)) for clip in fold.store.of("held_out") if clip.heard]
+    return [_correlation(context, clip, openings) for clip in clips]
+
+
+def _spoken(fold: Context, model: StyleModel, clip: PreparedClip) -> Tensor:
+    """The decoder's lip opening (T,) of a clip; each half is prompted by the other.
+
+    So no frame is predicted with a style code that has seen it.
+    """
+    store, face, identity = fold.store, fold.pipeline.face, fold.store.identities[clip.speaker]
+    audio, expression, valid = (store.read(clip, name) for name in ("audio", "expression", "valid"))
+    first, second = slice(0, clip.frames // 2), slice(clip.frames // 2, clip.frames)
+    halves = []
+    for said, shown in ((first, second), (second, first)):
+        face_shown, heard, seen = (part[None, shown].to(fold.device) for part in (expression, audio, valid))
+        with torch.no_grad():
+            code = model.code(face_shown, heard, seen, torch.ones(1, dtype=torch.bool, device=fold.device))
+        halves.append(face.lip_opening(face.decode(decode_whole(model, audio, code), identity))[said])
+    return torch.cat(halves)
+
+
+def _correlation(context: Context, clip: PreparedClip, openings: Sequence[tuple[PreparedClip, Tensor]]) -> float:
+    """Correlation over a prepared clip, which may be part of one whose opening was predicted."""
+    for whole, opening in openings:
+        begin = clip.start - whole.start
+        if whole.source == clip.source and 0 <= begin <= whole.frames - clip.frames:
+            tracked = context.pipeline.face.lip_opening(context.store.vertices(clip))
+            valid = context.store.read(clip, "valid")
+            return pearson(opening[begin : begin + clip.frames][valid].numpy(), tracked[valid].numpy())
+    raise InputError(f"{clip.name}: could not be prepared with its speaker held out; see the reasons printed above")
+
+
+# -------------------------------------------------------------------------------------------------- showing
+
+
+def _figures(
+    clips: Sequence[PreparedClip], columns: dict[str, list[float]], seeds: dict[str, list[float]]
+) -> dict[str, Any]:
+    """All correlations, their means over clips and speakers, and the spread over speakers and seeds."""
+    speakers = list(dict.fromkeys(clip.speaker for clip in clips))
+    summary = {}
+    for name, values in columns.items():
+        each = {
+            speaker: float(np.mean([r for r, clip in zip(values, clips, strict=True) if clip.speaker == speaker]))
+            for speaker in speakers
+        }
+        mean, spread = mean_and_spread(list(each.values()))
+        summary[name] = {
+            "mean_over_clips": float(np.mean(values)),
+            "mean_over_speakers": mean,
+            "spread_over_speakers": spread,
+            "speakers": each,
+        }
+        if name in seeds:
+            summary[name] |= {"seeds": seeds[name], "spread_over_seeds": mean_and_spread(seeds[name])[1]}
+    rows = [
+        {
+            "clip": clip.name,
+            "speaker": clip.speaker,
+            "offset_ms": clip.offset_ms,
+            **{name: values[number] for name, values in columns.items()},
+        }
+        for number, clip in enumerate(clips)
+    ]
+    return {"measure": MEASURE, "summary": summary, "clips": rows}
+
+
+def _rows(figures: dict[str, Any]) -> Iterator[tuple[str, list[float]]]:
+    """The table's rows: clips, speakers, means, spreads."""
+    summary = figures["summary"]
+    for clip in figures["clips"]:
+        yield f"{clip['clip']} ({clip['speaker']})", [clip[name] for name in summary]
+    for speaker in next(iter(summary.values()))["speakers"]:
+        yield f"speaker {speaker}", [own["speakers"][speaker] for own in summary.values()]
+    yield "mean over clips", [own["mean_over_clips"] for own in summary.values()]
+    yield "mean over speakers", [own["mean_over_speakers"] for own in summary.values()]
+    yield "standard deviation over speakers", [own["spread_over_speakers"] for own in summary.values()]
+    if any("seeds" in own for own in summary.values()):
+        over = [own.get("spread_over_seeds", float("nan")) for own in summary.values()]
+        yield "standard deviation over seeds", over
+
+
+def _print(context: Context, figures: dict[str, Any]) -> None:
+    grid = Grid("", title="lip opening of unseen speakers, correlation", title_justify="left")
+    for name in figures["summary"]:
+        grid.add_column(name, justify="right")
+    for label, values in _rows(figures):
+        style = "bold" if label == "mean over clips" else None
+        grid.add_row(label, *("-" if value != value else f"{value:.3f}" for value in values), style=style)
+    context.console.print(grid)
+
+
+def report(run: Run) -> Iterator[Section]:
+    """The stage's part of the report."""
+    figures = run.figures("lip_yardstick")
+    rows = [[label, *(None if value != value else value for value in values)] for label, values in _rows(figures)]
+    blocks: list[Block] = [Text(figures["measure"] + "."), Table(["", *figures["summary"]], rows)]
+    yield Section("Lips of unseen speakers", blocks)

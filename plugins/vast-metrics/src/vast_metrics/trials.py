@@ -1,0 +1,60 @@
+"""Runs inside a run: the recipe again with other audio features, another seed, or a speaker held out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import attrs
+import numpy as np
+
+from vast_core.interfaces import AudioFeatures
+from vast_core.pipeline import assemble, run_recipe
+from vast_core.recipe import Recipe, Use
+from vast_core.registry import Registry
+from vast_core.stage_config import PrepareStage
+from vast_core.stages import Context
+
+
+def audio_uses(recipe: Recipe, registry: Registry, names: Sequence[str]) -> list[Use]:
+    """The recipe's own audio component, then those named, with their defaults.
+
+    Raises :class:`vast_core.errors.ComponentError` for an unknown name.
+    """
+    own = recipe.part("audio")
+    uses = {own.name: own}
+    for name in names:
+        if name not in uses:
+            component = registry.get("audio", name)
+            uses[name] = Use(component=component, config=component.config(), name=name)
+    return list(uses.values())
+
+
+def trial(context: Context, audio: Use, seed: int, stages: Sequence[str], held_out: str | None = None) -> Context:
+    """Take the run's recipe through ``stages`` in a folder below ``trials/`` of the run, or find that done before.
+
+    The speaker ``held_out``, where one is named, is held out whole and everyone else is trained on.
+    """
+    registry, recipe = context.run.registry, context.recipe
+    options = dict(recipe.stages)
+    if held_out is not None:
+        prepare = recipe.options(PrepareStage)
+        options["prepare"] = attrs.evolve(prepare, held_out=0.0, held_out_speakers=(held_out,))
+    parts = [audio.name, *([] if held_out is None else [held_out]), f"seed {seed}"]
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-.")
+    run = tuple(registry.stage(stage) for stage in stages)
+    own = attrs.evolve(recipe, name=name, audio=audio, seed=seed, renderer=None, run=run, stages=options)
+    context.console.print(f"[bold cyan]{', '.join(parts)}[/bold cyan]")
+    done = run_recipe(own, registry, context.run.path / "trials" / name, resume=context.resume)
+    return Context(run=done, pipeline=assemble(own, registry), console=context.console)
+
+
+def audio_alone(recipe: Recipe, registry: Registry, audio: Use) -> AudioFeatures:
+    """These audio features at the recipe's frame rate."""
+    alone = Recipe(name=recipe.name, seed=recipe.seed, fps=recipe.fps, audio=audio, run=())
+    return assemble(alone, registry).audio
+
+
+def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and standard deviation (of a sample: n - 1), which is 0 for a single value."""
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
