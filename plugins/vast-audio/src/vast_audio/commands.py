@@ -168,7 +168,7 @@ def evaluate_folder(
     console = plain_console()
     console.print(f"{what}\nshares of steps of 20 ms; phones, visemes and P B M where somebody speaks", style="bold")
     console.print(figures_table(evaluation))
-    console.print("What is heard (column) where it is said (row), in % of the row; the diagonal is the recall")
+    console.print("heard (column) where said (row), in % of the row; the diagonal is the recall")
     console.print(confusion_table(evaluation.total))
     for clip, reason in evaluation.left_out.items():
         console.print(f"left out {clip}: {reason}")

@@ -61,7 +61,7 @@ def closures(window: Window, said: Sequence[Phone]) -> Iterator[str]:
         return
     best = _heard_instead(window, inside)
     missed = [(phone, label) for phone, label in zip(inside, best, strict=True) if label is not None]
-    yield f"lips closed for P, B or M {len(inside)} times, heard {len(inside) - len(missed)} times"
+    yield f"closures of the lips (P, B, M): {len(inside)} said, {len(inside) - len(missed)} heard"
     for phone, label in missed:
         yield f"  missed: {phone.label} at {window.start + phone.start:.2f} s, heard as {label}"
 
