@@ -1,4 +1,4 @@
-"""audio/wav2vec2 against torchaudio's own pipelines and transformers, with small random weights; it downloads nothing."""
+"""audio/wav2vec2 against torchaudio's own pipelines and transformers, with small random weights, offline."""
 
 import dataclasses
 import math
