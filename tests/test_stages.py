@@ -438,6 +438,20 @@ def test_check_shows_the_joints_that_there_are_and_no_memory_that_nobody_uses(re
         check_recipe(recipe("run: [gone]\n"), registry)
 
 
+def test_check_counts_memory_for_the_stages_that_run_only(capsys):
+    installed = Registry.discover(environ={})
+    check_recipe(load_recipe("vast_tiny", installed, ["run=[prepare]"]), installed)
+    said = capsys.readouterr().out
+    assert re.search(r"decoded expression.* 1 x 25 x 32 ", said)
+    assert re.search(r"rendered frames.* 1 x 25 x 3 x 64 x 64 ", said)
+    assert "GB" not in said
+    check_recipe(load_recipe("vast_tiny", installed, ["run=[style]", "renderer=null"]), installed)
+    said = capsys.readouterr().out
+    assert re.search(r"decoded expression.* 8 x 64 x 32 ", said)
+    assert "rendered" not in said
+    assert re.findall(r"stage (\w+): about 0\.\d\d GB", said) == ["style"]
+
+
 def test_declaring_stages_needs_no_torch():
     code = "import sys; import vast_core, vast_core.stage_config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
