@@ -37,8 +37,8 @@ def window_lines(window: Window, width: int, said: Sequence[Phone] = ()) -> Iter
     ``said`` are the phones of a transcript, in seconds after the window's start: green where most of it is heard
     rightly, yellow in the right viseme group, else red.
     """
-    columns = max((width - _MARGIN) // 10 * 10, 10)
     total = math.ceil(window.seconds / _COLUMN - 1e-6)
+    columns = _strip(total, width - _MARGIN)
     groups = _by_column(window.posteriors @ _GROUP, total)
     levels = _levels(window.wave, total)
     heard = [phone for phone in decided(window.posteriors) if phone.end - phone.start >= _COLUMN]
@@ -109,6 +109,14 @@ def _cells(figures: Figures) -> list[str]:
 
 def _share(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
+
+
+def _strip(total: int, room: int) -> int:
+    """Columns of a strip: all where there is room, else a multiple of 10 that makes strips about equal."""
+    if total <= room:
+        return total
+    strips = math.ceil(total / max(room // 10 * 10, 10))
+    return math.ceil(total / strips / 10) * 10
 
 
 def _row(name: str, content: Text) -> Text:
