@@ -33,7 +33,7 @@ class PpgConfig:
     temperature: float = attrs.field(default=1.0, converter=float, validator=validators.gt(0.0))
     """Divides the logits: above 1 softens the posteriors, below 1 sharpens them."""
     weights: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
-    """File written by ``python -m vast_audio.training``; None takes the one inside the package."""
+    """File that the stage ``acoustic`` has written; None takes the one inside the package."""
 
     def sizes(self) -> dict[str, int]:
         """Widths that this component fixes."""
