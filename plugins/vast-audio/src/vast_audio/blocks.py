@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from vast_core.interfaces import SAMPLE_RATE
 
-from .spectrum import full_precision
+from .spectrum import checked, full_precision
 
 BLOCK = 32
 """Frames. Synthesis goes by as many, and by ``context`` the margin it adds is a whole number of blocks, too."""
@@ -56,7 +56,11 @@ class Blocks(nn.Module):
         self.context = (margin - 1.5) / fps
 
     def forward(self, wave: Tensor, frames: int, hear: Callable[[Tensor], Tensor]) -> Tensor:
-        """Rows (B, T, A) of wave (B, S); ``hear`` makes steps (W, N, A) of windows (W, samples)."""
+        """Rows (B, T, A) of wave (B, S); ``hear`` makes steps (W, N, A) of windows (W, samples).
+
+        Raises :class:`vast_core.errors.InputError` where a sample is not a number.
+        """
+        wave = checked(wave)
         starts = self._starts(frames)
         rows = []
         for first in range(0, len(starts), _AT_ONCE):
