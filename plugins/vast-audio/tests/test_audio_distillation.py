@@ -1,7 +1,9 @@
 """Labelled speech and the pieces drawn from it: sound and target stay together, however they are stretched and cut."""
 
 import itertools
+import os
 import threading
+from pathlib import Path
 
 import attrs
 import numpy as np
@@ -376,8 +378,10 @@ def test_windows_of_the_teacher_join_without_a_seam(samples):
 
 
 @pytest.mark.slow
-def test_windows_of_the_real_teacher_hear_what_it_hears_in_one():
+def test_windows_of_the_real_teacher_hear_what_it_hears_in_one(monkeypatch):
     """It attends to all that it is given, so windows differ from the whole, but hardly in what is said."""
+    if "VAST_WEIGHTS" not in os.environ:
+        monkeypatch.setenv("VAST_WEIGHTS", str(Path(__file__).resolve().parents[4] / "shared" / "models"))
     try:
         teacher = distillation.WhisperPhones().eval()
     except WeightsError as error:
