@@ -90,3 +90,19 @@ def test_the_decoder_starts_as_the_regression():
         / (face[mask] - face[mask].mean(0)).square().sum()
     )
     assert explained > 0.7
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_the_linear_path_learns_on_only_where_it_is_told_to(trained):
+    _, clips = footage(noise=0.5)
+    config = HybridConfig(width=16, recurrent=8, dropout=0.0, linear_trained=trained)
+    decoder = HybridDecoder.from_config(config, SIZES)
+    decoder.start_from(clips)
+    before = decoder.linear.weight.detach().clone()
+    trunk = decoder.whole_face.weight.detach().clone()
+    optimiser = torch.optim.AdamW(decoder.parameters(), 1e-2)
+    audio, face, mask = (part[None] for part in clips[0])
+    (decoder.reconstruct(audio, torch.zeros(1, 3), mask, face, 1.0)[-1] - face).square().mean().backward()
+    optimiser.step()
+    assert torch.equal(decoder.linear.weight, before) != trained
+    assert not torch.equal(decoder.whole_face.weight, trunk)

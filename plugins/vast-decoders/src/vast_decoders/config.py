@@ -23,6 +23,9 @@ class HybridConfig:
     """Dilations of the blocks after them, which look back only, each twice as far as its dilation."""
     linear_reach: int = attrs.field(default=6, validator=[validators.instance_of(int), validators.ge(0)])
     """Frames to either side that the linear path reads; no more than the trunk sees."""
+    linear_trained: bool = True
+    """Whether the linear path learns on after its start from a regression. On minutes of footage that undoes the
+    regression's penalty, and the lips of people never seen follow worse."""
     recurrent: int = attrs.field(default=96, validator=[validators.instance_of(int), validators.ge(1)])
     """Width of the autoregressive head."""
     forcing: float = attrs.field(default=0.7, validator=[validators.ge(0.0), validators.le(1.0)])

@@ -47,6 +47,7 @@ class HybridDecoder(Decoder):
         self.audio_size, self.style_size, self.expression_size = sizes.audio, sizes.style, sizes.expression
         self.lower_face = sizes.lower_face
         self.forcing = config.forcing
+        self.linear_trained = config.linear_trained
         self.postnet_history = 2 * (config.postnet - 1)
         self.trunk = Trunk(sizes.audio, sizes.style, config.width, config.symmetric, config.causal, config.dropout)
         self.history, self.lookahead = self.trunk.history, self.trunk.lookahead
@@ -79,6 +80,7 @@ class HybridDecoder(Decoder):
         between better and worse than the regression.
         """
         self.linear.weight.copy_(fit_ridge(clips, self.reach))
+        self.linear.weight.requires_grad_(self.linear_trained)
         nn.init.zeros_(self.whole_face.weight)
         nn.init.zeros_(self.whole_face.bias)
 
