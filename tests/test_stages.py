@@ -368,6 +368,25 @@ def test_a_stage_runs_again_only_after_a_change(recipe, registry, tmp_path):
     assert counted("stages.count.to=1")[1] == 1, "what it has written is gone"
 
 
+def test_the_weights_in_a_package_count_as_its_source(tmp_path, monkeypatch):
+    package = tmp_path / "vast_weighty"
+    (package / "__pycache__").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def digest():
+        runs.source_digest.cache_clear()
+        return runs.source_digest("vast_weighty")
+
+    first = digest()
+    (package / "__pycache__" / "compiled.pyc").write_bytes(b"by another Python")
+    assert digest() == first
+    (package / "net.safetensors").write_bytes(b"old")
+    old = digest()
+    (package / "net.safetensors").write_bytes(b"new")
+    assert len({first, old, digest()}) == 3
+
+
 def test_a_report_has_only_the_sections_that_the_stages_fill(recipe, registry, tmp_path):
     run_recipe(recipe("audio: {use: ears}\nrun: [count]\n"), registry, tmp_path / "out")
     report = (tmp_path / "out" / "report.html").read_text()

@@ -45,15 +45,19 @@ def digest(value: Any) -> str:
 
 @cache
 def source_digest(module: str) -> str:
-    """Digest of a module's source, or of a whole package's, so that edited code is never taken for old results."""
+    """Digest of a module's source, or of all files of a package, so that old results never pass for those of new code.
+
+    A package's weights count, too: with others it gives other features.
+    """
     spec = find_spec(module)
     if spec is None or spec.origin is None:
         raise InputError(f"module {module!r} is not installed")
     own = Path(spec.origin)
-    files = sorted(own.parent.rglob("*.py")) if spec.submodule_search_locations else [own]
+    files = [file for file in sorted(own.parent.rglob("*")) if file.is_file()]
     joint = hashlib.sha256()
-    for file in files:
-        joint.update(file.read_bytes())
+    for file in files if spec.submodule_search_locations else [own]:
+        if "__pycache__" not in file.parts:
+            joint.update(file.read_bytes())
     return joint.hexdigest()[:20]
 
 
