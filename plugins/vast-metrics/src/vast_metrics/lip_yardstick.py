@@ -35,6 +35,7 @@ from .trials import audio_alone, audio_uses, mean_and_spread, trial
 MEASURE = (
     "Pearson correlation of predicted and tracked inner-lip opening, of clips of a speaker of whom nothing was learned"
 )
+MEAN = "mean over clips"
 
 
 def inputs(context: Context) -> dict[str, Any]:
@@ -149,7 +150,9 @@ def _figures(
             "speakers": each,
         }
         if name in seeds:
-            summary[name] |= {"seeds": seeds[name], "spread_over_seeds": mean_and_spread(seeds[name])[1]}
+            summary[name]["seeds"] = seeds[name]
+            if len(seeds[name]) > 1:
+                summary[name]["spread_over_seeds"] = mean_and_spread(seeds[name])[1]
     rows = [
         {
             "clip": clip.name,
@@ -162,19 +165,18 @@ def _figures(
     return {"measure": MEASURE, "summary": summary, "clips": rows}
 
 
-def _rows(figures: dict[str, Any]) -> Iterator[tuple[str, list[float]]]:
+def _rows(figures: dict[str, Any]) -> Iterator[tuple[str, list[float | None]]]:
     """The table's rows: clips, speakers, means, spreads."""
     summary = figures["summary"]
     for clip in figures["clips"]:
         yield f"{clip['clip']} ({clip['speaker']})", [clip[name] for name in summary]
     for speaker in next(iter(summary.values()))["speakers"]:
         yield f"speaker {speaker}", [own["speakers"][speaker] for own in summary.values()]
-    yield "mean over clips", [own["mean_over_clips"] for own in summary.values()]
+    yield MEAN, [own["mean_over_clips"] for own in summary.values()]
     yield "mean over speakers", [own["mean_over_speakers"] for own in summary.values()]
     yield "standard deviation over speakers", [own["spread_over_speakers"] for own in summary.values()]
-    if any("seeds" in own for own in summary.values()):
-        over = [own.get("spread_over_seeds", float("nan")) for own in summary.values()]
-        yield "standard deviation over seeds", over
+    if any("spread_over_seeds" in own for own in summary.values()):
+        yield "standard deviation over seeds", [own.get("spread_over_seeds") for own in summary.values()]
 
 
 def _print(context: Context, figures: dict[str, Any]) -> None:
@@ -182,14 +184,14 @@ def _print(context: Context, figures: dict[str, Any]) -> None:
     for name in figures["summary"]:
         grid.add_column(name, justify="right")
     for label, values in _rows(figures):
-        style = "bold" if label == "mean over clips" else None
-        grid.add_row(label, *("-" if value != value else f"{value:.3f}" for value in values), style=style)
+        cells = ("-" if value is None else f"{value:.3f}" for value in values)
+        grid.add_row(label, *cells, style="bold" if label == MEAN else None)
     context.console.print(grid)
 
 
 def report(run: Run) -> Iterator[Section]:
     """The stage's part of the report."""
     figures = run.figures("lip_yardstick")
-    rows = [[label, *(None if value != value else value for value in values)] for label, values in _rows(figures)]
+    rows = [[label, *values] for label, values in _rows(figures)]
     blocks: list[Block] = [Text(figures["measure"] + "."), Table(["", *figures["summary"]], rows)]
     yield Section("Lips of unseen speakers", blocks)
