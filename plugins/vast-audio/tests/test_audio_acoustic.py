@@ -16,13 +16,13 @@ from rich.console import Console
 from torch import nn
 
 from vast_audio import acoustic_stage, distillation
-from vast_audio.acoustic_model import AcousticModel
+from vast_audio.acoustic_model import BANDS, AcousticModel
 from vast_audio.acoustic_stage import Distillation, judge, save
 from vast_audio.config import AcousticStage, PpgConfig
 from vast_audio.distillation import Pieces
 from vast_audio.labelled_speech import Utterance, quantised
 from vast_audio.ppg import SHIPPED, Ppg, load_model
-from vast_audio.spectrum import mel_filters
+from vast_audio.whisper import mel_filters
 from vast_core.errors import InputError, RecipeError
 from vast_core.interfaces import Clip, Phone, Sizes
 from vast_core.phones import PHONE_INDEX, PHONES, VISEMES
@@ -377,7 +377,7 @@ class Fixed(nn.Module):
 
 
 def batch_of(target):
-    return Pieces(wave=torch.zeros(len(target), target.shape[1] * 320), target=target, warp=1.0)
+    return Pieces(wave=torch.zeros(len(target), target.shape[1] * 320), target=target)
 
 
 def test_the_loss_is_a_weighted_cross_entropy_over_known_steps():
@@ -419,7 +419,7 @@ class Tuned(nn.Module):
     def __init__(self, shift=0):
         super().__init__()
         self.shift = shift
-        peaks = mel_filters(40, 512).argmax(0) * RATE / 512
+        peaks = mel_filters(BANDS).numpy().argmax(0) * RATE / 400
         self.bands = {name: int(np.abs(peaks - hertz).argmin()) for name, hertz in TONES.items() if hertz}
 
     def features(self, energy):

@@ -187,7 +187,7 @@ def target_of(utterance, heard=None, **changes):
 
 @pytest.fixture
 def somebody(monkeypatch):
-    monkeypatch.setattr(distillation, "_NOTHING", 0.0)
+    monkeypatch.setattr(distillation, "_NOBODY", 0.0)
 
 
 def held(*phones, seconds=4.0, name="toy/held"):
@@ -239,14 +239,14 @@ def test_some_pieces_have_nobody_in_them(unspoilt):
     drawer = PieceDrawer([loud], {}, options(frames=50, batch=400), seed=0)
     target = drawer(0).target
     silent = target[..., 0].min(1).values == 1  # a piece of 1 s with a pause all through can only be of that kind
-    assert 1 <= int(silent.sum()) <= 22  # 0.02 of 400, five standard deviations
+    assert 1 <= int(silent.sum()) <= 36  # 0.04 of 400, five standard deviations
 
 
 # ----------------------------------------------------------------------------------- what is drawn when
 
 
 def same(one, other):
-    return torch.equal(one.wave, other.wave) and torch.equal(one.target, other.target) and one.warp == other.warp
+    return torch.equal(one.wave, other.wave) and torch.equal(one.target, other.target)
 
 
 def test_a_batch_depends_on_seed_and_step_alone():
@@ -257,16 +257,7 @@ def test_a_batch_depends_on_seed_and_step_alone():
     assert all(map(same, forward, backward))
     for one, other in itertools.combinations(forward, 2):
         assert not same(one, other)
-        assert one.warp != other.warp
     assert not same(forward[0], PieceDrawer(known, {}, options(), seed=2)(0))
-
-
-def test_warps_stay_within_their_bound():
-    drawer = PieceDrawer([spoken("toy/1", 1)], {}, options(batch=1, frames=50, warp=0.2), seed=1)
-    warps = np.log([drawer(step).warp for step in range(60)])
-    assert np.abs(warps).max() <= 0.2
-    assert warps.min() < -0.1
-    assert warps.max() > 0.1
 
 
 @pytest.mark.parametrize(("draw", "share"), [({}, 0.75), ({"rare": 9.0}, 0.25), ({"rare": 0.0}, 1.0)])

@@ -218,7 +218,7 @@ def test_autocast_changes_little(name, device):
 
 
 def test_weights_are_small():
-    assert SHIPPED.stat().st_size < 3_000_000
+    assert SHIPPED.stat().st_size < 5_000_000
 
 
 def test_declaring_needs_no_torch():

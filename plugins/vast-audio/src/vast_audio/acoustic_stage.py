@@ -32,7 +32,7 @@ from .figures import Tally
 from .labelled_speech import Utterance, held_out, labels, quantised
 from .ppg import StepClock
 from .spectrum import MelEnergy
-from .whisper import WhisperPhones
+from .whisper import WhisperPhones, mel_filters
 from .whisper_weights import DIGEST
 
 if TYPE_CHECKING:
@@ -73,6 +73,9 @@ def run(context: Context) -> list[Path]:
     torch.manual_seed(context.recipe.seed)
     model = AcousticModel(dropout=0.1)
     batches = Ahead(PieceDrawer(known, heard, options, context.recipe.seed))
+    if options.teacher:
+        teacher = WhisperPhones()
+        model.start_from(teacher.encoder, teacher.mel(batches(0).wave))
     try:
         Trainer(
             run=context.run,
@@ -141,12 +144,12 @@ class Distillation:
         self._model, self._device = model, device
         weights = [closures if VISEME_OF[phone] == "PBM" else 1.0 for phone in PHONES]
         self._weights = torch.tensor(weights, device=device)
+        self._energy = MelEnergy(mel_filters(BANDS).numpy()).to(device)
 
     def __call__(self, batch: Pieces, progress: float) -> Iterator[Objective]:
         """The one objective."""
         target = batch.target.to(self._device)
-        energy = MelEnergy(BANDS, warp=batch.warp).to(self._device)
-        predicted = logits(self._model, energy, batch.wave.to(self._device), target.shape[1]).float()
+        predicted = logits(self._model, self._energy, batch.wave.to(self._device), target.shape[1]).float()
         known = target.sum(-1) > 0
         weight = target @ self._weights
         entropy = -(target * predicted.log_softmax(-1)).sum(-1)
@@ -173,7 +176,7 @@ def judge(
     model: AcousticModel, utterances: Sequence[Utterance], with_teacher: bool
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Figures on ``utterances`` by condition, recogniser and source; see :class:`vast_audio.figures.Figures`."""
-    energy = MelEnergy(BANDS)
+    energy = MelEnergy(mel_filters(BANDS).numpy())
     teacher = WhisperPhones().eval() if with_teacher and utterances else None
     tallies: dict[str, dict[str, dict[str, Tally]]] = {}
     for condition, noise in _NOISES.items():

@@ -100,6 +100,41 @@ def mixed(wave: Wave, noise: Wave, decibels: float) -> Wave:
     return wave + noise * np.float32(_level(wave) / _level(noise) * 10 ** (-decibels / 20))
 
 
+def nobody(samples: int, rng: np.random.Generator) -> Wave:
+    """What microphones give where nobody speaks: nothing, an offset, noise, hum, or chords of some instrument."""
+    kind = rng.integers(5)
+    level = np.float32(10 ** rng.uniform(-4.5, -1))
+    if kind == 0:
+        wave = np.zeros(samples, np.float32)
+    elif kind == 1:
+        wave = np.full(samples, level, np.float32)
+        wave[: int(rng.integers(samples))] *= rng.integers(2)
+    elif kind == 2:
+        wave = level * _noise(samples, rng)
+    elif kind == 3:
+        wave = level * _tones(samples, rng.choice([50.0, 60.0]) * np.arange(1, int(rng.integers(2, 12))), rng)
+    else:
+        length = int(rng.uniform(0.2, 0.8) * SAMPLE_RATE)
+        notes = [55 * 2 ** (rng.integers(0, 36, 3) / 12) for _ in range(-(-samples // length))]
+        fall = np.exp(-np.arange(length) / SAMPLE_RATE * rng.uniform(1, 8)).astype(np.float32)
+        chords = [fall * _tones(length, np.outer(note, np.arange(1, 8)).ravel(), rng) for note in notes]
+        wave = level * np.concatenate(chords)[:samples]
+    if rng.random() < 0.5:
+        wave = (np.rint(wave * 32768) / 32768).astype(np.float32)
+    return wave
+
+
+def _tones(samples: int, hertz: NDArray[np.float64], rng: np.random.Generator) -> Wave:
+    """Sines of random phases, those further up softer; unit power, more or less."""
+    hertz = hertz[hertz < SAMPLE_RATE / 2]
+    seconds = np.arange(samples, dtype=np.float32) / SAMPLE_RATE
+    wave = np.zeros(samples, np.float32)
+    for pitch in hertz:
+        phase = rng.uniform(0, 2 * np.pi)
+        wave += np.float32(hertz[0] / pitch) * np.sin(np.float32(2 * np.pi * pitch) * seconds + np.float32(phase))
+    return wave
+
+
 def _noise(samples: int, rng: np.random.Generator) -> Wave:
     """Noise whose spectrum falls by 0 to 9 dB an octave."""
     size = _fast_size(samples)

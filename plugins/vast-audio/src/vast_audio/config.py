@@ -111,7 +111,5 @@ class AcousticStage(TrainingStage):
     """Deviation of the logarithm of the pace at which speech is played."""
     closures: float = attrs.field(default=1.5, validator=validators.gt(0))
     """Weight of steps at which the lips close (P, B, M), relative to all others: a missed one is seen at once."""
-    warp: float = attrs.field(default=0.08, validator=[validators.ge(0), validators.le(0.3)])
-    """Greatest logarithm of the factor on the speakers' vocal tracts."""
     about: tuple[str, ...] = ()
     """Lines for the weights' header: which data, whose, under which licence."""

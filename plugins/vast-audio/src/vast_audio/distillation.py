@@ -23,10 +23,10 @@ from torch import Tensor
 from vast_core.atomic import replacing
 from vast_core.errors import InputError
 from vast_core.interfaces import SAMPLE_RATE
-from vast_core.phones import PHONES
+from vast_core.phones import PHONES, SILENCE
 
 from .acoustic_model import STEP_RATE
-from .augmentation import spoilt, stretched
+from .augmentation import nobody, spoilt, stretched
 from .config import AcousticStage
 from .labelled_speech import Utterance
 from .whisper import STEP, WhisperPhones
@@ -37,8 +37,8 @@ _TEACHER_SECONDS = 12
 _TEACHER_MARGIN = 1.5
 _SHORTEST = 4 * STEP
 """Samples of an utterance."""
-_NOTHING = 0.02
-"""Share of pieces with nobody in them."""
+_NOBODY = 0.04
+"""Share of pieces in which nobody speaks."""
 _Batch = TypeVar("_Batch")
 
 
@@ -50,8 +50,6 @@ class Pieces:
     """(B, S), mono at 16 kHz."""
     target: Tensor
     """(B, N, 40): what each step's phone is, as probabilities; all 0 where nobody knows."""
-    warp: float
-    """Factor on the frequencies that are listened to, as if the speaker's vocal tract were that much longer."""
 
 
 class PieceDrawer:
@@ -85,7 +83,6 @@ class PieceDrawer:
         return Pieces(
             wave=torch.from_numpy(np.stack([wave for wave, _ in pieces])),
             target=torch.from_numpy(np.stack([target for _, target in pieces])),
-            warp=float(np.exp(rng.uniform(-self._options.warp, self._options.warp))),
         )
 
     def _draw(self, rng: np.random.Generator) -> Utterance:
@@ -94,11 +91,10 @@ class PieceDrawer:
     def _piece(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         steps = self._options.frames
         samples = round(steps / STEP_RATE * SAMPLE_RATE)
-        if rng.random() < _NOTHING:
-            level = 0.0 if rng.random() < 0.5 else 10 ** rng.uniform(-5, -1)
+        if rng.random() < _NOBODY:
             target = np.zeros((steps, len(PHONES)), np.float32)
-            target[:, 0] = 1
-            return (level * rng.standard_normal(samples)).astype(np.float32), target
+            target[:, PHONES.index(SILENCE)] = 1
+            return nobody(samples, rng), target
         waves: list[NDArray[np.float32]] = []
         targets: list[NDArray[np.float32]] = []
         skip = rng.uniform(0, 1)  # of the first utterance, so that pieces start anywhere

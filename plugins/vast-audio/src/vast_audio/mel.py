@@ -11,7 +11,7 @@ from torch import Tensor
 from vast_core.interfaces import SAMPLE_RATE, AudioFeatures, Sizes
 
 from .config import MelConfig
-from .spectrum import WINDOW, MelEnergy, at_frames, checked, step_blocks, steps_per_frame
+from .spectrum import WINDOW, MelEnergy, at_frames, checked, mel_filters, step_blocks, steps_per_frame
 
 _FLOOR = 1e-8
 _MEAN, _SCALE = -12.4, 3.7
@@ -27,7 +27,8 @@ class Mel(AudioFeatures):
 
     def __init__(self, bands: int, fps: float) -> None:
         super().__init__()
-        self.energy = MelEnergy(bands)
+        # more than 64 bands are narrower than the bins of 512
+        self.energy = MelEnergy(mel_filters(bands, 512 if bands <= 64 else 1024))
         self.per_frame = steps_per_frame(fps, 100.0)
         self.hop = SAMPLE_RATE / (fps * self.per_frame)
         self.context = 1 / fps + WINDOW / 2 / SAMPLE_RATE

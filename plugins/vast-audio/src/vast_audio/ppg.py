@@ -19,6 +19,7 @@ from vast_core.weights import load_into, load_weights
 from .acoustic_model import BANDS, STEP_RATE, AcousticModel
 from .config import PpgConfig
 from .spectrum import WINDOW, MelEnergy, at_frames, checked, step_blocks, steps_per_frame
+from .whisper import mel_filters
 
 SHIPPED = Path(__file__).with_name("ppg.safetensors")
 """The weights inside the package; its header says what they were trained on."""
@@ -41,8 +42,8 @@ class StepClock:
         return SAMPLE_RATE / (self.fps * self.per_frame)
 
     def samples(self, steps: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Centres of the two windows of every step: a quarter of a hop before and after it."""
-        pairs = np.stack([steps - 0.25, steps + 0.25], axis=1).ravel() * self.hop
+        """Centres of the two windows of every step: on it, and half way to the next."""
+        pairs = np.stack([steps, steps + 0.5], axis=1).ravel() * self.hop
         return np.rint(pairs).astype(np.int64)
 
 
@@ -57,11 +58,12 @@ class Ppg(AudioFeatures):
         super().__init__()
         self.temperature = temperature
         self.clock = StepClock(fps)
-        self.energy = MelEnergy(BANDS)
+        self.energy = MelEnergy(mel_filters(BANDS).numpy())
         self.model = AcousticModel()
         if not self.model.last.weight.is_meta:
             load_model(self.model, weights)
         self.requires_grad_(False)
+        self.eval()
         self.context = (self.clock.per_frame + self.model.margin) * self.clock.hop / SAMPLE_RATE
         self.context += WINDOW / 2 / SAMPLE_RATE
 
@@ -69,6 +71,10 @@ class Ppg(AudioFeatures):
     def from_config(cls, config: PpgConfig, sizes: Sizes) -> Self:
         """Build for the recipe's frame rate. Raises :class:`vast_core.errors.WeightsError` for a bad file."""
         return cls(sizes.fps, config.temperature, config.weights or SHIPPED)
+
+    def train(self, mode: bool = True) -> Self:
+        """Do nothing: the network is frozen, and what it normalises by is never that of a batch."""
+        return super().train(False)
 
     def forward(self, wave: Tensor, frames: int) -> Tensor:
         """Posteriors (B, T, 40), float32, of wave (B, S); see :class:`vast_core.interfaces.AudioFeatures`.

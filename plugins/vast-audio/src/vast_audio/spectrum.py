@@ -32,18 +32,10 @@ def steps_per_frame(fps: float, rate: float) -> int:
     return min((below, below + 1), key=lambda count: abs(math.log(count * fps / rate)))
 
 
-def mel_filters(
-    bands: int, fft: int, low: float = 60.0, high: float = 7600.0, warp: float = 1.0
-) -> NDArray[np.float32]:
-    """Triangles (``fft`` // 2 + 1, bands) of peak 1, equally spaced in mel = 2595 lg(1 + Hz / 700).
-
-    Frequencies up to 4.8 kHz are multiplied by ``warp``, those above in such a way that the top stays where it is: as
-    if the speaker's vocal tract were ``warp`` times longer (L. Lee and R. Rose, A frequency warping approach to speaker
-    normalization, 1998).
-    """
+def mel_filters(bands: int, fft: int, low: float = 60.0, high: float = 7600.0) -> NDArray[np.float32]:
+    """Triangles (``fft`` // 2 + 1, bands) of peak 1, equally spaced in mel = 2595 lg(1 + Hz / 700)."""
     first, last = (2595 * math.log10(1 + hertz / 700) for hertz in (low, high))
     edges = 700 * (10 ** (np.linspace(first, last, bands + 2) / 2595) - 1)
-    edges = np.interp(edges, (0, 4800, high), (0, 4800 * warp, high))
     bins = np.arange(fft // 2 + 1)[:, None] * SAMPLE_RATE / fft
     rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
@@ -52,18 +44,20 @@ def mel_filters(
 
 
 class MelEnergy(nn.Module):
-    """Energy in mel bands of Hann windows of 25 ms; a sine at full scale has 1 (0 dB) in the bin at its frequency."""
+    """Energy in mel bands of Hann windows of 25 ms; a sine at full scale has 1 (0 dB) in the bin at its frequency.
+
+    ``filters`` (F, bands) weigh the F bins of the transform, up to half the sample rate, in each band.
+    """
 
     window: Tensor
     filters: Tensor
 
-    def __init__(self, bands: int, warp: float = 1.0) -> None:
+    def __init__(self, filters: NDArray[np.float32]) -> None:
         super().__init__()
-        # more than 64 bands are narrower than the bins of 512
-        self.fft = 512 if bands <= 64 else 1024
+        self.fft = 2 * (len(filters) - 1)
         hann = np.hanning(WINDOW + 1)[:-1]
         self.register_buffer("window", torch.as_tensor((2 / hann.sum() * hann).astype(np.float32)), persistent=False)
-        self.register_buffer("filters", torch.as_tensor(mel_filters(bands, self.fft, warp=warp)), persistent=False)
+        self.register_buffer("filters", torch.as_tensor(filters), persistent=False)
 
     def forward(self, wave: Tensor, centres: NDArray[np.int64]) -> Tensor:
         """Energies (B, N, bands), float32, of wave (B, S) around the samples ``centres`` (N,), ascending.

@@ -30,7 +30,7 @@ CENTRE = 160
 LONGEST = 30
 """Seconds that the encoder has positions for."""
 _HOP, _FFT = 160, 400
-_HEAD_WIDTH = 64
+HEAD_WIDTH = 64
 """Of one attention head, in every size of Whisper."""
 
 
@@ -88,7 +88,7 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, N, width) to the same."""
         q, k, v = (
-            proj(x).unflatten(-1, (-1, _HEAD_WIDTH)).transpose(1, 2) for proj in (self.q_proj, self.k_proj, self.v_proj)
+            proj(x).unflatten(-1, (-1, HEAD_WIDTH)).transpose(1, 2) for proj in (self.q_proj, self.k_proj, self.v_proj)
         )
         mixed = functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
         out: Tensor = self.out_proj(mixed)
