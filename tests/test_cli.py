@@ -178,6 +178,8 @@ def test_ctrl_c(packages):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # whoever starts the tests in the background has them ignore it, and so would this process
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout.readline() == "asleep\n"
     process.send_signal(signal.SIGINT)
