@@ -524,7 +524,7 @@ def test_a_toy_language_is_learned(place, registry, monkeypatch):
         place / "learn",
         registry,
         {"folders": [str(folder)], "engines": []},
-        **{"steps": 60, "batch": 2, "frames": 100, "warmup": 10, "ema": 0.9, "log_every": 2, "smoothing": 0.0},
+        **{"steps": 150, "batch": 4, "frames": 100, "warmup": 10, "ema": 0.9, "log_every": 2, "smoothing": 0.0},
     )
     run = run_recipe(recipe, registry, place / "learned")
     losses = [json.loads(line)["losses"] for line in (run.path / "metrics.jsonl").read_text().splitlines()]
