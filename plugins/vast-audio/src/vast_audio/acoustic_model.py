@@ -21,7 +21,7 @@ from .whisper import HEAD_WIDTH, Encoder, Layer, SelfAttention
 
 BANDS = 80
 STEP_RATE = 50.0
-"""Steps a second that the network is trained on; between 40 and 62 it works as well."""
+"""Steps a second that the network is trained on; at other frame rates it hears 40 to 62, untried but for the tests."""
 LEVEL_SPAN = 45
 """Steps to either side over which the level is taken."""
 SPAN = 32

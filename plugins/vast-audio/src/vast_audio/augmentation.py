@@ -125,7 +125,7 @@ def nobody(samples: int, rng: np.random.Generator) -> Wave:
 
 
 def _tones(samples: int, hertz: NDArray[np.float64], rng: np.random.Generator) -> Wave:
-    """Sines of random phases, those further up softer; unit power, more or less."""
+    """Sines of random phases, the first of amplitude 1, those further up softer."""
     hertz = hertz[hertz < SAMPLE_RATE / 2]
     seconds = np.arange(samples, dtype=np.float32) / SAMPLE_RATE
     wave = np.zeros(samples, np.float32)

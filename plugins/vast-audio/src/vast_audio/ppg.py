@@ -63,7 +63,6 @@ class Ppg(AudioFeatures):
         if not self.model.last.weight.is_meta:
             load_model(self.model, weights)
         self.requires_grad_(False)
-        self.eval()
         self.context = (self.clock.per_frame + self.model.margin) * self.clock.hop / SAMPLE_RATE
         self.context += WINDOW / 2 / SAMPLE_RATE
 
@@ -71,10 +70,6 @@ class Ppg(AudioFeatures):
     def from_config(cls, config: PpgConfig, sizes: Sizes) -> Self:
         """Build for the recipe's frame rate. Raises :class:`vast_core.errors.WeightsError` for a bad file."""
         return cls(sizes.fps, config.temperature, config.weights or SHIPPED)
-
-    def train(self, mode: bool = True) -> Self:
-        """Do nothing: the network is frozen, and what it normalises by is never that of a batch."""
-        return super().train(False)
 
     def forward(self, wave: Tensor, frames: int) -> Tensor:
         """Posteriors (B, T, 40), float32, of wave (B, S); see :class:`vast_core.interfaces.AudioFeatures`.
