@@ -34,7 +34,7 @@ def find_wav2vec2(bundle: str, path: Path | None = None) -> Path:
     if repository is not None:
         names.append(f"{repository.rpartition('/')[2]}/model.safetensors")
         released = f"Get model.safetensors of {repository} into {suggested_folder() / names[1]}, or "
-    how = f"{released}convert torchaudio's own file to {names[0]}, as the README of vast-audio shows"
+    how = f"{released}bring its weights as safetensors, named {names[0]}.\n"
     return find_file(names, path, bundle, how[0].upper() + how[1:])
 
 

@@ -33,7 +33,7 @@ def find_file(names: Sequence[str], path: Path | None, what: str, how: str) -> P
     raise WeightsError(
         f"{what} is at none of these places:\n"
         + "".join(f"  {file}\n" for file in places)
-        + f"{how}; name the file in the option `weights`, or put it into a folder named by {VARIABLE}"
+        + f"{how}Or name the file in the option `weights`, or put it into a folder named by {VARIABLE}"
         + ("." if variable else " (which is not set).")
     )
 
