@@ -28,12 +28,7 @@ WIDTHS: tuple[Mapping[str, int], ...] = (
 
 
 class Nonconforming(AssertionError):
-    """A component breaks a rule of its interface; the message starts with the rule in brackets."""
-
-    def __init__(self, rule: str, detail: str) -> None:
-        super().__init__(f"[{rule}] {detail}")
-        self.rule = rule
-        self.detail = detail
+    """A component breaks a rule of its interface; the message says how."""
 
 
 class NotApplicable(Exception):
@@ -68,7 +63,7 @@ class Subject:
                 )
             config = component.config()
         own = config.sizes() if hasattr(config, "sizes") else {}
-        sizes = tuple(Sizes(fps=fps, **(widths | own)) for widths in WIDTHS)
+        sizes = tuple(Sizes(fps=fps, **{**widths, **own}) for widths in WIDTHS)
         return cls(component=component, config=config, sizes=sizes, implementation=implementation)
 
     def make(self, sizes: Sizes | None = None, seed: int = 0) -> Any:
@@ -111,7 +106,7 @@ _RULES: dict[Kind, dict[str, Rule]] = {}
 
 
 def rule(*kinds: Kind) -> Callable[[Check], Check]:
-    """Make a function a rule of these kinds; its name (``_`` for a space) and the first line of its docstring name it."""
+    """Make a function a rule of these kinds; its name (``_`` for a space) and its docstring's first line describe it."""
 
     def register(check: Check) -> Check:
         name = check.__name__.replace("_", " ")
@@ -150,16 +145,16 @@ def _hold(subject: Subject, one: Rule) -> Outcome:
     except NotApplicable as error:
         state, detail = "not applicable", str(error)
     except Nonconforming as error:
-        state, detail = "broken", error.detail
+        state, detail = "broken", str(error)
     except Exception as error:  # noqa: BLE001 - a component under check may fail in any way; that is the finding
         state, detail = "broken", f"{type(error).__name__}: {error}"
     return Outcome(one, state, detail, time.perf_counter() - started)
 
 
-def require(satisfied: bool, name: str, detail: str) -> None:
-    """Raise :class:`Nonconforming` under the rule ``name`` unless ``satisfied``."""
+def require(satisfied: bool, detail: str) -> None:
+    """Raise :class:`Nonconforming` unless ``satisfied``."""
     if not satisfied:
-        raise Nonconforming(name, detail)
+        raise Nonconforming(detail)
 
 
 def not_applicable(reason: str) -> NoReturn:
