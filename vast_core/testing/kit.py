@@ -106,7 +106,7 @@ _RULES: dict[Kind, dict[str, Rule]] = {}
 
 
 def rule(*kinds: Kind) -> Callable[[Check], Check]:
-    """Make a function a rule of these kinds; its name (``_`` for a space) and its docstring's first line describe it."""
+    """Make a function a rule of these kinds; its name (``_`` for a space) and docstring describe it."""
 
     def register(check: Check) -> Check:
         name = check.__name__.replace("_", " ")
