@@ -55,8 +55,8 @@ def imported(package):
     return found
 
 
-def test_there_are_nine_plugins():
-    assert len(PLUGINS) == 9
+def test_there_are_ten_plugins():
+    assert len(PLUGINS) == 10
     assert [path.parent for path in PLUGINS] == sorted(p for p in (ROOT / "plugins").iterdir() if p.is_dir())
 
 

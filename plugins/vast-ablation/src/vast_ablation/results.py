@@ -1,0 +1,122 @@
+"""``ablation.json``: what an ablation varies, which runs it consists of, and what each of them measured.
+
+It is written again whenever a run ends, whole or not at all, so that it may be read while others are under way.
+Imports no torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import attrs
+import cattrs
+
+from vast_core.atomic import write_text
+from vast_core.errors import InputError
+
+VERSION = 1
+"""Of the form of ``ablation.json``."""
+
+FILE = "ablation.json"
+
+Better = Literal["higher", "lower", "closer to 0", "neither"]
+"""Which way a measure is better; of some, such as a KL divergence, it cannot be said."""
+
+State = Literal["done", "failed", "missing"]
+
+
+@attrs.frozen(kw_only=True)
+class Measure:
+    """What is known of a measure beside its values."""
+
+    better: Better
+    unit: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class RunResult:
+    """One cell with one seed."""
+
+    state: State = "missing"
+    path: str
+    """The run's folder, relative to that of the ablation."""
+    seconds: float = 0.0
+    """That its stages took, those included that another run has done for it."""
+    error: str = ""
+    """Why it failed; empty otherwise."""
+    measures: Mapping[str, float] = attrs.field(factory=dict)
+    """Means over the clips that have the measure, by measure; empty unless done."""
+    clips: Mapping[str, Mapping[str, float]] = attrs.field(factory=dict)
+    """Measures by clip. A pair of clip and style counts as a clip of its own, ``<clip> in <style>``."""
+
+
+@attrs.frozen(kw_only=True)
+class CellResult:
+    """One combination of settings."""
+
+    name: str
+    """The settings as they are written, such as ``flow.use=planar flow.steps=4``."""
+    settings: Mapping[str, Any]
+    """The value of each factor that applies to it, by the factor's key."""
+    components: Mapping[str, str]
+    """``name (distribution version)`` of each kind of component in its recipe."""
+    recipe: str
+    """Its resolved recipe with the first seed, relative to the folder; the other seeds differ in ``seed`` alone."""
+    runs: Mapping[int, RunResult]
+    """By seed."""
+
+    @property
+    def done(self) -> Mapping[int, RunResult]:
+        """Those of its runs that have been done, by seed."""
+        return {seed: run for seed, run in self.runs.items() if run.state == "done"}
+
+
+@attrs.frozen(kw_only=True)
+class Ablation:
+    """All of ``ablation.json``."""
+
+    version: int = VERSION
+    recipe: str
+    """Name of the recipe that is varied."""
+    base: str
+    """Name of the cell that all others are compared with."""
+    vary: Mapping[str, tuple[Any, ...]]
+    """The values of each factor, by its key in the recipe."""
+    seeds: tuple[int, ...]
+    measures: Mapping[str, Measure] = attrs.field(factory=dict)
+    """Every measure that some run has, by name."""
+    cells: tuple[CellResult, ...]
+    """The base cell first."""
+    notes: tuple[str, ...] = ()
+    """Combinations left out, and why; stages left out, and why."""
+
+    @property
+    def base_cell(self) -> CellResult:
+        """The cell that all others are compared with."""
+        return next(cell for cell in self.cells if cell.name == self.base)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """What an ablation has left in its folder.
+
+        Raises :class:`vast_core.errors.InputError` where there is none, or none that this version understands.
+        """
+        path = folder / FILE
+        if not path.is_file():
+            raise InputError(f"{path}: there is no such file; name the folder (--out) of a `vast ablate`")
+        try:
+            plain = json.loads(path.read_text(encoding="utf-8"))
+            version = plain["version"]
+            if version == VERSION:
+                return cattrs.structure(plain, cls)
+        except (ValueError, KeyError, TypeError, AttributeError, cattrs.BaseValidationError) as error:
+            raise InputError(f"{path}: no sound file of an ablation ({error}); `vast ablate` writes it anew") from error
+        raise InputError(f"{path}: is of version {version}, this vast reads version {VERSION}")
+
+    def write(self, folder: Path) -> Path:
+        """Write it into ``folder``; gives the file."""
+        write_text(folder / FILE, json.dumps(cattrs.unstructure(self), indent=1) + "\n")
+        return folder / FILE
