@@ -326,7 +326,7 @@ def test_an_unknown_name_mentions_what_is_broken_and_what_is_off(packages):
     """
     assert "broken: shaky (vast-broken 1.0)" in packages.discover(after=code).called[0]
     assert (
-        "switched off by --no-plugins or VAST_PLUGINS: audio" in packages.discover(plugins=False, after=code).called[0]
+        "switched off by --no-plugins or VAST_PLUGINS: ablation" in packages.discover(plugins=False, after=code).called[0]
     )
 
 
@@ -361,7 +361,7 @@ def test_a_failed_registration_leaves_the_earlier_plugin_of_that_name_alone():
 def test_the_core_imports_no_plugin():
     root = Path(__file__).resolve().parents[1]
     names = "|".join(sorted(p.name for p in root.glob("plugins/*/src/*") if p.is_dir()))
-    assert names.count("|") == 8
+    assert names.count("|") == 9
     done = subprocess.run(
         ["grep", "-rnE", rf"^\s*(import|from) ({names})\b", str(root / "vast_core"), "--include=*.py"],
         capture_output=True,
