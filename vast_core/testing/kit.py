@@ -66,19 +66,26 @@ class Subject:
         sizes = tuple(Sizes(fps=fps, **{**widths, **own}) for widths in WIDTHS)
         return cls(component=component, config=config, sizes=sizes, implementation=implementation)
 
+    def build(self, sizes: Sizes | None = None, seed: int = 0) -> Any:
+        """A new one, its weights drawn from ``seed``; raises whatever goes wrong, for rules about making it."""
+        factory = self.component.load() if self.implementation is None else self.implementation
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return factory.from_config(self.config, self.sizes[0] if sizes is None else sizes)
+
     def make(self, sizes: Sizes | None = None, seed: int = 0) -> Any:
         """A new one, its weights drawn from ``seed``.
 
         Raises:
-            NotApplicable: where weights that it needs are not to be had here.
+            NotApplicable: where it cannot be made, which the rules ``importable`` and ``made`` tell, or where weights
+                that it needs are not to be had here.
         """
-        factory = self.component.load() if self.implementation is None else self.implementation
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            try:
-                return factory.from_config(self.config, self.sizes[0] if sizes is None else sizes)
-            except WeightsError as error:
-                raise NotApplicable(str(error)) from error
+        try:
+            return self.build(sizes, seed)
+        except WeightsError as error:
+            raise NotApplicable(str(error)) from error
+        except Exception as error:  # a component under check may fail in any way; its own rules say so
+            raise NotApplicable(f"it cannot be made: {type(error).__name__}: {error}") from error
 
 
 @attrs.frozen
