@@ -11,7 +11,6 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
@@ -21,15 +20,16 @@ import click
 from .. import __version__
 from ..errors import ComponentError, VastError
 from ..registry import Registry
+from .lazy import LazyGroup, Places
 
-COMMANDS: Mapping[str, tuple[str, str]] = {
+COMMANDS: Places = {
     "run": ("vast_core.cli.run:run", "Take a recipe through its stages."),
     "check": ("vast_core.cli.check:check", "Assemble a recipe without touching data."),
     "synth": ("vast_core.cli.synth:synth", "Let the avatar of the finished run RUN speak."),
     "plugins": ("vast_core.cli.plugins:plugins", "List what is installed, and what is broken."),
     "inspect": ("vast_core.cli.inspect:inspect", "Show what a weights file holds."),
 }
-"""Our own commands: where each is, and its line in ``vast --help`` (so that the list imports none of them)."""
+"""Our own commands."""
 
 
 @attrs.define
@@ -89,23 +89,18 @@ def _session(context: click.Context) -> Session:
     return context.ensure_object(Session)
 
 
-class _Commands(click.Group):
-    """Our commands, imported when called, and those of plugins."""
+class _Commands(LazyGroup):
+    """Our commands and those of plugins."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        return [*COMMANDS, *_session(context).added]
+        return [*super().list_commands(context), *_session(context).added]
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return _session(context).added.get(name)
-        module, _, attribute = COMMANDS[name][0].partition(":")
-        command: click.Command = getattr(import_module(module), attribute)
-        return command
+        return super().get_command(context, name) or _session(context).added.get(name)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         added = _session(context).added
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+        super().format_commands(context, formatter)
         if added:
             with formatter.section("Commands of plugins"):
                 formatter.write_dl([(name, added[name].get_short_help_str()) for name in added])
@@ -116,7 +111,7 @@ def _set(context: click.Context, parameter: click.Parameter, value: bool) -> Non
         setattr(_session(context), parameter.name, True)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, places=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--no-plugins", is_flag=True, is_eager=True, expose_value=False, callback=_set, help="Load no plugin at all."
 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import click
 
 from . import Session
+from .lazy import LazyGroup, Places
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -14,9 +16,17 @@ if TYPE_CHECKING:
     from ..registry import Registry
 
 
-@click.command()
-@click.pass_obj
-def plugins(session: Session) -> None:
+_KNOWN: Places = {
+    "check": ("vast_core.cli.plugins_check:check", "Hold a package's components to the rules of their kinds."),
+    "new": ("vast_core.cli.plugins_new:new", "Write a new plugin package that can be published."),
+}
+COMMANDS: Places = {name: known for name, known in _KNOWN.items() if find_spec(known[0].partition(":")[0])}
+"""Commands of the group."""
+
+
+@click.group(cls=LazyGroup, places=COMMANDS, invoke_without_command=True)
+@click.pass_context
+def plugins(context: click.Context) -> None:
     """List what is installed, and what is broken.
 
     Three tables: every component and every stage that a recipe can name, and every plugin with what became of it and
@@ -28,9 +38,11 @@ def plugins(session: Session) -> None:
       vast plugins
       VAST_PLUGINS=vast-avatar vast plugins
     """
+    if context.invoked_subcommand is not None:
+        return
     from .console import plain_console
 
-    console = plain_console()
+    console, session = plain_console(), context.ensure_object(Session)
     _ = session.added  # calls the plugins' vast_commands, where they may turn out broken
     console.print(_components(session.registry))
     console.print(_stages(session.registry))
