@@ -25,6 +25,10 @@ A component is made by ``from_config(config, sizes)``, where ``config`` is the f
 plugin declares. A config that fixes a width says so, without torch, in ``sizes() -> dict[str, int]``, with the
 names of :class:`Sizes`; :data:`SIZE_GIVEN_BY` says which kind of component gives which. So no recipe states a width
 twice.
+
+A component that is an ``nn.Module`` draws its weights from torch's global generator and moves with ``to(device)``; on
+torch's meta device ``vast check`` makes one of each and asks for shapes, without data. Nothing that is given to a
+component is written to.
 """
 
 from __future__ import annotations

@@ -1,0 +1,182 @@
+"""The rules of audio features: a sound component keeps all of them, and each broken one falls to its own rule alone."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+import torch
+
+from vast_core import Component
+from vast_core.interfaces import SAMPLE_RATE, AudioFeatures
+from vast_core.testing.kit import Subject, check, rules
+
+
+def loudness_config():
+    """Made in a function, as what stands in a module with torch is no light declaration."""
+
+    @attrs.frozen(kw_only=True)
+    class LoudnessConfig:
+        windows: int = attrs.field(default=5, validator=[attrs.validators.instance_of(int), attrs.validators.ge(1)])
+        """A."""
+        floor: float = attrs.field(default=1e-6, validator=attrs.validators.gt(0))
+        """Mean square that counts as silence."""
+
+        def sizes(self) -> dict[str, int]:
+            return {"audio": self.windows}
+
+    return LoudnessConfig
+
+
+COMPONENT = Component(
+    kind="audio",
+    name="loudness",
+    target="loudness:Loudness",
+    config=loudness_config(),
+    summary="loudness in windows of several lengths",
+)
+
+
+class Loudness(AudioFeatures):
+    """Feature a of row t is ln(mean square + floor) over (a + 1) 10 ms around t / fps seconds."""
+
+    def __init__(self, audio, fps, floor):
+        super().__init__()
+        self.fps, self.floor = fps, floor
+        self.register_buffer("reach", 80 * (1 + torch.arange(audio)), persistent=False)
+        self.context = (80 * audio + 0.5) / SAMPLE_RATE
+
+    @classmethod
+    def from_config(cls, config, sizes):
+        return cls(sizes.audio, sizes.fps, config.floor)
+
+    def times(self, frames):
+        return torch.arange(frames, device=self.reach.device, dtype=torch.float64) / self.fps
+
+    def forward(self, wave, frames):
+        silence = wave.new_zeros(len(wave), 1)
+        energy = torch.cat([silence, wave], 1).double().square().cumsum(1)
+        centre = (self.times(frames) * SAMPLE_RATE).round().long()[:, None]
+        after, before = ((centre + side * self.reach).clamp(0, wave.shape[1]) for side in (1, -1))
+        mean = (energy[:, after] - energy[:, before]).clamp(min=0) / (2 * self.reach)
+        return (mean + self.floor).log().float()
+
+
+class TooWide(Loudness):
+    def forward(self, wave, frames):
+        rows = super().forward(wave, frames)
+        return torch.cat([rows, rows[..., :1]], -1)
+
+
+class Double(Loudness):
+    def forward(self, wave, frames):
+        return super().forward(wave, frames).double()
+
+
+class DividesByHeadroom(Loudness):
+    def forward(self, wave, frames):
+        peak = torch.nn.functional.pad(wave, (0, 1)).abs().amax(1)
+        return super().forward(wave, frames) / (1 - peak).sign()[:, None, None]
+
+
+class Deaf(Loudness):
+    def forward(self, wave, frames):
+        return 0 * super().forward(wave, frames)
+
+
+class Dithers(Loudness):
+    def forward(self, wave, frames):
+        rows = super().forward(wave, frames)
+        return rows + 1e-6 * torch.randn_like(rows)
+
+
+class HalvesInPlace(Loudness):
+    def forward(self, wave, frames):
+        return super().forward(wave.mul_(0.5), frames)
+
+
+class NormalisesByTheBatch(Loudness):
+    def forward(self, wave, frames):
+        rows = super().forward(wave, frames)
+        return rows - 0.5 * rows.mean(0, keepdim=True)
+
+
+class HoldsTheLastSample(Loudness):
+    def forward(self, wave, frames):
+        last = wave[:, -1:].expand(-1, 8 * SAMPLE_RATE if wave.shape[1] else 0)
+        return super().forward(torch.cat([wave, last], 1), frames)
+
+
+class UnderstatesItsContext(Loudness):
+    def __init__(self, audio, fps, floor):
+        super().__init__(audio, fps, floor)
+        self.context /= 2
+
+
+class KnowsHowLongTheClipIs(Loudness):
+    def forward(self, wave, frames):
+        return super().forward(wave, frames) + 1 / frames
+
+
+class RoundsTheHop(Loudness):
+    def times(self, frames):
+        return super().times(frames) * self.fps * round(SAMPLE_RATE / self.fps) / SAMPLE_RATE
+
+
+class LagsBehind(Loudness):
+    def __init__(self, audio, fps, floor):
+        super().__init__(audio, fps, floor)
+        self.context += 0.2
+
+    def times(self, frames):
+        return super().times(frames) - 0.2
+
+
+class LeavesATensorBehind(Loudness):
+    def __init__(self, audio, fps, floor):
+        super().__init__(audio, fps, floor)
+        self.offset = torch.zeros(audio)
+
+    def forward(self, wave, frames):
+        return super().forward(wave, frames) + self.offset
+
+
+class ReadsATensorToBeMade(Loudness):
+    def __init__(self, audio, fps, floor):
+        super().__init__(audio, fps, floor)
+        self.context = (int(self.reach.max()) + 0.5) / SAMPLE_RATE
+
+
+MUTANTS = {
+    "one row a frame": TooWide,
+    "float32": Double,
+    "finite": DividesByHeadroom,
+    "hears": Deaf,
+    "repeatable": Dithers,
+    "leaves the wave alone": HalvesInPlace,
+    "batch independence": NormalisesByTheBatch,
+    "silence after the end": HoldsTheLastSample,
+    "context is declared": UnderstatesItsContext,
+    "chunks equal the whole": KnowsHowLongTheClipIs,
+    "keeps time": RoundsTheHop,
+    "row t belongs to t over fps": LagsBehind,
+    "moves to another device": LeavesATensorBehind,
+    "shape without data": ReadsATensorToBeMade,
+}
+
+
+def outcomes(implementation):
+    return check(Subject.of(COMPONENT, implementation=implementation))
+
+
+def test_a_sound_component_keeps_every_rule():
+    assert {o.rule.name: o.detail for o in outcomes(Loudness) if o.state == "broken"} == {}
+    assert {o.rule.name for o in outcomes(Loudness) if o.state == "kept"} >= set(MUTANTS)
+
+
+def test_each_rule_has_its_mutant():
+    assert {rule.name for rule in rules("audio") if rule.check.__module__.endswith(".audio")} == set(MUTANTS)
+
+
+@pytest.mark.parametrize("rule", MUTANTS)
+def test_a_mutant_falls_to_its_own_rule_alone(rule):
+    assert {o.rule.name: o.detail for o in outcomes(MUTANTS[rule]) if o.state == "broken"}.keys() == {rule}

@@ -1,0 +1,217 @@
+"""The rules of audio features: what is heard where, whatever else is in the batch, the chunk, or the clip."""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+import torch
+from torch import Tensor
+
+from ..interfaces import SAMPLE_RATE, AudioFeatures
+from ..synthesis import CHUNK
+from .kit import Subject, require, rule
+
+_CLOSE = 1e-4
+"""Of the greatest feature: two computations that differ by no more are equal."""
+
+
+def babble(seconds: float, seed: int = 0, batch: int = 1) -> Tensor:
+    """Noise (B, S) in bursts and pauses, eight a second, in level something like speech."""
+    draw = torch.Generator().manual_seed(seed)
+    samples = round(seconds * SAMPLE_RATE)
+    level = 10 ** (-3 + 2.2 * torch.rand(batch, samples * 8 // SAMPLE_RATE + 1, generator=draw))
+    noise = torch.randn(batch, samples, generator=draw)
+    return (noise * level.repeat_interleave(SAMPLE_RATE // 8, 1)[:, :samples]).clamp(-1, 1)
+
+
+@torch.no_grad()
+def _hear(features: AudioFeatures, wave: Tensor, frames: int) -> Tensor:
+    rows: Tensor = features(wave.clone(), frames)
+    return rows
+
+
+def _made(subject: Subject, fps: float | None = None) -> AudioFeatures:
+    sizes = subject.sizes[0] if fps is None else attrs.evolve(subject.sizes[0], fps=fps)
+    features: AudioFeatures = subject.make(sizes).eval()
+    return features
+
+
+def _same(found: Tensor, expected: Tensor, what: str) -> None:
+    scale = max(1.0, float(expected.abs().max()))
+    off = float((found - expected).abs().max())
+    require(off <= _CLOSE * scale, f"{what}, by up to {off:.1e}")
+
+
+@rule("audio")
+def one_row_a_frame(subject: Subject) -> None:
+    """Rows are (B, T, A) with A = sizes.audio and T as asked, however long the sound is."""
+    for sizes in subject.sizes:
+        features = subject.make(sizes).eval()
+        for batch, frames, seconds in ((1, 1, 0.0), (2, 1, 1.0), (1, 33, 1 / SAMPLE_RATE), (3, 13, 0.4), (1, 40, 3.0)):
+            shape = tuple(_hear(features, babble(seconds, batch=batch), frames).shape)
+            wanted = (batch, frames, sizes.audio)
+            require(shape == wanted, f"{seconds:g} s of sound for {frames} frames: {shape}, expected {wanted}")
+
+
+@rule("audio")
+def float32(subject: Subject) -> None:
+    """Rows of a float32 wave are float32."""
+    dtype = _hear(_made(subject), babble(1), 20).dtype
+    require(dtype == torch.float32, f"the rows are {dtype}, expected torch.float32")
+
+
+@rule("audio")
+def finite(subject: Subject) -> None:
+    """Rows of whatever a microphone may give are finite."""
+    features, samples = _made(subject), 2 * SAMPLE_RATE
+    sounds = {
+        "digital silence": torch.zeros(samples),
+        "a constant 0.7": torch.full((samples,), 0.7),
+        "a square wave at full scale": (torch.arange(samples) // 40 % 2 * 2 - 1).float(),
+        "a lone click": torch.nn.functional.one_hot(torch.tensor(SAMPLE_RATE), samples).float(),
+        "noise at -140 dB": 1e-7 * babble(2)[0],
+    }
+    for what, wave in sounds.items():
+        bad = ~_hear(features, wave[None], 50)[0].isfinite().all(-1)
+        require(not bad.any(), f"{what}: {int(bad.sum())} of 50 rows are not finite")
+
+
+@rule("audio")
+def hears(subject: Subject) -> None:
+    """Different sounds give different rows."""
+    features = _made(subject)
+    one, other = (_hear(features, babble(2, seed), 50) for seed in (1, 2))
+    require(not torch.equal(one, other), "two different sounds give the same rows")
+
+
+@rule("audio")
+def repeatable(subject: Subject) -> None:
+    """In eval(), the same sound gives the same rows again, bit for bit."""
+    features, wave = _made(subject), babble(2)
+    one, other = (_hear(features, wave, 50) for _ in range(2))
+    require(torch.equal(one, other), "the same sound twice gives different rows")
+
+
+@rule("audio")
+def leaves_the_wave_alone(subject: Subject) -> None:
+    """The wave that was given is as it was."""
+    features, wave = _made(subject), babble(1)
+    given = wave.clone()
+    with torch.no_grad():
+        features(given, 25)
+    require(torch.equal(given, wave), "forward() has written to the wave")
+
+
+@rule("audio")
+def batch_independence(subject: Subject) -> None:
+    """A sound's rows are the same alone and beside others, be they louder, quieter or silent."""
+    features, wave = _made(subject), babble(2, seed=1)
+    others = torch.cat([babble(2, seed=2), 0.01 * wave, torch.zeros_like(wave)])
+    alone = _hear(features, wave, 50)
+    together = _hear(features, torch.cat([wave, others]), 50)[:1]
+    _same(together, alone, "the rows of a sound alone and in a batch differ")
+
+
+@rule("audio")
+def silence_after_the_end(subject: Subject) -> None:
+    """Sound that ends early counts as silence: with zeros appended, rows are the same."""
+    features, frames = _made(subject, fps=25), 75
+    for seconds in (0.0, 0.001, 0.3137, 1.5):
+        wave = babble(seconds, seed=1)
+        padded = torch.nn.functional.pad(wave, (0, 5 * SAMPLE_RATE - wave.shape[1]))
+        given = _hear(features, wave, frames)
+        _same(given, _hear(features, padded, frames), f"{seconds:g} s of sound, and the same with silence after it")
+
+
+@rule("audio")
+def context_is_declared(subject: Subject) -> None:
+    """``context`` is a number of seconds, and sound farther from a frame, on either side, changes nothing."""
+    features, fps = _made(subject, fps=25), 25
+    context = features.context
+    require(math.isfinite(context) and context >= 0, f"context is {context!r}, not a number of seconds")
+    frame = math.ceil((context + 0.5) * fps)
+    frames = 2 * frame
+    wave, other = (babble(frames / fps + 0.5, seed) for seed in (1, 2))
+    middle, reach = round(frame / fps * SAMPLE_RATE), math.ceil(context * SAMPLE_RATE) + 1
+    rows = _hear(features, wave, frames)
+    before, after = wave.clone(), wave.clone()
+    before[:, : middle - reach] = other[:, : middle - reach]
+    after[:, middle + reach :] = other[:, middle + reach :]
+    told = f"{context:g} s are declared, yet sound"
+    _same(_hear(features, before, frames)[:, frame:], rows[:, frame:], f"{told} longer before a frame changes its row")
+    _same(_hear(features, after, frames)[:, : frame + 1], rows[:, : frame + 1], f"{told} later than that changes it")
+
+
+@rule("audio")
+def chunks_equal_the_whole(subject: Subject) -> None:
+    """Rows made chunk by chunk, as synthesis does with margins of ``context``, are those of the whole."""
+    features, fps, frames = _made(subject, fps=25), 25, 3 * CHUNK + 5
+    wave = babble(frames / fps + 1)
+    whole = _hear(features, wave, frames)
+    margin = math.ceil(features.context * fps) + 1
+    for start in range(0, frames, CHUNK):
+        stop = min(start + CHUNK, frames)
+        first = max(0, start - margin)
+        heard = wave[:, round(first / fps * SAMPLE_RATE) : round((stop + margin) / fps * SAMPLE_RATE)]
+        rows = _hear(features, heard, stop - first)[:, start - first :]
+        _same(rows, whole[:, start:stop], f"the rows {start} to {stop} from a chunk and from the whole differ")
+
+
+@rule("audio")
+def keeps_time(subject: Subject) -> None:
+    """At any frame rate, sound that comes later moves its rows by as many frames, without drift."""
+    for fps, frames in ((24, 96), (25, 96), (29.97, 128), (30, 96)):  # whole chunks, and whole numbers of samples
+        features, wave = _made(subject, fps), babble(2, seed=1)
+        later = torch.nn.functional.pad(wave, (round(frames / fps * SAMPLE_RATE), 0))
+        asked = frames + 2 * round(2 * fps)
+        rows = _hear(features, wave, asked)[:, : asked - frames - 1]
+        moved = _hear(features, later, asked)
+
+        def off(lag: int, rows: Tensor = rows, moved: Tensor = moved) -> float:
+            return float((moved[:, lag : lag + rows.shape[1]] - rows).square().mean().sqrt())
+
+        step = min(off(frames - 1), off(frames + 1))
+        require(
+            off(frames) <= 0.03 * step + 1e-6,
+            f"at {fps:g} fps, sound that starts {frames} frames later gives other rows than before, by "
+            f"{off(frames) / max(step, 1e-9):.2f} of what one frame makes",
+        )
+
+
+@rule("audio")
+def row_t_belongs_to_t_over_fps(subject: Subject) -> None:
+    """Where the sound is exchanged around t / fps seconds, rows change around t, within 0.1 s."""
+    for fps in (25, 30):
+        features, seconds = _made(subject, fps), 6
+        frames, width = seconds * fps, SAMPLE_RATE // 10
+        wave = babble(seconds)
+        rows = _hear(features, wave, frames)
+        offs = []
+        for frame in (2 * fps, 2 * fps + 19, 3 * fps + 7):
+            middle = round(frame / fps * SAMPLE_RATE)
+            changed = wave.clone()
+            changed[:, middle - width : middle + width] = babble(2 * width / SAMPLE_RATE, seed=frame)
+            change = (_hear(features, changed, frames) - rows).square().sum((0, 2))
+            if change.any():  # else it is deaf, which is another rule's affair
+                offs.append(float((change * torch.arange(frames)).sum() / change.sum() - frame) / fps)
+        mean = sum(offs) / max(1, len(offs))
+        require(abs(mean) <= 0.1, f"at {fps} fps, rows follow the sound by {mean:+.2f} s")
+
+
+@rule("audio")
+def moves_to_another_device(subject: Subject) -> None:
+    """All that it holds goes along with ``to(device)`` (shown by torch's meta device)."""
+    features = _made(subject).to("meta")
+    rows = _hear(features, torch.zeros(2, SAMPLE_RATE, device="meta"), 25)
+    require(rows.is_meta, f"moved to the meta device, it gives rows on {rows.device}")
+
+
+@rule("audio")
+def shape_without_data(subject: Subject) -> None:
+    """Made and called on torch's meta device, as `vast check` does, it tells the shape."""
+    subject.make()
+    with torch.device("meta"):
+        rows = _hear(subject.build().eval(), torch.zeros(2, SAMPLE_RATE), 25)
+    shape = tuple(rows.shape[:2])
+    require(rows.is_meta and shape == (2, 25), f"made on the meta device, it gives {shape} rows on {rows.device}")
