@@ -75,17 +75,19 @@ class PlanarFlow(Flow):
         return FlowOutput(z, log_det)
 
     def inverse(self, z: Tensor, context: Tensor) -> Tensor:
-        """z_0 (B, Z) of z_K, by bisection of a + (w . u_hat) tanh(a + b) = w . z', which grows with a."""
+        """z_0 (B, Z) of z_K, by bisection of a + (w . u_hat) tanh(a + b) = w . z', which grows with a.
+
+        One step of Newton from the root that was found gives it the gradient of the true inverse.
+        """
         with no_autocast(z.device):
             z = at_least_float32(z)
             for step in reversed(list(self._maps(context, z.dtype))):
                 reached = (step.w * z).sum(-1)
-                low, high = reached - step.slope.abs(), reached + step.slope.abs()
-                for _ in range(HALVINGS):
-                    middle = (low + high) / 2
-                    over = middle + step.slope * torch.tanh(middle + step.b) > reached
-                    low, high = torch.where(over, low, middle), torch.where(over, middle, high)
-                z = z - step.u_hat * torch.tanh((low + high) / 2 + step.b)[:, None]
+                root = _root(step, reached)
+                bent = torch.tanh(root + step.b)
+                rise = 1 + step.slope * (1 - bent.square())
+                root = root - (root + step.slope * bent - reached) / rise.detach()
+                z = z - step.u_hat * torch.tanh(root + step.b)[:, None]
         return z
 
     def _maps(self, context: Tensor, dtype: torch.dtype) -> Iterator[_Map]:
@@ -100,3 +102,14 @@ class PlanarFlow(Flow):
             missing = torch.where(exists, functional.softplus(-along) - 1 + MARGIN, 0.0)
             slope = torch.where(exists, functional.softplus(along) - 1 + MARGIN, 0.0)
             yield _Map(u + missing * w / torch.where(exists, square, 1.0), w, b, slope.squeeze(-1))
+
+
+@torch.no_grad()
+def _root(step: _Map, reached: Tensor) -> Tensor:
+    """The a (B,) at which a + slope tanh(a + b) is ``reached`` (B,)."""
+    low, high = reached - step.slope.abs(), reached + step.slope.abs()
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        over = middle + step.slope * torch.tanh(middle + step.b) > reached
+        low, high = torch.where(over, low, middle), torch.where(over, middle, high)
+    return (low + high) / 2

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from vast_core import Component, hookimpl
 
-from .config import HouseholderConfig, NoFlowConfig, PlanarConfig
+from .config import HouseholderConfig, NoFlowConfig, PlanarConfig, RadialConfig
 
 
 @hookimpl
@@ -34,6 +34,14 @@ def vast_components() -> Iterable[Component]:
             target="vast_flows.planar:PlanarFlow",
             config=PlanarConfig,
             summary="planar maps amortised on the prompt: posteriors with several modes",
+            reference="Rezende & Mohamed 2015, Variational Inference with Normalizing Flows",
+        ),
+        Component(
+            kind="flow",
+            name="radial",
+            target="vast_flows.radial:RadialFlow",
+            config=RadialConfig,
+            summary="swellings and dents around points amortised on the prompt; closed-form inverse",
             reference="Rezende & Mohamed 2015, Variational Inference with Normalizing Flows",
         ),
     ]
