@@ -1,1 +1,56 @@
-"""The conformance kit: checks that a component keeps its interface, for authors of plugins."""
+"""The conformance kit: what every component of a kind must do, for authors of plugins.
+
+In a package's tests, one test of each component and rule::
+
+    import pytest
+    from vast_core.testing import conformance
+
+    @pytest.mark.parametrize("case", conformance("vast-shift"))
+    def test_conforms(case):
+        case()
+
+``pytest -v`` then lists ``flow/shift: log det`` and its like; a rule that does not apply is skipped with its reason. A
+component is checked in the defaults of its options, or in the configs given, which one without defaults needs::
+
+    conformance("vast-shift", {"flow/shift": [ShiftConfig(reach=0.5), ShiftConfig(reach=2.0)]})
+
+The same rules without pytest: ``vast plugins check vast-shift``, ``vast plugins check flow/shift``, or :func:`check` of
+a :class:`Subject`, which also takes a class that no plugin declares. The rules of a kind are the functions decorated
+with :func:`rule` in ``vast_core/testing/<kind>.py``, those of all kinds in ``declaration.py``.
+
+Importing this package imports no torch; the names that need it are imported when they are asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from .suite import Case, conformance
+
+if TYPE_CHECKING:
+    from .kit import Nonconforming, NotApplicable, Outcome, Rule, Subject, check, hold, not_applicable, require
+    from .kit import rule as rule
+    from .kit import rules as rules
+
+__all__ = [
+    "Case",
+    "Nonconforming",
+    "NotApplicable",
+    "Outcome",
+    "Rule",
+    "Subject",
+    "check",
+    "conformance",
+    "hold",
+    "not_applicable",
+    "require",
+    "rule",
+    "rules",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.kit"), name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Literal, NoReturn
 
 import attrs
@@ -54,6 +55,7 @@ class Subject:
 
         Raises:
             NotApplicable: where an option has no default and no config is given.
+            Nonconforming: where the options refuse their own defaults.
         """
         if config is None:
             required = [field.alias for field in attrs.fields(component.config) if field.default is attrs.NOTHING]
@@ -61,7 +63,10 @@ class Subject:
                 raise NotApplicable(
                     f"{component.title} has options without a default ({', '.join(required)}): give some"
                 )
-            config = component.config()
+            try:
+                config = component.config()
+            except Exception as error:
+                raise Nonconforming(f"{component.config.__name__}() fails: {type(error).__name__}: {error}") from error
         own = config.sizes() if hasattr(config, "sizes") else {}
         sizes = tuple(Sizes(fps=fps, **{**widths, **own}) for widths in WIDTHS)
         return cls(component=component, config=config, sizes=sizes, implementation=implementation)
@@ -130,18 +135,20 @@ def rule(*kinds: Kind) -> Callable[[Check], Check]:
 
 def rules(kind: Kind) -> tuple[Rule, ...]:
     """The rules of a kind: those of every declaration first, then its own."""
-    for module in ("declaration", kind):
-        import_module(f"{__package__}.{module}")
+    for module in (f"{__package__}.declaration", f"{__package__}.{kind}"):
+        if find_spec(module) is not None:
+            import_module(module)
     return tuple(_RULES[kind].values())
 
 
 def check(subject: Subject, only: Iterable[str] | None = None) -> list[Outcome]:
     """Hold ``subject`` to every rule of its kind, or to those called ``only``; what came of each."""
     wanted = None if only is None else set(only)
-    return [_hold(subject, one) for one in rules(subject.component.kind) if wanted is None or one.name in wanted]
+    return [hold(subject, one) for one in rules(subject.component.kind) if wanted is None or one.name in wanted]
 
 
-def _hold(subject: Subject, one: Rule) -> Outcome:
+def hold(subject: Subject, one: Rule) -> Outcome:
+    """Hold ``subject`` to one rule; torch's generator is seeded for it and left as it was."""
     started = time.perf_counter()
     state: Literal["kept", "broken", "not applicable"] = "kept"
     detail = ""

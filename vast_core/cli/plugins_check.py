@@ -1,0 +1,137 @@
+"""``vast plugins check``: whether the components of a package keep the rules of their kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import Session
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..declarations import Component
+    from ..testing.kit import Outcome
+
+STYLES = {"sound": "green", "broken": "bold red", "in part": "yellow", "not checked": "yellow"}
+"""What a component may be; one that cannot be made here, for want of its weights, is checked in part."""
+RULE_STYLES = {"kept": "green", "broken": "bold red", "not applicable": "dim"}
+
+
+@click.command()
+@click.argument("wanted", metavar="DISTRIBUTION|KIND/NAME")
+@click.argument("options", nargs=-1, metavar="[OPTION=VALUE]...")
+@click.option("--rule", "only", multiple=True, help="Only the rule of this name; may be given several times.")
+@click.option("--all", "everything", is_flag=True, help="Also list the rules that are kept.")
+@click.pass_context
+def check(
+    context: click.Context, wanted: str, options: tuple[str, ...], only: tuple[str, ...], everything: bool
+) -> None:
+    """Hold the components of a package, or one component, to the rules of their kinds.
+
+    Each is made with small sizes in its options' defaults, or in those given, as a recipe's section would give them.
+    Rules that are broken or do not apply are listed with the reason, those that are kept are counted. The exit code is
+    1 where a rule is broken. `not applicable` stands for a rule that has nothing to look at: a flow that offers no
+    inverse, say, or weights that are not on this machine.
+
+    \b
+    Example:
+      vast plugins check vast-avatar
+      vast plugins check flow/planar steps=3 --all
+    """
+    from .console import plain_console
+
+    console, registry = plain_console(), context.ensure_object(Session).registry
+    from ..testing.suite import components
+
+    found = components(wanted, registry)
+    if options and len(found) > 1:
+        raise click.UsageError(f"options are those of one component; {wanted} has {len(found)}")
+    _check_names(only, found)
+    verdicts = [_check(console, component, options, only, everything) for component in found]
+    counts = [f"{verdicts.count(verdict)} {verdict}" for verdict in STYLES if verdict in verdicts]
+    broken = "broken" in verdicts
+    console.print(f"{len(found)} component{'s' * (len(found) > 1)}: {', '.join(counts)}", style="bold")
+    context.exit(1 if broken else 0)
+
+
+def _check_names(only: Sequence[str], found: Sequence[Component]) -> None:
+    from ..testing.kit import rules
+
+    known = list(dict.fromkeys(rule.name for component in found for rule in rules(component.kind)))
+    for name in only:
+        if name not in known:
+            raise click.UsageError(f"no rule is called {name!r} (the rules: {', '.join(known)})")
+
+
+def _check(
+    console: Console, component: Component, options: Sequence[str], only: Sequence[str], everything: bool
+) -> str:
+    """Check one component and print what came of it; which of :data:`STYLES` it is."""
+    from ..testing.kit import Nonconforming, NotApplicable, Subject, check
+    from ..testing.suite import title
+
+    name = title(component)
+    try:
+        subject = Subject.of(component, _config(component, options) if options else None)
+    except NotApplicable as error:
+        way = f"vast plugins check {name} OPTION=VALUE"
+        return _heading(console, component, "not checked", f"{error}, as in: {way}")
+    except Nonconforming as error:
+        return _heading(console, component, "broken", str(error))
+    with console.status(f"{name} ..."):
+        outcomes = check(subject, only or None)
+    states = [outcome.state for outcome in outcomes]
+    made = any(outcome.rule.name == "made" and outcome.state == "kept" for outcome in outcomes) or only
+    state = "broken" if "broken" in states else "sound" if made else "in part"
+    seconds = sum(outcome.seconds for outcome in outcomes)
+    _heading(console, component, state, f"{states.count('kept')} of {len(states)} rules kept, {seconds:.1f} s")
+    _print(console, [outcome for outcome in outcomes if everything or outcome.state != "kept"])
+    return state
+
+
+def _config(component: Component, options: Sequence[str]) -> Any:
+    """The config that options such as ``steps=3`` make; raises :class:`RecipeError` where they make none."""
+    from ..recipe_document import Problem, read_overrides, recipe_error
+    from ..recipe_schema import INVALID, Reader
+
+    problems: list[Problem] = []
+    node, reader = read_overrides(options, problems), Reader()
+    config = reader.instance(node, component.config, ())
+    if problems or config is INVALID:
+        raise recipe_error(f"options of {component.title}", [*problems, *reader.problems])
+    return config
+
+
+def _heading(console: Console, component: Component, state: str, detail: str) -> str:
+    from rich.text import Text
+
+    from ..testing.suite import title
+
+    console.print(Text.assemble((f"{title(component):<28} ", "bold"), (f"{state:<12}", STYLES[state]), detail))
+    return state
+
+
+def _print(console: Console, outcomes: Sequence[Outcome]) -> None:
+    """Rules, state, seconds, detail: rules that say the same share a row."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    rows: dict[tuple[str, str], list[Outcome]] = {}
+    for outcome in outcomes:
+        rows.setdefault((outcome.state, outcome.detail or outcome.rule.summary), []).append(outcome)
+    table = Table(box=box.SIMPLE, show_header=False, show_edge=False, padding=(0, 1, 0, 0))
+    table.add_column(width=0)
+    table.add_column(max_width=34)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, justify="right")
+    table.add_column(overflow="fold")
+    for (state, detail), same in rows.items():
+        names = ", ".join(outcome.rule.name for outcome in same)
+        seconds = sum(outcome.seconds for outcome in same)
+        table.add_row("", names, Text(state, RULE_STYLES[state]), f"{seconds:.1f} s", detail)
+    if rows:
+        console.print(table)

@@ -1,0 +1,125 @@
+"""All rules for all components of a package: as pytest's cases, and for `vast plugins check`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from ..declarations import KINDS, Component
+from ..entry_points import normalised
+from ..errors import ComponentError
+from ..registry import Registry
+
+if TYPE_CHECKING:
+    from _pytest.mark import ParameterSet
+
+    from .kit import Rule
+
+Configs = Mapping[str, Any]
+"""A config, or several, of components by title such as ``flow/shift``; the others are checked in their defaults."""
+
+
+def conformance(wanted: str, configs: Configs | None = None, registry: Registry | None = None) -> list[ParameterSet]:
+    """Cases for ``pytest.mark.parametrize``: one of each component, config and rule, such as ``flow/shift: log det``.
+
+    Args:
+        wanted: a distribution such as ``vast-shift``, or one component such as ``flow/shift``.
+        configs: see :data:`Configs`; needed for a component with an option that has no default.
+        registry: where components are looked up; all that is installed, by default.
+
+    Raises:
+        ComponentError: where there is no such distribution or component, its plugin is broken, or a key of
+            ``configs`` is none of its components.
+    """
+    import pytest
+
+    from .kit import rules
+
+    found = components(wanted, Registry.discover() if registry is None else registry)
+    titles = [title(component) for component in found]
+    if unknown := sorted((configs or {}).keys() - set(titles)):
+        raise ComponentError(f"configs: {wanted} has no {unknown[0]} (it has {', '.join(titles)})")
+    cases = []
+    for component in found:
+        given = _several((configs or {}).get(title(component)))
+        for config in given:
+            name = title(component) if len(given) < 2 else f"{title(component)} {brief(config)}"
+            for rule in rules(component.kind):
+                cases.append(pytest.param(Case(component, config, rule), id=f"{name}: {rule.name}"))
+    return cases
+
+
+@attrs.frozen
+class Case:
+    """One component in one config, held to one rule when called."""
+
+    component: Component
+    config: Any
+    """None for the defaults."""
+    rule: Rule
+
+    def __call__(self) -> None:
+        """Skip where the rule does not apply; raise :class:`vast_core.testing.Nonconforming` where it is broken."""
+        import pytest
+
+        from .kit import Nonconforming, NotApplicable, Subject, hold
+
+        try:
+            subject = Subject.of(self.component, self.config)
+        except NotApplicable as error:
+            pytest.skip(str(error))
+        outcome = hold(subject, self.rule)
+        if outcome.state == "not applicable":
+            pytest.skip(outcome.detail)
+        if outcome.state == "broken":
+            raise Nonconforming(f"{title(self.component)}: {self.rule.name} ({self.rule.summary}): {outcome.detail}")
+
+
+def components(wanted: str, registry: Registry) -> tuple[Component, ...]:
+    """The components of a distribution, or the one that ``kind/name`` (or ``kind/distribution/name``) names.
+
+    Raises :class:`ComponentError` where there is none, or one of the distribution's plugins is broken.
+    """
+    kind, _, name = wanted.partition("/")
+    if kind in KINDS and name:
+        return (registry.get(kind, name),)
+    own = [plugin for plugin in registry.plugins if normalised(plugin.distribution) == normalised(wanted)]
+    if not own:
+        known = sorted({plugin.distribution for plugin in registry.plugins})
+        close = difflib.get_close_matches(wanted, known, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ComponentError(
+            f"no package with plugins is called {wanted!r}{hint} (installed: {', '.join(known) or 'none'}); "
+            "a component is written as flow/planar is"
+        )
+    for plugin in own:
+        if plugin.state != "loaded":
+            raise ComponentError(f"plugin {plugin} is {plugin.state}: {plugin.cause}")
+    found = [c for c in registry.components() if normalised(c.distribution) == normalised(wanted)]
+    if not found:
+        raise ComponentError(f"{own[0].provider} declares no component, and only components have rules")
+    return tuple(found)
+
+
+def title(component: Component) -> str:
+    """Kind and name as the command line takes them, such as ``flow/planar``."""
+    return f"{component.kind}/{component.name}"
+
+
+def brief(config: Any) -> str:
+    """The options of a config that are not their defaults, such as ``steps=3``; ``defaults`` where all are."""
+    changed = []
+    for field in attrs.fields(type(config)):
+        default = field.default
+        if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+            default = default.factory(config) if default.takes_self else default.factory()
+        if (value := getattr(config, field.name)) != default:
+            changed.append(f"{field.alias}={value}")
+    return " ".join(changed) or "defaults"
+
+
+def _several(configs: Any) -> Sequence[Any]:
+    return list(configs) if isinstance(configs, Iterable) else [configs]
