@@ -9,12 +9,13 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import attrs
 import yaml
 from attrs.validators import ge, lt, matches_re
 
+from .ablate_section import Ablate
 from .declarations import PARTS, Component, Kind, Part, StageSpec
 from .errors import ComponentError, RecipeError
 from .recipe_document import UNREADABLE, Node, Problem, merged, read_document, read_overrides, recipe_error, shown
@@ -61,6 +62,8 @@ class Recipe:
     """The stages, in the order in which they run."""
     stages: Mapping[str, Any] = attrs.field(factory=dict)
     """Instances of the stages' configs, by the stage's name: of all that run, and of others that the recipe sets."""
+    ablate: Ablate | None = None
+    """What ``vast ablate`` varies, where the recipe says so."""
     source: str = attrs.field(default="", eq=False)
     """Where it was read, and what the command line changed."""
 
@@ -145,6 +148,8 @@ class Recipe:
         document["metrics"] = [_plain_use(use, use.name) for use in self.metrics]
         document["run"] = [stage.name for stage in self.run]
         document["stages"] = {name: _plain_config(options) for name, options in self.stages.items()}
+        if self.ablate is not None:
+            document["ablate"] = {key: value for key, value in _plain_config(self.ablate).items() if value is not None}
         comment = ["Resolved recipe, all defaults filled in.", *self.source.splitlines()]
         printable = ("".join(c if c.isprintable() else "?" for c in line) for line in comment)
         header = "".join(f"# {line}\n" for line in printable)
@@ -240,22 +245,56 @@ def _read_tree(path: Path, problems: list[Problem], inside: tuple[Path, ...] = (
 # ------------------------------------------------------------------------------------------------- reading
 
 
+@attrs.frozen
+class Draft:
+    """A recipe as it is written, and nothing checked yet."""
+
+    path: Path
+    tree: Node
+    """What the file says, its ``base`` below."""
+    changes: Node
+    """What the command line lays over it."""
+    problems: tuple[Problem, ...]
+    """Mistakes of writing alone."""
+    source: str
+
+    @classmethod
+    def read(cls, path_or_name: str | Path, overrides: Sequence[str] = ()) -> Self:
+        """Read a recipe by path or packaged name, with ``overrides`` such as ``flow.use=planar``.
+
+        Raises :class:`RecipeError` where a file is no YAML, or cannot be found.
+        """
+        path = find_recipe(path_or_name)
+        reader = Reader()
+        tree = _read_tree(path, reader.problems)
+        changes = read_overrides(overrides, reader.problems)
+        for key in changes.value.keys() & {"base", "vast"}:
+            reader.note(changes.value.pop(key), (key,), "is stated in files only")
+        changed = f"\nwith {' '.join(overrides)}" if overrides else ""
+        return cls(path, tree, changes, tuple(reader.problems), f"From {shown(path)}{changed}")
+
+    def check(self, registry: Registry) -> tuple[Recipe | None, list[Problem]]:
+        """The recipe, or None and what is wrong with it."""
+        reader = Reader()
+        reader.problems += self.problems
+        values = _Sections(registry, reader).read(merged(self.tree, self.changes), _folder_name(self.path))
+        return (None if reader.problems else Recipe(**values, source=self.source)), reader.problems
+
+    def error(self, problems: Sequence[Problem]) -> RecipeError:
+        """All of ``problems`` in one error."""
+        return recipe_error(shown(self.path), problems)
+
+
 def load_recipe(path_or_name: str | Path, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe by path or packaged name, with ``overrides`` such as ``flow.use=planar`` laid over it.
 
     Raises :class:`RecipeError` with all mistakes at once, each at its file, line and column.
     """
-    path = find_recipe(path_or_name)
-    reader = Reader()
-    tree = _read_tree(path, reader.problems)
-    changes = read_overrides(overrides, reader.problems)
-    for key in changes.value.keys() & {"base", "vast"}:
-        reader.note(changes.value.pop(key), (key,), "is stated in files only")
-    values = _Sections(registry, reader).read(merged(tree, changes), _folder_name(path))
-    if reader.problems:
-        raise recipe_error(shown(path), reader.problems)
-    changed = f"\nwith {' '.join(overrides)}" if overrides else ""
-    return Recipe(**values, source=f"From {shown(path)}{changed}")
+    draft = Draft.read(path_or_name, overrides)
+    recipe, problems = draft.check(registry)
+    if recipe is None:
+        raise draft.error(problems)
+    return recipe
 
 
 def _folder_name(path: Path) -> str:
@@ -275,7 +314,7 @@ class _Sections:
         tree = attrs.evolve(tree, value=sections)
         if "vast" not in sections:
             self.reader.note(tree, (), f"missing key 'vast'; this vast reads recipes of version {VERSION}: vast: 1")
-        besides = ("vast", "base", *PARTS, "metrics", "run", "stages")
+        besides = ("vast", "base", *PARTS, "metrics", "run", "stages", "ablate")
         values = self.reader.fields(tree, Recipe, (), only=("name", "seed", "fps"), besides=besides)
         for part in PARTS:
             if part in sections and not _is_absent(sections[part]):
@@ -286,6 +325,8 @@ class _Sections:
         run = self._run(sections["run"]) if "run" in sections and not _is_absent(sections["run"]) else default
         values["run"] = tuple(stage for stage, _ in run)
         values["stages"] = self._options(run, sections.get("stages", Node({}, tree.mark)))
+        if "ablate" in sections and not _is_absent(sections["ablate"]):
+            values["ablate"] = self.reader.instance(sections["ablate"], Ablate, ("ablate",))
         return values
 
     def _run(self, node: Node) -> list[tuple[StageSpec, Node]]:

@@ -123,14 +123,23 @@ def read_overrides(overrides: Sequence[str], problems: list[Problem]) -> Node:
         if not text:
             problems.append(Problem(mark, path, "no value; write null to leave something out"))
             continue
+        value = read_value(text, path, mark, problems)
         try:
-            value = _Composer("command line", [override], problems, on_command_line=True).compose(text, path)
-            _put(root, path, attrs.evolve(value, key_mark=mark), mark)
+            if value is not None:
+                _put(root, path, value, mark)
         except KeyError:
             problems.append(Problem(mark, path, "given twice, or beside a part of itself"))
-        except RecipeError:
-            problems.append(Problem(mark, path, f"{text!r} is no YAML value; put text in quotes"))
     return root
+
+
+def read_value(text: str, path: tuple[str, ...], mark: Mark, problems: list[Problem]) -> Node | None:
+    """The tree of a value that the command line gives at ``mark``, or None and a problem more."""
+    try:
+        value = _Composer(mark.source, [mark.text], problems, on_command_line=True).compose(text, path)
+    except RecipeError:
+        problems.append(Problem(mark, path, f"{text!r} is no YAML value; put text in quotes"))
+        return None
+    return attrs.evolve(value, key_mark=mark)
 
 
 def _put(root: Node, path: tuple[str, ...], value: Node, mark: Mark) -> None:

@@ -1,6 +1,6 @@
 """A recipe's tree to attrs classes: every mistake is noted where it stands, and nothing is coerced.
 
-Types understood in a config: bool, int, float, str, Path, None, Literal, unions, list, tuple, Sequence, dict and
+Types understood in a config: bool, int, float, str, Path, None, Any, Literal, unions, list, tuple, Sequence, dict and
 Mapping with text as key, and attrs classes of these.
 """
 
@@ -57,6 +57,8 @@ class Reader:
         origin, arguments = get_origin(kind), get_args(kind)
         if node.value is UNREADABLE:
             return INVALID
+        if kind is Any:
+            return self._anything(node)
         if attrs.has(kind):
             return self.instance(node, kind, path)
         if origin in (Union, types.UnionType):
@@ -72,6 +74,17 @@ class Reader:
         if kind in _WORDS:
             return self._scalar(node, kind, path)
         raise ComponentError(f"{'.'.join(path)}: its type {kind!r} cannot be written in a recipe")
+
+    def _anything(self, node: Node) -> Any:
+        """Plain data, as YAML reads it."""
+        if isinstance(node.value, dict):
+            found: Any = {key: self._anything(item) for key, item in node.value.items()}
+        elif isinstance(node.value, list):
+            found = [self._anything(item) for item in node.value]
+        else:
+            return INVALID if node.value is UNREADABLE else node.value
+        parts = found.values() if isinstance(found, dict) else found
+        return INVALID if any(part is INVALID for part in parts) else found
 
     def _mismatch(self, node: Node, kind: Any, path: KeyPath) -> Any:
         return self.note(node, path, f"expected {describe(kind)}, got {_given(node)}{_hint(node, kind)}")
@@ -226,6 +239,8 @@ def describe(kind: Any) -> str:
         return "a mapping of `key: value`"
     if _is_none(kind):
         return "null"
+    if kind is Any:
+        return "any value"
     return _WORDS.get(kind, str(kind))
 
 

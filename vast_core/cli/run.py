@@ -37,6 +37,8 @@ def run(
     from ..recipe import load_recipe
 
     loaded = load_recipe(recipe, session.registry, overrides)
+    if loaded.ablate is not None:
+        click.echo("the section `ablate` is for `vast ablate`; this runs the recipe itself")
     named = None if stages is None else [name.strip() for name in stages.split(",") if name.strip()]
     chosen = loaded.chosen(named)
     loaded.require(chosen)

@@ -1,0 +1,44 @@
+"""The section ``ablate:`` of a recipe, which ``vast ablate`` reads and every other command passes over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+FIXED = ("vast", "base", "name", "seed", "run", "ablate")
+"""Keys of a recipe that cannot be varied."""
+
+
+def _check_vary(_: Ablate, __: attrs.Attribute[Any], vary: Mapping[str, tuple[Any, ...]]) -> None:
+    for key, values in vary.items():
+        parts = key.split(".")
+        if not all(parts):
+            raise ValueError(f"{key!r} is no key of a recipe; write one such as flow.use")
+        if parts[0] in FIXED:
+            raise ValueError(f"{key} cannot be varied" + ("; `seeds` says with which to run" * (parts[0] == "seed")))
+        if not values:
+            raise ValueError(f"{key} has no values; write {key}: [FIRST, SECOND]")
+        if twice := [value for i, value in enumerate(values) if value in values[:i]]:
+            raise ValueError(f"{key} has the value {twice[0]!r} twice")
+
+
+def _check_seeds(_: Ablate, __: attrs.Attribute[Any], seeds: int | tuple[int, ...]) -> None:
+    if isinstance(seeds, int):
+        if seeds < 1:
+            raise ValueError(f"{seeds} seeds are too few; one is needed at least")
+    elif not seeds or len(set(seeds)) < len(seeds) or not all(0 <= seed < 2**31 for seed in seeds):
+        raise ValueError(f"{list(seeds)} is no list of different seeds, each at least 0 and below 2**31")
+
+
+@attrs.frozen(kw_only=True)
+class Ablate:
+    """What ``vast ablate`` runs: every combination of the values of ``vary``, with every seed."""
+
+    vary: Mapping[str, tuple[Any, ...]] = attrs.field(factory=dict, validator=_check_vary)
+    """The values of each factor, by its key, such as ``flow.use``; the first of each make up the base cell."""
+    seeds: int | tuple[int, ...] = attrs.field(default=3, validator=_check_seeds)
+    """How many, counted from the recipe's own; or a list of them."""
+    stages: tuple[str, ...] | None = None
+    """Those of the recipe's stages that each combination runs; None leaves out what tells nothing."""
