@@ -68,11 +68,11 @@ def plot_losses(metrics_jsonl: Path) -> bytes:
                 panels.setdefault(objective, {}).setdefault(term, {})[entry["step"]] = loss
     if not panels:
         return _sentence("No training step was logged.")
-    with _drawing(height=0.2 + 2.1 * len(panels), rows=len(panels)) as (figure, axes):
+    with drawing(height=0.2 + 2.1 * len(panels), rows=len(panels)) as (figure, axes):
         for axis, (objective, terms) in zip(axes, panels.items(), strict=True):
             _loss_panel(axis, objective, terms)
         axes[-1].set_xlabel("step")
-        return _svg(figure)
+        return to_svg(figure)
 
 
 def plot_bars(
@@ -92,7 +92,7 @@ def plot_bars(
             f"plot_bars: {len(labels)} labels, {len(values)} values, "
             f"{'no' if errors is None else len(errors)} errors; give one of each a bar"
         )
-    with _drawing(height=0.65 + 0.38 * len(labels), grid=False) as (figure, (axis,)):
+    with drawing(height=0.65 + 0.38 * len(labels), grid=False) as (figure, (axis,)):
         places = np.arange(len(labels))
         colours = [COLOURS[0] if highlight in (None, place) else COLOURS[-1] for place in places]
         lengths = np.nan_to_num(np.asarray(values, float))
@@ -119,13 +119,13 @@ def plot_bars(
         axis.spines[:].set_visible(False)
         axis.tick_params(length=0, labelcolor=INK)
         figure.suptitle(caption, x=0.01, ha="left")
-        return _svg(figure)
+        return to_svg(figure)
 
 
 def plot_curves(time: ArrayLike, curves: Mapping[str, ArrayLike], ylabel: str) -> bytes:
     """Curves over ``time`` (T,) in seconds, each (T,); the one named ``truth`` is drawn in grey behind the others."""
     seconds = np.asarray(time, float)
-    with _drawing(height=2.2) as (figure, (axis,)):
+    with drawing(height=2.2) as (figure, (axis,)):
         colours = iter(COLOURS * (1 + len(curves) // len(COLOURS)))
         for name, curve in curves.items():
             values = np.asarray(curve, float)
@@ -139,7 +139,7 @@ def plot_curves(time: ArrayLike, curves: Mapping[str, ArrayLike], ylabel: str) -
         axis.set_ylabel(ylabel)
         axis.margins(x=0.01)
         _legend(axis, len(curves))
-        return _svg(figure)
+        return to_svg(figure)
 
 
 def plot_matrix(
@@ -155,7 +155,7 @@ def plot_matrix(
             f"plot_matrix: the matrix is {cells.shape}, but there are {len(row_labels)} row labels "
             f"and {len(column_labels)} column labels"
         )
-    with _drawing(height=1.1 + 0.34 * len(row_labels), grid=False) as (figure, (axis,)):
+    with drawing(height=1.1 + 0.34 * len(row_labels), grid=False) as (figure, (axis,)):
         finite = cells[np.isfinite(cells)]
         low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
         top = high + 0.35 * (high - low) + 1e-12  # Short of the darkest blue, which no number can be read on.
@@ -176,7 +176,7 @@ def plot_matrix(
         else:
             unit = f"{unit} from {readable(low)} (pale) to {readable(high)} (dark)".strip()
         figure.suptitle(f"{caption} ({unit})" if unit else caption, x=0.01, ha="left")
-        return _svg(figure)
+        return to_svg(figure)
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -233,7 +233,8 @@ def _legend(axis: Axes, entries: int, title: str = "") -> None:
 
 
 @contextmanager
-def _drawing(height: float, rows: int = 1, grid: bool = True) -> Iterator[tuple[Figure, Sequence[Axes]]]:
+def drawing(height: float, rows: int = 1, grid: bool = True) -> Iterator[tuple[Figure, Sequence[Axes]]]:
+    """A figure ``height`` inches high in the page's style, and its ``rows`` panels from top to bottom."""
     import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -273,13 +274,13 @@ def _drawing(height: float, rows: int = 1, grid: bool = True) -> Iterator[tuple[
 
 
 def _sentence(text: str) -> bytes:
-    with _drawing(height=0.7, grid=False) as (figure, (axis,)):
+    with drawing(height=0.7, grid=False) as (figure, (axis,)):
         axis.set_axis_off()
         axis.text(0.5, 0.5, text, ha="center", va="center", color=SOFT)
-        return _svg(figure)
+        return to_svg(figure)
 
 
-def _svg(figure: Figure) -> bytes:
+def to_svg(figure: Figure) -> bytes:
     """SVG without document type, date and links, its colours and font left to the page's reader."""
     stream = io.StringIO()
     figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})

@@ -1,0 +1,128 @@
+"""What the seeds say of a cell against the base cell: intervals, paired tests, Holm's correction.
+
+The seed is the unit: a training is what would be repeated, so a mean over clips is one observation, and two cells are
+paired by seed. Clips of one training share its luck, and counting them as observations would find winners in noise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
+
+import attrs
+import numpy as np
+from scipy import stats
+
+from .results import Better
+
+CONFIDENCE = 0.95
+"""Of every interval; 1 - CONFIDENCE is the level of every test."""
+
+Verdict = Literal["better", "worse", "different", "no evidence", "not tested"]
+
+
+@attrs.frozen
+class Estimate:
+    """A mean and its 95 % interval; without one (``low`` and ``high`` are None) where there is a single value."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    count: int
+
+
+@attrs.frozen
+class Comparison:
+    """A cell against the base cell in one measure, over the seeds that both have."""
+
+    difference: Estimate
+    """Of the measure, cell minus base; of its distance from 0 where closer to 0 is better."""
+    p: float | None
+    """Of Student's paired t test, two-sided; None below two common seeds, or where the difference does not vary."""
+    adjusted: float | None
+    """``p`` after Holm's correction over the cells compared in this measure."""
+    verdict: Verdict
+    """``better`` or ``worse`` (``different`` where neither can be said) only where ``adjusted`` is below 0.05."""
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Mean and Student's 95 % interval, mean +- t(0.975, n - 1) s / sqrt(n).
+
+    Raises:
+        ValueError: where there is no value, or one is not finite.
+    """
+    sample = np.asarray(values, float)
+    if sample.size == 0 or not np.isfinite(sample).all():
+        raise ValueError(f"an estimate needs finite values, not {list(values)}")
+    mean = float(sample.mean())
+    if sample.size == 1:
+        return Estimate(mean, None, None, 1)
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, sample.size - 1) * stats.sem(sample))
+    return Estimate(mean, mean - half, mean + half, sample.size)
+
+
+def compare(
+    base: Mapping[int, float], cells: Mapping[str, Mapping[int, float]], better: Better
+) -> dict[str, Comparison]:
+    """Each of ``cells`` against ``base``, all in one measure by seed; cells without a common seed are left out.
+
+    Holm's correction runs over the cells that are tested here: a family is one measure.
+
+    Raises:
+        ValueError: where ``better`` is no direction.
+    """
+    if better not in get_args(Better):
+        raise ValueError(f"better is {better!r}; it must be one of {', '.join(get_args(Better))}")
+    differences = {name: _differences(base, own, better) for name, own in cells.items()}
+    differences = {name: values for name, values in differences.items() if values}
+    tested = {name: p for name, values in differences.items() if (p := _paired_p(values)) is not None}
+    adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
+    return {
+        name: Comparison(
+            difference=(found := estimate(values)),
+            p=tested.get(name),
+            adjusted=adjusted.get(name),
+            verdict=_verdict(found.mean, adjusted.get(name), better),
+        )
+        for name, values in differences.items()
+    }
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Adjusted p values, max over j <= i of min(1, (m - j + 1) p_(j)), in the order given (Holm 1979)."""
+    adjusted = [0.0] * len(p)
+    largest = 0.0
+    for rank, place in enumerate(sorted(range(len(p)), key=lambda index: p[index])):
+        largest = max(largest, min(1.0, (len(p) - rank) * p[place]))
+        adjusted[place] = largest
+    return adjusted
+
+
+def _differences(base: Mapping[int, float], cell: Mapping[int, float], better: Better) -> list[float]:
+    size = abs if better == "closer to 0" else float
+    return [size(cell[seed]) - size(base[seed]) for seed in sorted(base.keys() & cell.keys())]
+
+
+def _paired_p(differences: Sequence[float]) -> float | None:
+    """A one-sample t test of the differences; 1 where they are all 0, None where they are all one other number."""
+    if len(differences) < 2:
+        return None
+    largest = max(map(abs, differences))
+    if largest == 0:
+        return 1.0
+    # rounding alone must not pass for a variation, against which any difference would be a wonder
+    if max(differences) - min(differences) <= 1e-9 * largest:
+        return None
+    p = float(stats.ttest_1samp(differences, 0).pvalue)
+    return p if math.isfinite(p) else None
+
+
+def _verdict(difference: float, adjusted: float | None, better: Better) -> Verdict:
+    if adjusted is None:
+        return "not tested"
+    if adjusted >= 1 - CONFIDENCE:
+        return "no evidence"
+    if better == "neither":
+        return "different"
+    return "better" if (difference > 0) == (better == "higher") else "worse"

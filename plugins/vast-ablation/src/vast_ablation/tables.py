@@ -1,0 +1,108 @@
+"""The comparison in the terminal and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from vast_core.atomic import write_text
+from vast_core.plots import readable
+
+from .comparison import MeasureTable, Row
+from .results import Ablation
+from .statistics import Estimate
+
+STYLES = {"better": "bold green", "worse": "red", "different": "bold"}
+
+COLUMNS = ("cell", "mean", "95 % interval", "against the base", "95 % interval", "p (Holm)", "verdict")
+
+
+def print_tables(ablation: Ablation, tables: Sequence[MeasureTable]) -> Group:
+    """A table for each measure, and a line on how to read them."""
+    parts: list[Table | Text] = []
+    for table in tables:
+        grid = Table(title=table.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1))
+        for number, column in enumerate(COLUMNS):
+            grid.add_column(column, justify="left" if number in (0, len(COLUMNS) - 1) else "right", overflow="fold")
+        for row in table.rows:
+            *cells, verdict = written(row, ablation.base)
+            grid.add_row(*cells, Text(verdict, STYLES.get(verdict, "")))
+        parts.append(grid)
+    return Group(*parts, Text(reading(ablation)))
+
+
+def written(row: Row, base: str) -> list[str]:
+    """The cells of a row, in the order of :data:`COLUMNS`."""
+    name = row.cell + (" (base)" if row.cell == base else "")
+    own = [name, readable(row.estimate.mean), between(row.estimate)]
+    found = row.comparison
+    if found is None:
+        return [*own, "", "", "", ""]
+    p = "" if found.adjusted is None else ("<0.001" if found.adjusted < 0.001 else f"{found.adjusted:.3f}")
+    sign = "+" if found.difference.mean > 0 else ""
+    return [*own, sign + readable(found.difference.mean), between(found.difference), p, found.verdict]
+
+
+def between(estimate: Estimate) -> str:
+    """An interval in words."""
+    if estimate.low is None or estimate.high is None:
+        return "one seed"
+    return f"{readable(estimate.low)} to {readable(estimate.high)}"
+
+
+def reading(ablation: Ablation) -> str:
+    """How the tables are to be read."""
+    count = len(ablation.seeds)
+    if count < 2:
+        return "One seed: there are no intervals and no tests. Give more with --seeds."
+    return (
+        f"Means over held-out clips, then over {count} seeds; Student's 95 % intervals over seeds. Each cell is "
+        f"compared with {ablation.base} seed by seed: paired t test, Holm's correction over the cells of a measure. "
+        "'no evidence': the difference may be chance, and names no winner. 'not tested': fewer than two common seeds, "
+        "or a difference that is the same in all."
+    )
+
+
+def write_csv(folder: Path, ablation: Ablation, tables: Sequence[MeasureTable]) -> list[Path]:
+    """``comparison.csv``, a line a cell and measure, and ``values.csv``, a line a cell, measure, seed and clip."""
+    head = "measure,unit,better,cell,seeds,mean,low,high,difference,difference_low,difference_high,p,p_holm,verdict"
+    files: dict[str, list[Sequence[object]]] = {
+        "comparison.csv": [head.split(","), *_compared(tables)],
+        "values.csv": [["cell", "measure", "seed", "clip", "value"], *_values(ablation)],
+    }
+    for name, lines in files.items():
+        stream = io.StringIO()
+        csv.writer(stream, lineterminator="\n").writerows(lines)
+        write_text(folder / name, stream.getvalue())
+    return [folder / name for name in files]
+
+
+def _compared(tables: Sequence[MeasureTable]) -> Iterator[list[object]]:
+    for table in tables:
+        for row in table.rows:
+            own = [table.name, table.measure.unit, table.measure.better, row.cell, row.estimate.count]
+            means: list[object] = [row.estimate.mean, row.estimate.low, row.estimate.high]
+            found = row.comparison
+            if found is None:
+                yield [*own, *means, *[None] * 6]
+            else:
+                away = found.difference
+                yield [*own, *means, away.mean, away.low, away.high, found.p, found.adjusted, found.verdict]
+
+
+def _values(ablation: Ablation) -> Iterator[list[object]]:
+    """Clip by clip; the mean over clips, with no clip's name, first."""
+    for cell in ablation.cells:
+        for seed, run in sorted(cell.done.items()):
+            for measure, mean in run.measures.items():
+                yield [cell.name, measure, seed, None, mean]
+                for clip, values in run.clips.items():
+                    if measure in values:
+                        yield [cell.name, measure, seed, clip, values[measure]]
