@@ -106,7 +106,7 @@ class RadialFlow(Flow):
     def _maps(self, context: Tensor, dtype: torch.dtype) -> Iterator[_Map]:
         values = self.amortised(context.to(self.amortised.weight.dtype)).to(dtype)
         for value in values.unflatten(-1, (self.steps, self.style + 2)).unbind(1):
-            centre, log_alpha, beta = torch.split(value, (self.style, 1, 1), -1)
+            centre, log_alpha, beta = torch.split(value, [self.style, 1, 1], -1)
             yield _Map(centre, log_alpha, functional.softplus(beta) - 1 + MARGIN)
 
 
