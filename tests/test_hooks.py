@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vast_core import hookspecs
+from vast_core import hookspecs, pipeline
 from vast_core.errors import StorageError
 from vast_core.recipe import load_recipe
 from vast_core.registry import KINDS, Registry
@@ -73,6 +73,12 @@ def vast_run_started(run):
     calls.append(("started", run.path.name, (run.path / "recipe.yaml").is_file(), run.recipe.options(Pace).steps))
 
 @hookimpl
+def vast_stage_starting(run, stage, key):
+    if run.path.name == "fed":
+        run.finish(stage, key, 0.0, [])
+    calls.append(("starting", stage, (run.path / "made.txt").is_file(), len(key)))
+
+@hookimpl
 def vast_stage_finished(run, stage):
     calls.append(("finished", stage, (run.path / "stages" / f"{stage}.json").is_file()))
 
@@ -82,16 +88,19 @@ def vast_step_end(step, losses, run):
 '''
 
 
-@pytest.fixture(scope="module")
-def walk(tmp_path_factory, packages_in):
-    """A recipe taken twice through a plugin's small stage, with a real package that writes down every hook."""
-    from vast_core import pipeline
-
-    folder = tmp_path_factory.mktemp("walk")
-    place = packages_in(folder).add("vast-walker", WALKER, name="walker")
+def write_walk(folder):
     recipe = folder / "walk.yaml"
     parts = "".join(f"{kind}: {{use: plain}}\n" for kind in KINDS if kind != "metric")
     recipe.write_text(f"vast: 1\n{parts}run: [walk]\n")
+    return recipe
+
+
+@pytest.fixture(scope="module")
+def walk(tmp_path_factory, packages_in):
+    """A recipe taken twice through a plugin's small stage, with a real package that writes down every hook."""
+    folder = tmp_path_factory.mktemp("walk")
+    place = packages_in(folder).add("vast-walker", WALKER, name="walker")
+    recipe = write_walk(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(place))
         patch.setenv("VAST_CACHE", str(folder / "cache"))
@@ -136,12 +145,29 @@ def test_vast_step_end(walk):
     assert of(walk, "step") == [(9, {"walk/total/l1": 0.5}, "out")], "the second run finds the stage in the cache"
 
 
+def test_vast_stage_starting(walk):
+    assert of(walk, "starting") == [("walk", False, 20)], "the second run finds the stage in the cache"
+
+
+def test_what_a_plugin_brings_when_a_stage_starts_is_kept(walk, tmp_path):
+    import vast_walker
+
+    registry = Registry()
+    registry.register(vast_walker, name="walker", distribution="vast-walker")
+    loaded = load_recipe(write_walk(tmp_path), registry)
+    before = len(walk)
+    pipeline.run_recipe(loaded, registry, tmp_path / "fed")
+    called = [walk.pop() for _ in range(len(walk) - before)]
+    assert of(called, "step") == []
+    assert not (tmp_path / "fed" / "made.txt").exists()
+
+
 def test_vast_stage_finished(walk):
     assert of(walk, "finished") == [("walk", True)] * 2, "also when the stage was found in the cache"
 
 
 def test_the_hooks_come_in_this_order(walk):
-    order = ["built", "started", "step", "finished", "built", "started", "finished"]
+    order = ["built", "started", "starting", "step", "finished", "built", "started", "finished"]
     assert [call[0] for call in walk] == ["components", "stages", *order]
 
 
@@ -162,14 +188,14 @@ def test_vast_commands(packages):
         """,
     )
     shown = packages.vast("--help")
-    assert re.search(r"Commands of plugins:\n +greet +Say hello\.", shown.stdout)
-    assert packages.vast("greet", "you").stdout == "hello you, of 10 plugins\n"
+    assert re.search(r"Commands of plugins:(\n.+)*\n +greet +Say hello\.", shown.stdout)
+    assert packages.vast("greet", "you").stdout == "hello you, of 11 plugins\n"
     assert "greet" not in packages.vast("--no-plugins", "--help").stdout
 
 
 def test_every_hook_has_a_test_and_a_documented_heading():
     headings = re.findall(r"^### `(vast_\w+)\((.*)\)`$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
-    assert len(HOOKS) == 7
+    assert len(HOOKS) == 8
     assert dict(headings) == {name: ", ".join(inspect.signature(hook).parameters) for name, hook in HOOKS.items()}
     assert [name for name, _ in headings] == list(HOOKS), "in the order of hookspecs.py"
     assert {f"test_{name}" for name in HOOKS} <= globals().keys()

@@ -50,6 +50,11 @@ def vast_run_started(run: Run) -> None:
 
 
 @hookspec
+def vast_stage_starting(run: Run, stage: str, key: str) -> None:
+    """A stage is about to run, as nothing with its ``key`` was found; whoever has its results may bring them now."""
+
+
+@hookspec
 def vast_stage_finished(run: Run, stage: str) -> None:
     """A stage has written all its results (also when they were found in the cache)."""
 

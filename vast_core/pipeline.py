@@ -151,6 +151,8 @@ def run_recipe(
     context = Context(run=run, pipeline=pipeline, console=console, resume=resume)
     for spec, stage in chosen:
         key = context.key(spec.name)
+        if not run.finished(spec.name, key):
+            registry.notify("vast_stage_starting", run=run, stage=spec.name, key=key)
         if run.finished(spec.name, key):
             console.print(f"[dim]{spec.name}: nothing has changed, kept[/dim]")
         else:
@@ -190,7 +192,7 @@ def check_recipe(recipe: Recipe, registry: Registry) -> None:
     console.print(table)
     with torch.device("meta"):
         pipeline = assemble(recipe, registry)
-        joints, kept = _walk(pipeline)
+        joints, kept = walk(pipeline)
     if joints:
         table = Table("joint", "axes", "shape", title="shapes at every joint", title_justify="left")
         for joint, axes, tensor in joints:
@@ -215,7 +217,7 @@ Joint = tuple[str, str, Tensor]
 """What passes from part to part: name, axes, and the tensor."""
 
 
-def _walk(pipeline: Pipeline) -> tuple[list[Joint], dict[str, int]]:
+def walk(pipeline: Pipeline) -> tuple[list[Joint], dict[str, int]]:
     """Walk meta tensors through all parts, as far as the recipe has them; what autograd keeps is counted by stage."""
     kept = {"style": 0, "renderer": 0}
 
