@@ -152,10 +152,10 @@ def test_vast_stage_starting(walk):
 def test_what_a_plugin_brings_when_a_stage_starts_is_kept(walk, tmp_path):
     import vast_walker
 
+    before = len(walk)
     registry = Registry()
     registry.register(vast_walker, name="walker", distribution="vast-walker")
     loaded = load_recipe(write_walk(tmp_path), registry)
-    before = len(walk)
     pipeline.run_recipe(loaded, registry, tmp_path / "fed")
     called = [walk.pop() for _ in range(len(walk) - before)]
     assert of(called, "step") == []
