@@ -18,14 +18,14 @@ MEASURES = {
     "kl_before_flow": Measure(better="neither", unit="nats"),
     "kl_after_flow": Measure(better="neither", unit="nats"),
 }
-SHIFTS = {"flow.use=none": 0.0, "flow.use=householder": 0.02, "flow.use=planar": -1.0}
+SHIFTS = {"flow.use=none": 0.0, "flow.use=householder": 0.0, "flow.use=planar": -1.0}
 """Of the lip vertex error; the seeds alone move it by 0.3, and the three cells alike."""
 
 
 def run_result(cell: str, seed: int) -> RunResult:
     luck = np.random.default_rng(seed)
     level = 5 + 0.3 * luck.normal()
-    rng = np.random.default_rng([seed, len(cell)])
+    rng = np.random.default_rng([7, seed, len(cell)])
     clips = {}
     for number in range(6):
         kl = 8 + luck.normal()
@@ -129,10 +129,10 @@ def test_page_shows_recipes_failures_and_why_householder_leaves_the_kl(ablation,
     assert "out of memory &amp; more" in text
     assert "<b>radial" not in text
     assert "flow.steps does not apply to none" in text
-    table = text[text.index("at z_K, sampled") :]
+    table = text[text.index("K, sampled</th>") :]
     row = table[table.index("flow.use=householder") :].split("</tr>")[0]
-    low, high = row.rsplit("<td", 1)[1].partition(">")[2].split("</td>")[0].split(" to ")
-    assert float(low.replace("−", "-")) < 0 < float(high.replace("−", "-"))
+    mean, half = row.rsplit("<td", 1)[1].partition(">")[2].split("</td>")[0].split(" ± ")
+    assert abs(float(mean.replace("−", "-"))) < float(half)
     row = table[table.index("flow.use=planar") :].split("</tr>")[0]
     assert row.count("−2.0") >= 1
 

@@ -10,7 +10,7 @@ from vast_core.report import Cell, Section, Table, Text
 from .comparison import pooled
 from .results import Ablation
 from .statistics import estimate
-from .tables import between
+from .tables import plus_minus
 
 BEFORE, AFTER = "kl_before_flow", "kl_after_flow"
 """Measures of the evaluation: KL(q0(z0) || p) in closed form, and the bound's last term at z_K, sampled."""
@@ -44,8 +44,8 @@ def invariance(ablation: Ablation) -> Iterator[Section]:
         if common:
             away = estimate([after[one] - before[one] for one in common])
             ends = [estimate([values[one] for one in common]).mean for values in (before, after)]
-            rows.append([cell.name, *map(readable, ends), readable(away.mean), between(away)])
-    columns = ["cell", "KL at z_0, closed form", "at z_K, sampled", "difference, nats", "95 % interval over clips"]
+            rows.append([cell.name, *map(readable, ends), plus_minus(away)])
+    columns = ["cell", "KL at z_0, closed form", "at z_K, sampled", "difference ± 95 % over clips"]
     yield Section(
         "Why a Householder flow cannot change the KL",
         [Text(EXPLANATION), Table(columns, rows, "Nats, over the held-out clips of all seeds")],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from .statistics import Estimate
 
 STYLES = {"better": "bold green", "worse": "red", "different": "bold"}
 
-COLUMNS = ("cell", "mean", "95 % interval", "against the base", "95 % interval", "p (Holm)", "verdict")
+COLUMNS = ("cell", "mean ± 95 %", "minus the base ± 95 %", "p (Holm)", "verdict")
 
 
 def print_tables(ablation: Ablation, tables: Sequence[MeasureTable]) -> Group:
@@ -41,20 +42,24 @@ def print_tables(ablation: Ablation, tables: Sequence[MeasureTable]) -> Group:
 def written(row: Row, base: str) -> list[str]:
     """The cells of a row, in the order of :data:`COLUMNS`."""
     name = row.cell + (" (base)" if row.cell == base else "")
-    own = [name, readable(row.estimate.mean), between(row.estimate)]
+    own = [name, plus_minus(row.estimate)]
     found = row.comparison
     if found is None:
-        return [*own, "", "", "", ""]
+        return [*own, "", "", ""]
     p = "" if found.adjusted is None else ("<0.001" if found.adjusted < 0.001 else f"{found.adjusted:.3f}")
     sign = "+" if found.difference.mean > 0 else ""
-    return [*own, sign + readable(found.difference.mean), between(found.difference), p, found.verdict]
+    return [*own, sign + plus_minus(found.difference), p, found.verdict]
 
 
-def between(estimate: Estimate) -> str:
-    """An interval in words."""
-    if estimate.low is None or estimate.high is None:
-        return "one seed"
-    return f"{readable(estimate.low)} to {readable(estimate.high)}"
+def plus_minus(estimate: Estimate) -> str:
+    """A mean and the half-length of its interval, with the digits that this bears; the mean alone of one value."""
+    if estimate.high is None:
+        return readable(estimate.mean)
+    half = estimate.high - estimate.mean
+    if not 1e-6 < half < 1e6:
+        return f"{readable(estimate.mean)} ± {readable(half)}"
+    decimals = max(0, 1 - math.floor(math.log10(half)))
+    return f"{estimate.mean:,.{decimals}f} ± {half:,.{decimals}f}".replace("-", "−")
 
 
 def reading(ablation: Ablation) -> str:
