@@ -58,10 +58,12 @@ class SylvesterConfig:
     """K, Sylvester maps in the chain."""
     variant: SylvesterVariant = attrs.field(default="orthogonal", validator=validators.in_(get_args(SylvesterVariant)))
     """What Q is made by: an iterative orthogonalisation, reflections, or permutations."""
-    rank: int | None = attrs.field(default=None, validator=[validators.optional(validators.ge(1)), _check_variant])
+    rank: int | None = attrs.field(
+        default=None, validator=[validators.optional([validators.instance_of(int), validators.ge(1)]), _check_variant]
+    )
     """M, columns of Q, at most Z, which it is where none is given; of ``orthogonal`` alone."""
     reflections: int | None = attrs.field(
-        default=None, validator=[validators.optional(validators.ge(1)), _check_variant]
+        default=None, validator=[validators.optional([validators.instance_of(int), validators.ge(1)]), _check_variant]
     )
     """Reflections that make up Q, 8 where none is given; of ``householder`` alone."""
 
@@ -73,7 +75,7 @@ class IAFConfig:
     steps: int = attrs.field(default=4, validator=[validators.instance_of(int), validators.ge(1)])
     """K, gated maps in the chain; every second one goes through the components in the opposite order."""
     hidden: int = attrs.field(default=64, validator=[validators.instance_of(int), validators.ge(1)])
-    """Units in each of the two hidden layers of a step's masked network; Z at least lets each component see all before it."""
+    """Units in each of the two hidden layers of a step's masked network; with fewer than Z, components share them."""
 
 
 @attrs.frozen(kw_only=True)

@@ -86,7 +86,7 @@ class HouseholderFlow(Flow):
         apply = _one_by_one if self.form == "chain" else _at_once
         with no_autocast(z.device):
             z = at_least_float32(z)
-            return apply(z, _unit(self._mirrors(context).to(z.dtype)), backwards)
+            return apply(z, unit_mirrors(self._mirrors(context).to(z.dtype)), backwards)
 
     def _mirrors(self, context: Tensor) -> Tensor:
         """v_1 ... v_K (B, K, Z)."""
@@ -98,7 +98,7 @@ class HouseholderFlow(Flow):
         return torch.stack(mirrors, 1)
 
 
-def _unit(mirrors: Tensor) -> Tensor:
+def unit_mirrors(mirrors: Tensor) -> Tensor:
     """Mirrors (B, K, Z) of length 1, or of length 0 where they give no direction."""
     # The reflection does not depend on the mirror's length, so the scale needs no gradient.
     scale = mirrors.detach().abs().amax(-1, keepdim=True)

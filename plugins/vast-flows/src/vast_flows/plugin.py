@@ -6,7 +6,15 @@ from collections.abc import Iterable
 
 from vast_core import Component, hookimpl
 
-from .config import HouseholderConfig, NoFlowConfig, PlanarConfig, RadialConfig
+from .config import (
+    CouplingConfig,
+    HouseholderConfig,
+    IAFConfig,
+    NoFlowConfig,
+    PlanarConfig,
+    RadialConfig,
+    SylvesterConfig,
+)
 
 
 @hookimpl
@@ -43,5 +51,29 @@ def vast_components() -> Iterable[Component]:
             config=RadialConfig,
             summary="swellings and dents around points amortised on the prompt; closed-form inverse",
             reference="Rezende & Mohamed 2015, Variational Inference with Normalizing Flows",
+        ),
+        Component(
+            kind="flow",
+            name="sylvester",
+            target="vast_flows.sylvester:SylvesterFlow",
+            config=SylvesterConfig,
+            summary="planar maps in many directions at once, amortised on the prompt; three variants",
+            reference="van den Berg et al. 2018, Sylvester Normalizing Flows for Variational Inference",
+        ),
+        Component(
+            kind="flow",
+            name="iaf",
+            target="vast_flows.iaf:InverseAutoregressiveFlow",
+            config=IAFConfig,
+            summary="gates read from the prompt and the components before; fast forward, sequential inverse",
+            reference="Kingma et al. 2016, Improving Variational Inference with Inverse Autoregressive Flow",
+        ),
+        Component(
+            kind="flow",
+            name="coupling",
+            target="vast_flows.coupling:CouplingFlow",
+            config=CouplingConfig,
+            summary="one half scaled and shifted by the other and the prompt; as fast back as forth",
+            reference="Dinh et al. 2017, Density estimation using Real NVP",
         ),
     ]
