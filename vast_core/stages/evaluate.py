@@ -8,6 +8,7 @@ same features); is the avatar drawn better than by repeating the nearest trainin
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,8 @@ from torch import Tensor
 
 from ..atomic import write_picture, write_text
 from ..avatar import Avatar, Piece, make_avatar
-from ..interfaces import Metric, Performance, RendererBatch, State
+from ..interfaces import Metric, Performance, Posterior, RendererBatch, State
+from ..objective import gaussian_kl, gaussian_log_likelihood, standard_normal_log_prob
 from ..offset import LipRidge, LipSync
 from ..pipeline import Pipeline
 from ..scene import erosion_radius
@@ -27,10 +29,14 @@ from ..stage_config import EvaluateStage
 from ..store import PreparedClip, Store
 from .prepare import canonical
 from .renderer import load_renderer
-from .style import StyleModel, decode_whole, load_face, load_style, prompt_code
+from .style import StyleModel, decode_whole, load_face, load_style, posterior_of, prompt_code
 
 if TYPE_CHECKING:
     from . import Context
+
+
+KL_SAMPLES, LIKELIHOOD_SAMPLES = 512, 8
+"""Of the style code, for a clip's bound; decoding takes the time."""
 
 
 def inputs(context: Context) -> dict[str, Any]:
@@ -60,7 +66,8 @@ def run(context: Context) -> list[Path]:
             figures["renderer"] = rendering(context)
     path = context.run.path / "evaluation.json"
     write_text(path, json.dumps(figures, indent=1))
-    return [path]
+    samples = context.run.samples
+    return [path, samples / "lip_opening.json", *sorted(samples.glob("renderer_*.png"))]
 
 
 # ------------------------------------------------------------------------------------- style transfer
@@ -100,6 +107,7 @@ def style_transfer(context: Context, model: StyleModel) -> dict[str, Any] | None
                 scores[name].append(float(error.mean()) * face.millimetres)
                 lips[name].append(float(error[:, face.lips].mean()) * face.millimetres)
                 row[name] = scores[name][-1]
+            row["lips"] = {name: values[-1] for name, values in lips.items()}
             rows.append(row)
             if len(rows) >= context.options(EvaluateStage).max_clips * 2:
                 break
@@ -159,6 +167,7 @@ def held_out(context: Context, model: StyleModel) -> dict[str, Any]:
         row: dict[str, Any] = {"clip": clip.name, "speaker": clip.speaker, "offset_ms": clip.offset_ms}
         row["measures"] = _measure(metrics, ours, real)
         opening = {"tracked": pipeline.face.lip_opening(truth), "ours": pipeline.face.lip_opening(predicted)}
+        row["bound"] = measured_bound(model, store, clip, _prompts(store, clip)[0], context.device)
         row["lip_opening_correlation"] = _pearson(opening["ours"], opening["tracked"])
         if ridge is not None:
             row["lip_opening_correlation_ridge"] = ridge.correlation(_lip_sync(pipeline, store, clip))
@@ -168,6 +177,10 @@ def held_out(context: Context, model: StyleModel) -> dict[str, Any]:
     write_text(context.run.samples / "lip_opening.json", json.dumps(curves))
     figures: dict[str, Any] = {"measures": directions, "held_out": {"clips": rows}}
     if rows:
+        figures["bound"] = {
+            "measure": "negative bound (VAST, eq. 7) and reconstruction in nats a frame, KL in nats, mean over clips",
+            **{name: float(np.mean([row["bound"][name] for row in rows])) for name in rows[0]["bound"]},
+        }
         names = rows[0]["measures"]
         figures["held_out"] |= {
             "measure": "mean over held-out clips, prompted by a training clip of the same manner",
@@ -180,6 +193,42 @@ def held_out(context: Context, model: StyleModel) -> dict[str, Any]:
         if ridge is not None:
             figures["lips"]["ridge"] = float(np.mean([row["lip_opening_correlation_ridge"] for row in rows]))
     return figures
+
+
+@torch.no_grad()
+def measured_bound(
+    model: StyleModel, store: Store, clip: PreparedClip, prompt: PreparedClip, device: torch.device
+) -> dict[str, float]:
+    """The bound on -ln p(X | A) of a clip's T frames with q read from ``prompt``, and its terms, in nats.
+
+    ``negative_bound`` = ``reconstruction`` + ``kl_after_flow`` / T, of a frame; ``reconstruction`` = -E[ln p(X | zK, A)] / T.
+    The KL divergences from N(0, I) are of the whole clip: of z0 in closed form, of z0 and of zK at the same samples
+    (an orthogonal flow changes not one of them). The samples depend on nothing but the clip's name and Z, so that two
+    flows are compared at the same ones.
+    """
+    posterior = posterior_of(model, store, prompt, device)
+    chance = torch.Generator().manual_seed(zlib.crc32(clip.name.encode()))
+    noise = torch.randn(KL_SAMPLES, posterior.mean.shape[1], generator=chance).to(device)
+    many = Posterior(*(part.expand(KL_SAMPLES, -1) for part in (posterior.mean, posterior.log_std, posterior.context)))
+    z0 = many.sample(noise)
+    flowed = model.flow(z0, many.context)
+    log_q0 = many.log_prob(z0)
+    at_z0 = log_q0 - standard_normal_log_prob(z0)
+    at_zk = log_q0 - flowed.log_det - standard_normal_log_prob(flowed.z)
+    expression, audio, valid = (store.read(clip, n)[None].to(device) for n in ("expression", "audio", "valid"))
+    heard = model.hear(audio)
+    likelihoods = [
+        gaussian_log_likelihood(model.decoder(heard, z[None], valid).expression, expression, valid, model.log_std)
+        for z in flowed.z[:LIKELIHOOD_SAMPLES]
+    ]
+    reconstruction, kl = -float(torch.cat(likelihoods).mean()), float(at_zk.mean())
+    return {
+        "negative_bound": reconstruction + kl / max(int(valid.sum()), 1),
+        "reconstruction": reconstruction,
+        "kl_before_flow": float(gaussian_kl(posterior).sum()),
+        "kl_before_flow_sampled": float(at_z0.mean()),
+        "kl_after_flow": kl,
+    }
 
 
 def _spread(clips: list[PreparedClip], most: int) -> list[PreparedClip]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..interfaces import Objective
+from ..interfaces import Objective, Posterior
 from ..objective import beta_at, bound, gaussian_log_likelihood
 from ..pipeline import Pipeline
 from ..stage_config import StyleStage
@@ -283,19 +283,24 @@ def load_style(context: Context) -> StyleModel:
     return model.to(context.device).eval()
 
 
+PROMPT_FRAMES = 1_500
+"""Of a prompt, the most that are looked at."""
+
+
 @torch.no_grad()
-def prompt_code(
-    model: StyleModel, store: Store, clips: Sequence[PreparedClip], device: torch.device, limit: int = 1_500
-) -> Tensor:
-    """Style code (1, Z) of prepared clips, averaged."""
-    codes = []
-    for clip in clips:
-        stop = min(clip.frames, limit)
-        expression, audio, valid = (
-            store.read(clip, n, 0, stop)[None].to(device) for n in ("expression", "audio", "valid")
-        )
-        codes.append(model.code(expression, audio, valid, torch.tensor([clip.heard], device=device)))
-    return torch.stack(codes).mean(0)
+def posterior_of(model: StyleModel, store: Store, clip: PreparedClip, device: torch.device) -> Posterior:
+    """q(z0 | X, A) of one prepared clip as prompt, B = 1."""
+    stop = min(clip.frames, PROMPT_FRAMES)
+    expression, audio, valid = (store.read(clip, n, 0, stop)[None].to(device) for n in ("expression", "audio", "valid"))
+    posterior: Posterior = model.style(expression, model.hear(audio), valid, torch.tensor([clip.heard], device=device))
+    return posterior
+
+
+@torch.no_grad()
+def prompt_code(model: StyleModel, store: Store, clips: Sequence[PreparedClip], device: torch.device) -> Tensor:
+    """Style code (1, Z) of prepared clips, averaged, each at its posterior's mean."""
+    posteriors = [posterior_of(model, store, clip, device) for clip in clips]
+    return torch.stack([model.flow(own.mean, own.context).z for own in posteriors]).mean(0)
 
 
 @torch.no_grad()
