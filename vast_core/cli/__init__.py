@@ -27,6 +27,7 @@ COMMANDS: Places = {
     "check": ("vast_core.cli.check:check", "Assemble a recipe without touching data."),
     "synth": ("vast_core.cli.synth:synth", "Let the avatar of the finished run RUN speak."),
     "plugins": ("vast_core.cli.plugins:plugins", "List what is installed, and what is broken."),
+    "schema": ("vast_core.cli.schema:schema", "Write the JSON Schema of recipes."),
     "inspect": ("vast_core.cli.inspect:inspect", "Show what a weights file holds."),
 }
 """Our own commands."""

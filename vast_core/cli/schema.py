@@ -1,0 +1,40 @@
+"""``vast schema``: what an editor checks recipes by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from . import Session
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write.  [the terminal]")
+@click.pass_obj
+def schema(session: Session, out: Path | None) -> None:
+    """Write the JSON Schema of recipes.
+
+    It knows every component, stage and option of the plugins that are installed, with defaults, ranges and
+    descriptions: an editor completes and checks recipes by it. Write it anew when a plugin comes or goes. The first
+    line of a recipe may name it, for editors with the YAML language server:
+
+    \b
+      # yaml-language-server: $schema=vast.schema.json
+
+    \b
+    Example:
+      vast schema --out vast.schema.json
+      vast schema | jq '.["$defs"].flow'
+    """
+    import json
+
+    from ..atomic import write_text
+    from ..json_schema import recipe_schema
+
+    text = json.dumps(recipe_schema(session.registry), indent=1, ensure_ascii=False) + "\n"
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        write_text(out, text)
+        click.echo(f"{out}: the schema of recipes with {len(session.registry.components())} components")
