@@ -18,6 +18,8 @@ def _check_vary(_: Ablate, __: attrs.Attribute[Any], vary: Mapping[str, tuple[An
             raise ValueError(f"{key!r} is no key of a recipe; write one such as flow.use")
         if parts[0] in FIXED:
             raise ValueError(f"{key} cannot be varied" + ("; `seeds` says with which to run" * (parts[0] == "seed")))
+        if above := [other for other in vary if key.startswith(f"{other}.")]:
+            raise ValueError(f"{key} is a part of {above[0]}; vary one of them")
         if not values:
             raise ValueError(f"{key} has no values; write {key}: [FIRST, SECOND]")
         if twice := [value for i, value in enumerate(values) if value in values[:i]]:

@@ -201,7 +201,7 @@ def measured_bound(
 ) -> dict[str, float]:
     """The bound on -ln p(X | A) of a clip's T frames with q read from ``prompt``, and its terms, in nats.
 
-    ``negative_bound`` = ``reconstruction`` + ``kl_after_flow`` / T, of a frame; ``reconstruction`` = -E[ln p(X | zK, A)] / T.
+    Of a frame, ``reconstruction`` = -E[ln p(X | zK, A)] / T and ``negative_bound`` = that + ``kl_after_flow`` / T.
     The KL divergences from N(0, I) are of the whole clip: of z0 in closed form, of z0 and of zK at the same samples
     (an orthogonal flow changes not one of them). The samples depend on nothing but the clip's name and Z, so that two
     flows are compared at the same ones.

@@ -1,0 +1,242 @@
+"""From factors to cells: every combination that makes sense, each with its whole recipe. Imports no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Self
+
+import attrs
+import yaml
+
+from vast_core.ablate_section import Ablate
+from vast_core.declarations import PARTS
+from vast_core.errors import ComponentError, RecipeError
+from vast_core.recipe import Draft, Recipe
+from vast_core.recipe_document import Mark, Node, Problem, merged, read_value
+from vast_core.registry import Registry
+
+Combination = Mapping[str, Node]
+"""A value of each factor, by the factor's key."""
+
+
+@attrs.frozen(kw_only=True)
+class Cell:
+    """One combination of settings."""
+
+    name: str
+    """The settings as they are written; ``as it is`` where none applies."""
+    settings: Mapping[str, Any]
+    recipe: Recipe
+    """With the seed of the recipe that is varied."""
+
+    @property
+    def slug(self) -> str:
+        """Name of its folder."""
+        plain = re.sub(r"[^A-Za-z0-9._=+-]+", "_", self.name).strip("._")
+        if plain == self.name.replace(" ", "_") and len(plain) <= 80:
+            return plain
+        return f"{plain[:70]}-{hashlib.sha256(self.name.encode()).hexdigest()[:8]}"
+
+
+@attrs.frozen(kw_only=True)
+class Design:
+    """What is to run: cells times seeds."""
+
+    recipe: Recipe
+    """Of the base cell."""
+    vary: Mapping[str, tuple[Any, ...]]
+    seeds: tuple[int, ...]
+    stages: tuple[str, ...] | None
+    """Which each cell runs, where that was said."""
+    cells: tuple[Cell, ...]
+    """The base cell, made up of every factor's first value, first."""
+    notes: tuple[str, ...]
+    """Which combinations are left out, and why."""
+
+    @classmethod
+    def read(
+        cls, path_or_name: str, registry: Registry, overrides: Sequence[str] = (), vary: Sequence[str] = ()
+    ) -> Self:
+        """Read a recipe and make its cells; ``vary`` holds factors such as ``flow.use=none,planar``.
+
+        Raises :class:`RecipeError` with all mistakes of the recipe and of all cells at once, each in its place.
+        """
+        draft = Draft.read(path_or_name, overrides)
+        problems = list(draft.problems)
+        factors = _command_line(vary, problems)
+        changes = merged(draft.changes, Node({"ablate": Node({"vary": factors}, _NOWHERE)} if vary else {}, _NOWHERE))
+        draft = attrs.evolve(draft, changes=changes, problems=tuple(problems))
+        varied = _factors(draft)
+        if not varied:
+            recipe, problems = draft.check(registry)
+            if recipe is None:
+                raise draft.error(problems)
+            how = "write --vary flow.use=none,planar, or a section `ablate:`"
+            raise RecipeError(f"recipe {recipe.name} says nothing to vary; {how}")
+        maker = _Maker(draft, registry)
+        cells = tuple(maker.cells(varied))
+        if maker.problems:
+            raise draft.error(maker.problems)
+        section, own = maker.section, cells[0].recipe.seed
+        return cls(
+            recipe=cells[0].recipe,
+            vary=section.vary,
+            seeds=section.seeds if isinstance(section.seeds, tuple) else tuple(range(own, own + section.seeds)),
+            stages=section.stages,
+            cells=cells,
+            notes=tuple(maker.notes),
+        )
+
+
+_NOWHERE = Mark("command line", -1, 0, "--vary")
+
+
+def _command_line(vary: Sequence[str], problems: list[Problem]) -> Node:
+    """The factors of the command line; each value is read as YAML, and a comma within brackets or quotes is its own."""
+    found: dict[str, Node] = {}
+    for factor in vary:
+        mark = Mark("command line", -1, 0, f"--vary {factor}")
+        key, equals, text = factor.partition("=")
+        given = (f"--vary {key}",)
+        if not equals or not key or not text.strip():
+            problems.append(Problem(mark, given, "expected KEY=VALUE,VALUE,..., such as flow.use=none,planar"))
+        elif key in found:
+            problems.append(Problem(mark, given, f"{key} is given twice"))
+        elif (values := read_value(f"[{text}]", (key,), mark, problems)) is not None:
+            found[key] = values
+    return Node(found, _NOWHERE, _NOWHERE)
+
+
+def _factors(draft: Draft) -> dict[str, list[Node]]:
+    """The values of each factor where they stand; empty where one cannot be read, which :meth:`Draft.check` tells."""
+    node = merged(draft.tree, draft.changes)
+    for key in ("ablate", "vary"):
+        if not isinstance(node.value, dict) or key not in node.value:
+            return {}
+        node = node.value[key]
+    if not isinstance(node.value, dict) or not all(
+        isinstance(own.value, list) and own.value for own in node.value.values()
+    ):
+        return {}
+    return {
+        key: [attrs.evolve(value, key_mark=values.heading) for value in values.value]
+        for key, values in node.value.items()
+    }
+
+
+class _Maker:
+    """Makes the cells of a draft; what is wrong goes to ``problems``, what makes no sense to ``notes``."""
+
+    def __init__(self, draft: Draft, registry: Registry) -> None:
+        self.draft, self.registry = draft, registry
+        self.section = Ablate()
+        self.problems: list[Problem] = []
+        self.notes: list[str] = []
+
+    def cells(self, factors: Mapping[str, Sequence[Node]]) -> Iterator[Cell]:
+        """Every combination's cell, the same only once."""
+        combinations = [dict(zip(factors, values, strict=True)) for values in itertools.product(*factors.values())]
+        trees = [self._laid(combination) for combination in combinations]
+        idle = [self._idle(tree) for tree in trees]
+        # an option that no component has is a mistake, and no combination to leave out
+        useful = {option for own in idle for option, why in own.items() if not why}
+        idle = [{option: why for option, why in own.items() if why and option in useful} for own in idle]
+        together: dict[str, list[int]] = {}
+        for number, (combination, own) in enumerate(zip(combinations, idle, strict=True)):
+            together.setdefault(_name(_without(combination, own)), []).append(number)
+        recipes: dict[str, Recipe] = {}
+        for name, numbers in together.items():
+            first = numbers[0]
+            if idle[first]:
+                self._note(name, factors, idle[first], len(numbers))
+            recipe = self._recipe(_cut(trees[first], idle[first]))
+            if recipe is None:
+                continue
+            if twin := next((other for other, own in recipes.items() if own == recipe), None):
+                self.notes.append(f"{name} is left out: the same recipe as {twin}")
+                continue
+            recipes[name] = recipe
+            settings = {key: _plain(node) for key, node in _without(combinations[first], idle[first]).items()}
+            yield Cell(name=name, settings=settings, recipe=recipe)
+
+    def _note(self, name: str, factors: Mapping[str, Any], idle: Mapping[str, str], count: int) -> None:
+        varied = [key for key in factors if key not in _without(factors, idle)]
+        others = [option for option in idle if not any(_below(key, option) for key in factors)]
+        dropped = ", ".join([*varied, *others])
+        one = f"; {count} combinations are one cell" if count > 1 else ""
+        self.notes.append(f"{name}: {', '.join(idle.values())}, so {dropped} is left out{one}")
+
+    def _laid(self, combination: Combination) -> Node:
+        """The command line's changes with a combination's laid over them."""
+        tree = self.draft.changes
+        for key, value in combination.items():
+            part = value
+            for name in reversed(key.split(".")):
+                part = Node({name: part}, value.mark, value.key_mark)
+            tree = merged(tree, part)
+        return tree
+
+    def _idle(self, changes: Node) -> dict[str, str]:
+        """The options of components among ``changes``, such as ``flow.steps``, and why one is not there, in words."""
+        found = {}
+        whole = merged(self.draft.tree, changes)
+        for part in PARTS:
+            own = changes.value.get(part)
+            if own is None or not isinstance(own.value, dict):
+                continue
+            use = whole.value[part].value.get("use")
+            try:
+                component = self.registry.get(part, use.value if use is not None else "")
+            except (ComponentError, AttributeError, TypeError):
+                continue  # reading the recipe says what is wrong with it
+            options = {field.alias for field in attrs.fields(component.config)}
+            for option in own.value.keys() - {"use"}:
+                why = "" if option in options else f"{part} {component.name!r} has no option {option!r}"
+                found[f"{part}.{option}"] = why
+        return found
+
+    def _recipe(self, changes: Node) -> Recipe | None:
+        recipe, problems = attrs.evolve(self.draft, changes=changes).check(self.registry)
+        self.problems += [problem for problem in problems if problem not in self.problems]
+        if recipe is None:
+            return None
+        self.section = recipe.ablate or self.section
+        return attrs.evolve(recipe, ablate=None)
+
+
+def _below(key: str, option: str) -> bool:
+    return key == option or key.startswith(f"{option}.")
+
+
+def _without(settings: Mapping[str, Any], idle: Mapping[str, str]) -> dict[str, Any]:
+    """``settings`` without those of options that are not there."""
+    return {key: value for key, value in settings.items() if not any(_below(key, option) for option in idle)}
+
+
+def _cut(changes: Node, idle: Mapping[str, str]) -> Node:
+    """``changes`` without options that are not there."""
+    sections = dict(changes.value)
+    for key in idle:
+        part, _, option = key.partition(".")
+        rest = {name: node for name, node in sections[part].value.items() if name != option}
+        sections[part] = attrs.evolve(sections[part], value=rest)
+    return attrs.evolve(changes, value=sections)
+
+
+def _plain(node: Node) -> Any:
+    if isinstance(node.value, dict):
+        return {key: _plain(item) for key, item in node.value.items()}
+    return [_plain(item) for item in node.value] if isinstance(node.value, list) else node.value
+
+
+def _name(settings: Combination) -> str:
+    return " ".join(f"{key}={written(_plain(value))}" for key, value in settings.items()) or "as it is"
+
+
+def written(value: Any) -> str:
+    """A value in one line, as the command line takes it."""
+    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000)
+    return text.removesuffix("\n").removesuffix("\n...")
