@@ -17,7 +17,7 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from vast_flows.householder import HouseholderFlow, _at_once, _one_by_one, _unit
+from vast_flows.householder import HouseholderFlow, _at_once, _one_by_one, unit_mirrors
 
 CONTEXT = 64
 
@@ -93,7 +93,7 @@ def main() -> None:
             for steps in asked.steps:
                 chain, compact, z, h = flows(batch, size, steps, asked.device)
                 with torch.no_grad():
-                    mirrors = _unit(chain._mirrors(h))
+                    mirrors = unit_mirrors(chain._mirrors(h))
                     one, other = chain(z, h).z, compact(z, h).z
                 calls = [make(flow, z, h) for make in (forward, backward) for flow in (chain, compact)]
                 calls += [reflections(form, mirrors, z) for form in (_one_by_one, _at_once)]

@@ -5,10 +5,11 @@ import torch
 from attrs.exceptions import FrozenInstanceError
 
 from vast_core.interfaces import Sizes
-from vast_flows.config import HouseholderConfig, NoFlowConfig, PlanarConfig
+from vast_flows.config import HouseholderConfig, NoFlowConfig, PlanarConfig, RadialConfig
 from vast_flows.householder import HouseholderFlow
 from vast_flows.none import NoFlow
 from vast_flows.planar import PlanarFlow
+from vast_flows.radial import RadialFlow
 
 Z, H = 8, 5
 SIZES = Sizes(fps=25, image=64, audio=4, expression=4, lower_face=2, vertices=3, style=Z, context=H)
@@ -25,34 +26,14 @@ def jacobian(flow, z, h):
     return torch.func.vmap(torch.func.jacrev(lambda x, c: flow(x[None], c[None]).z[0]))(z, h)
 
 
-@pytest.mark.parametrize("steps", [1, 2, 5])
-def test_householder_is_the_product_of_its_matrices(steps):
-    flow = scattered(HouseholderFlow(Z, H, steps).double())
-    z, h = torch.randn(3, Z).double(), torch.randn(3, H).double()
-    layers = [flow.first, *flow.following]
-    for row in range(3):
-        v, matrix = h[row], torch.eye(Z).double()
-        for layer in layers:  # v_1 = Linear(h), v_(t+1) = Linear(v_t)
-            v = layer.weight @ v + layer.bias
-            matrix = (torch.eye(Z) - 2 * torch.outer(v, v) / (v @ v)) @ matrix
-        torch.testing.assert_close(flow(z, h).z[row], matrix @ z[row])
-        assert torch.linalg.det(matrix).item() == pytest.approx((-1) ** steps)
+each_form = pytest.mark.parametrize("form", ["chain", "compact"])
 
 
-def test_householder_keeps_the_eigenvalues_and_fills_the_covariance():
-    flow = scattered(HouseholderFlow(Z, H, 6).double())
-    h = torch.randn(1, H).double()
-    variances = torch.linspace(0.1, 2, Z).double()
-    rotation = jacobian(flow, torch.randn(1, Z).double(), h)[0]
-    covariance = rotation @ variances.diag() @ rotation.T
-    torch.testing.assert_close(torch.linalg.eigvalsh(covariance), variances)
-    assert (covariance - covariance.diagonal().diag()).abs().max() > 0.1
-
-
+@each_form
 @pytest.mark.parametrize("steps", [2, 8])
-def test_even_chain_of_reflections_starts_as_the_identity(steps):
+def test_even_chain_of_reflections_starts_as_the_identity(steps, form):
     z, h = torch.randn(16, Z), torch.randn(16, H)
-    torch.testing.assert_close(HouseholderFlow(Z, H, steps)(z, h).z, z, atol=1e-5, rtol=0)
+    torch.testing.assert_close(HouseholderFlow(Z, H, steps, form)(z, h).z, z, atol=1e-5, rtol=0)
 
 
 def test_training_leaves_the_identity():
@@ -62,9 +43,10 @@ def test_training_leaves_the_identity():
     assert flow.following[0].weight.grad.abs().max() > 1e-3
 
 
-def test_planar_starts_near_the_identity_with_a_gradient():
+@pytest.mark.parametrize("make", [PlanarFlow, RadialFlow])
+def test_starts_near_the_identity_with_a_gradient(make):
     torch.manual_seed(0)
-    flow = PlanarFlow(Z, H, 8)
+    flow = make(Z, H, 8)
     z, h = torch.randn(64, Z), torch.randn(64, H)
     output = flow(z, h)
     assert (output.z - z).abs().max() < 0.2
@@ -73,8 +55,9 @@ def test_planar_starts_near_the_identity_with_a_gradient():
     assert flow.amortised.weight.grad.abs().max() > 1e-3
 
 
-def test_zero_mirror_reflects_nothing_and_a_tiny_one_reflects_exactly():
-    flow = HouseholderFlow(Z, H, 1)
+@each_form
+def test_zero_mirror_reflects_nothing_and_a_tiny_one_reflects_exactly(form):
+    flow = HouseholderFlow(Z, H, 1, form)
     torch.nn.init.zeros_(flow.first.bias)
     z, h = torch.randn(4, Z), torch.randn(4, H)
     torch.testing.assert_close(flow(z, torch.zeros(4, H)).z, z, atol=0, rtol=0)
@@ -120,8 +103,31 @@ def test_planar_inverse_finds_the_way_back(scale, tolerance):
     assert (flow.inverse(flow(z, h).z, h) - z).abs().max() < tolerance
 
 
+@pytest.mark.parametrize("make", [PlanarFlow, RadialFlow])
+def test_inverse_has_the_gradient_of_the_inverse(make):
+    """Its Jacobian in the code is the inverse of the map's; in the context, inverse(flow(z, h), h) = z tells it."""
+    flow = scattered(make(Z, H, 3).double(), 0.3)
+    z, h = torch.randn(5, Z).double(), torch.randn(5, H).double()
+    there = jacobian(flow, z, h)
+    reached = flow(z, h).z.detach()
+    back = torch.func.vmap(torch.func.jacrev(lambda x, c: flow.inverse(x[None], c[None])[0]))(reached, h)
+    torch.testing.assert_close(back @ there, torch.eye(Z).double().expand(5, Z, Z), atol=1e-8, rtol=0)
+    through = torch.func.vmap(
+        torch.func.jacrev(lambda x, c: flow.inverse(flow(x[None], c[None]).z, c[None])[0], argnums=1)
+    )
+    assert through(z, h).abs().max() < 1e-8
+
+
 @pytest.mark.parametrize(
-    "flow", [NoFlow(), HouseholderFlow(Z, H, 4), PlanarFlow(Z, H, 4)], ids=lambda f: type(f).__name__
+    "flow",
+    [
+        NoFlow(),
+        HouseholderFlow(Z, H, 4, "chain"),
+        HouseholderFlow(Z, H, 4, "compact"),
+        PlanarFlow(Z, H, 4),
+        RadialFlow(Z, H, 4),
+    ],
+    ids=lambda f: type(f).__name__,
 )
 def test_lower_precision_does_not_reach_the_determinant(flow):
     scattered(flow, 0.3)
@@ -135,17 +141,26 @@ def test_lower_precision_does_not_reach_the_determinant(flow):
 
 
 @pytest.mark.parametrize(
-    ("flow", "config"), [(NoFlow, NoFlowConfig()), (HouseholderFlow, HouseholderConfig()), (PlanarFlow, PlanarConfig())]
+    ("flow", "config"),
+    [
+        (NoFlow, NoFlowConfig()),
+        (HouseholderFlow, HouseholderConfig(form="chain")),
+        (HouseholderFlow, HouseholderConfig(form="compact")),
+        (PlanarFlow, PlanarConfig()),
+        (RadialFlow, RadialConfig()),
+    ],
 )
 def test_made_from_its_config_on_the_meta_device(flow, config):
     with torch.device("meta"):
         made = flow.from_config(config, SIZES)
         output = made(torch.empty(3, Z), torch.empty(3, H))
-    assert output.z.shape == (3, Z)
+        back = made.inverse(output.z, torch.empty(3, H))
+    assert output.z.shape == back.shape == (3, Z)
     assert output.log_det.shape == (3,)
+    assert {tensor.device.type for tensor in (output.z, output.log_det, back)} == {"meta"}
 
 
-@pytest.mark.parametrize("config", [HouseholderConfig, PlanarConfig])
+@pytest.mark.parametrize("config", [HouseholderConfig, PlanarConfig, RadialConfig])
 def test_config_is_checked(config):
     with pytest.raises(ValueError, match="steps"):
         config(steps=0)
@@ -153,3 +168,9 @@ def test_config_is_checked(config):
         config(steps=2.5)
     with pytest.raises(FrozenInstanceError):
         config().steps = 3
+
+
+def test_form_of_the_householder_flow_is_checked():
+    with pytest.raises(ValueError, match="'chain', 'compact'"):
+        HouseholderConfig(form="wy")
+    assert HouseholderFlow.from_config(HouseholderConfig(form="chain"), SIZES).form == "chain"
