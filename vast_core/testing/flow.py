@@ -1,169 +1,321 @@
-"""What every flow must do; a plugin's author runs this over their own."""
+"""The rules of flows; autograd's Jacobian in float64 is the judge of log_det."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
+import attrs
 import torch
-from safetensors.torch import load, save
-from torch import Tensor
+from torch import Tensor, nn
 
-from vast_core.interfaces import Flow, FlowOutput
+from ..interfaces import Flow, FlowOutput, Sizes
+from .kit import Subject, not_applicable, require, rule
+from .probes import draws, elsewhere, reached, same_weights, scattered, seeded, without_data
 
-RULES = (
-    "type",
-    "shape",
-    "dtype",
-    "deterministic",
-    "rows",
-    "log_det",
-    "bijective",
-    "volume",
-    "orthogonal",
-    "inverse",
-    "gradient",
-    "context",
-    "state",
-    "finite",
-    "autocast",
-)
-"""Every rule, in the order in which they are checked."""
+BATCH = 8
+STRETCH = 2.0
+"""By how much a flow may stretch or squeeze any direction before it has learned anything."""
+STEEPEST = 1e6
+"""Condition of the Jacobian up to which a flow is differentiated."""
+NEWTON = 8
+"""Steps of the search for a second code that goes to the same place."""
 
 
-class Nonconforming(AssertionError):
-    """A component breaks its interface's contract; the message starts with the rule in brackets."""
+def _flow(subject: Subject, dtype: torch.dtype = torch.float64) -> Flow:
+    """One whose weights are away from their start, where it may be the identity and hide what is wrong.
 
-    def __init__(self, rule: str, detail: str) -> None:
-        super().__init__(f"[{rule}] {detail}")
-        self.rule = rule
-
-
-def check_flow(make: Callable[[], Flow], *, style: int = 6, context: int = 5, batch: int = 4) -> None:
-    """Hold a flow to :class:`vast_core.interfaces.Flow`; autograd's Jacobian in float64 is the judge.
-
-    Args:
-        make: gives a new flow for codes of width ``style`` and contexts of width ``context``.
-        style: Z, at least 2.
-        context: H.
-        batch: B, at least 2.
-
-    Raises:
-        Nonconforming: at the first rule broken; the rules are :data:`RULES`.
+    They are moved by less where a long chain would otherwise be so steep that float64 cannot tell its determinant.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        flow = make()
-        _require(isinstance(flow, Flow), "type", f"{type(flow).__name__} is no vast_core.interfaces.Flow")
-        for parameter in flow.parameters():  # away from the identity, where a wrong log_det does not show
-            parameter.data.normal_(0, 0.5)
-        flow.double().eval()
-        z, h = (torch.randn(batch, width, dtype=torch.float64) for width in (style, context))
-        _check_map(flow, z, h)
-        _check_training(flow, z, h)
-        _check_state(flow, make().double(), z, h)
-        _check_narrow(flow.float(), z, h)
+    if "strength" not in subject.known:
+        subject.known["strength"] = _strength(subject)
+    flow: Flow = scattered(subject.make(), strength=subject.known["strength"]).to(dtype)
+    return flow
 
 
-def _check_map(flow: Flow, z: Tensor, h: Tensor) -> None:
-    output = flow(z, h)
-    _require(isinstance(output, FlowOutput), "type", f"gives {type(output).__name__}, no FlowOutput")
-    _check_shape(output, z)
-    types = {output.z.dtype, output.log_det.dtype}
-    _require(types == {torch.float64}, "dtype", f"float64 in, {sorted(map(str, types))} out")
-    again = flow(z, h)
-    same = torch.equal(output.z, again.z) and torch.equal(output.log_det, again.log_det)
-    _require(same, "deterministic", "two calls in eval() differ")
-
-    jacobian = torch.func.jacrev(lambda x: flow(x, h).z)(z)  # (B, Z, B, Z)
-    blocks = torch.stack([jacobian[row, :, row] for row in range(len(z))])
-    for row in range(len(z)):
-        others = [other for other in range(len(z)) if other != row]
-        _require(not jacobian[row][:, others].any(), "rows", f"row {row} of z_K depends on other rows of z_0")
-    alone = torch.cat([flow(z[row : row + 1], h[row : row + 1]).log_det for row in range(len(z))])
-    _require(torch.allclose(alone, output.log_det, atol=1e-9), "rows", "log_det of a row alone and in a batch differ")
-    expected = torch.linalg.slogdet(blocks).logabsdet
-    for row, (found, true) in enumerate(zip(output.log_det.tolist(), expected.tolist(), strict=True)):
-        close = math.isclose(found, true, rel_tol=1e-6, abs_tol=1e-8)
-        _require(close, "log_det", f"row {row}: {found:.6f}, where autograd's Jacobian gives {true:.6f}")
-
-    _check_bijective(flow, z, h)
-    if flow.volume_preserving:
-        _require(not output.log_det.any(), "volume", "volume_preserving is set, yet log_det is not exactly 0")
-    if flow.orthogonal:
-        _require(flow.volume_preserving, "orthogonal", "orthogonal is set and volume_preserving is not")
-        eye = torch.eye(z.shape[-1], dtype=z.dtype)
-        off = (blocks @ blocks.mT - eye).abs().max().item()
-        _require(off < 1e-8, "orthogonal", f"orthogonal is set, yet J J^T is off the identity by {off:.1e}")
-        off = flow(torch.zeros_like(z), h).z.abs().max().item()
-        _require(
-            off < 1e-8, "orthogonal", f"orthogonal is set, yet 0 goes to a point {off:.1e} away (it must be linear)"
-        )
-    inverse = getattr(flow, "inverse", None)
-    if inverse is not None:
-        off = (inverse(output.z, h) - z).abs().max().item()
-        _require(off < 1e-6, "inverse", f"inverse of the flow is off by {off:.1e}")
+def _strength(subject: Subject) -> float:
+    z, h = _inputs(subject.sizes[0])
+    for strength in (1.0, 0.5, 0.25):
+        flow = scattered(subject.make(), strength=strength).double()
+        if float(torch.linalg.cond(_jacobian(flow, z, h)).max()) < STEEPEST:
+            return strength
+    return 0.125
 
 
-def _check_bijective(flow: Flow, z: Tensor, h: Tensor) -> None:
-    """A bijection's determinant never changes its sign; that of a planar map without u_hat does."""
-    contexts, probes, width = 64, 64, z.shape[-1]
-    near, far = torch.logspace(-2, 1, probes, dtype=z.dtype), torch.logspace(-1, 0.7, contexts, dtype=z.dtype)
-    codes = (near[:, None] * torch.randn(contexts, probes, width, dtype=z.dtype)).flatten(0, 1).requires_grad_()
-    given = (far[:, None] * torch.randn(contexts, h.shape[-1], dtype=z.dtype)).repeat_interleave(probes, 0)
-    moved = flow(codes, given).z  # rows are independent, so a column's sum over the batch has each row's gradient
-    rows = [torch.autograd.grad(moved[:, column].sum(), codes, retain_graph=True)[0] for column in range(width)]
-    signs = torch.linalg.slogdet(torch.stack(rows, 1)).sign.view(contexts, probes)
-    changes = int((signs != signs[:, :1]).any(-1).sum())
-    _require(changes == 0, "bijective", f"det J changes its sign over z, for {changes} of {contexts} contexts")
+def _inputs(sizes: Sizes, batch: int = BATCH, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+    z, h = draws((batch, sizes.style), (batch, sizes.context), dtype=dtype)
+    return z, h
 
 
-def _check_narrow(flow: Flow, z: Tensor, h: Tensor) -> None:
-    """Extremes in float32, and bfloat16 autocast."""
-    z, h = (torch.randn(256, tensor.shape[-1]) for tensor in (z, h))
-    for scale in (0.0, 1e-20, 1e4):
-        given = (h * scale).requires_grad_()
-        code = z.clone().requires_grad_()
-        output = flow(code, given)
-        (output.z.sum() + output.log_det.sum()).backward()
-        gradients = [tensor.grad for tensor in (code, given, *flow.parameters()) if tensor.grad is not None]
-        finite = all(bool(tensor.isfinite().all()) for tensor in (output.z, output.log_det, *gradients))
-        _require(finite, "finite", f"z_K, log_det or a gradient is not finite at a context of scale {scale:g}")
-    flow.zero_grad(set_to_none=True)
+def _move(flow: nn.Module, z: Tensor, h: Tensor) -> FlowOutput:
+    """The flow's output; NotApplicable where its form is wrong, which the rule ``shapes`` tells."""
+    output = seeded(lambda: flow(z, h))
+    if wrong := _misshapen(output, z):
+        not_applicable(f"see `shapes`: {wrong}")
+    return output  # type: ignore[no-any-return]
+
+
+def _misshapen(output: object, z: Tensor) -> str:
+    if not isinstance(output, FlowOutput):
+        return f"it gives {type(output).__name__}, no FlowOutput"
+    if output.z.shape != z.shape:
+        return f"z_K is {tuple(output.z.shape)} for codes of {tuple(z.shape)}"
+    if output.log_det.shape != z.shape[:1]:
+        return f"log_det is {tuple(output.log_det.shape)} for {len(z)} codes, expected {(len(z),)}"
+    return ""
+
+
+def _jacobian(flow: Flow, z: Tensor, h: Tensor) -> Tensor:
+    """d z_K / d z_0 (B, Z, Z); rows do not mix, so that a column's sum over the batch has the gradient of each."""
+    z = z.detach().requires_grad_()
+    moved = _move(flow, z, h).z
+    if not moved.requires_grad:
+        return torch.zeros(*z.shape, z.shape[-1], dtype=z.dtype)
+    rows = [torch.autograd.grad(column.sum(), z, retain_graph=True)[0] for column in moved.unbind(-1)]
+    return torch.stack(rows, 1)
+
+
+# -------------------------------------------------------------------------------------------- its form
+
+
+@rule("flow")
+def shapes(subject: Subject) -> None:
+    """z_K is (B, Z) and log_det (B,), in several widths, odd ones too, and batches."""
+    for sizes in (*subject.sizes, attrs.evolve(subject.sizes[0], style=7)):
+        flow = subject.make(sizes).eval()
+        for batch in (1, 3):
+            z, h = _inputs(sizes, batch, torch.float32)
+            try:
+                output = flow(z, h)
+            except Exception as error:  # noqa: BLE001 - it may fail in any way; that is the finding
+                require(False, f"it fails in {sizes}: {type(error).__name__}: {error}")
+            wrong = _misshapen(output, z)
+            require(not wrong, f"in {sizes}, {wrong}")
+
+
+@rule("flow")
+def dtype(subject: Subject) -> None:
+    """Float32 in gives float32 out, float64 in float64."""
+    for given in (torch.float32, torch.float64):
+        output = _move(_flow(subject, given), *_inputs(subject.sizes[0], dtype=given))
+        types = {"z_K": output.z.dtype, "log_det": output.log_det.dtype}
+        wrong = ", ".join(f"{name} {found}" for name, found in types.items() if found != given)
+        require(not wrong, f"{given} in gives {wrong}")
+
+
+@rule("flow")
+def autocast(subject: Subject) -> None:
+    """Under bfloat16 autocast, log_det is float32: nats do not survive in less."""
+    flow, (z, h) = _flow(subject, torch.float32), _inputs(subject.sizes[0], dtype=torch.bfloat16)
     with torch.autocast("cpu", torch.bfloat16):
-        output = flow(z.bfloat16(), h.bfloat16())
-    wide = output.log_det.dtype == torch.float32
-    _require(wide, "autocast", f"log_det is {output.log_det.dtype} under bfloat16 autocast; it must be float32")
+        output = _move(flow, z, h)
+    require(output.log_det.dtype == torch.float32, f"log_det is {output.log_det.dtype} under bfloat16 autocast")
+    require(bool(output.log_det.isfinite().all()), "log_det is not finite under bfloat16 autocast")
 
 
-def _check_training(flow: Flow, z: Tensor, h: Tensor) -> None:
-    flow.train()
-    output = flow(z, h)
-    parameters = dict(flow.named_parameters())
-    if not parameters:
-        return
-    (output.z.square().sum() + output.log_det.sum()).backward()
-    dead = [name for name, parameter in parameters.items() if parameter.grad is None]
-    _require(not dead, "gradient", f"no gradient reaches {dead}")
-    flow.eval()
-    ignored = torch.allclose(flow(z, h).z, flow(z, torch.zeros_like(h)).z)
-    _require(not ignored, "context", "has parameters, yet z_K does not depend on the context: amortise them")
+@rule("flow")
+def shape_without_data(subject: Subject) -> None:
+    """Made and called on torch's meta device, as `vast check` does, it tells the shapes."""
+    without_data(subject, lambda flow, device: _on(subject.sizes[0], flow, device))
 
 
-def _check_state(flow: Flow, other: Flow, z: Tensor, h: Tensor) -> None:
-    state = {name: tensor.contiguous() for name, tensor in flow.state_dict().items()}
-    other.load_state_dict(load(save(state)), strict=True)
-    flow.eval()
-    other.eval()
-    _require(torch.equal(other(z, h).z, flow(z, h).z), "state", "z_K differs after a round trip through safetensors")
+@rule("flow")
+def moves_to_another_device(subject: Subject) -> None:
+    """All that it holds goes along with ``to(device)``: to CUDA where there is one, else to the meta device."""
+    elsewhere(subject, lambda flow, device: _on(subject.sizes[0], flow, device))
 
 
-def _check_shape(output: FlowOutput, z: Tensor) -> None:
-    _require(output.z.shape == z.shape, "shape", f"z_K is {tuple(output.z.shape)}, expected {tuple(z.shape)}")
-    shape = tuple(output.log_det.shape)
-    _require(shape == (len(z),), "shape", f"log_det is {shape}, expected {(len(z),)}")
+def _on(sizes: Sizes, flow: nn.Module, device: torch.device) -> list[Tensor]:
+    z, h = (torch.zeros(3, width, device=device) for width in (sizes.style, sizes.context))
+    output = _move(flow, z, h)
+    return [output.z, output.log_det]
 
 
-def _require(satisfied: bool, rule: str, detail: str) -> None:
-    if not satisfied:
-        raise Nonconforming(rule, detail)
+@rule("flow")
+def repeatable(subject: Subject) -> None:
+    """In eval(), the same code and context give the same result again, bit for bit."""
+    flow, (z, h) = _flow(subject), _inputs(subject.sizes[0])
+    first = _move(flow, z, h)
+    second = flow(z, h)  # in another state of the generator
+    same = torch.equal(first.z, second.z) and torch.equal(first.log_det, second.log_det)
+    require(same, "two calls in eval() differ")
+
+
+@rule("flow")
+def inputs_untouched(subject: Subject) -> None:
+    """Code and context are as they were."""
+    flow, (z, h) = _flow(subject), _inputs(subject.sizes[0])
+    h = 4 * h
+    given = z.clone(), h.clone()
+    _move(flow, *given)
+    for name, before, after in zip(("the code", "the context"), (z, h), given, strict=True):
+        require(torch.equal(before, after), f"forward() has written to {name}")
+
+
+@rule("flow")
+def batch_independence(subject: Subject) -> None:
+    """A code goes to the same place, with the same log_det, alone and beside others."""
+    flow, (z, h) = _flow(subject), _inputs(subject.sizes[0])
+    together = _move(flow, z, h)
+    for row in range(len(z)):
+        alone = _move(flow, z[row : row + 1], h[row : row + 1])
+        for name, one, other in (
+            ("z_K", alone.z[0], together.z[row]),
+            ("log_det", alone.log_det[0], together.log_det[row]),
+        ):
+            off = float((one - other).detach().abs().max())
+            require(
+                off <= 1e-6 * (1 + float(one.detach().abs().max())),
+                f"{name} of a row alone and in a batch differ by {off:.1e}",
+            )
+
+
+# -------------------------------------------------------------------------------------------- its mathematics
+
+
+@rule("flow")
+def log_det(subject: Subject) -> None:
+    """log_det is ln|det| of the Jacobian that autograd finds, in nats, to 1e-6."""
+    flow, (z, h) = _flow(subject), _inputs(subject.sizes[0])
+    expected = torch.linalg.slogdet(_jacobian(flow, z, h)).logabsdet
+    for row, (found, true) in enumerate(zip(_move(flow, z, h).log_det.tolist(), expected.tolist(), strict=True)):
+        close = math.isclose(found, true, rel_tol=1e-6, abs_tol=1e-6)
+        require(close, f"row {row}: {found:.6f}, where autograd's Jacobian gives {true:.6f}")
+
+
+@rule("flow")
+def bijective(subject: Subject) -> None:
+    """det J never changes its sign, and no two codes are found that go to one place."""
+    flow, sizes = _flow(subject), subject.sizes[0]
+    _check_sign(flow, sizes)
+    _check_second(flow, sizes)
+
+
+def _check_sign(flow: Flow, sizes: Sizes, contexts: int = 48, probes: int = 24) -> None:
+    """A continuous bijection has det J of one sign; a planar map without u_hat has not."""
+    near, far = (
+        torch.logspace(-2, 1, probes, dtype=torch.float64),
+        torch.logspace(-1, 0.7, contexts, dtype=torch.float64),
+    )
+    directions, given = draws((contexts, probes, sizes.style), (contexts, sizes.context), dtype=torch.float64)
+    codes = (near[:, None] * directions).flatten(0, 1)
+    jacobian = _jacobian(flow, codes, (far[:, None] * given).repeat_interleave(probes, 0))
+    signs = torch.linalg.slogdet(jacobian).sign.view(contexts, probes)
+    changes = int((signs != signs[:, :1]).any(-1).sum())
+    require(changes == 0, f"det J changes its sign over z, for {changes} of {contexts} contexts")
+
+
+def _check_second(flow: Flow, sizes: Sizes, count: int = 64) -> None:
+    """Newton's method from elsewhere must come back to the code itself, or nowhere.
+
+    Both ends are to be well-conditioned: where a bijection is nearly flat, codes far apart come close.
+    """
+    z, offset, h = draws((count, sizes.style), (count, sizes.style), (count, sizes.context), dtype=torch.float64)
+    target, found = _move(flow, z, h).z.detach(), z + 2 * offset
+    eye = 1e-12 * torch.eye(sizes.style, dtype=torch.float64)
+    for _ in range(NEWTON):
+        jacobian, missed = _jacobian(flow, found, h), target - _move(flow, found, h).z.detach()
+        step = torch.linalg.solve(jacobian.mT @ jacobian + eye, (jacobian.mT @ missed[..., None])).squeeze(-1)
+        length = step.norm(dim=-1, keepdim=True)
+        found = found + step * (2 / length.clamp_min(2))
+    missed = (target - _move(flow, found, h).z).norm(dim=-1).detach()
+    steep = [torch.linalg.svdvals(_jacobian(flow, codes, h))[:, -1] > 1e-3 for codes in (z, found)]
+    second = (missed < 1e-10) & ((found - z).norm(dim=-1) > 1e-2) & steep[0] & steep[1]
+    require(not second.any(), f"{int(second.sum())} of {count} codes go where another code goes, too")
+
+
+@rule("flow")
+def volume(subject: Subject) -> None:
+    """Where volume_preserving is set, log_det is exactly 0."""
+    flow, (z, h) = _flow(subject), _inputs(subject.sizes[0])
+    if not getattr(flow, "volume_preserving", False):
+        not_applicable("volume_preserving is not set")
+    largest = float(_move(flow, z, h).log_det.detach().abs().max())
+    require(largest == 0, f"volume_preserving is set, yet log_det is not exactly 0 but up to {largest:.1e}")
+
+
+@rule("flow")
+def orthogonal(subject: Subject) -> None:
+    """Where orthogonal is set, so is volume_preserving, J J^T is the identity and 0 goes to 0."""
+    flow, (z, h) = _flow(subject), _inputs(subject.sizes[0])
+    if not getattr(flow, "orthogonal", False):
+        not_applicable("orthogonal is not set")
+    require(bool(getattr(flow, "volume_preserving", False)), "orthogonal is set and volume_preserving is not")
+    blocks = _jacobian(flow, z, h)
+    off = float((blocks @ blocks.mT - torch.eye(z.shape[-1], dtype=z.dtype)).abs().max())
+    require(off < 1e-8, f"orthogonal is set, yet J J^T is off the identity by {off:.1e}")
+    off = float(_move(flow, torch.zeros_like(z), h).z.detach().abs().max())
+    require(off < 1e-8, f"orthogonal is set, yet 0 goes to a point {off:.1e} away (the map is to be linear)")
+
+
+@rule("flow")
+def inverse(subject: Subject) -> None:
+    """Where inverse() is offered, it takes z_K back to z_0, to 1e-6."""
+    flow, (z, h) = _flow(subject), _inputs(subject.sizes[0])
+    back = getattr(flow, "inverse", None)
+    if back is None:
+        not_applicable("inverse() is not offered")
+    off = float((seeded(lambda: back(_move(flow, z, h).z, h)) - z).detach().abs().max())
+    require(off < 1e-6, f"inverse() is off by {off:.1e}")
+
+
+@rule("flow")
+def starts_gently(subject: Subject) -> None:
+    """Before training, no direction is stretched or squeezed by more than 2: it starts near an isometry."""
+    flow, (z, h) = subject.make().double().eval(), _inputs(subject.sizes[0], batch=32)
+    values = torch.linalg.svdvals(_jacobian(flow, z, h))
+    least, most = float(values.min()), float(values.max())
+    near = least >= 1 / STRETCH and most <= STRETCH
+    require(near, f"at its start it scales directions by {least:.2g} to {most:.2g}, so that training starts far off")
+
+
+# -------------------------------------------------------------------------------------------- in training
+
+
+@rule("flow")
+def gradients(subject: Subject) -> None:
+    """A gradient reaches every parameter."""
+    flow, (z, h) = _flow(subject).train(), _inputs(subject.sizes[0])
+    output = _move(flow, z, h)
+    reached(flow, output.z.square().sum() + output.log_det.sum())
+
+
+@rule("flow")
+def context_used(subject: Subject) -> None:
+    """What it learns depends on the context: a map that is the same for all could be left to the decoder."""
+    flow, (z, h) = _flow(subject), _inputs(subject.sizes[0])
+    if not list(flow.parameters()):
+        not_applicable("it has no parameters")
+    used = not torch.allclose(_move(flow, z, h).z, _move(flow, z, h.roll(1, 0)).z)
+    require(used, "z_K does not depend on the context, though there are parameters: amortise them")
+
+
+@rule("flow")
+def finite(subject: Subject) -> None:
+    """In float32, z_K, log_det and gradients are finite where codes or contexts are 0, 1e-20 or 1e4."""
+    flow = _flow(subject, torch.float32)
+    for name in ("codes", "contexts"):
+        for scale in (0.0, 1e-20, 1e4):
+            z, h = _inputs(subject.sizes[0], 64, torch.float32)
+            z, h = (scale * z, h) if name == "codes" else (z, scale * h)
+            z.requires_grad_()
+            h.requires_grad_()
+            flow.zero_grad(set_to_none=True)
+            output = _move(flow, z, h)
+            loss = output.z.sum() + output.log_det.sum()
+            loss.backward()  # type: ignore[no-untyped-call]
+            values = {"z_K": output.z, "log_det": output.log_det, "the gradient of the code": z.grad}
+            values |= {"the gradient of the context": h.grad}
+            values |= {f"the gradient of {name}": weight.grad for name, weight in flow.named_parameters()}
+            wrong = [what for what, value in values.items() if value is not None and not value.isfinite().all()]
+            require(not wrong, f"{', '.join(wrong)} not finite at {name} of scale {scale:g}")
+
+
+@rule("flow")
+def weights_tell_all(subject: Subject) -> None:
+    """Two with the same weights give the same: nothing that matters is kept elsewhere."""
+
+    def call(flow: nn.Module) -> list[Tensor]:
+        output = _move(flow, *_inputs(subject.sizes[0], dtype=torch.float32))
+        return [output.z, output.log_det]
+
+    same_weights(subject, call)

@@ -46,6 +46,8 @@ class Subject:
     """At least one; rules that look at widths go through all of them, others take the first."""
     implementation: Any = None
     """The class itself, for one that stands in no module; else the component's target is imported."""
+    known: dict[str, Any] = attrs.field(factory=dict, eq=False, repr=False)
+    """What took time to find out and more than one rule needs."""
 
     @classmethod
     def of(cls, component: Component, config: Any = None, implementation: Any = None, fps: float = 25) -> Subject:

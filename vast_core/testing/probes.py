@@ -1,0 +1,92 @@
+"""What the rules of several networks share: weights away from their start, seeded calls, other devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from .kit import Subject, not_applicable, require
+
+Network = TypeVar("Network", bound=nn.Module)
+Result = TypeVar("Result")
+
+
+def scattered(network: Network, seed: int = 0, strength: float = 1.0) -> Network:
+    """``network`` in eval(), each weight moved from its start, behind whose zeros a fault could hide.
+
+    A matrix is moved by about 1 / sqrt(columns), so that what goes through it keeps its scale, a vector by 0.5; both
+    times ``strength``.
+    """
+    draw = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in network.parameters():
+            if weight.requires_grad:
+                scale = strength * (weight[0].numel() ** -0.5 if weight.dim() > 1 else 0.5)
+                weight.add_(scale * torch.randn(weight.shape, generator=draw).to(weight))
+    return network.eval()
+
+
+def seeded(call: Callable[[], Result]) -> Result:
+    """What ``call`` gives, the global generator being in the same state each time."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        return call()
+
+
+def draws(*shapes: tuple[int, ...], seed: int = 0, dtype: torch.dtype = torch.float32) -> list[Tensor]:
+    """Standard normal tensors of these shapes."""
+    draw = torch.Generator().manual_seed(seed)
+    return [torch.randn(shape, generator=draw, dtype=torch.float64).to(dtype) for shape in shapes]
+
+
+def same_weights(subject: Subject, call: Callable[[nn.Module], list[Tensor]]) -> None:
+    """Hold two made from different seeds, one of which is given the other's state, to the same outputs of ``call``."""
+    one, other = scattered(subject.make(seed=1)), subject.make(seed=2).eval()
+    expected = seeded(lambda: call(one))  # before its state is read: what is made at the first call must be in it
+    other.load_state_dict(one.state_dict())
+    found = seeded(lambda: call(other))
+    same = all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
+    require(same, "two with the same weights give different outputs: something that matters is not in state_dict()")
+
+
+def reached(network: nn.Module, loss: Tensor) -> None:
+    """Hold a network to have every parameter reached by the gradient of ``loss``."""
+    parameters = {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
+    if not parameters:
+        not_applicable("it has no parameters to train")
+    require(loss.requires_grad, f"no gradient reaches any of its {len(parameters)} parameters")
+    loss.backward()  # type: ignore[no-untyped-call]
+    dead = [name for name, weight in parameters.items() if weight.grad is None]
+    require(not dead, f"no gradient reaches {', '.join(dead)}")
+
+
+def elsewhere(subject: Subject, call: Callable[[nn.Module, torch.device], list[Tensor]]) -> None:
+    """Hold one that has moved to another device to work there: to CUDA where there is one, else to the meta device."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "meta")
+    if device.type == "meta":
+        try:
+            without_data(subject, call)
+        except Exception as error:  # noqa: BLE001 - it may fail in any way; `shape without data` tells how
+            not_applicable(f"see `shape without data`, and there is no CUDA device here: {error}")
+    network = subject.make().eval().to(device)
+    try:
+        outputs = call(network, device)
+    except (RuntimeError, NotImplementedError) as error:
+        require(False, f"moved to {device}, it fails: {_first(error)}; are all its tensors parameters or buffers?")
+    for output in outputs:
+        require(output.device.type == device.type, f"moved to {device}, it gives a tensor on {output.device}")
+
+
+def without_data(subject: Subject, call: Callable[[nn.Module, torch.device], list[Tensor]]) -> list[Tensor]:
+    """What one that is made on the meta device gives there, as in `vast check`."""
+    meta = torch.device("meta")
+    with meta:
+        network = subject.make().eval()
+        return call(network, meta)
+
+
+def _first(error: BaseException) -> str:
+    return (str(error).splitlines() or [""])[0]
