@@ -5,7 +5,6 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Iterator
-from importlib.metadata import packages_distributions
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
@@ -166,11 +165,10 @@ def _check_free(names: Names, folder: Path) -> None:
     """Raise :class:`InputError` where another package has the name: one of the two could not be imported."""
     spec = find_spec(names.package)
     if spec is not None:
-        owner = packages_distributions().get(names.package, ["no distribution"])[0]
         where = spec.origin or ", ".join(spec.submodule_search_locations or ())
         raise InputError(
-            f"the package {names.package} is installed already, by {owner} ({where}): "
-            f"choose another name, or `pip uninstall {owner}` where it is an older try of yours"
+            f"a package {names.package} is installed already ({where}): "
+            "choose another name, or uninstall that one where it is an older try of yours"
         )
     if folder.exists():
         raise InputError(f"{folder} exists, and nothing is written over: remove it or choose another --out")
