@@ -1,0 +1,1 @@
+"""A posterior flow of rational quadratic splines, from zuko."""
