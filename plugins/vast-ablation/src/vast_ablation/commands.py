@@ -1,12 +1,158 @@
-"""``vast ablate``: a recipe in many variants and several seeds."""
+"""``vast ablate``: a recipe in many variants and several seeds, compared."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
+
+from vast_core.cli import Session
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from .engine import Work
+    from .results import Ablation
 
 
 @click.command()
 @click.argument("recipe")
-def ablate(recipe: str) -> None:
-    """Run a recipe in many variants and several seeds, and compare."""
-    raise click.UsageError(f"cannot vary {recipe} yet")
+@click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)
+@click.option(
+    "--vary",
+    metavar="KEY=VALUE,VALUE,...",
+    multiple=True,
+    help="A factor and its values, each read as YAML; the first of each make up the base cell. May be repeated.",
+)
+@click.option("--seeds", help="How many, counted from the recipe's own, or a list such as 1,5,9.  [3]")
+@click.option("--stages", help="What each cell runs, such as prepare,style,evaluate.  [what makes a difference]")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of all runs.  [runs/NAME-ablation]"
+)
+@click.option("--jobs", type=click.IntRange(min=1), help="How many runs at a time.  [1; with Ray, GPUs or nodes]")
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True)
+@click.option("--dry-run", is_flag=True, help="Say what would run, and stop.")
+@click.pass_obj
+def ablate(
+    session: Session,
+    recipe: str,
+    overrides: tuple[str, ...],
+    vary: tuple[str, ...],
+    seeds: str | None,
+    stages: str | None,
+    out: Path | None,
+    jobs: int | None,
+    engine: str,
+    dry_run: bool,
+) -> None:
+    """Run a recipe in many variants and several seeds, and compare them.
+
+    Every combination of the values is a cell, run once with each seed; a stage that is the same in several runs is
+    done once. What to vary may stand in the recipe, in a section `ablate:`. Stopped or killed, the same command goes on
+    with what is missing; with another value more, with that. `--engine ray` uses the cluster at RAY_ADDRESS, whose
+    nodes must see the same folders.
+
+    \b
+    Example:
+      vast ablate vast_default --vary flow.use=none,planar,householder --vary flow.steps=4,16
+      vast ablate ablations/flows --jobs 4 --out runs/flows
+    """
+    from rich.console import Console
+
+    from .design import Design
+
+    changes = [*overrides]
+    if seeds is not None:
+        changes.append(f"ablate.seeds={f'[{seeds}]' if ',' in seeds else seeds}")
+    if stages is not None:
+        changes.append(f"ablate.stages=[{stages}]")
+    design = Design.read(recipe, session.registry, changes, vary)
+
+    from .engine import Work, failures  # after the recipes were checked, as it imports torch
+    from .plan import Plan
+
+    console = Console(highlight=False)
+    with console.status("assembling every cell"):
+        plan = Plan.make(design, session.registry)
+    folder = out or Path("runs", f"{design.recipe.name}-ablation")
+    work = Work(plan=plan, folder=folder, registry=session.registry, console=console)
+    announce(work)
+    if dry_run:
+        return
+    carry_out(work, engine, jobs)
+    show(work.keep(), folder, console)
+    if failed := failures(work):
+        from vast_core.errors import VastError
+
+        count = f"{len(failed)} of {len(plan.runs)} runs failed"
+        raise VastError("\n".join([f"{count}; the same command tries them again", *failed]))
+
+
+def announce(work: Work) -> None:
+    """Say what is to run, before anything does."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    design, missing = work.plan.design, work.missing()
+    total = len(work.plan.runs)
+    work.console.print(
+        Text(
+            f"recipe {design.recipe.name}: {len(design.cells)} cells with {_seeds(design.seeds)}, {total} runs"
+            f" into {work.folder}; {total - len(missing)} done, {len(missing)} to go"
+        )
+    )
+    table = Table("cell", *design.vary, "runs done", box=box.SIMPLE_HEAD, pad_edge=False)
+    from .design import written
+
+    for number, cell in enumerate(design.cells):
+        left = sum(run.cell is cell for run in missing)
+        settings = [written(cell.settings[key]) if key in cell.settings else "-" for key in design.vary]
+        place = f"{number + 1}" + " (base)" * (number == 0)
+        table.add_row(*map(Text, (place, *settings, f"{len(design.seeds) - left} of {len(design.seeds)}")))
+    work.console.print(table)
+    for note in (*design.notes, *work.plan.notes):
+        work.console.print(Text(f"  {note}"))
+    if missing:
+        counts = work.to_do()
+        stages = ", ".join(f"{stage} {count} {'time' if count == 1 else 'times'}" for stage, count in counts.items())
+        work.console.print(Text(f"to do: {stages or 'no stage, as other runs have all results'}"))
+
+
+def _seeds(seeds: tuple[int, ...]) -> str:
+    return f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"
+
+
+def carry_out(work: Work, engine: str, jobs: int | None) -> None:
+    """Run what is missing; raises :class:`vast_core.errors.InputError` where another process does so already."""
+    if not work.missing():
+        return
+    from vast_core.errors import InputError
+
+    from .job import Engine
+    from .local import Local
+    from .sharing import alone
+
+    with alone(work.folder / "locks" / "ablate") as free:
+        if not free:
+            raise InputError(f"another `vast ablate` is at work in {work.folder}; wait for it, or choose another --out")
+        chosen: Engine = Local(jobs or 1)
+        if engine == "ray":
+            from .ray_engine import OnRay
+
+            chosen = OnRay.join(jobs)
+        work.carry_out(chosen)
+
+
+def show(ablation: Ablation, folder: Path, console: Console) -> None:
+    """Print the comparison and write it beside ``ablation.json``."""
+    from .comparison import compare_cells
+    from .page import write_page
+    from .tables import print_tables, write_csv
+
+    tables = compare_cells(ablation)
+    if tables:
+        console.print(print_tables(ablation, tables))
+    files = [*write_csv(folder, ablation, tables), write_page(folder, ablation, tables)]
+    console.print("written: " + ", ".join(str(file) for file in files))

@@ -1,4 +1,4 @@
-"""The command ``vast ablate``, declared without importing torch."""
+"""The hooks of vast-ablation: its command, and what lets the runs of one ablation share stages. Imports no torch."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from vast_core import hookimpl
 if TYPE_CHECKING:
     import click
 
+    from vast_core.run import Run
+
 
 @hookimpl
 def vast_commands(cli: click.Group) -> None:
@@ -16,3 +18,30 @@ def vast_commands(cli: click.Group) -> None:
     from .commands import ablate
 
     cli.add_command(ablate)
+
+
+@hookimpl
+def vast_run_started(run: Run) -> None:
+    """Let a run of an ablation be the only one in its folder."""
+    from .sharing import Siblings
+
+    if (siblings := Siblings.of(run)) is not None:
+        siblings.start()
+
+
+@hookimpl
+def vast_stage_starting(run: Run, stage: str, key: str) -> None:
+    """Take a stage's results from another run of the same ablation, where one has them."""
+    from .sharing import Siblings
+
+    if (siblings := Siblings.of(run)) is not None:
+        siblings.bring(stage, key)
+
+
+@hookimpl
+def vast_stage_finished(run: Run, stage: str) -> None:
+    """Let the other runs of the same ablation have a stage's results."""
+    from .sharing import Siblings
+
+    if (siblings := Siblings.of(run)) is not None:
+        siblings.finished(stage)

@@ -1,0 +1,93 @@
+"""What a run's ``evaluation.json`` says, of each held-out clip and of a plugin's stages, brought into one form.
+
+Of the figures of a plugin's stage (:meth:`vast_core.run.Run.write_figures`), every number at the top counts, as
+``<stage>.<name>``; an entry ``measures``, ``{name: {better: ..., unit: ...}}``, tells what is known of them.
+
+Imports no torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from vast_core.errors import InputError
+
+from .results import Measure
+
+OF_THE_EVALUATION: Mapping[str, Measure] = {
+    "lip_opening_correlation": Measure(better="higher"),
+    "face_from_counterfactual": Measure(better="lower", unit="mm"),
+    "lips_from_counterfactual": Measure(better="lower", unit="mm"),
+    "negative_bound": Measure(better="lower", unit="nats a frame"),
+    "reconstruction": Measure(better="lower", unit="nats a frame"),
+    "kl_before_flow": Measure(better="neither", unit="nats"),
+    "kl_before_flow_sampled": Measure(better="neither", unit="nats"),
+    "kl_after_flow": Measure(better="neither", unit="nats"),
+}
+"""Figures that are those of no metric: the bound on held-out clips (:mod:`vast_core.stages.evaluate`), the correlation
+of the lips' opening and, in styles never trained on, the distance from the counterfactual truth where it is known."""
+
+
+@attrs.frozen
+class Measured:
+    """All that a run has measured, clip by clip."""
+
+    clips: Mapping[str, Mapping[str, float]]
+    """Measures by clip."""
+    whole: Mapping[str, float]
+    """Measures that are of no clip."""
+    measures: Mapping[str, Measure]
+    """What is known of each."""
+
+    @property
+    def means(self) -> dict[str, float]:
+        """Over the clips that have the measure."""
+        found: dict[str, list[float]] = {}
+        for own in self.clips.values():
+            for name, value in own.items():
+                found.setdefault(name, []).append(value)
+        return {name: sum(values) / len(values) for name, values in found.items()}
+
+
+def read_measures(run: Path) -> Measured:
+    """What a run has measured; raises :class:`InputError` where that is nothing."""
+    path = run / "evaluation.json"
+    if not path.is_file():
+        raise InputError(f"{path}: is gone; run again")
+    evaluation: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    clips: dict[str, dict[str, float]] = {}
+    for name, own in _rows(evaluation):
+        clips.setdefault(name, {}).update({key: float(value) for key, value in own.items()})
+    known = {**_known(evaluation), **OF_THE_EVALUATION}
+    whole: dict[str, float] = {}
+    for stage, figures in evaluation.get("stages", {}).items():
+        known |= {f"{stage}.{name}": measure for name, measure in _known(figures).items()}
+        whole |= {f"{stage}.{key}": float(v) for key, v in figures.items() if type(v) in (int, float)}
+    found = list(dict.fromkeys([name for own in clips.values() for name in own] + list(whole)))
+    if not found:
+        raise InputError(f"{path}: nothing was measured; is any clip held out (stages.prepare.held_out)?")
+    return Measured(clips, whole, {name: known.get(name, Measure(better="neither")) for name in found})
+
+
+def _known(figures: Mapping[str, Any]) -> dict[str, Measure]:
+    described = figures.get("measures", {})
+    return {name: Measure(better=own["better"], unit=own.get("unit", "")) for name, own in described.items()}
+
+
+def _rows(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, float]]]:
+    """Figures of a clip, or of a clip told in a style."""
+    for row in evaluation.get("held_out", {}).get("clips", []):
+        yield (
+            row["clip"],
+            {**row["measures"], "lip_opening_correlation": row["lip_opening_correlation"], **row["bound"]},
+        )
+    for row in evaluation.get("style_transfer", {}).get("pairs", []):
+        distances = {"face_from_counterfactual": row["ours"], "lips_from_counterfactual": row["lips"]["ours"]}
+        yield f"{row['target']} in {row['style']}", distances
+    for row in evaluation.get("renderer", {}).get("clips", []):
+        yield row["clip"], row["ours"]

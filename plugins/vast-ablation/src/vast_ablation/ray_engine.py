@@ -1,0 +1,105 @@
+"""Runs as tasks of an existing Ray cluster.
+
+The folder of the ablation, the working directory, the cache (``VAST_CACHE``) and the data must be the same paths on
+every node, on a shared file system that knows ``flock``, and vast must be installed there as it is here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from typing import Any, Self
+
+import attrs
+
+from vast_core.errors import InputError
+
+from .job import Job, Outcome, Process, Running
+
+CARRIED = ("VAST_CACHE", "VAST_WEIGHTS", "VAST_PLUGINS", "VAST_STRICT_PLUGINS")
+"""Environment variables that a task takes along."""
+
+
+@attrs.frozen
+class OnRay:
+    """A cluster that this process has joined as a driver."""
+
+    jobs: int
+    cpus: int
+    """That each task asks for."""
+    gpus: float
+    """That each task asks for; several tasks share a GPU where there are more of them."""
+
+    @classmethod
+    def join(cls, jobs: int | None) -> Self:
+        """Join the cluster at ``RAY_ADDRESS``, or the one of this machine.
+
+        Without ``jobs``, as many tasks at a time as the cluster has GPUs, or else nodes. Raises :class:`InputError`
+        where Ray is not installed, or there is no cluster.
+        """
+        try:
+            import ray
+        except ImportError as error:
+            raise InputError("--engine ray needs Ray: pip install 'vast-avatar[ray]'") from error
+        address = os.environ.get("RAY_ADDRESS", "auto")
+        variables = {name: os.environ[name] for name in CARRIED if name in os.environ}
+        try:
+            ray.init(
+                address=address, runtime_env={"env_vars": variables}, log_to_driver=False, logging_level=logging.ERROR
+            )
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise InputError(
+                f"no Ray cluster at {address!r}: {error}; start one (`ray start --head`) or set RAY_ADDRESS"
+            ) from error
+        nodes: list[dict[str, Any]] = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+        gpus, cpus = (int(sum(node["Resources"].get(what, 0) for node in nodes)) for what in ("GPU", "CPU"))
+        jobs = jobs or max(gpus, len(nodes))
+        return cls(jobs=jobs, cpus=max(1, cpus // jobs), gpus=min(1.0, gpus / jobs))
+
+    def start(self, job: Job) -> Running:
+        """Start a job as a task."""
+        import ray
+
+        job = attrs.evolve(job, threads=self.cpus)
+        task = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=0)(execute)
+        return _Task(task.remote(job))
+
+
+class _Task:
+    """A job that Ray has been given."""
+
+    def __init__(self, reference: Any) -> None:
+        self._reference = reference
+
+    def outcome(self) -> Outcome | None:
+        """How it ended; None while it goes on."""
+        import ray
+
+        ready, _ = ray.wait([self._reference], timeout=0)
+        if not ready:
+            return None
+        try:
+            found: Outcome = ray.get(self._reference)
+        except ray.exceptions.RayError as error:
+            return Outcome(error=f"Ray: {' '.join(str(error).split())}")
+        return found
+
+    def stop(self) -> None:
+        """Let it save its state and end."""
+        import ray
+
+        ray.cancel(self._reference)
+        ray.wait([self._reference])
+
+
+def execute(job: Job) -> Outcome:
+    """Run a job in this worker; Ray interrupts it where the task is cancelled."""
+    process = Process(job)
+    try:
+        while (outcome := process.outcome()) is None:
+            time.sleep(0.2)
+    except KeyboardInterrupt:
+        process.stop()
+        raise
+    return outcome
