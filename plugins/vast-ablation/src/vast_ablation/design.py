@@ -165,9 +165,11 @@ class _Maker:
     def _note(self, name: str, factors: Mapping[str, Any], idle: Mapping[str, str], count: int) -> None:
         varied = [key for key in factors if key not in _without(factors, idle)]
         others = [option for option in idle if not any(_below(key, option) for key in factors)]
-        dropped = ", ".join([*varied, *others])
+        dropped = " and ".join([*varied, *others])
         one = f"; {count} combinations are one cell" if count > 1 else ""
-        self.notes.append(f"{name}: {', '.join(idle.values())}, so {dropped} is left out{one}")
+        self.notes.append(
+            f"{name}: {' and '.join(idle.values())}, so {dropped} {'is' if len(idle) == 1 else 'are'} left out{one}"
+        )
 
     def _laid(self, combination: Combination) -> Node:
         """The command line's changes with a combination's laid over them."""
@@ -191,9 +193,10 @@ class _Maker:
             try:
                 component = self.registry.get(part, use.value if use is not None else "")
             except (ComponentError, AttributeError, TypeError):
-                continue  # reading the recipe says what is wrong with it
-            options = {field.alias for field in attrs.fields(component.config)}
-            for option in own.value.keys() - {"use"}:
+                options = set(own.value)  # reading the recipe says what is wrong with its name; it may have any option
+            else:
+                options = {field.alias for field in attrs.fields(component.config)}
+            for option in (key for key in own.value if key != "use"):
                 why = "" if option in options else f"{part} {component.name!r} has no option {option!r}"
                 found[f"{part}.{option}"] = why
         return found
@@ -238,5 +241,5 @@ def _name(settings: Combination) -> str:
 
 def written(value: Any) -> str:
     """A value in one line, as the command line takes it."""
-    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000)
-    return text.removesuffix("\n").removesuffix("\n...")
+    listed = yaml.safe_dump([value], default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000)
+    return listed.strip()[1:-1]
