@@ -42,6 +42,13 @@ def draws(*shapes: tuple[int, ...], seed: int = 0, dtype: torch.dtype = torch.fl
     return [torch.randn(shape, generator=draw, dtype=torch.float64).to(dtype) for shape in shapes]
 
 
+def off(found: Tensor, expected: Tensor) -> float:
+    """How far two tensors differ at most, as a share of the greatest number expected, or of 1."""
+    if not found.numel():
+        return 0.0
+    return float((found - expected).detach().abs().max()) / max(1.0, float(expected.detach().abs().max()))
+
+
 def same_weights(subject: Subject, call: Callable[[nn.Module], list[Tensor]]) -> None:
     """Hold two made from different seeds, one of which is given the other's state, to the same outputs of ``call``."""
     one, other = scattered(subject.make(seed=1)), subject.make(seed=2).eval()
