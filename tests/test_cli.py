@@ -54,7 +54,15 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["plugins"], ["--version"], *([name, "--help"] for name in COMMANDS)]
+    "arguments",
+    [
+        ["--help"],
+        ["plugins"],
+        ["plugins", "doctor"],
+        ["schema"],
+        ["--version"],
+        *([name, "--help"] for name in COMMANDS),
+    ],
 )
 def test_it_answers_without_torch_in_under_half_a_second(arguments):
     code = f"""
@@ -209,16 +217,119 @@ def test_plugins_lists_everything_and_every_trouble(packages):
     done = packages.vast("plugins")
     assert done.returncode == 0
     out = done.stdout
-    assert re.search(r"^ ?flow +glow +vast-glow 1\.0 +ready +A flow\.", out, re.MULTILINE)
-    assert re.search(r" vast-glow/planar +vast-glow 1\.0 +write the whole name", out)
-    assert re.search(r" vast-avatar/planar +vast-avatar", out)
-    assert re.search(r"vast_broken +vast-broken 0\.3 +broken +\d+ +OSError: \[red\]no licence\[/red\]", out)
-    assert re.search(r"vast_tomorrow +vast-tomorrow 1\.0 +foreign +0 +made for plugin API v2", out)
-    assert re.search(r"glow +vast-glow 1\.0 +loaded +\d+", out)
-    assert all(len(line.rstrip()) <= 200 for line in out.splitlines())
+    assert re.search(r"^flow +glow +vast-glow 1\.0 +ready +A flow\.$", out, re.MULTILINE)
+    assert re.search(r"^flow +vast-glow/planar +vast-glow 1\.0 +write in full", out, re.MULTILINE)
+    assert re.search(r"^flow +vast-avatar/planar +vast-avatar", out, re.MULTILINE)
+    assert re.search(r"^stage +prepare +vast itself +ready", out, re.MULTILINE)
+    assert re.search(
+        r"^vast_broken +vast-broken 0\.3 +broken +\d+ +OSError: \[red\]no licence\[/red\]$", out, re.MULTILINE
+    )
+    assert re.search(r"^vast_tomorrow +vast-tomorrow 1\.0 +foreign +0 +made for plugin API v2", out, re.MULTILINE)
+    assert re.search(r"^glow +vast-glow 1\.0 +loaded +\d+", out, re.MULTILINE)
+    assert "2 plugins are left out; `vast plugins doctor` says why" in out
     bare = packages.vast("--no-plugins", "plugins").stdout
-    assert "vast-avatar" not in bare.partition("Plugins")[0]
+    assert "vast-avatar" not in bare.partition("\n\n")[0]
     assert "switched off by --no-plugins" in bare
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_plugins_keeps_to_the_width_of_a_terminal(width):
+    import pty
+
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "COLUMNS": str(width), "TERM": "xterm"}
+    command = [sys.executable, "-m", "vast_core", "plugins"]
+    with subprocess.Popen(command, stdout=theirs, stderr=subprocess.PIPE, env=environment) as process:
+        os.close(theirs)
+        out = b""
+        while True:
+            try:
+                piece = os.read(ours, 65536)
+            except OSError:  # how a terminal says that nobody writes any more
+                break
+            if not piece:
+                break
+            out += piece
+    assert process.returncode == 0
+    lines = re.sub(r"\x1b\[[\d;]*m|\r", "", out.decode()).splitlines()
+    assert max(len(line) for line in lines) == width
+    about = next(n for n, line in enumerate(lines) if re.match(r"flow +householder +vast-avatar", line))
+    summary = lines[about + 1].strip() if width == 80 else lines[about].split("ready")[1].strip()
+    assert summary.startswith("reflections amortised on the prompt")
+    if width == 80:
+        assert lines[about].split()[-1] == "ready"
+
+
+def test_show_says_all_that_is_known_of_a_component(packages):
+    packages.add(
+        "vast-glow",
+        """
+        @attrs.frozen(kw_only=True)
+        class Glowing:
+            steps: int = attrs.field(default=3, validator=[attrs.validators.ge(1), attrs.validators.lt(9)])
+            \"""How often it glows.\"""
+            path: str
+
+        class Glow:
+            \"""It glows.
+
+            A second paragraph.
+            \"""
+
+        @hookimpl
+        def vast_components():
+            return [component(config=Glowing, target="vast_glow:Glow", reference="Anon 2020"), component("planar")]
+        """,
+    )
+    done = packages.vast("plugins", "show", "flow/glow")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "flow/glow: A flow.",
+        "Provided by vast-glow 1.0, in vast_glow:Glow",
+        "Reference: Anon 2020",
+        "",
+        "It glows.",
+        "",
+        "A second paragraph.",
+        "",
+        "Options",
+        "  steps: a whole number; >= 1, < 9; default 3",
+        "      How often it glows.",
+        "  path: text; no default, to be stated",
+        "",
+        "No packaged recipe uses it",
+    ]
+    assert packages.vast("plugins", "show", "glow").stdout == done.stdout
+    other = packages.vast("plugins", "show", "flow/vast-glow/planar").stdout
+    assert "It cannot be used here: flow 'planar' of vast-glow 1.0 cannot be imported from mypkg.glow:Glow" in other
+
+
+def test_show_says_who_uses_a_component_or_stage(packages):
+    shown = packages.vast("plugins", "show", "renderer/cgan_convlstm").stdout
+    assert "\n  ablations/renderer_to_the_letter: texture false, skips false, residual false\n" in shown
+    assert re.search(r"\n  vast_default\n", shown)
+    stage = packages.vast("plugins", "show", "stage/style").stdout
+    assert stage.startswith(
+        "stage/style: trains style encoder, flow and decoder\nProvided by vast itself, in vast_core."
+    )
+    assert "\nNeeds corpus, face, audio, style, flow, decoder\n" in stage
+    assert "\n  beta_warmup: a number; >= 0, <= 1; default 0.3\n      Share of the steps over which" in stage
+    assert re.search(r"\n  vast_default: steps 1400, batch 24\n", stage)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("plannar", "nothing is called 'plannar'; did you mean flow/planar?"),
+        ("flow/plannar", "no flow is called 'plannar'; did you mean 'planar'?"),
+        ("stage/prepair", "no stage is called 'prepair'; did you mean 'prepare'?"),
+        ("flow/vast-glow/planar", "write vast-avatar/planar"),
+    ],
+)
+def test_show_of_what_is_not_there(packages, name, message):
+    done = packages.vast("plugins", "show", name)
+    assert done.returncode == 2
+    assert message in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ import torch
 from rich.console import Console
 from torch import nn
 
+from vast_core.errors import Interrupted
 from vast_core.interfaces import Objective
 from vast_core.run import Run
 from vast_core.stage_config import TrainingStage
-from vast_core.training import Diverged, Interrupted, Trainer
+from vast_core.training import Diverged, Trainer
 from vast_core.weights import load_weights
 
 

@@ -31,10 +31,16 @@ class Plugin:
     state: State = "loaded"
     cause: str = ""
     """Why it is not loaded; empty where it is."""
+    remedy: str = ""
+    """What to do about that, where it is known."""
+    error: BaseException | None = attrs.field(default=None, repr=False, eq=False)
+    """What it failed with."""
     seconds: float = 0.0
     """Wall time its import and registration took."""
     imports_torch: bool = False
     """Whether that import brought torch in, which makes every command slow to start."""
+    traces: tuple[str, ...] = ()
+    """What that import did to the process beside, in words."""
     entry_point: EntryPoint | None = attrs.field(default=None, repr=False)
 
     @property
@@ -70,7 +76,8 @@ def installed_plugins(distributions: Iterable[Distribution]) -> list[Plugin]:
         except Exception as error:  # noqa: BLE001 - metadata may be damaged in any way; the other packages are sound
             folder = str(getattr(distribution, "_path", "a distribution without a name"))
             cause = f"its metadata cannot be read: {explain(error)}"
-            plugins.append(Plugin(name="?", module="", distribution=folder, version="", state="broken", cause=cause))
+            damaged = Plugin(name="?", module="", distribution=folder, version="", state="broken", cause=cause)
+            plugins.append(attrs.evolve(damaged, remedy="remove that folder and install the package anew"))
             continue
         seen = places.setdefault(normalised(name), [])
         if (version, place) in seen:
@@ -81,12 +88,15 @@ def installed_plugins(distributions: Iterable[Distribution]) -> list[Plugin]:
             plugin = Plugin(name=point.name, module=point.value, distribution=name, version=version, entry_point=point)
             if hidden:
                 first = "{} in {}".format(*hidden[0])
-                cause = f"{name} is installed twice: {version} in {place} is hidden by {first}; uninstall one"
-                plugin = attrs.evolve(plugin, state="shadowed", cause=cause)
+                cause = f"{name} is installed twice: {version} in {place} is hidden by {first}"
+                remedy = f"uninstall one: `pip uninstall {name}` takes away the one that is seen"
+                plugin = attrs.evolve(plugin, state="shadowed", cause=cause, remedy=remedy)
             elif point.group != GROUP:
                 made_for = point.group.removeprefix("vast.")
-                cause = f"made for plugin API {made_for}, and this vast offers {API}; look for a release that fits"
-                plugin = attrs.evolve(plugin, state="foreign", cause=cause)
+                cause = f"made for plugin API {made_for}, and this vast offers {API}"
+                newer = "upgrade vast" if int(made_for[1:]) > int(API[1:]) else f"upgrade {name}"
+                remedy = f"{newer}, or install a release of {name} that is made for {API}"
+                plugin = attrs.evolve(plugin, state="foreign", cause=cause, remedy=remedy)
             plugins.append(plugin)
     plugins.sort(key=lambda p: (p.name, p.distribution, p.version))
     return [_without_rival(plugin, plugins) for plugin in plugins]
@@ -99,9 +109,12 @@ def _without_rival(plugin: Plugin, plugins: Sequence[Plugin]) -> Plugin:
     owners = sorted({p.provider for p in rivals})
     if len(owners) == 1:
         cause = f"{plugin.module} is listed twice, as {' and '.join(p.name for p in rivals)}"
+        remedy = f"tell the authors of {plugin.distribution}: one entry point is enough"
     else:
-        cause = f"{plugin.module} is installed by {' and by '.join(owners)}, one over the other; uninstall one"
-    return attrs.evolve(plugin, state="broken", cause=cause)
+        cause = f"{plugin.module} is installed by {' and by '.join(owners)}, one over the other"
+        names = sorted({p.distribution for p in rivals})
+        remedy = f"uninstall {' or '.join(names)}, and install the other anew: its files may be gone"
+    return attrs.evolve(plugin, state="broken", cause=cause, remedy=remedy)
 
 
 def wanted(names: str, plugins: Iterable[Plugin]) -> set[str]:

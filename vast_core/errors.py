@@ -31,5 +31,11 @@ class ComponentError(InputError):
     """A component is unknown, ambiguous, or its plugin is broken."""
 
 
+class Interrupted(VastError):
+    """The user pressed Ctrl-C; the message says what became of the work, and how to go on."""
+
+    exit_code = 130
+
+
 class StorageError(VastError):
     """A file could not be written; nothing half-written is left behind."""

@@ -40,6 +40,8 @@ class Option:
 
     name: str
     """As a recipe writes it."""
+    attribute: str
+    """As the config's instances have it."""
     type: Any
     default: Any
     """``attrs.NOTHING`` where a recipe must state it; :data:`COMPUTED` where it depends on others."""
@@ -94,6 +96,7 @@ def options(config: type) -> tuple[Option, ...]:
             found.append(
                 Option(
                     name=field.alias,
+                    attribute=field.name,
                     type=field.type,
                     default=_default(field),
                     limits=limits,

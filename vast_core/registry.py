@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import sys
-import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -23,7 +21,8 @@ import pluggy
 from . import hookspecs
 from .declarations import KINDS, Component, StageSpec
 from .entry_points import Plugin, explain, installed_plugins, normalised, wanted
-from .errors import ComponentError, VastError
+from .errors import ComponentError, Interrupted, VastError
+from .plugin_import import watched
 from .stage_config import CORE_STAGES
 
 Declared = TypeVar("Declared", Component, StageSpec)
@@ -130,7 +129,7 @@ class Registry:
             parts.append(f"it comes with the package {package}: pip install {package}")
         parts.append(f"installed: {', '.join(known) or 'none'}")
         if self.broken:
-            parts.append("broken: " + ", ".join(str(p) for p in self.broken) + "; `vast plugins` says why")
+            parts.append("broken: " + ", ".join(str(p) for p in self.broken) + "; `vast plugins doctor` says why")
         if disabled := [p.name for p in self.plugins if p.state == "disabled"]:
             parts.append(f"switched off by --no-plugins or VAST_PLUGINS: {', '.join(disabled)}")
         return parts[0] + " (" + "; ".join(parts[1:]) + ")"
@@ -165,7 +164,7 @@ class Registry:
     def reject(self, name: str, error: BaseException) -> None:
         """Take a loaded plugin out again and list it as broken."""
         self._forget(name)
-        self._plugins[name] = attrs.evolve(self._plugins[name], state="broken", cause=explain(error))
+        self._plugins[name] = attrs.evolve(self._plugins[name], state="broken", cause=explain(error), error=error)
 
     def _check_hooks(self, plugin: object) -> None:
         callers = self._manager.get_hookcallers(plugin) or []
@@ -246,19 +245,19 @@ class Registry:
         return key
 
     def _loaded(self, key: str, plugin: Plugin) -> Plugin:
-        had_torch, start = "torch" in sys.modules, time.perf_counter()
-        try:
-            if plugin.entry_point is None:
-                raise ValueError("has no entry point")
-            module = plugin.entry_point.load()
-            self.register(module, name=key, distribution=plugin.distribution, version=plugin.version)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - it may fail in any way, and is listed with its cause
-            plugin = attrs.evolve(plugin, state="broken", cause=explain(error))
-        return attrs.evolve(
-            plugin,
-            seconds=time.perf_counter() - start,
-            imports_torch=not had_torch and "torch" in sys.modules,
-        )
+        with watched() as watch:
+            try:
+                if plugin.entry_point is None:
+                    raise ValueError("has no entry point")
+                module = plugin.entry_point.load()
+                self.register(module, name=key, distribution=plugin.distribution, version=plugin.version)
+            except KeyboardInterrupt as error:
+                raise Interrupted(
+                    f"interrupted while plugin {plugin} was imported; VAST_PLUGINS or --no-plugins leaves it out"
+                ) from error
+            except BaseException as error:  # noqa: BLE001 - it may fail in any way, and is listed with its cause
+                plugin = attrs.evolve(plugin, state="broken", cause=explain(error), error=error)
+        return attrs.evolve(plugin, seconds=watch.seconds, imports_torch=watch.imports_torch, traces=watch.traces)
 
 
 def _call(implementation: pluggy.HookImpl, **arguments: object) -> object:

@@ -25,19 +25,13 @@ from timm.scheduler import CosineLRScheduler
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from .errors import VastError
+from .errors import Interrupted, VastError
 from .interfaces import Objective
 from .run import Run
 from .stage_config import TrainingStage
 from .weights import load_into, load_weights, save_weights
 
 Batch = TypeVar("Batch")
-
-
-class Interrupted(VastError):
-    """The user pressed Ctrl-C; the state was saved."""
-
-    exit_code = 130
 
 
 class Diverged(VastError):

@@ -10,6 +10,7 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
@@ -19,6 +20,7 @@ import click
 
 from .. import __version__
 from ..errors import ComponentError, VastError
+from ..plugin_import import SLOW
 from ..registry import Registry
 from .lazy import LazyGroup, Places
 
@@ -40,6 +42,8 @@ class Session:
     no_plugins: bool = False
     traceback: bool = False
     _registry: Registry | None = None
+    claims: dict[str, list[tuple[str, click.Command]]] = attrs.field(init=False, factory=dict)
+    """Who adds which command, once :attr:`added` has been asked for."""
     _added: Mapping[str, click.Command] | None = None
 
     @property
@@ -56,23 +60,31 @@ class Session:
         A plugin whose hook fails, or that takes one of our names, is broken; of a name that two add, neither is chosen.
         """
         if self._added is None:
-            claims: dict[str, list[tuple[str, click.Command]]] = {}
             for plugin, hook in self.registry.each("vast_commands"):
                 staged = click.Group()
                 try:
-                    hook(cli=staged)
+                    with redirect_stdout(sys.stderr):
+                        hook(cli=staged)
                     if taken := sorted(staged.commands.keys() & COMMANDS.keys()):
                         raise ValueError(f"vast_commands adds {taken[0]!r}, a command of vast itself")
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - it may fail in any way; it is listed as broken
                     self.registry.reject(plugin, error)
                     continue
                 for name, command in staged.commands.items():
-                    claims.setdefault(name, []).append((plugin, command))
+                    self.claims.setdefault(name, []).append((plugin, command))
             self._added = {
                 name: claimed[0][1] if len(claimed) == 1 else _undecided(name, [plugin for plugin, _ in claimed])
-                for name, claimed in sorted(claims.items())
+                for name, claimed in sorted(self.claims.items())
             }
         return self._added
+
+    def tell_troubles(self) -> None:
+        """Say on standard error, in a line each, which plugins are left out and which slow every start."""
+        for plugin in self.registry.plugins:
+            if plugin.state in ("broken", "foreign", "shadowed"):
+                click.echo(f"plugin {plugin} is {plugin.state}; `vast plugins doctor` says what to do", err=True)
+            elif plugin.seconds >= SLOW:
+                click.echo(f"plugin {plugin} took {plugin.seconds:.1f} s to import", err=True)
 
 
 def _undecided(name: str, plugins: Sequence[str]) -> click.Command:

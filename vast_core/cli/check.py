@@ -24,6 +24,7 @@ def check(session: Session, recipe: str, overrides: tuple[str, ...]) -> None:
     """
     from ..recipe import load_recipe
 
+    session.tell_troubles()
     loaded = load_recipe(recipe, session.registry, overrides)
     loaded.require()
 

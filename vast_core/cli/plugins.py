@@ -1,7 +1,9 @@
-"""``vast plugins``: what is installed, and what is broken."""
+"""``vast plugins``: what is installed, and in what state."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -11,17 +13,22 @@ from . import Session
 from .lazy import LazyGroup, Places
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Console
 
     from ..registry import Registry
 
-
 _KNOWN: Places = {
+    "show": ("vast_core.cli.plugins_show:show", "Show all that is known of a component or a stage."),
+    "doctor": ("vast_core.cli.plugins_doctor:doctor", "Say what is wrong with the plugins, and what to do."),
     "check": ("vast_core.cli.plugins_check:check", "Hold a package's components to the rules of their kinds."),
     "new": ("vast_core.cli.plugins_new:new", "Write a new plugin package that can be published."),
 }
 COMMANDS: Places = {name: known for name, known in _KNOWN.items() if find_spec(known[0].partition(":")[0])}
 """Commands of the group."""
+
+Row = tuple[str, ...]
+
+_STYLES = {"loaded": "green", "ready": "", "broken": "bold red", "disabled": "dim"}
 
 
 @click.group(cls=LazyGroup, places=COMMANDS, invoke_without_command=True)
@@ -29,13 +36,14 @@ COMMANDS: Places = {name: known for name, known in _KNOWN.items() if find_spec(k
 def plugins(context: click.Context) -> None:
     """List what is installed, and what is broken.
 
-    Three tables: every component and every stage that a recipe can name, and every plugin with what became of it and
-    the milliseconds that its import took. VAST_PLUGINS=a,b loads only those plugins or packages;
-    VAST_STRICT_PLUGINS=1 stops at a broken one.
+    Every component and stage that a recipe can name, who provides it, and every plugin with what became of it and the
+    milliseconds that its import took. VAST_PLUGINS=a,b loads only those plugins or packages; VAST_STRICT_PLUGINS=1
+    stops at a broken one.
 
     \b
     Example:
       vast plugins
+      vast plugins show flow/householder
       VAST_PLUGINS=vast-avatar vast plugins
     """
     if context.invoked_subcommand is not None:
@@ -44,48 +52,56 @@ def plugins(context: click.Context) -> None:
 
     console, session = plain_console(), context.ensure_object(Session)
     _ = session.added  # calls the plugins' vast_commands, where they may turn out broken
-    console.print(_components(session.registry))
-    console.print(_stages(session.registry))
-    console.print(_plugins(session.registry))
+    registry = session.registry
+    _print(console, ("kind", "name", "package", "state", "what it is"), _declared(registry))
+    console.print()
+    _print(console, ("plugin", "package", "state", "ms", "remark"), _plugins(registry))
+    console.print()
+    if troubled := [p for p in registry.plugins if p.state in ("broken", "foreign", "shadowed")]:
+        what = "1 plugin is" if len(troubled) == 1 else f"{len(troubled)} plugins are"
+        console.print(f"{what} left out; `vast plugins doctor` says why, and what to do.")
+    console.print("`vast plugins show flow/householder` shows one with its options.")
 
 
-def _table(title: str, *columns: str) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
-def _components(registry: Registry) -> Table:
-    table = _table("Components", "kind", "name", "package", "state", "what it is")
-    last = None
+def _declared(registry: Registry) -> list[Row]:
+    rows: list[Row] = []
     for c in registry.components():
         name = c.name if c.name in registry.names(c.kind) else f"{c.distribution}/{c.name}"
-        state = "ready" if name == c.name else "write the whole name"
-        table.add_row("" if c.kind == last else c.kind, name, c.provider, state, c.summary)
-        last = c.kind
-    return table
+        rows.append((c.kind, name, c.provider, "ready" if name == c.name else "write in full", c.summary))
+    names = Counter(stage.name for stage in registry.stages)
+    for s in registry.stages:
+        state = "ready" if names[s.name] == 1 else "declared twice"
+        rows.append(("stage", s.name, s.provider or "vast itself", state, s.summary))
+    return rows
 
 
-def _stages(registry: Registry) -> Table:
-    table = _table("Stages", "stage", "package", "state", "needs", "what it does")
-    names = [stage.name for stage in registry.stages]
-    for stage in registry.stages:
-        state = "ready" if names.count(stage.name) == 1 else "declared twice"
-        table.add_row(stage.name, stage.provider or "vast itself", state, ", ".join(stage.needs), stage.summary)
-    return table
+def _plugins(registry: Registry) -> list[Row]:
+    return [
+        (p.name, p.provider, p.state, f"{1000 * p.seconds:.0f}", p.cause or "imports torch" * p.imports_torch)
+        for p in registry.plugins
+    ]
 
 
-def _plugins(registry: Registry) -> Table:
+def _print(console: Console, head: Row, rows: Sequence[Row]) -> None:
+    """Rows with aligned cells; on a terminal the last is cut at its edge, or has a line of its own in a narrow one."""
     from rich.text import Text
 
-    styles = {"loaded": "green", "broken": "bold red", "foreign": "yellow", "shadowed": "yellow", "disabled": "dim"}
-    table = _table("Plugins", "plugin", "package", "state", "ms", "remark")
-    table.columns[3].justify = "right"
-    for p in registry.plugins:
-        remark = p.cause or ("imports torch, which slows every start; its authors can avoid it" * p.imports_torch)
-        table.add_row(p.name, p.provider, Text(p.state, styles[p.state]), f"{1000 * p.seconds:.0f}", remark)
-    return table
+    def line(text: Text) -> None:
+        console.print(text, no_wrap=True, crop=False, overflow="ellipsis" if console.is_terminal else "ignore")
+
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head) - 1)]
+    below = console.width - sum(widths) - 2 * len(widths) < 40
+    column = head.index("state")
+    start = sum(widths[:column]) + 2 * column
+    line(Text(_aligned(head, widths) + ("" if below else head[-1]), "bold"))
+    for row in rows:
+        text = Text(_aligned(row, widths) + ("" if below else row[-1]))
+        text.stylize(_STYLES.get(row[column], "yellow"), start, start + len(row[column]))
+        line(text)
+        if below and row[-1]:
+            line(Text(f"    {row[-1]}", "dim"))
+
+
+def _aligned(row: Row, widths: Sequence[int]) -> str:
+    cells = (f"{cell:>{w}}" if cell.isdecimal() else f"{cell:<{w}}" for cell, w in zip(row, widths, strict=False))
+    return "".join(f"{cell}  " for cell in cells)

@@ -36,6 +36,7 @@ def run(
     """
     from ..recipe import load_recipe
 
+    session.tell_troubles()
     loaded = load_recipe(recipe, session.registry, overrides)
     if loaded.ablate is not None:
         click.echo("the section `ablate` is for `vast ablate`; this runs the recipe itself")

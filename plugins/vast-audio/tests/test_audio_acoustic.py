@@ -23,13 +23,12 @@ from vast_audio.distillation import Pieces
 from vast_audio.labelled_speech import Utterance, quantised
 from vast_audio.ppg import SHIPPED, Ppg, load_model
 from vast_audio.whisper import mel_filters
-from vast_core.errors import InputError, RecipeError
+from vast_core.errors import InputError, Interrupted, RecipeError
 from vast_core.interfaces import Clip, Phone, Sizes
 from vast_core.phones import PHONE_INDEX, PHONES, VISEMES
 from vast_core.pipeline import run_recipe
 from vast_core.recipe import load_recipe
 from vast_core.registry import Registry
-from vast_core.training import Interrupted
 from vast_core.weights import load_weights, read_header
 
 RATE = 16_000

@@ -1,0 +1,57 @@
+"""``vast plugins doctor``: what is wrong with the plugins, why, and what to do."""
+
+from __future__ import annotations
+
+import click
+
+from . import Session
+
+
+@click.command()
+@click.pass_context
+def doctor(context: click.Context) -> None:
+    """Say what is wrong with the plugins, and what to do.
+
+    Wrong are plugins that are broken, made for another vast, hidden or installed twice; names that two of them give;
+    components whose code or defaults are not sound; packages that are required and missing. Slow imports, missing
+    extras and the like are told, too, but are no reason to fail. Imports no component.
+
+    Exit code: 0 where nothing is wrong, 1 where something is.
+
+    \b
+    Example:
+      vast plugins doctor
+      VAST_PLUGINS=vast-glow vast plugins doctor
+    """
+    import textwrap
+
+    from ..plugin_health import findings
+    from .console import plain_console
+
+    console, session = plain_console(), context.ensure_object(Session)
+    _ = session.added  # calls the plugins' vast_commands, where they may turn out broken
+    claims = {name: [plugin for plugin, _ in claimed] for name, claimed in session.claims.items()}
+    found = findings(session.registry, claims)
+    width = min(console.width, 100)
+    for wrong, heading in ((True, "Wrong"), (False, "Worth knowing")):
+        chosen = [finding for finding in found if finding.wrong == wrong]
+        if chosen:
+            console.print(f"{heading} ({len(chosen)})", style="bold red" if wrong else "bold")
+        for finding in chosen:
+            console.print()
+            for indent, text in (("  ", finding.title), ("    why: ", finding.cause), ("    do:  ", finding.remedy)):
+                hanging = " " * len(indent)
+                for line in textwrap.wrap(
+                    text, width, initial_indent=indent, subsequent_indent=hanging, break_long_words=False
+                ):
+                    console.print(line, soft_wrap=True)
+        if chosen:
+            console.print()
+    registry = session.registry
+    sound = sum(plugin.state == "loaded" for plugin in registry.plugins)
+    console.print(
+        f"{sound} plugins are loaded, with {len(registry.components())} components and {len(registry.stages)} stages."
+        + ("" if any(finding.wrong for finding in found) else " Nothing is wrong.")
+    )
+    if any(finding.wrong for finding in found):
+        context.exit(1)

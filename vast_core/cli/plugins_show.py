@@ -1,0 +1,150 @@
+"""``vast plugins show``: one component or stage, with all that its author says of it."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+import textwrap
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from . import Session
+
+if TYPE_CHECKING:
+    from ..declarations import Component, StageSpec
+    from ..options import Option
+    from ..registry import Registry
+
+
+@click.command()
+@click.argument("name", metavar="KIND/NAME")
+@click.pass_obj
+def show(session: Session, name: str) -> None:
+    """Show all that is known of a component or a stage.
+
+    What it is and who provides it, every option with type, range and default, and the packaged recipes that use it.
+    KIND/NAME is as in `vast plugins`, such as flow/householder, stage/prepare, or flow/vast-glow/glow where two
+    packages have one; the name alone will do where no other kind has it.
+
+    \b
+    Example:
+      vast plugins show flow/householder
+      vast plugins show stage/prepare
+    """
+    from rich.text import Text
+
+    from .console import plain_console
+
+    console = plain_console()
+    for number, line in enumerate(page(find(session.registry, name), session.registry, min(console.width, 100))):
+        console.print(Text(line, "bold" if number == 0 else ""), soft_wrap=True)
+
+
+def find(registry: Registry, name: str) -> Component | StageSpec:
+    """The component or stage of a name such as ``flow/householder``, ``flow/vast-glow/glow`` or ``householder``.
+
+    Raises :class:`vast_core.errors.ComponentError` where there is none, or several; the message says what to write.
+    """
+    from ..declarations import KINDS
+    from ..errors import ComponentError
+
+    kind, slash, rest = name.partition("/")
+    if slash and kind == "stage":
+        return registry.stage(rest)
+    if slash and kind in KINDS:
+        return registry.get(kind, rest)
+    everything: list[tuple[str, str, str]] = [(c.kind, c.name, c.distribution) for c in registry.components()]
+    everything += [("stage", s.name, s.distribution) for s in registry.stages]
+    found = sorted({k for k, bare, owner in everything if name in (bare, f"{owner}/{bare}")})
+    if len(found) == 1:
+        return find(registry, f"{found[0]}/{name}")
+    if found:
+        raise ComponentError(f"{name!r} is the name of several; write {' or '.join(f'{k}/{name}' for k in found)}")
+    known = {bare: f"{k}/{bare}" for k, bare, _ in everything}
+    close = difflib.get_close_matches(name.rpartition("/")[2], known, n=1)
+    hint = f"; did you mean {known[close[0]]}?" if close else ""
+    raise ComponentError(f"nothing is called {name!r}{hint} (`vast plugins` lists what is installed)")
+
+
+def page(declared: Component | StageSpec, registry: Registry, width: int) -> Iterator[str]:
+    """What is shown, line by line."""
+    from ..declarations import Component
+    from ..options import options
+
+    kind = declared.kind if isinstance(declared, Component) else "stage"
+    yield from _wrapped(f"{kind}/{declared.name}: {declared.summary}", width)
+    yield f"Provided by {declared.provider or 'vast itself'}, in {declared.target}"
+    if not isinstance(declared, Component):
+        yield f"Needs {', '.join(declared.needs) or 'no component'}"
+    elif declared.reference:
+        yield from _wrapped(f"Reference: {declared.reference}", width)
+    yield ""
+    yield from _doc(declared, width)
+    given = options(declared.config)
+    yield "Options" if given else "No options"
+    for option in given:
+        yield from _option(option, width)
+    yield ""
+    uses = list(_uses(declared, registry))
+    yield "Packaged recipes that use it" if uses else "No packaged recipe uses it"
+    for recipe, changed in uses:
+        yield from _wrapped(f"{recipe}: {changed}" if changed else recipe, width, "  ")
+
+
+def _doc(declared: Component | StageSpec, width: int) -> Iterator[str]:
+    """The docstring of the code, or why it cannot be had."""
+    from ..errors import ComponentError
+
+    try:
+        doc = inspect.cleandoc(declared.load().__doc__ or "")
+    except ComponentError as error:
+        doc = f"It cannot be used here: {error}"
+    plain = re.sub(r":\w+:`", "`", doc.replace("``", "`"))
+    for paragraph in filter(None, plain.split("\n\n")):
+        lines = paragraph.splitlines()
+        in_columns = any(line[:1] in (" ", "*", "-", "=", "|", "+") for line in lines)  # set so by its author
+        yield from lines if in_columns else _wrapped(paragraph, width)
+        yield ""
+
+
+def _option(option: Option, width: int) -> Iterator[str]:
+    from ..options import written
+
+    default = "no default, to be stated" if option.required else f"default {written(option.default)}"
+    told = "; ".join(filter(None, [option.kind, option.range, default]))
+    yield from _wrapped(f"{option.name}: {told}", width, "  ")
+    yield from _wrapped(option.doc, width, "      ", "      ")
+
+
+def _uses(declared: Component | StageSpec, registry: Registry) -> Iterator[tuple[str, str]]:
+    """The packaged recipes that use it, each with the options that it sets other than by default."""
+    from ..declarations import Component
+    from ..errors import RecipeError
+    from ..options import options, written
+    from ..recipe import load_recipe, packaged_recipes
+
+    for name in packaged_recipes():
+        try:
+            recipe = load_recipe(name, registry)
+        except RecipeError:  # it needs a package that is not installed, or is switched off
+            continue
+        if isinstance(declared, Component):
+            used = recipe.metrics if declared.kind == "metric" else (recipe.use(declared.kind),)
+            configs = [use.config for use in used if use is not None and use.component == declared]
+        else:
+            configs = [recipe.options(declared.config)] if declared in recipe.run else []
+        for config in configs:
+            values = [(option, getattr(config, option.attribute)) for option in options(type(config))]
+            yield name, ", ".join(f"{o.name} {written(value)}" for o, value in values if value != o.default)
+
+
+def _wrapped(text: str, width: int, indent: str = "", hanging: str = "") -> list[str]:
+    """Prose in lines of ``width``, the first after ``indent``, the others after that or ``hanging``."""
+    further = hanging or (indent + "    " if indent else "")
+    flat = " ".join(text.split())
+    return textwrap.wrap(
+        flat, width, initial_indent=indent, subsequent_indent=further, break_long_words=False, break_on_hyphens=False
+    )
