@@ -20,10 +20,11 @@ def bounded(values: Tensor, bound: float) -> Tensor:
 
 
 class ConditionalNetwork(nn.Module):
-    """Some Z' components of a code and the context to P parameters, by two hidden layers with ELU.
+    """Some Z' components of a code and the context to P parameters, by two hidden layers of tanh.
 
-    It starts with small parameters, so that a map made of them starts near the identity. It computes in the type of
-    its weights; the caller switches autocast off.
+    What it gives is bounded by the weights of its last layer, whatever the code and the context, so that long chains
+    stay well-conditioned. It starts with small parameters, so that a map made of them starts near the identity. It
+    computes in the type of its weights; the caller switches autocast off.
     """
 
     def __init__(self, layers: Sequence[nn.Linear]) -> None:
@@ -64,7 +65,7 @@ class ConditionalNetwork(nn.Module):
         weights = next(self.parameters()).dtype
         values = torch.cat([context.to(weights), code.to(weights)], -1)
         for layer in hidden:
-            values = functional.elu(layer(values))
+            values = torch.tanh(layer(values))
         parameters: Tensor = last(values)
         return parameters.to(code.dtype)
 

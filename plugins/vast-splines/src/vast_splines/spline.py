@@ -91,7 +91,7 @@ class _Step(nn.Module):
         self.spline = partial(Spline, bound=config.bound, slope=SLOPE)
         sees = torch.cat([order[:, None] > order, torch.ones(len(order), context, dtype=torch.bool)], 1)
         layers = (config.hidden, config.hidden)
-        self.network = MaskedMLP(sees.repeat_interleave(3 * config.bins - 1, 0), layers, activation=nn.ELU)
+        self.network = MaskedMLP(sees.repeat_interleave(3 * config.bins - 1, 0), layers, activation=nn.Tanh)
         last = self.network[-1]
         nn.init.normal_(last.weight, std=0.01 / math.sqrt(config.hidden))
         nn.init.zeros_(last.bias)
