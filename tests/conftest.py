@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 import textwrap
 from pathlib import Path
 from types import SimpleNamespace
@@ -122,3 +123,51 @@ def packages_in() -> type[Packages]:
 def packages(tmp_path: Path) -> Packages:
     """A place to install small real packages in."""
     return Packages(tmp_path)
+
+
+class Environment:
+    """A virtual environment of its own, on top of the one that the tests run in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.work = folder / "work"
+        self.work.mkdir(parents=True)
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "env"], check=True)
+        self.python = folder / "env" / "bin" / "python"
+        site = subprocess.run(
+            [self.python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
+        beneath = sysconfig.get_path("purelib")
+        Path(site, "beneath.pth").write_text(f"import site; site.addsitedir({beneath!r})\n")
+
+    def run(self, *words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """``python WORDS`` in this environment."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("VAST_", "PYTHON"))}
+        return subprocess.run(
+            [self.python, *words],
+            cwd=cwd or self.work,
+            env=inherited | {"VAST_STRICT_PLUGINS": "1", "VAST_CACHE": str(self.folder / "cache"), "COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+        )
+
+    def vast(self, *words: str | Path) -> str:
+        """What ``vast WORDS`` prints."""
+        done = self.run("-m", "vast_core", *words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def install(self, package: Path) -> None:
+        """``pip install PACKAGE``, which builds its wheel, without anything from the network."""
+        options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check"]
+        command = [sys.executable, "-m", "pip", "--python", str(self.python), "install", *options, str(package)]
+        subprocess.run(command, check=True)
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    """A virtual environment to install packages into with pip."""
+    return Environment(tmp_path)

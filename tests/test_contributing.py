@@ -1,4 +1,4 @@
-"""The plugin package that CONTRIBUTING.md shows, built, found and held to the conformance kit."""
+"""What CONTRIBUTING.md says, done: its steps to a plugin package, its example of a stage, its checks."""
 
 from __future__ import annotations
 
@@ -7,63 +7,80 @@ import os
 import re
 import subprocess
 import sys
-from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
-
-from vast_core.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
 FILES = re.findall(r"^`(\S+\.(?:py|toml))`\n\n```(?:python|toml)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 
 
-@pytest.fixture
-def example(tmp_path):
-    """The example's files, written where their headings say."""
-    files = [(name, text) for name, text in FILES if "loudness" not in name]
-    assert [name for name, _ in files] == [
-        "pyproject.toml",
-        "src/vast_shift/__init__.py",
-        "src/vast_shift/config.py",
-        "src/vast_shift/plugin.py",
-        "src/vast_shift/flow.py",
-        "tests/test_shift.py",
-    ]
-    for name, text in files:
-        path = tmp_path / "vast-shift" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return tmp_path / "vast-shift"
+SECTION = TEXT[TEXT.index("## Write a plugin package") : TEXT.index("## Compatibility")]
+STEPS = re.findall(r"^```sh\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
+
+PIP = """#!/bin/sh
+# what the document installs is here already, but for the package itself; a wheel is built, without the network
+exec {python} -m pip --python {own} install --quiet --no-deps --no-build-isolation --no-index \\
+  --disable-pip-version-check --force-reinstall .
+"""
 
 
 @pytest.mark.slow
-def test_the_example_package_is_whole(example, tmp_path):
-    options = ["-q", "--no-deps", "--no-build-isolation", "--no-index", "--target", str(tmp_path / "site")]
-    subprocess.run([sys.executable, "-m", "pip", "install", *options, str(example)], check=True)
-    code = (
-        "from vast_core.registry import Registry; found = Registry.discover();"
-        "print(found.get('flow', 'shift').provider, found.broken)"
-    )
-    environment = os.environ | {"PYTHONPATH": str(tmp_path / "site"), "VAST_STRICT_PLUGINS": "1"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True)
-    assert done.stdout == "vast-shift 1.0 ()\n", done.stderr
-    (found,) = distributions(path=[str(tmp_path / "site")])
-    assert found.name == "vast-shift"
-    tests = subprocess.run([sys.executable, "-m", "pytest", "-q", str(example)], env=environment, cwd=tmp_path)
-    assert tests.returncode == 0
+def test_the_steps_to_a_plugin_package_can_be_taken(environment):
+    new, see, check, compare, publish = STEPS
+    shims = environment.folder / "shims"
+    shims.mkdir()
+    for name, text in {
+        "pip": PIP.format(python=sys.executable, own=environment.python),
+        "vast": f'#!/bin/sh\nexec {environment.python} -m vast_core "$@"\n',
+        "pytest": f'#!/bin/sh\nexec {environment.python} -m pytest "$@"\n',
+    }.items():
+        (shims / name).write_text(text)
+        (shims / name).chmod(0o755)
 
+    def take(step, folder):
+        path = f"{shims}{os.pathsep}{os.environ['PATH']}"
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("VAST_", "PYTHON"))}
+        return subprocess.run(
+            ["bash", "-ec", step],
+            cwd=folder,
+            env=inherited | {"PATH": path, "COLUMNS": "200", "VAST_CACHE": str(environment.folder / "cache")},
+            capture_output=True,
+            text=True,
+        )
 
-def test_the_examples_config_and_declaration_are_sound(example, monkeypatch):
-    monkeypatch.syspath_prepend(str(example / "src"))
-    import vast_shift.plugin
+    done = take(new, environment.work)
+    assert done.returncode == 0, done.stdout + done.stderr
+    package = environment.work / "vast-glow"
+    done = take(see, package)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"flow\W+glow\W", done.stdout), "no row of `vast check` names it"
+    named = set(re.findall(r"^\| `([\w./]+)` \|", SECTION, re.MULTILINE))
+    assert len(named) == 7
+    assert all((package / file).is_file() for file in named)
+    done = take(compare.rstrip() + " --dry-run", package)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "glow" in done.stdout
 
-    registry = Registry()
-    registry.register(vast_shift.plugin, name="shift", distribution="vast-shift", version="1.0")
-    assert registry.get("flow", "shift").config().reach == 1.0
-    for name in [name for name in sys.modules if name.startswith("vast_shift")]:
-        del sys.modules[name]
+    module = package / "src" / "vast_glow" / "glow.py"
+    right, wrong = "scale.sum(-1)", "scale.mean(-1)"
+    assert f"write `{wrong}` for `{right}` in `glow.py`" in SECTION
+    text = module.read_text()
+    assert right in text
+    module.write_text(text.replace(right, wrong))
+    assert take("pip install .", package).returncode == 0
+    done = take(check, package)
+    assert done.returncode == 1
+    (shown,) = re.findall(r"^```text\n(.*?)\n```$", SECTION, re.MULTILINE | re.DOTALL)
+
+    def without_figures(text):
+        return " ".join(re.sub(r"-?\d+\.\d+", "#", text).split())
+
+    assert without_figures(shown) in without_figures(done.stdout)
+    own = take("pytest tests/test_glow.py", package)
+    assert "1 failed" in own.stdout, "its own test catches it, too"
+    assert publish.splitlines()[-1].startswith("twine upload")
 
 
 CLIPS = """

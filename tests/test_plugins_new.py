@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import sysconfig
 import tomllib
 from pathlib import Path
 
@@ -23,53 +22,6 @@ each_kind = pytest.mark.parametrize("kind", KINDS)
 each_kind_slowly = pytest.mark.parametrize(
     "kind", [kind if kind == FASTEST else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
 )
-
-
-class Environment:
-    """A virtual environment of its own, on top of the one that the tests run in."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.work = folder / "work"
-        self.work.mkdir(parents=True)
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "env"], check=True)
-        self.python = folder / "env" / "bin" / "python"
-        site = subprocess.run(
-            [self.python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout.strip()
-        beneath = sysconfig.get_path("purelib")
-        Path(site, "beneath.pth").write_text(f"import site; site.addsitedir({beneath!r})\n")
-
-    def run(self, *words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        """``python WORDS`` in this environment."""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("VAST_", "PYTHON"))}
-        return subprocess.run(
-            [self.python, *words],
-            cwd=cwd or self.work,
-            env=inherited | {"VAST_STRICT_PLUGINS": "1", "VAST_CACHE": str(self.folder / "cache"), "COLUMNS": "200"},
-            capture_output=True,
-            text=True,
-        )
-
-    def vast(self, *words: str | Path) -> str:
-        """What ``vast WORDS`` prints."""
-        done = self.run("-m", "vast_core", *words)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def install(self, package: Path) -> None:
-        """``pip install PACKAGE``, which builds its wheel, without anything from the network."""
-        options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check"]
-        command = [sys.executable, "-m", "pip", "--python", str(self.python), "install", *options, str(package)]
-        subprocess.run(command, check=True)
-
-
-@pytest.fixture
-def environment(tmp_path):
-    return Environment(tmp_path)
 
 
 def recipe_of(package: Path) -> str:
@@ -119,21 +71,6 @@ def test_components_of_all_kinds_make_a_whole_run(environment):
     environment.vast("run", "all.yaml", "--out", "out")
     assert (environment.work / "out" / "report.html").is_file()
     assert list((environment.work / "out" / "samples").glob("*.mp4"))
-
-
-@pytest.mark.slow
-def test_the_tests_of_a_new_package_go_red(environment):
-    environment.vast("plugins", "new", "glow", "--kind", "flow")
-    package = environment.work / "vast-glow"
-    module = package / "src" / "vast_glow" / "glow.py"
-    text = module.read_text()
-    module.write_text(text.replace("scale.sum(-1)", "scale.mean(-1)"))
-    assert module.read_text() != text
-    environment.install(package)
-    tests = environment.run("-m", "pytest", "-p", "no:cacheprovider", "-q", cwd=package)
-    assert tests.returncode == 1
-    assert "FAILED tests/test_glow.py::test_a_gaussian" in tests.stdout
-    assert re.search(r"FAILED tests/test_glow_conformance.py::test_conforms\[flow/glow: log det", tests.stdout)
 
 
 def test_every_kind_has_a_template():
