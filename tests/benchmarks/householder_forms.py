@@ -23,18 +23,19 @@ CONTEXT = 64
 
 
 def seconds(calls: Sequence[Callable[[], object]], repeats: int, device: str) -> list[float]:
-    """Median time of each call; the calls take turns, so that what slows the machine slows them all."""
+    """Median time of each call, the process's own on a CPU; they take turns, so that what slows one slows all."""
+    clock = time.process_time if device == "cpu" else time.perf_counter
     times: list[list[float]] = [[] for _ in calls]
     for repeat in range(repeats + 2):
         for call, own in zip(calls, times, strict=True):
             if device != "cpu":
                 torch.accelerator.synchronize()
-            started = time.perf_counter()
+            started = clock()
             call()
             if device != "cpu":
                 torch.accelerator.synchronize()
             if repeat >= 2:  # the first two warm up
-                own.append(time.perf_counter() - started)
+                own.append(clock() - started)
     return [median(own) for own in times]
 
 
