@@ -1,1 +1,1 @@
-"""Posterior flows: none, householder and planar."""
+"""Posterior flows, each amortised on the encoder's context."""
