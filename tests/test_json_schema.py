@@ -36,6 +36,7 @@ class CorpusConfig:
     speakers: int = attrs.field(default=4, validator=[instance_of(int), ge(1), le(8)])
     """How many speak;
     the first is the avatar."""
+    span: float = attrs.field(default=1.0, validator=lt(float("inf")))
     share: float = attrs.field(default=0.5, validator=[gt(0), lt(1)])
     """``None`` of it is ``True``."""
     loud: bool = False
@@ -306,6 +307,7 @@ def test_options_in_words():
     assert told["label"].range == "matches [a-z]+, at most 4 long"
     assert told["choice"].range == "one of a, b"
     assert told["mode"].range == ""
+    assert told["span"].range == "< inf"
     assert told["weights"].range == "checked by a rule of its own"
     assert told["twice"].default is COMPUTED
 
@@ -317,7 +319,7 @@ def test_a_class_without_source_has_no_docstrings():
 
 
 def test_every_packaged_recipe_is_valid():
-    schema = recipe_schema(Registry.discover(environ={}))
+    schema = json.loads(json.dumps(recipe_schema(Registry.discover(environ={})), allow_nan=False))
     Draft202012Validator.check_schema(schema)
     names = packaged_recipes()
     assert "vast_default" in names

@@ -154,7 +154,7 @@ def _option(option: Option) -> Schema:
         schema = of_type(option.type)
     except TypeError:  # told to who uses it, and by `vast plugins doctor`
         schema = {}
-    limits = dict(option.limits)
+    limits = {key: limit for key, limit in option.limits.items() if _is_json(limit)}
     lengths = {key: limits.pop(key) for key in ("minLength", "maxLength") if key in limits}
     for key, length in lengths.items():
         for sort in ("Length", "Items", "Properties"):  # each counts in values of its own type only

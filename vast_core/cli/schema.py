@@ -31,7 +31,7 @@ def schema(session: Session, out: Path | None) -> None:
 
     from ..json_schema import recipe_schema
 
-    text = json.dumps(recipe_schema(session.registry), indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(recipe_schema(session.registry), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     if out is None:
         click.echo(text, nl=False)
     else:
