@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from vast_core import Component, hookimpl
+from vast_core import Component, StageSpec, hookimpl
 
 from .config import (
     CouplingConfig,
@@ -15,6 +15,7 @@ from .config import (
     RadialConfig,
     SylvesterConfig,
 )
+from .experiments.config import DensitiesStage, DigitsStage
 
 
 @hookimpl
@@ -75,5 +76,24 @@ def vast_components() -> Iterable[Component]:
             config=CouplingConfig,
             summary="one half scaled and shifted by the other and the prompt; as fast back as forth",
             reference="Dinh et al. 2017, Density estimation using Real NVP",
+        ),
+    ]
+
+
+@hookimpl
+def vast_stages() -> Iterable[StageSpec]:
+    """Declare this package's stages."""
+    return [
+        StageSpec(
+            name="densities",
+            target="vast_flows.experiments.densities_stage",
+            config=DensitiesStage,
+            summary="flows of several lengths fitted to the four densities of Rezende & Mohamed 2015",
+        ),
+        StageSpec(
+            name="digits",
+            target="vast_flows.experiments.digits_stage",
+            config=DigitsStage,
+            summary="the bound of an auto-encoder of handwritten digits whose posterior a flow transforms",
         ),
     ]

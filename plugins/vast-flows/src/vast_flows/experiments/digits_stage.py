@@ -1,0 +1,82 @@
+"""Stage ``digits``: the bound of an auto-encoder of handwritten digits whose posterior a flow transforms.
+
+Trains with the recipe's seed and keeps the bound of every held-out digit, for `vast ablate` to compare flows by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vast_core.report import Section, Table, Text
+from vast_core.run import Run, component_key
+from vast_core.stages import Context
+
+from .config import DigitsStage
+from .digits import DigitsModel, digits, measure, train
+from .named_flow import named_flow
+
+MEASURES = {
+    "bound": {"better": "lower", "unit": "nats"},
+    "reconstruction": {"better": "lower", "unit": "nats"},
+    "kl": {"better": "neither", "unit": "nats"},
+    "importance": {"better": "lower", "unit": "nats"},
+}
+WORDS = {
+    "bound": "negative bound",
+    "reconstruction": "its reconstruction term",
+    "kl": "its KL term",
+    "importance": "importance-weighted bound, negative",
+}
+
+
+def inputs(context: Context) -> dict[str, Any]:
+    """What the figures depend on."""
+    flow = context.run.registry.get("flow", context.options(DigitsStage).flow)
+    return {"flow": component_key(flow), "seed": context.recipe.seed}
+
+
+def run(context: Context) -> list[Path]:
+    """Train, measure, print, and keep the figures."""
+    options, seed = context.options(DigitsStage), context.recipe.seed
+    training, held_out = digits()
+    flow = named_flow(
+        context.run.registry, options.flow, options.flow_steps, style=options.code, context=options.hidden, seed=seed
+    )
+    torch.manual_seed(seed)  # encoder and decoder start the same, whatever the flow
+    model = DigitsModel(flow, options.code, options.hidden)
+    with context.console.status(f"auto-encoder of digits with flow {options.flow}"):
+        train(
+            model,
+            training,
+            epochs=options.epochs,
+            batch=options.batch,
+            learning_rate=options.learning_rate,
+            seed=seed,
+        )
+        rows = measure(model, held_out, samples=options.samples, seed=seed).rows()
+    means = {name: sum(row[name] for row in rows) / len(rows) for name in MEASURES}
+    figures = {
+        "flow": options.flow,
+        "measures": MEASURES,
+        "means": means,
+        "clips": {f"digit {number}": row for number, row in enumerate(rows)},
+    }
+    told = ", ".join(f"{WORDS[name]} {mean:.2f}" for name, mean in means.items())
+    context.console.print(f"flow {options.flow}, {len(rows)} held-out digits, nats a digit: {told}")
+    return [context.run.write_figures("digits", figures)]
+
+
+def report(run: Run) -> Iterator[Section]:
+    """The stage's part of the report."""
+    figures = run.figures("digits")
+    yield Section(
+        "Digits",
+        [
+            Text(f"Means over {len(figures['clips'])} held-out digits with the flow {figures['flow']}, nats a digit."),
+            Table(["figure", "nats"], [[WORDS[name], mean] for name, mean in figures["means"].items()]),
+        ],
+    )
