@@ -66,7 +66,7 @@ def light_plugin(subject: Subject) -> None:
     """The modules that declare it import neither torch nor numpy, so that `vast` starts at once."""
     if "<locals>" in subject.component.config.__qualname__:
         not_applicable("its config was made in a function, not in a module")
-    modules = tuple(_declaring_modules(subject))
+    modules = tuple(dict.fromkeys(_declaring_modules(subject)))
     found, failure = _imported_by(modules)
     if failure.startswith("absent "):
         not_applicable(f"no other program can import {failure.removeprefix('absent ')} by this name")
@@ -260,8 +260,8 @@ def _class(subject: Subject) -> type:
     try:
         found = subject.component.load() if subject.implementation is None else subject.implementation
     except Exception as error:  # what is wrong with it, `importable` tells
-        raise NotApplicable(f"it cannot be imported: {error}") from error
-    return found if isinstance(found, type) else not_applicable("its target is no class")
+        raise NotApplicable("see `importable`") from error
+    return found if isinstance(found, type) else not_applicable("see `importable`")
 
 
 @rule(*KINDS)
@@ -278,7 +278,7 @@ def made(subject: Subject) -> None:
     """``from_config`` makes one of its class, in several sizes."""
     cls = _class(subject)
     if getattr(cls, "__abstractmethods__", None):
-        not_applicable("see `interface`: it is abstract")
+        not_applicable("see `interface`")
     for sizes in subject.sizes:
         try:
             one = subject.build(sizes)

@@ -16,7 +16,7 @@ import attrs
 import torch
 
 from ..declarations import Component, Kind
-from ..errors import WeightsError
+from ..errors import ComponentError, WeightsError
 from ..interfaces import Sizes
 
 Check = Callable[["Subject"], None]
@@ -91,8 +91,10 @@ class Subject:
             return self.build(sizes, seed)
         except WeightsError as error:
             raise NotApplicable(str(error)) from error
-        except Exception as error:  # a component under check may fail in any way; its own rules say so
-            raise NotApplicable(f"it cannot be made: {type(error).__name__}: {error}") from error
+        except ComponentError as error:
+            raise NotApplicable("see `importable`") from error
+        except Exception as error:  # a component under check may fail in any way; the rule says in which
+            raise NotApplicable("see `made`") from error
 
 
 @attrs.frozen

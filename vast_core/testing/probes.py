@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from .kit import Subject, not_applicable, require
+from .kit import NotApplicable, Subject, not_applicable, require
 
 Network = TypeVar("Network", bound=nn.Module)
 Result = TypeVar("Result")
@@ -76,6 +76,8 @@ def elsewhere(subject: Subject, call: Callable[[nn.Module, torch.device], list[T
     if device.type == "meta":
         try:
             without_data(subject, call)
+        except NotApplicable:
+            raise
         except Exception as error:  # noqa: BLE001 - it may fail in any way; `shape without data` tells how
             not_applicable(f"see `shape without data`, and there is no CUDA device here: {error}")
     network = subject.make().eval().to(device)
