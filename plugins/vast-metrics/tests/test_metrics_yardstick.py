@@ -1,6 +1,5 @@
-"""Lips of unseen speakers and audio components compared: against least squares by hand, and on the smallest corpus."""
+"""Lips of unseen speakers: against least squares by hand, and on the smallest corpus."""
 
-import json
 from itertools import chain
 
 import numpy as np
@@ -11,7 +10,6 @@ from vast_core.offset import LipSync
 from vast_core.pipeline import run_recipe
 from vast_core.recipe import load_recipe
 from vast_core.registry import Registry
-from vast_metrics.audio_comparison import Trial, compare
 from vast_metrics.config import LipYardstickStage
 from vast_metrics.lip_regression import PENALTIES, leave_one_speaker_out
 
@@ -112,21 +110,6 @@ def test_an_even_context_is_refused():
         LipYardstickStage(context=12)
 
 
-def test_figures_of_a_comparison_worked_out_by_hand():
-    def one(a, b, far):
-        return Trial({"error": (a + b) / 2, "far": far}, {"x": {"error": a}, "y": {"error": b}})
-
-    trials = {"ppg": [one(1.0, 4.0, 0.5), one(3.0, 2.0, 0.7)], "mel": [one(3.0, 2.0, 0.9), one(5.0, 3.0, 0.9)]}
-    directions = {"error": {"better": "lower", "unit": "mm"}, "far": {"better": "lower", "unit": ""}}
-    measures = compare(trials, directions)["measures"]
-    assert measures["error"]["audio"]["ppg"] == {"mean": 2.5, "spread": 0.0, "seeds": [2.5, 2.5]}
-    assert measures["error"]["audio"]["mel"]["mean"] == 3.25
-    assert measures["error"]["audio"]["mel"]["spread"] == pytest.approx(1.5 / 2**0.5)
-    assert measures["error"]["first_better_on"] == {"mel": [1, 2]}  # 2 < 4 on x, 3 > 2.5 on y
-    assert measures["far"]["first_better_on"] == {}
-    assert measures["far"]["audio"]["ppg"]["spread"] == pytest.approx(0.2 / 2**0.5)
-
-
 TINY = ("corpus.speakers=3", "corpus.avatar_seconds=2", "renderer=null", "stages.style.steps=2", "stages.style.batch=2")
 
 
@@ -164,23 +147,3 @@ def test_the_yardstick_and_the_decoder_on_made_up_people(tmp_path, monkeypatch, 
     capsys.readouterr()
     run_recipe(recipe, registry, tmp_path / "run")
     assert capsys.readouterr().out.count("nothing has changed, kept") == 2
-
-
-@pytest.mark.slow
-def test_two_audio_components_are_compared_all_else_the_same(tmp_path, monkeypatch):
-    recipe, registry = prepared(
-        tmp_path, monkeypatch, "run=[audio_comparison]", "stages.audio_comparison={seeds: [1, 2]}"
-    )
-    run = run_recipe(recipe, registry, tmp_path / "run")
-    measures = run.figures("audio_comparison")["measures"]
-    assert {"lip_vertex_error", "landmark_distance_mouth", "lip_opening_correlation"} <= set(measures)
-    assert "lips_from_counterfactual" in measures
-    for audio in ("ppg", "mel"):
-        whole = [
-            json.loads((tmp_path / "run" / "trials" / f"{audio}-seed-{seed}" / "evaluation.json").read_text())
-            for seed in (1, 2)
-        ]
-        errors = [one["held_out"]["lip_vertex_error"] for one in whole]
-        assert measures["lip_vertex_error"]["audio"][audio]["mean"] == pytest.approx(np.mean(errors))
-        assert measures["lip_vertex_error"]["audio"][audio]["spread"] == pytest.approx(np.std(errors, ddof=1))
-    assert "Audio components compared" in (tmp_path / "run" / "report.html").read_text()

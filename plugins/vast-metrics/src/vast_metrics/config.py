@@ -61,13 +61,3 @@ class LipYardstickStage:
     """Whether style encoder, flow and decoder are trained, too, without each speaker in turn."""
     seeds: tuple[int, ...] = attrs.field(default=(1,), validator=min_len(1))
     """With each of which they are trained."""
-
-
-@attrs.frozen(kw_only=True)
-class AudioComparisonStage:
-    """Options of the stage ``audio_comparison``."""
-
-    audio: tuple[str, ...] = attrs.field(default=("mel",), validator=min_len(1))
-    """Audio components, with their defaults, that the recipe's own is compared with."""
-    seeds: tuple[int, ...] = attrs.field(default=(1, 2, 3), validator=min_len(1))
-    """With each of which everything is trained."""

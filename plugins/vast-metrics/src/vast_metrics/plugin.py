@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from vast_core import Component, StageSpec, hookimpl
 
 from .config import (
-    AudioComparisonStage,
     LandmarkDistanceConfig,
     LipCorrelationConfig,
     LipVertexErrorConfig,
@@ -90,12 +89,5 @@ def vast_stages() -> Iterable[StageSpec]:
             config=LipYardstickStage,
             needs=("corpus", "face", "audio"),
             summary="correlates lips with what audio features, and the decoder, tell of speakers never seen",
-        ),
-        StageSpec(
-            name="audio_comparison",
-            target="vast_metrics.audio_comparison",
-            config=AudioComparisonStage,
-            needs=("corpus", "face", "audio", "style", "flow", "decoder"),
-            summary="trains with several audio components and seeds, all else the same, and compares",
         ),
     ]

@@ -1,4 +1,4 @@
-"""Runs inside a run: the recipe again with other audio features, another seed, or a speaker held out."""
+"""Runs inside a run: the recipe again with a seed and a speaker held out, or its audio features alone."""
 
 from __future__ import annotations
 
@@ -30,19 +30,17 @@ def audio_uses(recipe: Recipe, registry: Registry, names: Sequence[str]) -> list
     return list(uses.values())
 
 
-def trial(context: Context, audio: Use, seed: int, stages: Sequence[str], held_out: str | None = None) -> Context:
+def trial(context: Context, audio: Use, seed: int, stages: Sequence[str], held_out: str) -> Context:
     """Take the run's recipe through ``stages`` in a folder below ``trials/`` of the run, or find that done before.
 
-    The speaker ``held_out``, where one is named, is held out whole and everyone else is trained on.
+    The speaker ``held_out`` is held out whole and everyone else is trained on.
     """
     registry, recipe = context.run.registry, context.recipe
-    options = dict(recipe.stages)
-    if held_out is not None:
-        prepare = recipe.options(PrepareStage)
-        options["prepare"] = attrs.evolve(prepare, held_out=0.0, held_out_speakers=(held_out,))
-    parts = [audio.name, *([] if held_out is None else [held_out]), f"seed {seed}"]
+    prepare = attrs.evolve(recipe.options(PrepareStage), held_out=0.0, held_out_speakers=(held_out,))
+    parts = [audio.name, held_out, f"seed {seed}"]
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-.")
     run = tuple(registry.stage(stage) for stage in stages)
+    options = {**recipe.stages, "prepare": prepare}
     own = attrs.evolve(recipe, name=name, audio=audio, seed=seed, renderer=None, run=run, stages=options)
     context.console.print(f"[bold cyan]{', '.join(parts)}[/bold cyan]")
     done = run_recipe(own, registry, context.run.path / "trials" / name, resume=context.resume)
