@@ -153,8 +153,9 @@ def test_lower_precision_does_not_reach_the_determinant(flow):
 def test_made_from_its_config_on_the_meta_device(flow, config):
     with torch.device("meta"):
         made = flow.from_config(config, SIZES)
-        output = made(torch.empty(3, Z), torch.empty(3, H))
-        back = made.inverse(output.z, torch.empty(3, H))
+        z, h = torch.empty(3, Z), torch.empty(3, H)
+    output = made(z, h)  # outside, where a tensor made on the wrong device is on another one
+    back = made.inverse(output.z, h)
     assert output.z.shape == back.shape == (3, Z)
     assert output.log_det.shape == (3,)
     assert {tensor.device.type for tensor in (output.z, output.log_det, back)} == {"meta"}
