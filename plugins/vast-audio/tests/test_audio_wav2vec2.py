@@ -19,6 +19,7 @@ from vast_audio.wav2vec2_bundles import BUNDLES
 from vast_core.errors import ComponentError, WeightsError
 from vast_core.interfaces import Sizes
 from vast_core.synthesis import CHUNK
+from vast_core.testing import conformance
 
 torchaudio = pytest.importorskip("torchaudio")
 from vast_audio.wav2vec2 import Wav2Vec2  # noqa: E402 (after the skip)
@@ -311,3 +312,9 @@ def test_declaring_needs_neither_torch_nor_torchaudio():
         "sys.exit(bool({'torch', 'torchaudio'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, env=dict(os.environ)).returncode == 0
+
+
+@pytest.mark.parametrize("case", conformance("audio/wav2vec2"))
+def test_conforms(case, small):
+    place(small, LETTERS)
+    case()

@@ -24,6 +24,7 @@ from vast_core.errors import WeightsError
 from vast_core.interfaces import Sizes
 from vast_core.phones import PHONES, VISEME_OF, phone_index
 from vast_core.synthesis import CHUNK
+from vast_core.testing import conformance
 from vast_core.weights import load_weights, save_weights
 
 RATE = 16_000
@@ -413,3 +414,8 @@ def test_silence_and_quiet_speech():
     frames = wave.shape[1] // 640
     plain, soft = whisper(wave, frames), whisper(0.05 * wave, frames)
     assert ((plain - soft).abs().sum(-1) / 2).mean() < 0.1
+
+
+@pytest.mark.parametrize("case", conformance("audio/ppg_whisper"))
+def test_conforms(case, small):
+    case()

@@ -1,0 +1,268 @@
+"""The rules of metrics: what they measure is what they declare, and an identical pair is as good as it gets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Self
+
+import attrs
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..errors import InputError
+from ..interfaces import Drawing, Face, FaceTrack, Measure, Metric, Performance, Sizes
+from .kit import Subject, not_applicable, require, rule
+
+_TENSORS = ("vertices", "neutral", "frames", "region")
+_FPS = 25.0
+_FRAMES = 40
+_SIZE = 32
+_NEEDS = ("vertices", "frames")
+_DIRECTIONS = ("lower", "higher", "closer to 0")
+_REFUSALS = (InputError, ValueError)
+
+
+class PaperFace(Face):
+    """A face of a few points that only tells metrics which is which: lips, brows and lids, and how wide it is open.
+
+    The vertices 0 and 1 are the middles of the inner lips, 2 and 3 the corners; 4 to 7 the upper face, of which 4 and 5
+    are the outer eye corners; 8 is the chin.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.triangles = np.array([[0, 3, 2], [1, 2, 3], [4, 6, 7]], np.int64)
+        self.lips, self.eyes = np.arange(4, dtype=np.int64), np.arange(4, 6, dtype=np.int64)
+        self.upper_face = np.arange(4, 8, dtype=np.int64)
+        self.millimetres = 10.0
+
+    @classmethod
+    def from_config(cls, config: Any, sizes: Sizes) -> Self:
+        """Nothing to configure."""
+        return cls()
+
+    def lip_opening(self, vertices: Tensor) -> Tensor:
+        """Distance (...,) of the inner lips' middles over that of the outer eye corners."""
+        inner, outer = vertices[..., 0, :] - vertices[..., 1, :], vertices[..., 4, :] - vertices[..., 5, :]
+        opening: Tensor = inner.norm(dim=-1) / outer.norm(dim=-1)
+        return opening
+
+    def track(self, frames: Iterable[NDArray[np.uint8]], fps: float) -> list[FaceTrack]:
+        """No metric tracks."""
+        raise NotImplementedError
+
+    def identity(self, tracks: Sequence[FaceTrack]) -> NDArray[np.float32]:
+        """No metric asks who it is."""
+        raise NotImplementedError
+
+    def fit(self, tracks: Sequence[FaceTrack], identities: Sequence[NDArray[np.float32]]) -> None:
+        """No metric learns a basis."""
+        raise NotImplementedError
+
+    def encode(self, track: FaceTrack, identity: NDArray[np.float32]) -> NDArray[np.float32]:
+        """No metric encodes."""
+        raise NotImplementedError
+
+    def decode(self, expression: Tensor, identity: Tensor) -> Tensor:
+        """No metric decodes."""
+        raise NotImplementedError
+
+    def unwrap(self, frames: Iterable[NDArray[np.uint8]], vertices: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """No metric makes textures."""
+        raise NotImplementedError
+
+    def draw(self, vertices: NDArray[np.float32], size: int, texture: NDArray[np.uint8] | None = None) -> Drawing:
+        """No metric draws."""
+        raise NotImplementedError
+
+
+_NEUTRAL = torch.tensor(
+    [[0, -3, 1], [0, -3.6, 1], [-2.5, -3, 0], [2.5, -3, 0], [-4, 3, 0], [4, 3, 0], [-2, 4, 1], [2, 4, 1], [0, -7, 0]]
+)
+
+
+def performance(needs: str, frames: int = _FRAMES, seed: int = 0) -> Performance:
+    """Smooth motion of every vertex of :class:`PaperFace`, or smooth pictures with a region over the face: no more."""
+    draw, seconds = torch.Generator().manual_seed(seed), torch.arange(frames) / _FPS
+    if needs == "vertices":
+        speed, phase = 1 + 3 * torch.rand(len(_NEUTRAL), 3, generator=draw), 6 * torch.rand(9, 3, generator=draw)
+        motion = 0.25 * torch.sin(2 * math.pi * speed * seconds[:, None, None] + phase)
+        return Performance(face=PaperFace(), fps=_FPS, vertices=_NEUTRAL + motion, neutral=_NEUTRAL.clone())
+    coarse = torch.rand(frames, 3, _SIZE // 4, _SIZE // 4, generator=draw)
+    pictures = torch.nn.functional.interpolate(coarse, size=(_SIZE, _SIZE), mode="bilinear")
+    region = torch.zeros(frames, 1, _SIZE, _SIZE)
+    region[..., 6:26, 8:24] = 1
+    return Performance(face=PaperFace(), fps=_FPS, frames=pictures, region=region)
+
+
+def _changed(given: Performance, change: Callable[[Tensor], Tensor]) -> Performance:
+    """The same with other vertices or frames."""
+    if given.vertices is not None:
+        return attrs.evolve(given, vertices=change(given.vertices))
+    return attrs.evolve(given, frames=None if given.frames is None else change(given.frames).clamp(0, 1))
+
+
+def _copy(given: Performance) -> Performance:
+    values = {name: getattr(given, name) for name in _TENSORS}
+    return attrs.evolve(given, **{name: value.clone() for name, value in values.items() if value is not None})
+
+
+def _needs(metric: Metric) -> str:
+    needs = getattr(metric, "needs", None)
+    return needs if needs in _NEEDS else "vertices"
+
+
+def _noise(amount: float) -> Callable[[Tensor], Tensor]:
+    draw = torch.Generator().manual_seed(1)
+    return lambda tensor: tensor + amount * torch.randn(tensor.shape, generator=draw)
+
+
+def _badness(measure: Measure, value: float) -> float:
+    """Smaller is better, whatever the measure."""
+    return {"lower": value, "higher": -value}.get(measure.better, abs(value))
+
+
+@rule("metric")
+def measures_declared(subject: Subject) -> None:
+    """``measures`` has at least one, each with a name of its own, a direction, and a unit in words or none."""
+    measures = tuple(subject.make().measures)
+    require(len(measures) > 0, "measures is empty")
+    names = [measure.name for measure in measures]
+    require(len(set(names)) == len(names), f"measures names one twice: {', '.join(names)}")
+    for measure in measures:
+        require(measure.better in _DIRECTIONS, f"{measure.name}: better is {measure.better!r}, none of {_DIRECTIONS}")
+        require(isinstance(measure.unit, str), f"{measure.name}: the unit is {measure.unit!r}")
+
+
+@rule("metric")
+def needs_declared(subject: Subject) -> None:
+    """``needs`` is "vertices" or "frames", as the core gives a metric the one or the other."""
+    needs = getattr(subject.make(), "needs", None)
+    require(needs in _NEEDS, f"needs is {needs!r}, neither of {_NEEDS}")
+
+
+@rule("metric")
+def one_number_a_measure(subject: Subject) -> None:
+    """It returns a float for each of ``measures``, by name, and nothing else."""
+    metric = subject.make()
+    one, other = (performance(_needs(metric), seed=seed) for seed in (0, 1))
+    found, declared = metric(one, other), {measure.name for measure in metric.measures}
+    require(isinstance(found, dict), f"it returns {type(found).__name__}, no dict")
+    require(found.keys() == declared, f"it returns {sorted(found)}, and declares {sorted(declared)}")
+    wrong = {name: type(value).__name__ for name, value in found.items() if not isinstance(value, float)}
+    require(not wrong, f"no float: {wrong}")
+
+
+@rule("metric")
+def finite(subject: Subject) -> None:
+    """Pairs that move, pairs of which one or both are still, and pairs far apart give finite numbers."""
+    metric = subject.make()
+    needs = _needs(metric)
+    moving = performance(needs)
+    still = _changed(moving, lambda tensor: tensor[:1].expand_as(tensor).clone())
+    far = _changed(moving, lambda tensor: 1 - tensor)
+    pairs = {"equal": (moving, moving), "still": (still, still), "one still": (still, moving), "far": (far, moving)}
+    for what, (prediction, reference) in pairs.items():
+        for name, value in metric(_copy(prediction), _copy(reference)).items():
+            require(math.isfinite(value), f"a pair that is {what}: {name} is {value}")
+
+
+@rule("metric")
+def repeatable(subject: Subject) -> None:
+    """The same pair gives the same numbers again, whatever was measured in between."""
+    metric = subject.make()
+    one, other, third = (performance(_needs(metric), seed=seed) for seed in range(3))
+    first = metric(_copy(one), _copy(other))
+    metric(_copy(third), _copy(one))
+    again = metric(_copy(one), _copy(other))
+    require(first == again, f"{first} at first, {again} for the same pair later")
+
+
+@rule("metric")
+def leaves_the_pair_alone(subject: Subject) -> None:
+    """Prediction and reference are as they were."""
+    metric = subject.make()
+    one, other = (performance(_needs(metric), seed=seed) for seed in (0, 1))
+    copies = {"prediction": (_copy(one), one), "reference": (_copy(other), other)}
+    metric(one, other)
+    for side, (before, after) in copies.items():
+        for name in _TENSORS:
+            kept, found = getattr(before, name), getattr(after, name)
+            require(kept is None or torch.equal(kept, found), f"{name} of the {side} have been written to")
+
+
+@rule("metric")
+def identical_is_best(subject: Subject) -> None:
+    """No disturbed copy scores better than the reference itself; "closer to 0" is then 0."""
+    metric = subject.make()
+    reference = performance(_needs(metric))
+    best = metric(_copy(reference), _copy(reference))
+    disturbed = {
+        "noise": _changed(reference, _noise(0.1)),
+        "another clip": performance(_needs(metric), seed=1),
+        "one frame late": _changed(reference, lambda tensor: tensor.roll(1, 0)),
+    }
+    for measure in metric.measures:
+        own = best[measure.name]
+        if measure.better == "closer to 0":
+            require(abs(own) <= 1e-6, f"{measure.name} of an identical pair is {own:g}, not 0")
+        for what, prediction in disturbed.items():
+            value = metric(_copy(prediction), _copy(reference))[measure.name]
+            better = _badness(measure, value) < _badness(measure, own) - 1e-6
+            require(not better, f"{measure.name}: {value:g} for {what}, better than {own:g} for an identical pair")
+
+
+@rule("metric")
+def notices(subject: Subject) -> None:
+    """Every measure changes where the prediction is another clip than the reference."""
+    metric = subject.make()
+    reference, other = (performance(_needs(metric), seed=seed) for seed in (0, 1))
+    best, worse = metric(_copy(reference), _copy(reference)), metric(_copy(other), _copy(reference))
+    same = [measure.name for measure in metric.measures if worse[measure.name] == best[measure.name]]
+    require(not same, f"{', '.join(same)}: as good for another clip as for an identical pair")
+
+
+@rule("metric")
+def region_is_optional(subject: Subject) -> None:
+    """Frames without a region over the face are compared as a whole."""
+    metric = subject.make()
+    if _needs(metric) != "frames":
+        not_applicable("it needs no frames")
+    given = attrs.evolve(performance("frames"), region=None)
+    try:
+        metric(_copy(given), _copy(given))
+    except Exception as error:  # noqa: BLE001 - it may fail in any way; that is the finding
+        require(False, f"without a region, it fails: {type(error).__name__}: {error}")
+
+
+@rule("metric")
+def short_clips(subject: Subject) -> None:
+    """Clips of 1 to 3 frames give finite numbers, or an InputError or ValueError that says so."""
+    metric = subject.make()
+    for frames in (1, 2, 3):
+        one, other = (performance(_needs(metric), frames, seed) for seed in (0, 1))
+        try:
+            found = metric(one, other)
+        except _REFUSALS:
+            continue
+        except Exception as error:  # noqa: BLE001 - it may fail in any way; that is the finding
+            require(False, f"{frames} frames: {type(error).__name__}: {error}")
+        for name, value in found.items():
+            require(math.isfinite(value), f"{frames} frames: {name} is {value}")
+
+
+@rule("metric")
+def unequal_clips(subject: Subject) -> None:
+    """A prediction that is longer than its reference is refused, by an InputError or ValueError."""
+    metric = subject.make()
+    long, short = (performance(_needs(metric), frames) for frames in (_FRAMES, _FRAMES - 7))
+    try:
+        found = metric(long, short)
+    except _REFUSALS:
+        return
+    except Exception as error:  # noqa: BLE001 - it may fail in any way; that is the finding
+        require(False, f"{type(error).__name__} rather than an InputError or ValueError: {error}")
+    require(False, f"{_FRAMES} frames against {_FRAMES - 7} are compared, with {found}: which with which?")
