@@ -61,7 +61,7 @@ class SylvesterConfig:
     rank: int | None = attrs.field(
         default=None, validator=[validators.optional([validators.instance_of(int), validators.ge(1)]), _check_variant]
     )
-    """M, columns of Q, at most Z, which it is where none is given; of ``orthogonal`` alone."""
+    """M, columns of Q, at most Z; the lesser of 8 and Z where none is given; of ``orthogonal`` alone."""
     reflections: int | None = attrs.field(
         default=None, validator=[validators.optional([validators.instance_of(int), validators.ge(1)]), _check_variant]
     )
