@@ -66,7 +66,7 @@ def test_components_of_all_kinds_make_a_whole_run(environment):
             "  synthesize: {seconds: 0.5}",
         ]
     )
-    recipe = recipe.replace("clips: 6, seconds: 4.0", "clips: 2, seconds: 2.0").replace("size: 128", "size: 32")
+    recipe = recipe.replace("clips: 6, seconds: 4.0", "clips: 2, seconds: 2.0").replace("size: 128", "size: 64")
     (environment.work / "all.yaml").write_text(recipe)
     environment.vast("run", "all.yaml", "--out", "out")
     assert (environment.work / "out" / "report.html").is_file()
