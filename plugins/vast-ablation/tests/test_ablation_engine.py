@@ -16,6 +16,7 @@ from vast_ablation.engine import Work, failures
 from vast_ablation.job import Outcome
 from vast_ablation.plan import Plan
 from vast_ablation.results import Ablation
+from vast_ablation.sharing import alone
 from vast_core.cli import Session, cli
 from vast_core.errors import InputError, RecipeError, VastError
 from vast_core.pipeline import run_recipe
@@ -170,6 +171,15 @@ def test_every_cell_is_assembled_before_anything_runs(lab, ablate):
     assert lab.did("draw") == []
 
 
+def test_one_folder_is_for_one_command_at_a_time(lab, registry):
+    words = ["ablate", "lab.yaml", "--vary", "flow.use=plain,steep", "--out", "out"]
+    with alone(lab.folder / "out" / "locks" / "ablate") as free:
+        assert free
+        with pytest.raises(InputError, match="another `vast ablate` is at work in out"):
+            cli.main(words, standalone_mode=False, obj=Session(registry=registry))
+    assert lab.did("draw") == []
+
+
 def test_a_recipe_that_measures_nothing_is_refused(lab, registry):
     lab.write("ablate: {vary: {flow.steps: [1, 2]}}\n")
     (lab.folder / "lab.yaml").write_text((lab.folder / "lab.yaml").read_text().replace("[draw, score]", "[prepare]"))
@@ -213,9 +223,6 @@ def test_killed_half_way_the_same_command_goes_on(lab):
     assert len(lab.did("draw")) == 1, "of two runs at a time one waits for what both need"
     pids = {line["pid"] for line in lab.did("score")}
     assert len(pids) == 2
-    second = lab.start(*slow)
-    assert "another `vast ablate` is at work" in second.communicate()[0]
-    assert second.returncode == 2
     first.kill()
     first.communicate()
     wait_for(lambda: not any(map(alive, pids)))

@@ -32,6 +32,8 @@ class Job:
     """Where relative paths in the recipe start."""
     threads: int
     """Of the computation; an ``OMP_NUM_THREADS`` in the environment comes first."""
+    carried: Mapping[str, str] = attrs.field(factory=dict)
+    """Environment variables that it takes along to another machine."""
 
     @property
     def log(self) -> Path:
@@ -41,7 +43,14 @@ class Job:
     def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
         """Of the process."""
         threads = {name: str(self.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-        return {"COLUMNS": "120", **threads, **inherited, PARENT: str(os.getpid()), "PYTHONUNBUFFERED": "1"}
+        return {
+            "COLUMNS": "120",
+            **threads,
+            **inherited,
+            **self.carried,
+            PARENT: str(os.getpid()),
+            "PYTHONUNBUFFERED": "1",
+        }
 
 
 @attrs.frozen(kw_only=True)

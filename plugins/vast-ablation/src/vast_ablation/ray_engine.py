@@ -18,7 +18,7 @@ from vast_core.errors import InputError
 from .job import Job, Outcome, Process, Running
 
 CARRIED = ("VAST_CACHE", "VAST_WEIGHTS", "VAST_PLUGINS", "VAST_STRICT_PLUGINS")
-"""Environment variables that a task takes along."""
+"""Environment variables that a job takes along."""
 
 
 @attrs.frozen
@@ -43,11 +43,8 @@ class OnRay:
         except ImportError as error:
             raise InputError("--engine ray needs Ray: pip install 'vast-avatar[ray]'") from error
         address = os.environ.get("RAY_ADDRESS", "auto")
-        variables = {name: os.environ[name] for name in CARRIED if name in os.environ}
         try:
-            ray.init(
-                address=address, runtime_env={"env_vars": variables}, log_to_driver=False, logging_level=logging.ERROR
-            )
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise InputError(
                 f"no Ray cluster at {address!r}: {error}; start one (`ray start --head`) or set RAY_ADDRESS"
@@ -61,7 +58,8 @@ class OnRay:
         """Start a job as a task."""
         import ray
 
-        job = attrs.evolve(job, threads=self.cpus)
+        carried = {name: os.environ[name] for name in CARRIED if name in os.environ}
+        job = attrs.evolve(job, threads=self.cpus, carried=carried)
         task = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=0)(execute)
         return _Task(task.remote(job))
 
