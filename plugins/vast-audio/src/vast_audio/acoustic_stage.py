@@ -31,6 +31,7 @@ from .evaluation import Noise
 from .figures import Tally
 from .labelled_speech import Utterance, held_out, labels, quantised
 from .ppg import StepClock
+from .pruning import start_from
 from .spectrum import MelEnergy
 from .whisper import WhisperPhones, mel_filters
 from .whisper_weights import DIGEST
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from vast_core.stages import Context
 
 _CLOCK = StepClock(STEP_RATE)
+_FITTED = 3
+"""Batches of speech on which the network's start is fitted to Whisper."""
 _NOISES: Mapping[str, Noise | None] = {"clean": None, "10 dB noise": Noise(decibels=10.0)}
 
 
@@ -74,8 +77,9 @@ def run(context: Context) -> list[Path]:
     model = AcousticModel(dropout=0.1)
     batches = Ahead(PieceDrawer(known, heard, options, context.recipe.seed))
     if options.teacher:
-        teacher = WhisperPhones()
-        model.start_from(teacher.encoder, teacher.mel(batches(0).wave))
+        energy = MelEnergy(mel_filters(BANDS).numpy())
+        some = torch.cat([inputs_of(model, energy, batches(n).wave, options.frames) for n in range(_FITTED)])
+        start_from(model, WhisperPhones().encoder, some)
     try:
         Trainer(
             run=context.run,
@@ -161,11 +165,15 @@ class Distillation:
 
 def logits(model: AcousticModel, energy: MelEnergy, wave: Tensor, steps: int) -> Tensor:
     """Logits (B, N, 40) of wave (B, S) at the first ``steps`` steps of 20 ms."""
-    numbers = np.arange(-model.margin, steps + model.margin)
-    with torch.no_grad():
-        features = model.features(energy(wave, _CLOCK.samples(numbers)).unflatten(1, (len(numbers), 2)))
-    result: Tensor = model(features)
+    result: Tensor = model(inputs_of(model, energy, wave, steps))
     return result
+
+
+@torch.no_grad()
+def inputs_of(model: AcousticModel, energy: MelEnergy, wave: Tensor, steps: int) -> Tensor:
+    """What the network is given for the first ``steps`` steps of wave (B, S)."""
+    numbers = np.arange(-model.margin, steps + model.margin)
+    return model.features(energy(wave, _CLOCK.samples(numbers)).unflatten(1, (len(numbers), 2)))
 
 
 # ------------------------------------------------------------------------------------------------ figures

@@ -39,7 +39,7 @@ def spoilt(wave: Wave, rng: np.random.Generator, others: Wave) -> Wave:
         wave = mixed(wave, others, rng.uniform(12, 30))
     if rng.random() < 0.2:
         wave = telephone(wave, rng)
-    if rng.random() < 0.25:
+    if rng.random() < 0.35:
         # as a recording made far too loud: at the worst, little but the signs of the samples is left
         wave = np.clip(wave * np.float32(10 ** rng.uniform(0.5, 4) / _level(wave)), -1, 1)
     loud = wave * np.float32(10 ** (rng.normal(-23, 7) / 20) / _level(wave))

@@ -83,13 +83,13 @@ class Wav2Vec2Config:
 class AcousticStage(TrainingStage):
     """Training of the acoustic model of ``audio/ppg``, on the speech of a corpus."""
 
-    steps: int = attrs.field(default=1500, validator=validators.ge(1))
+    steps: int = attrs.field(default=2000, validator=validators.ge(1))
     batch: int = attrs.field(default=6, validator=validators.ge(1))
     """B, pieces of speech."""
     frames: int = attrs.field(default=400, validator=validators.ge(50))
     """Steps of 20 ms in a piece."""
-    learning_rate: float = attrs.field(default=5e-4, validator=validators.gt(0))
-    """At the end of the warm-up; a cosine brings it down to 0."""
+    learning_rate: float = attrs.field(default=3e-4, validator=validators.gt(0))
+    """Of the lower end, at the end of the warm-up; the head learns 8 times as fast. A cosine brings it down to 0."""
     weight_decay: float = attrs.field(default=0.02, validator=validators.ge(0))
     clip_norm: float = attrs.field(default=2.0, validator=validators.gt(0))
     """Largest norm of the gradient."""
