@@ -102,3 +102,12 @@ def test_training_erodes_at_random_within_bounds_and_inference_in_the_middle():
     drawn = {erosion_radius(128, np.random.default_rng(i)) for i in range(200)}
     assert drawn == set(range(3, 10))
     assert erosion_radius(128) == 6
+
+
+@pytest.mark.parametrize("side", [65.0, 70.0, 95.0, 96.0])
+def test_a_crop_far_smaller_than_the_frame_keeps_its_brightness(side):
+    """Rounding may leave the reduced picture a little too large still; one reduction must do."""
+    frame = np.tile(np.arange(96, dtype=np.uint8)[None, :, None] * 2, (96, 1, 3))
+    cut = Crop(0.0, 0.0, side, 32).cut(frame)
+    assert cut.shape == (32, 32, 3)
+    assert cut.mean() == pytest.approx(side - 1, abs=2)  # a ramp of 2 a pixel over `side` pixels

@@ -53,7 +53,10 @@ class Crop:
         if self.scale < 0.5:  # warpAffine does not average: reduce first
             box = _resized(frame, max(self.scale, 1e-3) * 2)
             ratio = box.shape[0] / frame.shape[0]
-            return Crop(self.x * ratio, self.y * ratio, self.side * ratio, self.size).cut(box)
+            return Crop(self.x * ratio, self.y * ratio, self.side * ratio, self.size)._warped(box)
+        return self._warped(frame)
+
+    def _warped(self, frame: Image) -> Image:
         size = (self.size, self.size)
         flags = cv2.INTER_LINEAR if self.scale < 1 else cv2.INTER_CUBIC
         return np.asarray(cv2.warpAffine(frame, self._matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE))
