@@ -62,7 +62,7 @@ def run(context: Context) -> list[Path]:
     figures = {
         "flow": options.flow,
         "measures": MEASURES,
-        "means": means,
+        **means,
         "clips": {f"digit {number}": row for number, row in enumerate(rows)},
     }
     told = ", ".join(f"{WORDS[name]} {mean:.2f}" for name, mean in means.items())
@@ -77,6 +77,6 @@ def report(run: Run) -> Iterator[Section]:
         "Digits",
         [
             Text(f"Means over {len(figures['clips'])} held-out digits with the flow {figures['flow']}, nats a digit."),
-            Table(["figure", "nats"], [[WORDS[name], mean] for name, mean in figures["means"].items()]),
+            Table(["figure", "nats"], [[words, figures[name]] for name, words in WORDS.items()]),
         ],
     )
