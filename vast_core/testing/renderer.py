@@ -1,0 +1,325 @@
+"""The rules of renderers: frames of any scene, drawn alike in chunks or as a whole, and losses that teach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+
+import attrs
+import torch
+from torch import Tensor
+
+from ..interfaces import Objective, Renderer, RendererBatch, RendererOutput, Scene, Sizes, State
+from .kit import Subject, not_applicable, require, rule
+from .probes import scattered
+
+_CLOSE = 1e-4
+"""Frames in [0, 1] that differ by no more are equal."""
+_PROGRESS = (0.0, 0.5, 1.0)
+_STEPS = 8
+
+
+def make_batch(sizes: Sizes, batch: int = 1, frames: int = 3, seed: int = 0) -> RendererBatch:
+    """A training batch of smooth noise, with a round hole, a smaller round mesh, and in that a mouth and eyes."""
+    draw, size = torch.Generator().manual_seed(seed), sizes.image
+
+    def picture() -> Tensor:
+        coarse = torch.rand(batch * frames, 3, size // 4, size // 4, generator=draw)
+        return torch.nn.functional.interpolate(coarse, size=(size, size)).view(batch, frames, 3, size, size)
+
+    def disc(radius: float) -> Tensor:
+        axis = (torch.arange(size) - (size - 1) / 2) / size
+        return (axis[:, None].square() + axis.square() <= radius**2).float().expand(batch, frames, 1, size, size)
+
+    hole, coverage, mouth, real = disc(0.4).clone(), disc(0.3).clone(), disc(0.1), picture()
+    scene = Scene(
+        background=real * (1 - hole),
+        hole=hole,
+        mesh=picture() * coverage,
+        texture=picture() * coverage,
+        coverage=coverage,
+        audio=torch.randn(batch, frames, sizes.audio, generator=draw),
+    )
+    up, down = (mouth.roll(rows * size // 6, -2).clone() for rows in (-1, 1))
+    return RendererBatch(scene=scene, frames=real, face=coverage.clone(), mouth=down, eyes=up)
+
+
+def make_scene(sizes: Sizes, batch: int = 1, frames: int = 3, seed: int = 0) -> Scene:
+    """The scene of :func:`make_batch`."""
+    return make_batch(sizes, batch, frames, seed).scene
+
+
+def _tensors(given: Scene | RendererBatch) -> Iterator[tuple[str, Tensor]]:
+    for field in attrs.fields(type(given)):
+        value = getattr(given, field.name)
+        if isinstance(value, Scene):
+            yield from _tensors(value)
+        else:
+            yield field.name, value
+
+
+def _each(scene: Scene, start: int, stop: int, axis: int = 1) -> Scene:
+    """The part of a scene from ``start`` to ``stop`` along an axis."""
+    return Scene(**{name: tensor.narrow(axis, start, stop - start).clone() for name, tensor in _tensors(scene)})
+
+
+def _made(subject: Subject) -> Renderer:
+    """Its weights a little away from their start, behind whose zeros a fault could hide."""
+    renderer: Renderer = scattered(subject.make(), strength=0.2)
+    return renderer
+
+
+@torch.no_grad()
+def _draw(renderer: Renderer, scene: Scene, state: State | None = None) -> RendererOutput:
+    out: RendererOutput = renderer(Scene(**{name: tensor.clone() for name, tensor in _tensors(scene)}), state)
+    return out
+
+
+def _same(found: Tensor, expected: Tensor, what: str) -> None:
+    off = float((found - expected).abs().max())
+    require(off <= _CLOSE, f"{what}, by up to {off:.1e}")
+
+
+# ----------------------------------------------------------------------------------------------- drawing
+
+
+@rule("renderer")
+def as_many_frames(subject: Subject) -> None:
+    """Frames are (B, T, 3, Y, X) with Y = X = sizes.image, for batches and scenes of any length, one frame included."""
+    renderer, size = _made(subject), subject.sizes[0].image
+    for batch, frames in ((1, 1), (2, 1), (2, 3), (1, 9)):
+        shape = tuple(_draw(renderer, make_scene(subject.sizes[0], batch, frames)).frames.shape)
+        expected = (batch, frames, 3, size, size)
+        require(shape == expected, f"frames are {shape}, expected {expected}")
+
+
+@rule("renderer")
+def float32(subject: Subject) -> None:
+    """Frames of a float32 scene are float32, under bfloat16 autocast too."""
+    renderer, scene = _made(subject), make_scene(subject.sizes[0])
+    plain = _draw(renderer, scene).frames.dtype
+    require(plain == torch.float32, f"frames are {plain}, expected torch.float32")
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = _draw(renderer, scene).frames.dtype
+    require(cast == torch.float32, f"under bfloat16 autocast frames are {cast}, expected torch.float32")
+
+
+@rule("renderer")
+def within_black_and_white(subject: Subject) -> None:
+    """Frames are in [0, 1], also of scenes that are all black or all white, and of loud features."""
+    renderer, scene = _made(subject), make_scene(subject.sizes[0], frames=4)
+    pictures = {name: torch.ones_like(tensor) for name, tensor in _tensors(scene) if name != "audio"}
+    for what, given in {
+        "noise": scene,
+        "black": Scene(**{name: 0 * tensor for name, tensor in pictures.items()}, audio=scene.audio),
+        "white": Scene(**pictures, audio=scene.audio),
+        "noise with features of 100": attrs.evolve(scene, audio=100 * scene.audio),
+    }.items():
+        frames = _draw(renderer, given).frames
+        bad = int((~((frames >= 0) & (frames <= 1))).sum())
+        require(bad == 0, f"a scene of {what}: {bad} of {frames.numel()} values lie outside [0, 1] or are no numbers")
+
+
+@rule("renderer")
+def looks_at_the_mesh(subject: Subject) -> None:
+    """Another face in the same surroundings gives other frames."""
+    renderer = _made(subject)
+    one, other = (make_scene(subject.sizes[0], seed=seed) for seed in (1, 2))
+    changed = attrs.evolve(one, mesh=other.mesh, texture=other.texture)
+    ignored = torch.equal(_draw(renderer, changed).frames, _draw(renderer, one).frames)
+    require(not ignored, "another mesh, with another texture, gives the same frames")
+
+
+@rule("renderer")
+def repeatable(subject: Subject) -> None:
+    """In eval(), the same scene gives the same frames again, bit for bit."""
+    renderer, scene = _made(subject), make_scene(subject.sizes[0])
+    one, other = (_draw(renderer, scene).frames for _ in range(2))
+    require(torch.equal(one, other), "the same scene twice, without a state, gives different frames")
+
+
+@rule("renderer")
+def leaves_the_scene_alone(subject: Subject) -> None:
+    """Neither the scene nor the state that was given is written to."""
+    renderer, sizes = _made(subject), subject.sizes[0]
+    state = _draw(renderer, make_scene(sizes)).state
+    scene, kept = make_scene(sizes, seed=1), {name: tensor.clone() for name, tensor in state.items()}
+    before = {name: tensor.clone() for name, tensor in _tensors(scene)}
+    with torch.no_grad():
+        renderer(scene, state)
+    changed = [f"scene.{name}" for name, tensor in _tensors(scene) if not torch.equal(tensor, before[name])]
+    changed += [f"state[{name!r}]" for name, tensor in state.items() if not torch.equal(tensor, kept[name])]
+    require(not changed, f"forward() has written to {', '.join(changed)}")
+
+
+@rule("renderer")
+def batch_independence(subject: Subject) -> None:
+    """A scene's frames are the same alone and beside another."""
+    renderer, sizes = _made(subject), subject.sizes[0]
+    both = make_scene(sizes, batch=2)
+    other = make_scene(sizes, batch=2, seed=1)
+    beside = Scene(**{n: torch.stack([t[0], 0.1 * dict(_tensors(other))[n][1]]) for n, t in _tensors(both)})
+    alone = _draw(renderer, _each(both, 0, 1, axis=0)).frames
+    _same(_draw(renderer, both).frames[:1], alone, "the frames of a scene alone and in a batch differ")
+    _same(_draw(renderer, beside).frames[:1], alone, "the frames of a scene change with those beside it")
+
+
+@rule("renderer")
+def chunks_equal_the_whole(subject: Subject) -> None:
+    """Frames drawn chunk by chunk, each with the state of the one before, are those of the whole."""
+    renderer, frames = _made(subject), 7
+    scene = make_scene(subject.sizes[0], batch=2, frames=frames)
+    whole = _draw(renderer, scene).frames
+    for bounds in ((0, 3, 7), (0, 1, 2, 6, 7), tuple(range(frames + 1))):
+        state: State | None = None
+        for start, stop in pairwise(bounds):
+            out = _draw(renderer, _each(scene, start, stop), state)
+            state = out.state
+            _same(
+                out.frames,
+                whole[:, start:stop],
+                f"in chunks that end at {bounds[1:]}, frames {start} to {stop} are not those of the whole",
+            )
+
+
+@rule("renderer")
+def state_of_tensors(subject: Subject) -> None:
+    """The state maps names to tensors, whose size does not grow with the frames drawn."""
+    renderer, sizes = _made(subject), subject.sizes[0]
+    short, long = (_draw(renderer, make_scene(sizes, frames=frames)).state for frames in (2, 6))
+    require(isinstance(long, Mapping), f"the state is a {type(long).__name__}, no mapping of tensors")
+    wrong = [name for name, value in long.items() if not isinstance(value, Tensor)]
+    require(not wrong, f"state {', '.join(map(repr, wrong))}: no tensor")
+    sizes_of = [{name: tuple(tensor.shape) for name, tensor in state.items()} for state in (short, long)]
+    require(
+        sizes_of[0] == sizes_of[1], f"the state grows with the frames: {sizes_of[0]} after 2, {sizes_of[1]} after 6"
+    )
+
+
+@rule("renderer")
+def moves_to_another_device(subject: Subject) -> None:
+    """All that it holds goes along with ``to(device)`` (shown by torch's meta device)."""
+    renderer, scene = _made(subject).to("meta"), make_scene(subject.sizes[0])
+    frames = _draw(renderer, Scene(**{name: tensor.to("meta") for name, tensor in _tensors(scene)})).frames
+    require(frames.is_meta, f"moved to the meta device, it gives frames on {frames.device}")
+
+
+@rule("renderer")
+def shape_without_data(subject: Subject) -> None:
+    """Made and called on torch's meta device, as `vast check` does, it tells the shape."""
+    subject.make()
+    scene = make_scene(subject.sizes[0])
+    with torch.device("meta"):
+        renderer = subject.build().eval()
+        frames = _draw(renderer, Scene(**{name: tensor.to("meta") for name, tensor in _tensors(scene)})).frames
+    require(frames.is_meta, f"made on the meta device, it gives frames on {frames.device}")
+
+
+# ---------------------------------------------------------------------------------------------- training
+
+
+def _learner(subject: Subject) -> Renderer:
+    renderer: Renderer = subject.make().train()
+    if not renderer.trainable:
+        not_applicable("trainable is False")
+    return renderer
+
+
+def _step(renderer: Renderer, batch: RendererBatch, progress: float = 1.0) -> Iterator[Objective]:
+    """The objectives of one step; backward is called on each before the next is asked for, as by the core."""
+    for objective in renderer.training_objectives(batch, progress):
+        renderer.zero_grad(set_to_none=True)
+        if objective.loss.requires_grad:
+            objective.loss.backward()  # type: ignore[no-untyped-call]
+        yield objective
+
+
+@rule("renderer")
+def trainable_is_declared(subject: Subject) -> None:
+    """``trainable`` is True where there is something to train, and False where there are no objectives."""
+    renderer = subject.make()
+    if renderer.trainable:
+        objective = next(iter(renderer.train().training_objectives(make_batch(subject.sizes[0]), 1.0)), None)
+        require(objective is not None, "trainable is True, and training_objectives() yields nothing")
+        return
+    learning = [name for name, parameter in renderer.named_parameters() if parameter.requires_grad]
+    require(not learning, f"trainable is False, and nothing would train {', '.join(learning[:4])}")
+
+
+@rule("renderer")
+def losses(subject: Subject) -> None:
+    """From the start of training to its end, each objective has a name of its own and a finite loss () of its part."""
+    renderer, batch = _learner(subject), make_batch(subject.sizes[0], batch=2)
+    for progress in _PROGRESS:
+        names: list[str] = []
+        for objective in _step(renderer, batch, progress):
+            loss, name = objective.loss, f"objective {objective.name!r} at progress {progress}"
+            require(objective.name not in names, f"{name}: two objectives of a step have this name")
+            names.append(objective.name)
+            require(loss.ndim == 0, f"{name}: the loss is {tuple(loss.shape)}, not ()")
+            require(loss.requires_grad, f"{name}: the loss does not depend on any parameter")
+            require(bool(loss.isfinite()), f"{name}: the loss is {loss.item()}")
+
+
+@rule("renderer")
+def terms(subject: Subject) -> None:
+    """What an objective logs apart are finite tensors (), free of the graph."""
+    renderer, batch = _learner(subject), make_batch(subject.sizes[0])
+    for objective in _step(renderer, batch):
+        for name, value in objective.terms.items():
+            where = f"term {name!r} of objective {objective.name!r}"
+            require(isinstance(value, Tensor) and value.ndim == 0, f"{where} is {value!r}, no tensor ()")
+            require(bool(value.isfinite()), f"{where} is {value.item()}")
+            require(not value.requires_grad, f"{where} keeps the graph: detach it")
+
+
+@rule("renderer")
+def own_parameters(subject: Subject) -> None:
+    """An objective's parameters are the renderer's own, each once, and of no other objective of the step."""
+    renderer, batch = _learner(subject), make_batch(subject.sizes[0])
+    named = {id(parameter): name for name, parameter in renderer.named_parameters()}
+    owners: dict[int, str] = {}
+    for objective in _step(renderer, batch):
+        for parameter in objective.parameters:
+            require(
+                id(parameter) in named, f"objective {objective.name!r}: {tuple(parameter.shape)} is not in parameters()"
+            )
+            owner = owners.setdefault(id(parameter), objective.name)
+            name = named[id(parameter)]
+            require(owner == objective.name, f"{name} is stepped by both {owner!r} and {objective.name!r}")
+        twice = len(objective.parameters) - len({id(parameter) for parameter in objective.parameters})
+        require(twice == 0, f"objective {objective.name!r} lists {twice} parameters twice")
+
+
+@rule("renderer")
+def gradients(subject: Subject) -> None:
+    """At the end of training every trainable parameter has an objective, whose gradient reaches it and is finite."""
+    renderer, batch = _learner(subject), make_batch(subject.sizes[0], batch=2)
+    waiting = {id(p): name for name, p in renderer.named_parameters() if p.requires_grad}
+    for objective in _step(renderer, batch):
+        for parameter in objective.parameters:
+            name = waiting.pop(id(parameter), "a parameter")
+            require(parameter.grad is not None, f"the loss of {objective.name!r} does not reach {name}")
+            finite = parameter.grad is None or bool(parameter.grad.isfinite().all())
+            require(finite, f"the gradient of {objective.name!r} with respect to {name} is not finite")
+    require(not waiting, f"no objective trains {', '.join(list(waiting.values())[:4])}")
+
+
+@rule("renderer")
+def learns(subject: Subject) -> None:
+    """A few steps over one batch bring what it draws nearer to the real frames."""
+    renderer, batch = _learner(subject), make_batch(subject.sizes[0], frames=2)
+    inside = batch.scene.hole
+
+    def error() -> float:
+        frames = _draw(renderer.eval(), batch.scene).frames
+        return float(((frames - batch.frames).abs() * inside).sum() / (3 * inside.sum()))
+
+    before = error()
+    optimisers: dict[tuple[str, int], torch.optim.Optimizer] = {}
+    for step in range(_STEPS):
+        for objective in _step(renderer.train(), batch, step / _STEPS):
+            fresh = torch.optim.AdamW(list(objective.parameters), lr=2e-3, betas=(0.5, 0.99))
+            optimisers.setdefault((objective.name, id(objective.parameters[0])), fresh).step()
+    after = error()
+    require(after < before, f"mean error in the hole {before:.4f} before, {after:.4f} after {_STEPS} steps over it")
