@@ -47,7 +47,7 @@ class DigitsStage:
     """Z."""
     hidden: int = attrs.field(default=128, validator=[_WHOLE, ge(1)])
     """Units of the hidden layers of encoder and decoder, and H."""
-    epochs: int = attrs.field(default=200, validator=[_WHOLE, ge(1)])
+    epochs: int = attrs.field(default=100, validator=[_WHOLE, ge(1)])
     """Passes over the training digits."""
     batch: int = attrs.field(default=64, validator=[_WHOLE, ge(2)])
     """B."""
