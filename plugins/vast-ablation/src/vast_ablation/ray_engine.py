@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 from typing import Any, Self
 
@@ -44,8 +45,9 @@ class OnRay:
             raise InputError("--engine ray needs Ray: pip install 'vast-avatar[ray]'") from error
         address = os.environ.get("RAY_ADDRESS", "auto")
         try:
+            _knock(address)
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise InputError(
                 f"no Ray cluster at {address!r}: {error}; start one (`ray start --head`) or set RAY_ADDRESS"
             ) from error
@@ -62,6 +64,13 @@ class OnRay:
         job = attrs.evolve(job, threads=self.cpus, carried=carried)
         task = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=0)(execute)
         return _Task(task.remote(job))
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens at ``host:port``: Ray itself would try for minutes."""
+    host, colon, port = address.rpartition(":")
+    if colon and "://" not in address and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 class _Task:
