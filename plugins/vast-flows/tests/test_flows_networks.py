@@ -86,6 +86,18 @@ def test_frames_of_reflections_are_their_product():
         torch.testing.assert_close(found[step], expected)
 
 
+def test_triangular_sylvester_turns_its_triangle_round_at_every_second_step():
+    z, h = data()
+    flow = made(SylvesterFlow, SylvesterConfig(steps=2, variant="triangular"))
+    frames = flow.frames(h, torch.float64)
+    flow.frames.forward = lambda *_: frames[:, :1]
+    flow.amortised.forward, whole = lambda context: whole(context)[:, : Z * (Z + 2)], flow.amortised.forward
+    flow.shape = (1, Z, Z + 2)
+    assert not jacobian(flow, z, h).tril(-1).any()
+    flow.frames.forward = lambda *_: frames[:, 1:]
+    assert not jacobian(flow, z, h).triu(1).any()
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_sylvester_is_its_equation(variant):
     flow = made(SylvesterFlow, SylvesterConfig(steps=2, variant=variant))
