@@ -211,14 +211,15 @@ class _Line:
         if self._progress.disable or time.perf_counter() - self._looked < 1:
             return
         self._looked = time.perf_counter()
-        records = [self._path / "stages" / f"{stage}.json" for stage in self.run.keys]
         done = 0
         for stage, key in self.run.keys.items():
             record = self._path / "stages" / f"{stage}.json"
             if not record.is_file() or json.loads(record.read_text())["key"] != key:
                 break
             done += 1
-        stage = list(self.run.keys)[min(done, len(records) - 1)]
+        else:
+            self._progress.update(self._task, completed=done, what="report")
+            return
         steps = getattr(self.run.recipe.stages.get(stage), "steps", None)
         step = _last_step(self._path / "metrics.jsonl", stage) if steps else 0
         self._progress.update(self._task, completed=done, what=f"{stage} {step}/{steps}" if step else stage)

@@ -1,7 +1,8 @@
 """What a run's ``evaluation.json`` says, of each held-out clip and of a plugin's stages, brought into one form.
 
 Of the figures of a plugin's stage (:meth:`vast_core.run.Run.write_figures`), every number at the top counts, as
-``<stage>.<name>``; an entry ``measures``, ``{name: {better: ..., unit: ...}}``, tells what is known of them.
+``<stage>.<name>``. Two entries may tell more: ``measures``, ``{name: {better: ..., unit: ...}}``, what is known of them, and
+``clips``, ``{clip: {name: value}}``, whatever a clip is there.
 
 Imports no torch.
 """
@@ -67,11 +68,19 @@ def read_measures(run: Path) -> Measured:
     whole: dict[str, float] = {}
     for stage, figures in evaluation.get("stages", {}).items():
         known |= {f"{stage}.{name}": measure for name, measure in _known(figures).items()}
-        whole |= {f"{stage}.{key}": float(v) for key, v in figures.items() if type(v) in (int, float)}
+        whole |= _numbers(stage, figures)
+        listed = figures.get("clips")
+        for name, own in listed.items() if isinstance(listed, dict) else ():
+            clips.setdefault(name, {}).update(_numbers(stage, own) if isinstance(own, dict) else {})
+    clips = {name: own for name, own in clips.items() if own}
     found = list(dict.fromkeys([name for own in clips.values() for name in own] + list(whole)))
     if not found:
         raise InputError(f"{path}: nothing was measured; is any clip held out (stages.prepare.held_out)?")
     return Measured(clips, whole, {name: known.get(name, Measure(better="neither")) for name in found})
+
+
+def _numbers(stage: str, figures: Mapping[str, Any]) -> dict[str, float]:
+    return {f"{stage}.{name}": float(value) for name, value in figures.items() if type(value) in (int, float)}
 
 
 def _known(figures: Mapping[str, Any]) -> dict[str, Measure]:

@@ -120,4 +120,4 @@ def _idle_renderer(keys: Sequence[str], pipeline: Pipeline) -> str:
         why = "no metric looks at frames"
     elif len(set(keys)) == 1:
         why = "it is the same in every cell"
-    return why and f"stage renderer is left out: {why} (--stages would name it)"
+    return why and f"stage renderer is left out: {why} (--stages prepare,style,renderer,evaluate brings it back)"

@@ -1,0 +1,75 @@
+"""What ``evaluation.json`` says, in one form: values read off a file written out by hand."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from vast_ablation.measures import read_measures
+from vast_ablation.results import Measure
+from vast_core.errors import InputError
+
+EVALUATION = {
+    "measures": {"error": {"better": "lower", "unit": "mm"}, "psnr": {"better": "higher", "unit": "dB"}},
+    "held_out": {
+        "clips": [
+            {"clip": "a", "measures": {"error": 1.0}, "lip_opening_correlation": 0.5, "bound": {"kl_after_flow": 3.0}},
+            {"clip": "b", "measures": {"error": 4.0}, "lip_opening_correlation": 0.7, "bound": {"kl_after_flow": 5.0}},
+        ]
+    },
+    "style_transfer": {
+        "pairs": [
+            {"target": "a", "style": "sad", "ours": 2.0, "zero_code": 9.0, "lips": {"ours": 1.0, "zero_code": 8.0}},
+            {"target": "a", "style": "gay", "ours": 4.0, "zero_code": 9.0, "lips": {"ours": 2.0, "zero_code": 8.0}},
+        ]
+    },
+    "renderer": {"clips": [{"clip": "b", "ours": {"psnr": 30.0}, "textured mesh": {"psnr": 20.0}}]},
+    "stages": {
+        "digits": {
+            "bound": 7,
+            "flow": "planar",
+            "sound": True,
+            "measures": {"bound": {"better": "lower", "unit": "nats"}},
+            "clips": {"digit 0": {"bound": 6.0, "label": "x"}, "digit 1": {"bound": 8.0}},
+        },
+        "yardstick": {"clips": ["a", "b"]},
+    },
+}
+
+
+def test_every_figure_is_found_with_its_clip_and_direction(tmp_path):
+    (tmp_path / "evaluation.json").write_text(json.dumps(EVALUATION))
+    found = read_measures(tmp_path)
+    assert found.clips == {
+        "a": {"error": 1.0, "lip_opening_correlation": 0.5, "kl_after_flow": 3.0},
+        "b": {"error": 4.0, "lip_opening_correlation": 0.7, "kl_after_flow": 5.0, "psnr": 30.0},
+        "a in sad": {"face_from_counterfactual": 2.0, "lips_from_counterfactual": 1.0},
+        "a in gay": {"face_from_counterfactual": 4.0, "lips_from_counterfactual": 2.0},
+        "digit 0": {"digits.bound": 6.0},
+        "digit 1": {"digits.bound": 8.0},
+    }
+    assert found.whole == {"digits.bound": 7.0}
+    assert found.means == pytest.approx(
+        {
+            "error": 2.5,
+            "lip_opening_correlation": 0.6,
+            "kl_after_flow": 4.0,
+            "psnr": 30.0,
+            "face_from_counterfactual": 3.0,
+            "lips_from_counterfactual": 1.5,
+            "digits.bound": 7.0,
+        }
+    )
+    assert found.measures.keys() == found.means.keys()
+    assert found.measures["error"] == Measure(better="lower", unit="mm")
+    assert found.measures["digits.bound"] == Measure(better="lower", unit="nats")
+    assert found.measures["kl_after_flow"].better == "neither"
+
+
+def test_a_run_that_measured_nothing_is_refused(tmp_path):
+    with pytest.raises(InputError, match="is gone"):
+        read_measures(tmp_path)
+    (tmp_path / "evaluation.json").write_text(json.dumps({"held_out": {"clips": []}}))
+    with pytest.raises(InputError, match="nothing was measured; is any clip held out"):
+        read_measures(tmp_path)
