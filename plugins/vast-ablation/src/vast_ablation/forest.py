@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from vast_core.plots import COLOURS, INK, SOFT, drawing, to_svg
 
 from .comparison import MeasureTable
+from .results import Ablation
 from .statistics import Comparison
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def plot_forest(table: MeasureTable, base: str) -> bytes | None:
+def plot_forest(table: MeasureTable, ablation: Ablation) -> bytes | None:
     """SVG of the differences in one measure; None where nothing is compared.
 
     A filled dot is a difference for which there is evidence; the small ones are seeds.
@@ -22,18 +23,21 @@ def plot_forest(table: MeasureTable, base: str) -> bytes | None:
     rows = [(row.cell, row.comparison, row.seeds) for row in table.rows if row.comparison is not None]
     if not rows:
         return None
-    home = next(row for row in table.rows if row.cell == base).seeds
+    home = next(row for row in table.rows if row.cell == ablation.base).seeds
     size = abs if table.measure.better == "closer to 0" else float
     with drawing(height=0.95 + 0.34 * len(rows), grid=False) as (figure, (axis,)):
         for place, (_, found, own) in enumerate(rows):
             _draw(axis, place, found, [size(own[seed]) - size(home[seed]) for seed in own.keys() & home.keys()])
         axis.axvline(0, color=SOFT, linewidth=0.9, zorder=0)
-        axis.set_yticks(range(len(rows)), [cell for cell, _, _ in rows])
+        axis.set_yticks(range(len(rows)), [ablation.shown(cell) for cell, _, _ in rows])
         axis.set_ylim(len(rows) - 0.5, -0.5)
         axis.tick_params(axis="y", length=0, labelcolor=INK)
         axis.locator_params(axis="x", nbins=5)
         axis.margins(x=0.08)
-        axis.set_xlabel(f"difference from {base}" + (f", {table.measure.unit}" if table.measure.unit else ""))
+        axis.set_xlabel(
+            f"difference from {ablation.shown(ablation.base)}"
+            + (f", {table.measure.unit}" if table.measure.unit else "")
+        )
         figure.suptitle(table.title, x=0.01, ha="left")
         return to_svg(figure)
 

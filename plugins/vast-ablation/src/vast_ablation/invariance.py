@@ -44,8 +44,8 @@ def invariance(ablation: Ablation) -> Iterator[Section]:
         if common:
             away = estimate([after[one] - before[one] for one in common])
             ends = [estimate([values[one] for one in common]).mean for values in (before, after)]
-            rows.append([cell.name, *map(readable, ends), plus_minus(away)])
-    columns = ["cell", "KL at z_0, closed form", "at z_K, sampled", "difference ± 95 % over clips"]
+            rows.append([ablation.shown(cell.name), *map(readable, ends), plus_minus(away)])
+    columns = [ablation.heading, "KL at z_0, closed form", "at z_K, sampled", "difference ± 95 % over clips"]
     yield Section(
         "Why a Householder flow cannot change the KL",
         [Text(EXPLANATION), Table(columns, rows, "Nats, over the held-out clips of all seeds")],

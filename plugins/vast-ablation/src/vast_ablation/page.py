@@ -49,18 +49,19 @@ def _glance(ablation: Ablation, tables: Sequence[MeasureTable]) -> Iterator[Bloc
     }
     others = [cell.name for cell in ablation.cells if cell.name != ablation.base]
     rows: list[list[Cell]] = [
-        [cell, *(verdicts.get((table.name, cell), "not measured") for table in tables)] for cell in others
+        [ablation.shown(cell), *(verdicts.get((table.name, cell), "not measured") for table in tables)]
+        for cell in others
     ]
     if rows and tables:
-        columns = ["cell", *(table.name for table in tables)]
+        columns = [ablation.heading, *(table.name for table in tables)]
         yield Table(columns, rows, f"Against {ablation.base}; a dot where there is no evidence of a difference")
     if ablation.notes:
         yield Text("\n\n".join(ablation.notes))
 
 
 def _measure(ablation: Ablation, table: MeasureTable) -> Iterator[Block]:
-    yield Table(COLUMNS, [written(row, ablation.base) for row in table.rows], highlight=0)
-    if (plot := plot_forest(table, ablation.base)) is not None:
+    yield Table([ablation.heading, *COLUMNS], [written(row, ablation) for row in table.rows], highlight=0)
+    if (plot := plot_forest(table, ablation)) is not None:
         yield Figure(
             "Difference from the base with its 95 % interval; filled where there is evidence; dots are seeds", plot
         )
@@ -71,8 +72,8 @@ def _cells(folder: Path, ablation: Ablation) -> Iterator[Block]:
     for cell in ablation.cells:
         done = cell.done
         seconds = sum(run.seconds for run in done.values()) / len(done) if done else None
-        rows.append([cell.name, f"{len(done)} of {len(cell.runs)}", seconds, cell.recipe])
-    yield Table(["cell", "runs done", "seconds a run", "recipe of the first seed"], rows)
+        rows.append([ablation.shown(cell.name), f"{len(done)} of {len(cell.runs)}", seconds, cell.recipe])
+    yield Table([ablation.heading, "runs done", "seconds a run", "recipe of the first seed"], rows)
     failed = [
         (f"{cell.name}, seed {seed}", run.error)
         for cell in ablation.cells

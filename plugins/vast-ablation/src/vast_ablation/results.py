@@ -98,6 +98,22 @@ class Ablation:
         """The cell that all others are compared with."""
         return next(cell for cell in self.cells if cell.name == self.base)
 
+    @property
+    def heading(self) -> str:
+        """What the names of :meth:`shown` are of: the end of the factor's key, or its section, where there is one."""
+        if len(self.vary) != 1:
+            return "cell"
+        section, _, option = next(iter(self.vary)).rpartition(".")
+        return section if option == "use" else option
+
+    def shown(self, name: str) -> str:
+        """A cell's name in a table: of a single factor the value, of several in one section without that."""
+        if len(self.vary) == 1:
+            return name.partition("=")[2] or name
+        sections = {key.rpartition(".")[0] for key in self.vary}
+        section = f"{sections.pop()}." if len(sections) == 1 else ""
+        return name.removeprefix(section).replace(f" {section}", " ") if section.strip(".") else name
+
     @classmethod
     def read(cls, folder: Path) -> Self:
         """What an ablation has left in its folder.

@@ -22,7 +22,8 @@ from .statistics import Estimate
 
 STYLES = {"better": "bold green", "worse": "red", "different": "bold"}
 
-COLUMNS = ("cell", "mean ± 95 %", "minus the base ± 95 %", "p (Holm)", "verdict")
+COLUMNS = ("mean ± 95 %", "minus base ± 95 %", "p (Holm)", "verdict")
+"""Of a table; the first names the cells (:attr:`Ablation.heading`)."""
 
 
 def print_tables(ablation: Ablation, tables: Sequence[MeasureTable]) -> Group:
@@ -30,18 +31,19 @@ def print_tables(ablation: Ablation, tables: Sequence[MeasureTable]) -> Group:
     parts: list[Table | Text] = []
     for table in tables:
         grid = Table(title=table.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1))
-        for number, column in enumerate(COLUMNS):
-            grid.add_column(column, justify="left" if number in (0, len(COLUMNS) - 1) else "right", overflow="fold")
+        columns = (ablation.heading, *COLUMNS)
+        for number, column in enumerate(columns):
+            grid.add_column(column, justify="left" if number in (0, len(columns) - 1) else "right", overflow="fold")
         for row in table.rows:
-            *cells, verdict = written(row, ablation.base)
+            *cells, verdict = written(row, ablation)
             grid.add_row(*cells, Text(verdict, STYLES.get(verdict, "")))
         parts.append(grid)
     return Group(*parts, Text(reading(ablation)))
 
 
-def written(row: Row, base: str) -> list[str]:
-    """The cells of a row, in the order of :data:`COLUMNS`."""
-    name = row.cell + (" (base)" if row.cell == base else "")
+def written(row: Row, ablation: Ablation) -> list[str]:
+    """The cells of a row: its name, then those of :data:`COLUMNS`."""
+    name = ablation.shown(row.cell) + (" (base)" if row.cell == ablation.base else "")
     own = [name, plus_minus(row.estimate)]
     found = row.comparison
     if found is None:
