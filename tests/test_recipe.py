@@ -527,6 +527,34 @@ def test_what_a_stage_lacks(write, registry):
 # -------------------------------------------------------------------------------------------------- finding
 
 
+ABLATE = """ablate:
+  vary: {flow.use: [planar, 3, [a, {b: null}]], flow.steps: []}
+  seeds: [1, 1]
+"""
+
+
+def test_the_section_of_ablations_is_read_as_it_stands_and_kept(write, registry):
+    text = MINIMAL + ABLATE.replace("[]", "[4]").replace("[1, 1]", "5")
+    loaded = load_recipe(write(text), registry)
+    assert loaded.ablate.vary == {"flow.use": ("planar", 3, ["a", {"b": None}]), "flow.steps": (4,)}
+    assert (loaded.ablate.seeds, loaded.ablate.stages) == (5, None)
+    assert load_recipe(write(loaded.to_yaml(), "again.yaml"), registry) == loaded
+    below = write("vast: 1\nbase: recipe.yaml\nablate: {vary: {flow.steps: [9]}}\n", "derived.yaml")
+    write(text, "recipe.yaml")
+    assert load_recipe(below, registry).ablate.vary == {**loaded.ablate.vary, "flow.steps": (9,)}
+    assert load_recipe(below, registry, ["ablate=null"]).ablate is None
+
+
+def test_mistakes_in_the_section_of_ablations(write, registry):
+    first, second = mistakes(write(MINIMAL + ABLATE), registry)
+    assert "ablate.vary: flow.steps has no values" in first
+    assert "ablate.seeds: [1, 1] is no list of different seeds" in second
+    text = MINIMAL + "ablate: {vary: {flow.use: planar}, seed: 3}\n"
+    first, second = mistakes(write(text), registry)
+    assert "ablate.vary.flow.use: expected a list" in first
+    assert "ablate.seed: unknown key; did you mean 'seeds'?" in second
+
+
 def test_a_packaged_recipe_is_found_by_name(write, tmp_path, registry, monkeypatch):
     write(MINIMAL, "packaged/ablations/no_flow.yaml")
     monkeypatch.setattr(recipe, "recipes_folder", lambda: tmp_path / "packaged")
@@ -553,4 +581,6 @@ def test_every_recipe_of_the_repository_is_sound():
         assert loaded.name == Path(name).name
         assert loaded.missing() == {}
         header = (folder / f"{name}.yaml").read_text().split("vast:")[0].split("base:")[0]
-        assert re.search(rf"^#.*vast run (recipes/)?{name}(\.yaml)?\b", header, re.MULTILINE), f"{name}: no command"
+        command = "run" if loaded.ablate is None else "ablate"
+        found = re.search(rf"^#.*vast {command} (recipes/)?{name}(\.yaml)?\b", header, re.MULTILINE)
+        assert found, f"{name}: no command"
