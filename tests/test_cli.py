@@ -401,6 +401,7 @@ def test_inspect_of_a_truncated_file(tmp_path, packages):
         ([], "runs/r", False, ["prepare", "style", "renderer", "evaluate", "synthesize"]),
         (["flow.steps=5", "--out", "there", "--resume", "run=[style]"], "there", True, ["style"]),
         (["--stages", "style, prepare"], "runs/r", False, ["prepare", "style"]),
+        (["ablate={vary: {flow.use: [none]}}", "run=[style]"], "runs/r", False, ["style"]),
     ],
 )
 def test_run_hands_over_what_was_asked(tmp_path, monkeypatch, arguments, out, resume, stages):
@@ -422,5 +423,6 @@ def test_run_hands_over_what_was_asked(tmp_path, monkeypatch, arguments, out, re
     session = Session()
     done = CliRunner().invoke(cli, ["run", "r.yaml", *arguments], obj=session, catch_exceptions=False)
     assert done.exit_code == 0, done.output
+    assert ("the section `ablate` is for `vast ablate`" in done.output) == any("ablate" in a for a in arguments)
     assert handed.pop("steps") == (5 if arguments[:1] == ["flow.steps=5"] else 8)
     assert handed == {"registry": session.registry, "out": Path(out), "resume": resume, "stages": stages}
