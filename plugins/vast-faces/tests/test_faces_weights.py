@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from vast_core.errors import InputError, WeightsError
+from vast_core.errors import WeightsError
 from vast_faces import weights
 
 CONTENT = b"a face landmarker, as far as this test goes" * 100
@@ -73,7 +73,7 @@ def test_a_cache_that_cannot_be_written_does_no_harm(places, server, monkeypatch
 
 def test_all_four_places_are_named_where_all_fail(places, monkeypatch):
     monkeypatch.setenv(weights.VARIABLE, str(places / "variable"))
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(WeightsError) as caught:
         weights.landmarker_bytes(str(places / "recipe"))
     message = str(caught.value)
     for place in (str(places / "recipe"), str(places / "variable"), str(places / "cache"), weights.ADDRESS):
@@ -82,7 +82,7 @@ def test_all_four_places_are_named_where_all_fail(places, monkeypatch):
 
 
 def test_a_server_without_the_file_is_named(server):
-    with pytest.raises(InputError, match="download from http://127"):
+    with pytest.raises(WeightsError, match="download from http://127"):
         weights.landmarker_bytes()
 
 

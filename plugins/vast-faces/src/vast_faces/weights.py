@@ -11,7 +11,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_dir
 
-from vast_core.errors import InputError, WeightsError
+from vast_core.errors import WeightsError
 
 NAME = "face_landmarker.task"
 SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
@@ -28,8 +28,8 @@ LARGEST = 16 * 2**20
 def landmarker_bytes(path: str | None = None) -> bytes:
     """The content of ``face_landmarker.task``, its digest checked; downloaded into the cache where it is nowhere.
 
-    ``path`` is the file or a folder with it. Raises :class:`WeightsError` where a file found has another digest, and
-    :class:`InputError` naming all four places where none has it.
+    ``path`` is the file or a folder with it. Raises :class:`WeightsError` where a file found has another digest, and,
+    naming all four places, where none has it.
     """
     tried = []
     for place, file in _places(path):
@@ -46,7 +46,7 @@ def landmarker_bytes(path: str | None = None) -> bytes:
         reason = getattr(error, "reason", None) or error
         tried.append(f"download from {ADDRESS}: {reason}")
         lines = "\n".join(f"  {number}. {line}" for number, line in enumerate(tried, 1))
-        raise InputError(
+        raise WeightsError(
             f"{NAME} (the face landmarker's weights) was found in none of four places:\n{lines}\n"
             f"Download it by hand and put it into a folder named by {VARIABLE}."
         ) from error
