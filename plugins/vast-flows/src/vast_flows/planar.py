@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from vast_core.interfaces import Flow, FlowOutput, Sizes
 
+from .bisection import root
 from .config import PlanarConfig
 from .precision import at_least_float32, no_autocast
 
@@ -20,8 +21,6 @@ MARGIN = 1e-3
 """How far w . u_hat stays above -1, so that rounding cannot fold the space."""
 NEGLIGIBLE = 1e-12
 """|w|^2 below which w is no direction; the map is then a translation."""
-HALVINGS = 64
-"""Steps of bisection in the inverse; the bracket is then narrower than float64 can tell."""
 
 
 @attrs.frozen(eq=False)
@@ -83,11 +82,11 @@ class PlanarFlow(Flow):
             z = at_least_float32(z)
             for step in reversed(list(self._maps(context, z.dtype))):
                 reached = (step.w * z).sum(-1)
-                root = _root(step, reached)
-                bent = torch.tanh(root + step.b)
+                along = root(step.slope, 1.0, step.b, reached)
+                bent = torch.tanh(along + step.b)
                 rise = 1 + step.slope * (1 - bent.square())
-                root = root - (root + step.slope * bent - reached) / rise.detach()
-                z = z - step.u_hat * torch.tanh(root + step.b)[:, None]
+                along = along - (along + step.slope * bent - reached) / rise.detach()
+                z = z - step.u_hat * torch.tanh(along + step.b)[:, None]
         return z
 
     def _maps(self, context: Tensor, dtype: torch.dtype) -> Iterator[_Map]:
@@ -102,14 +101,3 @@ class PlanarFlow(Flow):
             missing = torch.where(exists, functional.softplus(-along) - 1 + MARGIN, 0.0)
             slope = torch.where(exists, functional.softplus(along) - 1 + MARGIN, 0.0)
             yield _Map(u + missing * w / torch.where(exists, square, 1.0), w, b, slope.squeeze(-1))
-
-
-@torch.no_grad()
-def _root(step: _Map, reached: Tensor) -> Tensor:
-    """The a (B,) at which a + slope tanh(a + b) is ``reached`` (B,)."""
-    low, high = reached - step.slope.abs(), reached + step.slope.abs()
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        over = middle + step.slope * torch.tanh(middle + step.b) > reached
-        low, high = torch.where(over, low, middle), torch.where(over, middle, high)
-    return (low + high) / 2

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from vast_core.errors import InputError
 from vast_core.interfaces import Flow, FlowOutput, Sizes
 
+from .bisection import root
 from .config import SylvesterConfig
 from .frames import AlternatingFrames, HouseholderFrames, OrthogonalFrames
 from .precision import at_least_float32, no_autocast
@@ -22,8 +23,6 @@ RANK = 8
 """Columns of Q where none are asked for: at Z = 32 a sixth of the parameters of 32, and a third of the time."""
 REFLECTIONS = 8
 """Reflections that make up Q where none are asked for, as in the paper."""
-HALVINGS = 64
-"""Steps of bisection in the inverse; the bracket is then narrower than float64 can tell."""
 
 
 @attrs.frozen(eq=False)
@@ -120,7 +119,7 @@ class SylvesterFlow(Flow):
             z = at_least_float32(z)
             for step in reversed(self._maps(context, z.dtype)):
                 reached = _times(step.frame.mT, z)
-                code = _root(step, reached)
+                code = _roots(step, reached)
                 bent = torch.tanh(_times(step.inner, code) + step.bias)
                 off = code + _times(step.outer, bent) - reached
                 rise = torch.diag_embed(torch.ones_like(bent)) + step.outer @ (
@@ -141,19 +140,14 @@ class SylvesterFlow(Flow):
 
 
 @torch.no_grad()
-def _root(step: _Map, reached: Tensor) -> Tensor:
+def _roots(step: _Map, reached: Tensor) -> Tensor:
     """The a (B, M) for which a + R tanh(R~ a + b) is ``reached``, from the last component up."""
     code, bent = torch.zeros_like(reached), torch.zeros_like(reached)
     for row in reversed(range(reached.shape[-1])):
         outer, inner = step.outer[:, row, row], step.inner[:, row, row]
         target = reached[:, row] - (step.outer[:, row] * bent).sum(-1)  # what follows `row` is known, the rest zero
         given = step.bias[:, row] + (step.inner[:, row] * code).sum(-1)
-        low, high = target - outer.abs(), target + outer.abs()
-        for _ in range(HALVINGS):
-            middle = (low + high) / 2
-            over = middle + outer * torch.tanh(inner * middle + given) > target
-            low, high = torch.where(over, low, middle), torch.where(over, middle, high)
-        code[:, row] = (low + high) / 2
+        code[:, row] = root(outer, inner, given, target)
         bent[:, row] = torch.tanh(inner * code[:, row] + given)
     return code
 
