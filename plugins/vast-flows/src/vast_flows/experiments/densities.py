@@ -111,20 +111,17 @@ def divergence(approximation: Approximation, energy: Energy, samples: int = 100_
     return Divergence(float(gap.mean()) + log_normaliser(energy), float(gap.std()) / samples**0.5)
 
 
-def fit(
-    flow: Flow, energy: Energy, *, steps: int, batch: int, learning_rate: float, seed: int
-) -> tuple[Approximation, list[float]]:
-    """Minimise E_q[ln q(z_K) + beta U(z_K)] by Adam; gives the approximation and the losses.
+def fit(flow: Flow, energy: Energy, *, steps: int, batch: int, learning_rate: float, seed: int) -> Approximation:
+    """The approximation that minimises E_q[ln q(z_K) + beta U(z_K)], by Adam.
 
-    beta rises from 0.01 to 1 over the first half of the steps, as in the paper's section 6.1, and the rate falls by a
-    cosine (our choice). A step whose gradient is longer than 10 is shortened to that (our choice): near the walls it
+    beta rises from 0.01 to 1, as in the paper's section 6, here over the first half of the steps; the rate falls by a
+    cosine (our choices). A step whose gradient is longer than 10 is shortened to that (our choice): near the walls it
     is steep.
     """
     approximation = Approximation(flow)
     optimiser = torch.optim.Adam(approximation.parameters(), lr=learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     generator = torch.Generator().manual_seed(seed)
-    losses = []
     for step in range(steps):
         beta = min(1.0, 0.01 + 2 * step / steps)
         z, log_q = approximation.sample(batch, generator)
@@ -134,5 +131,4 @@ def fit(
         nn.utils.clip_grad_norm_(approximation.parameters(), 10)
         optimiser.step()
         schedule.step()
-        losses.append(float(loss.detach()))
-    return approximation, losses
+    return approximation

@@ -48,7 +48,7 @@ def run(context: Context) -> list[Path]:
         for length in options.lengths:
             with context.console.status(f"{name}: {length} maps"):
                 flow = named_flow(context.run.registry, options.flow, length, style=2, context=1, seed=seed)
-                approximation, _ = fit(
+                approximation = fit(
                     flow,
                     energy,
                     steps=options.steps,
