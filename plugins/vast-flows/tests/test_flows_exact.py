@@ -84,7 +84,7 @@ def test_planar_is_finite_where_log_one_plus_exp_overflows(along):
     flow.amortised.bias.data[0] = along  # u
     flow.amortised.bias.data[Z] = 1.0  # w
     output = flow(torch.zeros(1, Z), torch.zeros(1, H))
-    expected = torch.tensor(max(along, 1e-3)).log() if along > 0 else torch.tensor(1e-3).log()
+    expected = torch.tensor(max(along, 1e-3)).log()
     torch.testing.assert_close(output.log_det[0], expected, atol=1e-3, rtol=1e-4)
 
 
@@ -116,28 +116,6 @@ def test_inverse_has_the_gradient_of_the_inverse(make):
         torch.func.jacrev(lambda x, c: flow.inverse(flow(x[None], c[None]).z, c[None])[0], argnums=1)
     )
     assert through(z, h).abs().max() < 1e-8
-
-
-@pytest.mark.parametrize(
-    "flow",
-    [
-        NoFlow(),
-        HouseholderFlow(Z, H, 4, "chain"),
-        HouseholderFlow(Z, H, 4, "compact"),
-        PlanarFlow(Z, H, 4),
-        RadialFlow(Z, H, 4),
-    ],
-    ids=lambda f: type(f).__name__,
-)
-def test_lower_precision_does_not_reach_the_determinant(flow):
-    scattered(flow, 0.3)
-    z, h = torch.randn(4, Z).bfloat16(), torch.randn(4, H).bfloat16()
-    with torch.autocast("cpu", torch.bfloat16):
-        narrow = flow(z, h)
-    wide = flow(z.float(), h.float())
-    assert narrow.log_det.dtype == narrow.z.dtype == torch.float32
-    torch.testing.assert_close(narrow.log_det, wide.log_det, atol=1e-6, rtol=0)
-    torch.testing.assert_close(narrow.z, wide.z)
 
 
 @pytest.mark.parametrize(
