@@ -17,7 +17,7 @@ from .precision import at_least_float32, no_autocast
 OPEN = 5.0
 """The gate's starting logit, where the paper has 1 or 2: sigma starts at 0.993, near the identity."""
 REACH = 7.0
-"""How far the network may move that logit: sigma stays above 0.12, so that the way back keeps its digits."""
+"""How far the network may move that logit: sigma stays above 0.119, so that the way back keeps its digits."""
 
 
 class InverseAutoregressiveFlow(Flow):

@@ -25,18 +25,18 @@ except ImportError as error:
     ) from error
 
 SLOPE = 1e-2
-"""Least slope at a knot, and least ratio of two widths or heights; zuko's own 1e-3 costs float32 a digit more."""
+"""Least slope at a knot, and least ratio of two widths or heights; with zuko's own 1e-3, ln|det| is further off."""
 HALVINGS = 60
 """Steps of bisection in the inverse; the bracket is then narrower than float64 can tell."""
 
 
 class SplineFlow(Flow):
-    """z'_i = S_i(z_i), ln|det| = sum of ln S'_i(z_i), with S_i increasing on [-5, 5] and the identity elsewhere.
+    """z'_i = S_i(z_i), ln|det| = sum of ln S'_i(z_i), with S_i increasing on [-bound, bound], the identity elsewhere.
 
-    S_i has 8 pieces, each the ratio of two quadratics; its knots and slopes are read by a masked network from the
-    context and from the components before i (``autoregressive``) or, for one half of the components, from the other
-    half (``coupling``). Every second step goes through the components in the opposite order. The chain starts near the
-    identity. The closed-form KL does not hold.
+    S_i has ``bins`` pieces, each the ratio of two quadratics; its knots and slopes are read by a masked network from
+    the context and from the components before i (``autoregressive``) or, for one half of the components, from the
+    other half (``coupling``). Every second step goes through the components in the opposite order. The chain starts
+    near the identity. The closed-form KL does not hold.
 
     Splines and masked network are zuko's; the way back through a spline is ours, see :class:`Spline`. ``forward`` is
     one pass of the network a step; ``inverse`` takes Z passes a step, or two for ``coupling``.
