@@ -12,13 +12,13 @@ import pytest
 from rich.console import Console
 
 from vast_ablation.design import Design
-from vast_ablation.engine import Work, failures
+from vast_ablation.engine import Work
 from vast_ablation.job import Outcome
 from vast_ablation.plan import Plan
 from vast_ablation.results import Ablation
 from vast_ablation.sharing import alone
 from vast_core.cli import Session, cli
-from vast_core.errors import InputError, RecipeError, VastError
+from vast_core.errors import InputError, Interrupted, RecipeError, VastError
 from vast_core.pipeline import run_recipe
 from vast_core.recipe import load_recipe
 from vast_core.registry import Registry
@@ -49,7 +49,9 @@ class Ended:
         return Outcome(error=self.error)
 
     def stop(self):
-        pass
+        raise AssertionError("it has ended, and nobody pressed Ctrl-C")
+
+    wait = stop
 
 
 @pytest.fixture
@@ -78,7 +80,6 @@ def ablate(lab, registry):
         work = Work(plan=plan, folder=lab.folder / "out", registry=registry, console=Console(quiet=True))
         run.to_do = work.to_do()
         work.carry_out(Here(registry))
-        run.failures = failures(work)
         return Ablation.read(lab.folder / "out")
 
     return run
@@ -105,7 +106,7 @@ def test_a_stage_that_is_the_same_in_several_cells_runs_once(lab, ablate):
     ]
     assert (found.recipe, found.base, found.seeds) == ("lab", "flow.use=plain", (1, 2))
     assert found.vary == {"flow.use": ("plain", "steep"), "flow.steps": (2, 3)}
-    assert found.base_cell.components == {"flow": "plain (vast-lab 1.0)"}
+    assert found.cells[0].components == {"flow": "plain (vast-lab 1.0)"}
     values = [[run.measures["score.value"] for run in cell.runs.values()] for cell in found.cells]
     assert values == [[0.1, 0.2], [2.1, 2.2], [3.1, 3.2]]
     assert {(name, own.better, own.unit) for name, own in found.measures.items()} == {("score.value", "lower", "mm")}
@@ -157,10 +158,52 @@ def test_a_run_that_fails_is_noted_and_the_others_go_on(lab, ablate):
     assert states == [["failed", "done"]] * 3
     assert found.cells[1].runs[1].error == "seed 1 is unlucky"
     assert found.cells[1].runs[1].measures == {}
-    assert len(ablate.failures) == 3
-    assert ablate.failures[0] == "flow.use=plain, seed 1: seed 1 is unlucky"
+    assert len(found.failures) == 3
+    assert found.failures[0] == ("flow.use=plain, seed 1", "seed 1 is unlucky")
     ablate(*FLOWS, overrides=["stages.score.fails_with_seed=1"])
     assert ablate.to_do == {"score": 3}, "the same command tries again what failed, and that alone"
+
+
+def test_what_a_killed_run_left_half_written_does_no_harm(lab, ablate):
+    ablate("flow.use=plain,steep", seeds="1")
+    stages = lab.folder / "out" / "cells" / "flow.use=steep" / "seed1" / "stages"
+    (stages / ".score.json.4711.part.json").touch()
+    (stages / "score.json").unlink()
+    ablate("flow.use=plain,steep", seeds="1")
+    assert ablate.to_do == {"score": 1}
+
+
+def test_ctrl_c_reaches_all_runs_before_any_is_waited_for(lab, registry):
+    told = []
+
+    class Busy:
+        def __init__(self, name):
+            self.name = name
+
+        def outcome(self):
+            if len(told) == 2:
+                raise KeyboardInterrupt
+
+        def stop(self):
+            told.append(f"stop {self.name}")
+
+        def wait(self):
+            told.append(f"wait {self.name}")
+
+    class Both:
+        jobs = 2
+
+        def start(self, job):
+            told.append(f"start {job.out.parent.name[-5:]}")
+            return Busy(job.out.parent.name[-5:])
+
+    design = Design.read("lab.yaml", registry, ["ablate.seeds=1"], ["flow.use=plain,steep"])
+    work = Work(
+        plan=Plan.make(design, registry), folder=lab.folder / "out", registry=registry, console=Console(quiet=True)
+    )
+    with pytest.raises(Interrupted, match="stopped with 0 of 2 runs done"):
+        work.carry_out(Both())
+    assert told == [f"{what} {run}" for what in ("start", "stop", "wait") for run in ("plain", "steep")]
 
 
 def test_every_cell_is_assembled_before_anything_runs(lab, ablate):
@@ -261,10 +304,8 @@ def test_a_failed_run_makes_the_command_fail_with_a_list(lab):
     words = ("--vary", "flow.use=plain", "stages.score.fails_with_seed=1", "--seeds", "1,2")
     said, _ = (done := lab.start(*words)).communicate()
     assert done.returncode == 1, said
-    assert (
-        "Error: 1 of 2 runs failed; the same command tries them again\nflow.use=plain, seed 1: seed 1 is unlucky"
-        in said
-    )
+    assert "Error: 1 of 2 runs failed; the same command tries again what did not finish" in said
+    assert "\nflow.use=plain, seed 1: seed 1 is unlucky" in said
     assert "[2/2] flow.use=plain, seed 2: done in" in said
     assert (lab.folder / "out" / "report.html").is_file()
 

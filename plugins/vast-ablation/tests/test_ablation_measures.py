@@ -67,6 +67,27 @@ def test_every_figure_is_found_with_its_clip_and_direction(tmp_path):
     assert found.measures["kl_after_flow"].better == "neither"
 
 
+def test_what_is_no_finite_number_is_left_out_and_named(tmp_path):
+    path = tmp_path / "evaluation.json"
+    stages = {"digits": {"bound": float("nan"), "loss": 2.0, "clips": {"digit 0": {"error": 1.0}, "digit 1": {}}}}
+    held_out = {"clips": [{**clip, "measures": {"error": float("inf")}} for clip in EVALUATION["held_out"]["clips"]]}
+    path.write_text(json.dumps({"held_out": held_out, "stages": stages}))
+    found = read_measures(tmp_path)
+    assert found.left_out == ("error", "digits.bound")
+    assert found.means.keys() == {"lip_opening_correlation", "kl_after_flow", "digits.error"}
+    assert found.whole == {"digits.loss": 2.0}
+    path.write_text(json.dumps({"stages": {"digits": {"bound": float("nan")}}}))
+    with pytest.raises(InputError, match=r"no measure is a finite number \(digits\.bound\)"):
+        read_measures(tmp_path)
+
+
+@pytest.mark.parametrize("measures", [{"bound": {"better": "bigger"}}, {"bound": {}}, {"bound": 1}, 3, ["bound"]])
+def test_a_plugin_that_tells_no_direction_is_told_how(tmp_path, measures):
+    (tmp_path / "evaluation.json").write_text(json.dumps({"stages": {"digits": {"bound": 7, "measures": measures}}}))
+    with pytest.raises(InputError, match=r"stage digits: `measures` must be .* higher, lower, closer to 0, neither"):
+        read_measures(tmp_path)
+
+
 def test_a_run_that_measured_nothing_is_refused(tmp_path):
     with pytest.raises(InputError, match="is gone"):
         read_measures(tmp_path)

@@ -11,12 +11,13 @@ from rich.console import Console
 from vast_ablation.comparison import compare_cells
 from vast_ablation.page import write_page
 from vast_ablation.results import Ablation, CellResult, Measure, RunResult
-from vast_ablation.tables import print_tables, write_csv
+from vast_ablation.tables import print_tables, reading, write_csv
 
 MEASURES = {
     "lip_vertex_error": Measure(better="lower", unit="mm2"),
     "lip_opening_correlation": Measure(better="higher"),
     "kl_before_flow": Measure(better="neither", unit="nats"),
+    "kl_before_flow_sampled": Measure(better="neither", unit="nats"),
     "kl_after_flow": Measure(better="neither", unit="nats"),
 }
 SHIFTS = {"flow.use=none": 0.0, "flow.use=householder": 0.0, "flow.use=planar": -1.0}
@@ -30,11 +31,13 @@ def run_result(cell: str, seed: int) -> RunResult:
     clips = {}
     for number in range(6):
         kl = 8 + luck.normal()
+        sampled = kl + 0.4  # all samples are above the mean, which is nothing that a flow does
         clips[f"clip{number}"] = {
             "lip_vertex_error": level + SHIFTS[cell] + 0.05 * rng.normal(),
             "lip_opening_correlation": 0.9 + 0.02 * rng.normal(),
             "kl_before_flow": kl,
-            "kl_after_flow": kl + 0.01 * rng.normal() - 2 * cell.endswith("planar"),
+            "kl_before_flow_sampled": sampled,
+            "kl_after_flow": sampled + 1e-7 * rng.normal() - 2 * cell.endswith("planar"),
         }
     measures = {name: float(np.mean([values[name] for values in clips.values()])) for name in MEASURES}
     return RunResult(state="done", path=f"runs/{seed}", seconds=10, measures=measures, clips=clips)
@@ -145,10 +148,33 @@ def test_page_shows_recipes_failures_and_why_householder_leaves_the_kl(ablation,
     assert "flow.steps does not apply to none" in text
     table = text[text.index("K, sampled</th>") :]
     row = table[table.index("householder") :].split("</tr>")[0]
-    mean, half = row.rsplit("<td", 1)[1].partition(">")[2].split("</td>")[0].split(" ± ")
-    assert abs(float(mean.replace("−", "-"))) < float(half)
+    mean, half = row.rsplit("<td", 1)[1].partition(">")[2].split("</td>")[0].replace("−", "-").split(" ± ")
+    assert abs(float(mean)) < 1e-6
+    assert float(half) < 1e-6
     row = table[table.index(">planar") :].split("</tr>")[0]
     assert row.count("−2.0") >= 1
+
+
+def test_a_measure_that_is_no_number_is_said_and_the_rest_compared(ablation):
+    cell = ablation.cells[1]
+    own = attrs.evolve(
+        cell.runs[3],
+        measures={name: value for name, value in cell.runs[3].measures.items() if name != "lip_vertex_error"},
+        left_out=("lip_vertex_error",),
+    )
+    changed = attrs.evolve(cell, runs={**cell.runs, 3: own})
+    partial = attrs.evolve(ablation, cells=(ablation.cells[0], changed, *ablation.cells[2:]))
+    assert "as it is no finite number: lip_vertex_error of flow.use=householder, seed 3." in reading(partial)
+    assert "finite" not in reading(ablation)
+    rows = {(table.name, row.cell): row for table in compare_cells(partial) for row in table.rows}
+    assert rows["lip_vertex_error", cell.name].comparison.difference.count == 4
+    assert rows["kl_after_flow", cell.name].comparison.difference.count == 5
+
+
+def test_distances_from_0_are_said_to_be_compared(ablation):
+    other = attrs.evolve(ablation, measures={**MEASURES, "offset": Measure(better="closer to 0")})
+    assert "distances from 0" in reading(other)
+    assert "distances from 0" not in reading(ablation)
 
 
 def test_page_of_other_factors_does_not_speak_of_the_kl(ablation, tmp_path):

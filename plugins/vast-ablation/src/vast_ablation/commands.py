@@ -62,6 +62,7 @@ def ablate(
 
     from .design import Design
 
+    session.tell_troubles()
     changes = [*overrides]
     if seeds is not None:
         changes.append(f"ablate.seeds={f'[{seeds}]' if ',' in seeds else seeds}")
@@ -69,7 +70,7 @@ def ablate(
         changes.append(f"ablate.stages=[{stages}]")
     design = Design.read(recipe, session.registry, changes, vary)
 
-    from .engine import Work, failures  # after the recipes were checked, as it imports torch
+    from .engine import Work  # after the recipes were checked, as it imports torch
     from .plan import Plan
 
     console = Console(highlight=False)
@@ -81,12 +82,13 @@ def ablate(
     if dry_run:
         return
     carry_out(work, engine, jobs)
-    show(work.keep(), folder, console)
-    if failed := failures(work):
+    ablation = work.keep()
+    show(ablation, folder, console)
+    if failed := [f"{title}: {error}" for title, error in ablation.failures]:
         from vast_core.errors import VastError
 
         count = f"{len(failed)} of {len(plan.runs)} runs failed"
-        raise VastError("\n".join([f"{count}; the same command tries them again", *failed]))
+        raise VastError("\n".join([f"{count}; the same command tries again what did not finish", *failed]))
 
 
 def announce(work: Work) -> None:
@@ -94,6 +96,8 @@ def announce(work: Work) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
+
+    from .design import written
 
     design, missing = work.plan.design, work.missing()
     total = len(work.plan.runs)
@@ -104,8 +108,6 @@ def announce(work: Work) -> None:
         )
     )
     table = Table("cell", *design.vary, "runs done", box=box.SIMPLE_HEAD, pad_edge=False)
-    from .design import written
-
     for number, cell in enumerate(design.cells):
         left = sum(run.cell is cell for run in missing)
         settings = [written(cell.settings[key]) if key in cell.settings else "-" for key in design.vary]

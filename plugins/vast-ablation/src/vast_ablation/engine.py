@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from vast_core.atomic import write_text
-from vast_core.errors import InputError, VastError
+from vast_core.errors import InputError, Interrupted
 from vast_core.registry import Registry
 
 from .job import Engine, Job, Running
@@ -21,12 +22,6 @@ from .plan import Plan, PlannedRun
 from .results import Ablation, CellResult, Measure, RunResult
 
 POLL_SECONDS = 0.2
-
-
-class Stopped(VastError):
-    """The user pressed Ctrl-C."""
-
-    exit_code = 130
 
 
 @attrs.define(eq=False)
@@ -47,9 +42,9 @@ class Work:
     def to_do(self) -> dict[str, int]:
         """How often each stage is still to run; what several runs share, or another run has, counts once or not."""
         kept = {
-            (record.stem, json.loads(record.read_text(encoding="utf-8"))["key"])
-            for record in self.folder.glob("cells/*/*/stages/*.json")
-            if not record.stem.endswith(".figures")
+            (stage, json.loads(record.read_text(encoding="utf-8"))["key"])
+            for stage in self.plan.runs[0].keys
+            for record in self.folder.glob(f"cells/*/*/stages/{stage}.json")
         }
         missing = {
             (stage, run.keys[stage]) for run in self.missing() for stage in run.unfinished(self.folder, self.registry)
@@ -60,7 +55,7 @@ class Work:
     def carry_out(self, engine: Engine) -> None:
         """Run what is missing; a run that fails is noted, and the others go on.
 
-        Raises :class:`Stopped` after Ctrl-C, once all runs have saved their state.
+        Raises :class:`Interrupted` after Ctrl-C, once all runs have saved their state.
         """
         self.keep()
         waiting = self.missing()
@@ -90,8 +85,10 @@ class Work:
                 self.console.print("stopping; what runs saves its state first")
                 for line in running.values():
                     line.job.stop()
+                for line in running.values():
+                    line.job.wait()
                 self.keep()
-                raise Stopped(
+                raise Interrupted(
                     f"stopped with {done_before + ended} of {total} runs done; the same command goes on from there"
                 ) from None
 
@@ -112,7 +109,7 @@ class Work:
     def _say(self, line: _Line, ended: int, total: int, remaining: str) -> None:
         line.remove()
         error = self.errors.get(line.run.path)
-        how = f"[red]failed[/red]: {error.splitlines()[0]}" if error else f"done in {_duration(line.seconds)}"
+        how = f"[red]failed[/red]: {escape(error.splitlines()[0])}" if error else f"done in {_duration(line.seconds)}"
         self.console.print(f"[{ended}/{total}] {_title(line.run)}: {how}  [dim]{remaining}[/dim]", highlight=False)
 
     # ----------------------------------------------------------------------------------------- results
@@ -164,6 +161,7 @@ class Work:
             seconds=round(_seconds(self.folder / run.path, run.keys), 2),
             measures={**measured.means, **measured.whole},
             clips=measured.clips,
+            left_out=measured.left_out,
         )
 
 
@@ -176,7 +174,8 @@ def _seconds(path: Path, stages: Mapping[str, str]) -> float:
 
 
 def _title(run: PlannedRun) -> str:
-    return f"{run.cell.name}, seed {run.seed}".replace("[", r"\[")
+    """In rich's markup."""
+    return escape(f"{run.cell.name}, seed {run.seed}")
 
 
 def _progress(console: Console) -> Progress:
@@ -253,8 +252,3 @@ def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
-def failures(work: Work) -> Sequence[str]:
-    """The runs that failed, each with its error."""
-    return [f"{_title(run)}: {work.errors[run.path]}" for run in work.plan.runs if run.path in work.errors]

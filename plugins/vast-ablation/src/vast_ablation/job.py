@@ -69,7 +69,11 @@ class Running(Protocol):
         ...
 
     def stop(self) -> None:
-        """Let it save its state and end."""
+        """Tell it to save its state and end."""
+        ...
+
+    def wait(self) -> None:
+        """Return once it has ended after :meth:`stop`."""
         ...
 
 
@@ -113,14 +117,16 @@ class Process:
         return Outcome(error=self._error(code) if code else "")
 
     def stop(self) -> None:
-        """Let it save its state and end."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
-            try:
-                self._process.wait(GRACE_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        """Tell it to save its state and end."""
+        self._process.send_signal(signal.SIGINT)  # nothing happens where it has ended already
+
+    def wait(self) -> None:
+        """Return once it has ended; it is killed where that takes longer than :data:`GRACE_SECONDS`."""
+        try:
+            self._process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         self._log.close()
 
     def _error(self, code: int) -> str:

@@ -10,15 +10,17 @@ Imports no torch.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import attrs
+import cattrs
 
 from vast_core.errors import InputError
 
-from .results import Measure
+from .results import Better, Measure
 
 OF_THE_EVALUATION: Mapping[str, Measure] = {
     "lip_opening_correlation": Measure(better="higher"),
@@ -44,6 +46,8 @@ class Measured:
     """Measures that are of no clip."""
     measures: Mapping[str, Measure]
     """What is known of each."""
+    left_out: tuple[str, ...] = ()
+    """Names of what is no finite number, of some clip at least: a mean over the other clips would be of other clips."""
 
     @property
     def means(self) -> dict[str, float]:
@@ -64,28 +68,42 @@ def read_measures(run: Path) -> Measured:
     clips: dict[str, dict[str, float]] = {}
     for name, own in _rows(evaluation):
         clips.setdefault(name, {}).update({key: float(value) for key, value in own.items()})
-    known = {**_known(evaluation), **OF_THE_EVALUATION}
+    known = {**_known(evaluation, str(path)), **OF_THE_EVALUATION}
     whole: dict[str, float] = {}
     for stage, figures in evaluation.get("stages", {}).items():
-        known |= {f"{stage}.{name}": measure for name, measure in _known(figures).items()}
+        known |= {f"{stage}.{name}": measure for name, measure in _known(figures, f"{path}, stage {stage}").items()}
         whole |= _numbers(stage, figures)
         listed = figures.get("clips")
         for name, own in listed.items() if isinstance(listed, dict) else ():
             clips.setdefault(name, {}).update(_numbers(stage, own) if isinstance(own, dict) else {})
+    everything = [pair for own in (*clips.values(), whole) for pair in own.items()]
+    left_out = tuple(dict.fromkeys(name for name, value in everything if not math.isfinite(value)))
+    clips, whole = {name: _without(own, left_out) for name, own in clips.items()}, _without(whole, left_out)
     clips = {name: own for name, own in clips.items() if own}
     found = list(dict.fromkeys([name for own in clips.values() for name in own] + list(whole)))
+    if not found and left_out:
+        raise InputError(f"{path}: no measure is a finite number ({', '.join(left_out)})")
     if not found:
         raise InputError(f"{path}: nothing was measured; is any clip held out (stages.prepare.held_out)?")
-    return Measured(clips, whole, {name: known.get(name, Measure(better="neither")) for name in found})
+    return Measured(clips, whole, {name: known.get(name, Measure(better="neither")) for name in found}, left_out)
 
 
 def _numbers(stage: str, figures: Mapping[str, Any]) -> dict[str, float]:
     return {f"{stage}.{name}": float(value) for name, value in figures.items() if type(value) in (int, float)}
 
 
-def _known(figures: Mapping[str, Any]) -> dict[str, Measure]:
-    described = figures.get("measures", {})
-    return {name: Measure(better=own["better"], unit=own.get("unit", "")) for name, own in described.items()}
+def _without(values: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
+    return {name: value for name, value in values.items() if name not in names}
+
+
+def _known(figures: Mapping[str, Any], where: str) -> dict[str, Measure]:
+    try:
+        return cattrs.structure(figures.get("measures", {}), dict[str, Measure])
+    except (cattrs.BaseValidationError, AttributeError, TypeError) as error:
+        ways = ", ".join(get_args(Better))
+        raise InputError(
+            f"{where}: `measures` must be {{name: {{better: ..., unit: ...}}}}, better one of {ways}"
+        ) from error
 
 
 def _rows(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, float]]]:

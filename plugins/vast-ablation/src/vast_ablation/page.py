@@ -74,15 +74,9 @@ def _cells(folder: Path, ablation: Ablation) -> Iterator[Block]:
         seconds = sum(run.seconds for run in done.values()) / len(done) if done else None
         rows.append([ablation.shown(cell.name), f"{len(done)} of {len(cell.runs)}", seconds, cell.recipe])
     yield Table([ablation.heading, "runs done", "seconds a run", "recipe of the first seed"], rows)
-    failed = [
-        (f"{cell.name}, seed {seed}", run.error)
-        for cell in ablation.cells
-        for seed, run in cell.runs.items()
-        if run.state == "failed"
-    ]
-    if failed:
+    if ablation.failures:
         yield Text("Failed, and left out of the tables:")
-        yield Rejected(failed)
+        yield Rejected(ablation.failures)
     for cell in ablation.cells:
         recipe = folder / cell.recipe
         if recipe.is_file():

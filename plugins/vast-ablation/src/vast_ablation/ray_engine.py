@@ -93,10 +93,15 @@ class _Task:
         return found
 
     def stop(self) -> None:
-        """Let it save its state and end."""
+        """Tell it to save its state and end."""
         import ray
 
         ray.cancel(self._reference)
+
+    def wait(self) -> None:
+        """Return once it has ended."""
+        import ray
+
         ray.wait([self._reference])
 
 
@@ -108,5 +113,6 @@ def execute(job: Job) -> Outcome:
             time.sleep(0.2)
     except KeyboardInterrupt:
         process.stop()
+        process.wait()
         raise
     return outcome

@@ -7,7 +7,7 @@ Imports no torch.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -51,6 +51,8 @@ class RunResult:
     """Means over the clips that have the measure, by measure; empty unless done."""
     clips: Mapping[str, Mapping[str, float]] = attrs.field(factory=dict)
     """Measures by clip. A pair of clip and style counts as a clip of its own, ``<clip> in <style>``."""
+    left_out: tuple[str, ...] = ()
+    """Measures that are no finite number, of some clip at least; they are not among the others."""
 
 
 @attrs.frozen(kw_only=True)
@@ -94,9 +96,17 @@ class Ablation:
     """Combinations left out, and why; stages left out, and why."""
 
     @property
-    def base_cell(self) -> CellResult:
-        """The cell that all others are compared with."""
-        return next(cell for cell in self.cells if cell.name == self.base)
+    def failures(self) -> list[tuple[str, str]]:
+        """The runs that failed, such as ``flow.use=planar, seed 1``, each with its error."""
+        return [(title, run.error) for title, run in self._runs() if run.state == "failed"]
+
+    @property
+    def left_out(self) -> list[tuple[str, tuple[str, ...]]]:
+        """The runs of which measures are left out, each with their names."""
+        return [(title, run.left_out) for title, run in self._runs() if run.left_out]
+
+    def _runs(self) -> Iterator[tuple[str, RunResult]]:
+        return ((f"{cell.name}, seed {seed}", run) for cell in self.cells for seed, run in cell.runs.items())
 
     @property
     def heading(self) -> str:

@@ -103,7 +103,7 @@ class Siblings:
         taken = os.path.relpath(donor.path.resolve(), self.folder)
         record["taken_from"] = record.get("taken_from", taken)
         write_text(self.run.path / "stages" / f"{stage}.json", json.dumps(record, indent=1))
-        Console(highlight=False).print(f"{stage}: the same as in {taken}, taken from there")
+        Console(highlight=False, markup=False).print(f"{stage}: the same as in {taken}, taken from there")
 
 
 def _link(source: Path, target: Path) -> None:
@@ -124,7 +124,7 @@ def acquire(path: Path, waiting: str) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        Console(highlight=False).print(f"[dim]{waiting}[/dim]")
+        Console(highlight=False, markup=False).print(waiting, style="dim")
         fcntl.flock(file, fcntl.LOCK_EX)
     _HELD[path] = file
 

@@ -66,14 +66,19 @@ def plus_minus(estimate: Estimate) -> str:
 
 def reading(ablation: Ablation) -> str:
     """How the tables are to be read."""
+    lost = "; ".join(f"{', '.join(names)} of {title}" for title, names in ablation.left_out)
+    without = f" Left out, as it is no finite number: {lost}." if lost else ""
     count = len(ablation.seeds)
     if count < 2:
-        return "One seed: there are no intervals and no tests. Give more with --seeds."
+        return "One seed: there are no intervals and no tests. Give more with --seeds." + without
+    near_zero = any(measure.better == "closer to 0" for measure in ablation.measures.values())
     return (
         f"Means over held-out clips, then over {count} seeds; Student's 95 % intervals over seeds. Each cell is "
         f"compared with {ablation.base} seed by seed: paired t test, Holm's correction over the cells of a measure. "
         "'no evidence': the difference may be chance, and names no winner. 'not tested': fewer than two common seeds, "
         "or a difference that is the same in all."
+        + " Where closer to 0 is better, distances from 0 are compared." * near_zero
+        + without
     )
 
 
