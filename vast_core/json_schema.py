@@ -20,7 +20,7 @@ import attrs
 
 from .declarations import KINDS, PARTS, Component, StageSpec
 from .options import COMPUTED, Option, options
-from .recipe import VERSION, Recipe, packaged_recipes
+from .recipe import VERSION, Recipe, packaged_recipes, plain
 from .registry import Registry
 
 Schema = dict[str, Any]
@@ -165,7 +165,7 @@ def _option(option: Option) -> Schema:
     must = "" if not option.required else "Has no default: to be stated here, in a base or on the command line."
     if description := " ".join(filter(None, [option.doc, must])):
         schema = {"description": description, **schema}
-    default = _plain(option.default)
+    default = plain(option.default)
     return {**schema, "default": default} if _is_json(default) else schema
 
 
@@ -199,17 +199,6 @@ def _any(schemas: list[Schema]) -> Schema:
     if all(schema.keys() == {"type"} for schema in schemas):
         return {"type": list(dict.fromkeys(schema["type"] for schema in schemas))}
     return {"anyOf": schemas}
-
-
-def _plain(value: Any) -> Any:
-    """A default in JSON's types, as far as it has any."""
-    if attrs.has(type(value)):
-        return {field.alias: _plain(getattr(value, field.name)) for field in attrs.fields(type(value)) if field.init}
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
 
 
 def _is_json(value: Any) -> bool:

@@ -156,18 +156,19 @@ class Recipe:
         return header + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """An option's value in the types of YAML and JSON, as far as it has any."""
     if attrs.has(type(value)):
         return _plain_config(value)
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value
 
 
 def _plain_config(config: Any) -> dict[str, Any]:
-    return {field.alias: _plain(getattr(config, field.name)) for field in attrs.fields(type(config)) if field.init}
+    return {field.alias: plain(getattr(config, field.name)) for field in attrs.fields(type(config)) if field.init}
 
 
 def _plain_use(use: Use, name: str) -> dict[str, Any]:

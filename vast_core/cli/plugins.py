@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import click
@@ -17,13 +16,12 @@ if TYPE_CHECKING:
 
     from ..registry import Registry
 
-_KNOWN: Places = {
+COMMANDS: Places = {
     "show": ("vast_core.cli.plugins_show:show", "Show all that is known of a component or a stage."),
     "doctor": ("vast_core.cli.plugins_doctor:doctor", "Say what is wrong with the plugins, and what to do."),
     "check": ("vast_core.cli.plugins_check:check", "Hold a package's components to the rules of their kinds."),
     "new": ("vast_core.cli.plugins_new:new", "Write a new plugin package that can be published."),
 }
-COMMANDS: Places = {name: known for name, known in _KNOWN.items() if find_spec(known[0].partition(":")[0])}
 """Commands of the group."""
 
 Row = tuple[str, ...]

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import os
 import subprocess
 import sys
 import tempfile
-import textwrap
 from collections.abc import Iterator
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, distribution
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +31,13 @@ from ..interfaces import (
     Sizes,
     StyleEncoder,
 )
+from ..json_schema import of_type
+from ..options import field_docs
 from ..recipe import Recipe, Use
-from ..recipe_document import Mark, Node, Problem, read_document
+from ..recipe_document import Problem, read_document
 from ..recipe_schema import INVALID, Reader
 from ..weights import load_into, load_weights, save_weights
-from .kit import NotApplicable, Subject, not_applicable, require, rule
+from .kit import NotApplicable, Subject, first_line, not_applicable, require, rule
 
 INTERFACES: dict[Kind, type] = {
     "corpus": Corpus,
@@ -139,36 +138,20 @@ def defaults(subject: Subject) -> None:
     try:
         subject.component.config()
     except Exception as error:  # noqa: BLE001 - a validator may raise anything; that is the finding
-        require(False, f"{subject.component.config.__name__}() fails: {type(error).__name__}: {_first(error)}")
+        require(False, f"{subject.component.config.__name__}() fails: {type(error).__name__}: {first_line(error)}")
 
 
 @rule(*KINDS)
 def option_docstrings(subject: Subject) -> None:
     """Every option has a docstring under it, which `vast plugins show` prints."""
-    documented: set[str] = set()
-    for cls in subject.component.config.__mro__:
-        if attrs.has(cls):
-            documented |= _documented(cls)
-    bare = [option.name for option in _options(subject) if option.name not in documented]
-    require(not bare, f"no docstring under {', '.join(bare)} in {subject.component.config.__name__}")
-
-
-def _documented(cls: type) -> set[str]:
-    """Names of the fields of a class that a string follows in its source."""
+    config = subject.component.config
     try:
-        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+        inspect.getsource(config)
     except (OSError, TypeError) as error:
-        raise NotApplicable(f"the source of {cls.__name__} cannot be read") from error
-    lines = tree.body if isinstance(tree, ast.ClassDef) else []
-    return {
-        line.target.id
-        for line, after in pairwise(lines)
-        if isinstance(line, ast.AnnAssign)
-        and isinstance(line.target, ast.Name)
-        and isinstance(after, ast.Expr)
-        and isinstance(after.value, ast.Constant)
-        and isinstance(after.value.value, str)
-    }
+        raise NotApplicable(f"the source of {config.__name__} cannot be read") from error
+    docs = field_docs(config)
+    bare = [option.name for option in _options(subject) if not docs.get(option.name)]
+    require(not bare, f"no docstring under {', '.join(bare)} in {config.__name__}")
 
 
 @rule(*KINDS)
@@ -183,13 +166,9 @@ def _unreadable(subject: Subject) -> list[str]:
 
 
 def _is_readable(kind: Any) -> bool:
-    """Whether the recipe's own reader knows a type, whatever the value."""
-    mark = Mark("", 0, 0, "")
-    text = Node("text", mark, raw="text")
     try:
-        for node in (text, Node([text], mark), Node({"key": text}, mark)):
-            Reader().value(node, kind, ("option",))
-    except ComponentError:
+        of_type(kind)
+    except TypeError:
         return False
     return True
 
@@ -285,7 +264,7 @@ def made(subject: Subject) -> None:
         except WeightsError as error:
             not_applicable(str(error))
         except Exception as error:  # noqa: BLE001 - it may fail in any way; that is the finding
-            require(False, f"from_config fails in {sizes}: {type(error).__name__}: {_first(error)}")
+            require(False, f"from_config fails in {sizes}: {type(error).__name__}: {first_line(error)}")
         require(isinstance(one, cls), f"from_config of {cls.__qualname__} gives a {type(one).__qualname__}")
 
 
@@ -300,7 +279,7 @@ def missing_sizes(subject: Subject) -> None:
     except InputError:
         return
     except Exception as error:  # noqa: BLE001 - it may fail in any way; that is the finding
-        require(False, f"with {few} it fails by {type(error).__name__}: {_first(error)}; read widths as attributes")
+        require(False, f"with {few} it fails by {type(error).__name__}: {first_line(error)}; read widths as attributes")
 
 
 @rule(*KINDS)
@@ -321,14 +300,16 @@ def _try_option(subject: Subject, option: str, value: float) -> None:
     except (TypeError, ValueError, VastError):
         return
     except Exception as error:  # noqa: BLE001 - a validator may raise anything; that is the finding
-        require(False, f"{given} breaks the config down: {type(error).__name__}: {_first(error)}")
+        require(False, f"{given} breaks the config down: {type(error).__name__}: {first_line(error)}")
     try:
         attrs.evolve(subject, config=changed).build()
     except WeightsError:
         return
     except Exception as error:  # noqa: BLE001 - it may fail in any way; that is the finding
         named = isinstance(error, REFUSALS) and option in str(error)
-        require(named, f"{given} is refused by {type(error).__name__}: {_first(error)}; give the option a validator")
+        require(
+            named, f"{given} is refused by {type(error).__name__}: {first_line(error)}; give the option a validator"
+        )
 
 
 # ----------------------------------------------------------------------------------------------- weights
@@ -369,7 +350,3 @@ def _same(one: Any, other: Any) -> bool:
     if one.dtype != other.dtype or one.shape != other.shape:
         return False
     return torch.equal(one.contiguous().flatten().view(torch.uint8), other.contiguous().flatten().view(torch.uint8))
-
-
-def _first(error: BaseException) -> str:
-    return (str(error).splitlines() or [""])[0]

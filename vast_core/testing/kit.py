@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, Literal, NoReturn
 
 import attrs
@@ -139,9 +138,8 @@ def rule(*kinds: Kind) -> Callable[[Check], Check]:
 
 def rules(kind: Kind) -> tuple[Rule, ...]:
     """The rules of a kind: those of every declaration first, then its own."""
-    for module in (f"{__package__}.declaration", f"{__package__}.{kind}"):
-        if find_spec(module) is not None:
-            import_module(module)
+    for module in ("declaration", kind):
+        import_module(f"{__package__}.{module}")
     return tuple(_RULES[kind].values())
 
 
@@ -173,6 +171,11 @@ def require(satisfied: bool, detail: str) -> None:
     """Raise :class:`Nonconforming` unless ``satisfied``."""
     if not satisfied:
         raise Nonconforming(detail)
+
+
+def first_line(error: BaseException) -> str:
+    """Of what an error says; empty where it says nothing."""
+    return (str(error).splitlines() or [""])[0]
 
 
 def not_applicable(reason: str) -> NoReturn:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from .kit import NotApplicable, Subject, not_applicable, require
+from .kit import NotApplicable, Subject, first_line, not_applicable, require
 
 Network = TypeVar("Network", bound=nn.Module)
 Result = TypeVar("Result")
@@ -84,7 +84,7 @@ def elsewhere(subject: Subject, call: Callable[[nn.Module, torch.device], list[T
     try:
         outputs = call(network, device)
     except (RuntimeError, NotImplementedError) as error:
-        require(False, f"moved to {device}, it fails: {_first(error)}; are all its tensors parameters or buffers?")
+        require(False, f"moved to {device}, it fails: {first_line(error)}; are all its tensors parameters or buffers?")
     for output in outputs:
         require(output.device.type == device.type, f"moved to {device}, it gives a tensor on {output.device}")
 
@@ -95,7 +95,3 @@ def without_data(subject: Subject, call: Callable[[nn.Module, torch.device], lis
     with meta:
         network = subject.make().eval()
         return call(network, meta)
-
-
-def _first(error: BaseException) -> str:
-    return (str(error).splitlines() or [""])[0]
