@@ -70,14 +70,17 @@ def registry(lab, monkeypatch):
     return found
 
 
+def work_in(lab, registry, *vary, overrides=()):
+    plan = Plan.make(Design.read("lab.yaml", registry, overrides, vary), registry)
+    return Work(plan=plan, folder=lab.folder / "out", registry=registry, console=Console(quiet=True))
+
+
 @pytest.fixture
 def ablate(lab, registry):
     """Run an ablation of the recipe in this process; gives what it left."""
 
     def run(*vary, overrides=(), seeds="2"):
-        design = Design.read("lab.yaml", registry, [f"ablate.seeds={seeds}", *overrides], vary)
-        plan = Plan.make(design, registry)
-        work = Work(plan=plan, folder=lab.folder / "out", registry=registry, console=Console(quiet=True))
+        work = work_in(lab, registry, *vary, overrides=[f"ablate.seeds={seeds}", *overrides])
         run.to_do = work.to_do()
         work.carry_out(Here(registry))
         return Ablation.read(lab.folder / "out")
@@ -197,13 +200,25 @@ def test_ctrl_c_reaches_all_runs_before_any_is_waited_for(lab, registry):
             told.append(f"start {job.out.parent.name[-5:]}")
             return Busy(job.out.parent.name[-5:])
 
-    design = Design.read("lab.yaml", registry, ["ablate.seeds=1"], ["flow.use=plain,steep"])
-    work = Work(
-        plan=Plan.make(design, registry), folder=lab.folder / "out", registry=registry, console=Console(quiet=True)
-    )
+    work = work_in(lab, registry, "flow.use=plain,steep", overrides=["ablate.seeds=1"])
     with pytest.raises(Interrupted, match="stopped with 0 of 2 runs done"):
         work.carry_out(Both())
     assert told == [f"{what} {run}" for what in ("start", "stop", "wait") for run in ("plain", "steep")]
+
+
+def test_a_run_that_leaves_other_results_than_were_planned_counts_as_failed(lab, registry):
+    class Elsewhere:
+        jobs = 1
+
+        def start(self, job):
+            return Ended("")
+
+    work = work_in(lab, registry, "flow.use=plain,steep", overrides=["ablate.seeds=1"])
+    work.carry_out(Elsewhere())
+    failures = Ablation.read(lab.folder / "out").failures
+    assert [title for title, _ in failures] == ["flow.use=plain, seed 1", "flow.use=steep, seed 1"]
+    assert "code or data were changed" in failures[0][1]
+    assert "draw, score" in failures[0][1]
 
 
 def test_every_cell_is_assembled_before_anything_runs(lab, ablate):

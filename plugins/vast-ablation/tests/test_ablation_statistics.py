@@ -90,7 +90,7 @@ def test_an_unknown_direction_is_refused():
 def test_where_nothing_differs_winners_are_as_rare_as_promised():
     """Holm holds the chance of any false winner among the cells of a measure at 5 %."""
     rng = np.random.default_rng(2)
-    families = 1500
+    families = 400
     false = 0
     for _ in range(families):
         draws = rng.normal(size=(6, 5))
