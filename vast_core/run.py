@@ -88,6 +88,12 @@ def _git_state(folder: Path) -> dict[str, str] | None:
         return None  # not a checkout, or no git: provenance then rests on the versions
 
 
+def _installed() -> dict[str, str]:
+    """Version of each distribution, by name."""
+    read = [d.metadata for d in distributions()]  # once each: every `d.name` and `d.version` parses the file anew
+    return {own["Name"]: own["Version"] for own in sorted(read, key=lambda own: own["Name"].lower())}
+
+
 @attrs.define(eq=False)
 class Run:
     """One run's directory, open for writing."""
@@ -136,7 +142,7 @@ class Run:
             "device": torch.cuda.get_device_name(0) if cuda else f"cpu, {torch.get_num_threads()} threads",
             "git": _git_state(Path(__file__).parent),
             "components": self.components(),
-            "distributions": {d.name: d.version for d in sorted(distributions(), key=lambda d: d.name.lower())},
+            "distributions": _installed(),
         }
 
     def components(self) -> dict[str, str]:
