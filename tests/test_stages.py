@@ -223,8 +223,8 @@ def test_a_package_whose_stages_are_broken_costs_only_itself(packages):
     packages.add("vast-heavy", ROOMS.replace("from pathlib", "import torch\nfrom pathlib"), module="vast_rooms")
     out = packages.vast("plugins").stdout
     assert re.search(r"aaa +vast-broken 1\.0 +broken +\d+ +SystemExit: no", out)
-    assert re.search(r"count +vast-heavy 1\.0 +ready +audio +Does count\.", out)
-    assert re.search(r"renderer +vast itself +ready +corpus, face, audio, renderer ", out)
+    assert re.search(r"count +vast-heavy 1\.0 +ready +Does count\.", out)
+    assert re.search(r"stage +renderer +vast itself +ready ", out)
     assert re.search(r"vast_rooms +vast-heavy 1\.0 +loaded +\d+ +imports torch", out)
 
 
