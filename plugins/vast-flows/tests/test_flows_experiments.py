@@ -32,7 +32,8 @@ def flow(name: str, steps: int | None = None, style: int = 2, context: int = 1):
 
 def fitted(density: str, length: int, steps: int) -> Divergence:
     energy = ENERGIES[density]
-    approximation = fit(flow("planar", length), energy, steps=steps, batch=256, learning_rate=5e-3, seed=1)
+    rate = DensitiesStage().learning_rate
+    approximation = fit(flow("planar", length), energy, steps=steps, batch=256, learning_rate=rate, seed=1)
     return divergence(approximation, energy, seed=1)
 
 

@@ -31,7 +31,7 @@ class DensitiesStage:
     """Of training, for each fit."""
     batch: int = attrs.field(default=256, validator=[_WHOLE, ge(2)])
     """Samples a step."""
-    learning_rate: float = attrs.field(default=5.0e-3, validator=gt(0))
+    learning_rate: float = attrs.field(default=2.0e-2, validator=gt(0))
     """At the start; a cosine brings it down to 0."""
 
 
