@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -127,7 +129,9 @@ class Lab:
         """``vast ablate lab.yaml`` in a process of its own."""
         command = [sys.executable, "-m", "vast_core", "ablate", "lab.yaml", "--out", "out", *words]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        return subprocess.Popen(command, cwd=self.folder, env=self.environment, **pipes)
+        # whoever starts the tests in the background has them ignore Ctrl-C, and so would this process
+        heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        return subprocess.Popen(command, cwd=self.folder, env=self.environment, preexec_fn=heed, **pipes)
 
     def did(self, stage: str) -> list[dict]:
         """What the runs of a stage have told, in order."""
