@@ -299,7 +299,7 @@ def test_killed_half_way_the_same_command_goes_on(lab):
 
 @pytest.mark.slow
 def test_ctrl_c_lets_the_runs_save_their_state(lab):
-    words = ("--vary", "flow.use=plain,steep", "--seeds", "1", "--jobs", "2", "stages.score.steps=60")
+    words = ("--vary", "flow.use=plain,steep", "--seeds", "1", "--jobs", "2", "stages.score.steps=200")
     slow = (*words, "stages.score.pause=0.1")
     first = lab.start(*slow)
     wait_for(lambda: sum(len(steps) > 5 for steps in steps_by_run(lab).values()) == 2)
@@ -310,8 +310,8 @@ def test_ctrl_c_lets_the_runs_save_their_state(lab):
     assert not any(alive(line["pid"]) for line in lab.did("score"))
     assert lab.start(*slow).wait() == 0
     for steps in steps_by_run(lab).values():
-        assert sorted(set(steps)) == list(range(1, 61))
-        assert len(steps) <= 61
+        assert sorted(set(steps)) == list(range(1, 201))
+        assert len(steps) <= 201
 
 
 @pytest.mark.slow
