@@ -130,7 +130,7 @@ def test_all_mistakes_of_all_cells_are_shown_at_once_each_in_its_place(design):
         ("flow.use", "--vary flow.use: expected KEY=VALUE,VALUE"),
         ("flow.use=", "--vary flow.use=: expected KEY=VALUE,VALUE"),
         ("flow.use=[", "is no YAML value"),
-        ("flow.use=plain,plain", "flow.use has the value 'plain' twice"),
+        ("flow.use=plain,plain", "--vary flow.use=plain,plain: flow.use has the value 'plain' twice"),
         ("flow.use=plain,glow", "--vary flow.use=plain,glow: flow.use: no flow is called 'glow'"),
         ("flow.slope=1,2", "--vary flow.slope=1,2: flow.slope: unknown key"),
         ("seed=1,2", "seed cannot be varied; `seeds`"),
@@ -142,6 +142,13 @@ def test_all_mistakes_of_all_cells_are_shown_at_once_each_in_its_place(design):
 def test_a_mistake_on_the_command_line(design, vary, message):
     with pytest.raises(RecipeError, match=re.escape(message)):
         design(vary)
+
+
+def test_an_option_of_no_component_is_one_mistake_of_all_cells(design):
+    with pytest.raises(RecipeError) as caught:
+        design("flow.use=plain,steep", "flow.stepz=4,16")
+    (line,) = [line for line in str(caught.value).splitlines() if "unknown key" in line]
+    assert "did you mean 'steps'?" in line, "plain comes first and has no such option, steep has"
 
 
 def test_a_factor_and_a_part_of_it_cannot_both_vary(design):

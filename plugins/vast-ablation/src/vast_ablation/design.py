@@ -12,10 +12,11 @@ import attrs
 import yaml
 
 from vast_core.ablate_section import Ablate
-from vast_core.declarations import PARTS
+from vast_core.declarations import PARTS, Component
 from vast_core.errors import ComponentError, RecipeError
 from vast_core.recipe import Draft, Recipe
 from vast_core.recipe_document import Mark, Node, Problem, merged, read_value
+from vast_core.recipe_schema import Reader
 from vast_core.registry import Registry
 
 Combination = Mapping[str, Node]
@@ -106,7 +107,11 @@ def _command_line(vary: Sequence[str], problems: list[Problem]) -> Node:
         elif key in found:
             problems.append(Problem(mark, given, f"{key} is given twice"))
         elif (values := read_value(f"[{text}]", (key,), mark, problems)) is not None:
-            found[key] = values
+            plain = [_plain(value) for value in values.value]
+            if twice := [value for i, value in enumerate(plain) if value in plain[:i]]:
+                problems.append(Problem(mark, given, f"{key} has the value {twice[0]!r} twice"))
+            else:
+                found[key] = values
     return Node(found, _NOWHERE, _NOWHERE)
 
 
@@ -143,7 +148,10 @@ class _Maker:
         idle = [self._idle(tree) for tree in trees]
         # an option that no component has is a mistake, and no combination to leave out
         useful = {option for own in idle for option, why in own.items() if not why}
-        idle = [{option: why for option, why in own.items() if why and option in useful} for own in idle]
+        strange = {option: tree for tree, own in zip(trees, idle, strict=True) for option in own.keys() - useful}
+        for option, tree in strange.items():
+            self._strange(option, tree, trees)
+        idle = [{option: why for option, why in own.items() if why} for own in idle]
         together: dict[str, list[int]] = {}
         for number, (combination, own) in enumerate(zip(combinations, idle, strict=True)):
             together.setdefault(_name(_without(combination, own)), []).append(number)
@@ -161,6 +169,15 @@ class _Maker:
             recipes[name] = recipe
             settings = {key: _plain(node) for key, node in _without(combinations[first], idle[first]).items()}
             yield Cell(name=name, settings=settings, recipe=recipe)
+
+    def _strange(self, key: str, tree: Node, trees: Sequence[Node]) -> None:
+        """Note once, and not in each cell, that ``key`` in ``tree`` is an option of no component."""
+        part, _, option = key.partition(".")
+        components = filter(None, (self._component(part, own) for own in trees))
+        known = dict.fromkeys(field.alias for component in components for field in attrs.fields(component.config))
+        reader = Reader()
+        reader.unknown_key(tree.value[part].value[option], (part, option), ["use", *known])
+        self.problems += reader.problems
 
     def _note(self, name: str, factors: Mapping[str, Any], idle: Mapping[str, str], count: int) -> None:
         varied = [key for key in factors if key not in _without(factors, idle)]
@@ -184,22 +201,26 @@ class _Maker:
     def _idle(self, changes: Node) -> dict[str, str]:
         """The options of components among ``changes``, such as ``flow.steps``, and why one is not there, in words."""
         found = {}
-        whole = merged(self.draft.tree, changes)
         for part in PARTS:
             own = changes.value.get(part)
             if own is None or not isinstance(own.value, dict):
                 continue
-            use = whole.value[part].value.get("use")
-            try:
-                component = self.registry.get(part, use.value if use is not None else "")
-            except (ComponentError, AttributeError, TypeError):
-                options = set(own.value)  # reading the recipe says what is wrong with its name; it may have any option
-            else:
-                options = {field.alias for field in attrs.fields(component.config)}
+            component = self._component(part, changes)
             for option in (key for key in own.value if key != "use"):
-                why = "" if option in options else f"{part} {component.name!r} has no option {option!r}"
+                # reading the recipe says what is wrong with a component's name; it may have any option
+                why = ""
+                if component is not None and option not in {field.alias for field in attrs.fields(component.config)}:
+                    why = f"{part} {component.name!r} has no option {option!r}"
                 found[f"{part}.{option}"] = why
         return found
+
+    def _component(self, part: str, changes: Node) -> Component | None:
+        """Which one the recipe with ``changes`` uses; None where its name is wrong."""
+        use = merged(self.draft.tree, changes).value[part].value.get("use")
+        try:
+            return self.registry.get(part, use.value if use is not None else "")
+        except (ComponentError, AttributeError, TypeError):
+            return None
 
     def _recipe(self, changes: Node) -> Recipe | None:
         recipe, problems = attrs.evolve(self.draft, changes=changes).check(self.registry)
