@@ -104,6 +104,20 @@ def test_tables_name_a_cell_by_what_tells_it_apart(ablation, vary, name, shown):
     assert attrs.evolve(ablation, vary=dict.fromkeys(vary, ())).shown(name) == shown
 
 
+def test_a_factor_of_one_value_names_no_cell(ablation):
+    found = attrs.evolve(ablation, vary={"flow.use": ("none", "planar"), "corpus": ({"use": "own", "path": "a b"},)})
+    assert found.heading == "flow"
+    assert found.shown("flow.use=planar corpus={use: own, path: a b}") == "planar"
+    assert found.shown("corpus={use: own, path: a b}") != ""
+
+
+def test_a_narrow_terminal_breaks_no_name_within_a_word(ablation):
+    vary = {"flow.use": ("none", "householder", "planar"), "decoder.use": ("hybrid", "other")}
+    console = Console(width=80, file=io.StringIO())
+    console.print(print_tables(attrs.evolve(ablation, vary=vary), compare_cells(ablation)))
+    assert "flow.use=householder" in console.file.getvalue()
+
+
 def test_failed_and_missing_runs_do_not_count(ablation):
     rows = {row.cell for table in compare_cells(ablation) for row in table.rows}
     assert rows == set(SHIFTS)

@@ -110,7 +110,7 @@ class Work:
         line.remove()
         error = self.errors.get(line.run.path)
         how = f"[red]failed[/red]: {escape(error.splitlines()[0])}" if error else f"done in {_duration(line.seconds)}"
-        self.console.print(f"[{ended}/{total}] {_title(line.run)}: {how}  [dim]{remaining}[/dim]", highlight=False)
+        self.console.print(f"[{ended}/{total}] {_title(line.run)}: {how}  [dim]{remaining}[/dim]", soft_wrap=True)
 
     # ----------------------------------------------------------------------------------------- results
 

@@ -34,10 +34,7 @@ def plot_forest(table: MeasureTable, ablation: Ablation) -> bytes | None:
         axis.tick_params(axis="y", length=0, labelcolor=INK)
         axis.locator_params(axis="x", nbins=5)
         axis.margins(x=0.08)
-        axis.set_xlabel(
-            f"difference from {ablation.shown(ablation.base)}"
-            + (f", {table.measure.unit}" if table.measure.unit else "")
-        )
+        axis.set_xlabel("difference from the base" + (f", {table.measure.unit}" if table.measure.unit else ""))
         figure.suptitle(table.title, x=0.01, ha="left")
         return to_svg(figure)
 

@@ -22,7 +22,7 @@ def write_page(folder: Path, ablation: Ablation, tables: Sequence[MeasureTable])
     Raises :class:`vast_core.errors.StorageError` where it cannot be written.
     """
     path = folder / "report.html"
-    varied = ", ".join(f"{key} ({len(values)} values)" for key, values in ablation.vary.items())
+    varied = ", ".join(f"{key} ({len(values)} value{'s' * (len(values) > 1)})" for key, values in ablation.vary.items())
     seeds = ", ".join(map(str, ablation.seeds))
     write_report(
         path,

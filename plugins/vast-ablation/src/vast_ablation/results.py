@@ -17,6 +17,8 @@ import cattrs
 from vast_core.atomic import write_text
 from vast_core.errors import InputError
 
+from .design import written
+
 VERSION = 1
 """Of the form of ``ablation.json``."""
 
@@ -111,16 +113,26 @@ class Ablation:
     @property
     def heading(self) -> str:
         """What the names of :meth:`shown` are of: the end of the factor's key, or its section, where there is one."""
-        if len(self.vary) != 1:
+        if len(self._telling) != 1:
             return "cell"
-        section, _, option = next(iter(self.vary)).rpartition(".")
+        section, _, option = self._telling[0].rpartition(".")
         return section if option == "use" else option
 
+    @property
+    def _telling(self) -> list[str]:
+        """The factors that tell cells apart: those of several values."""
+        return [key for key, values in self.vary.items() if len(values) != 1] or [*self.vary]
+
     def shown(self, name: str) -> str:
-        """A cell's name in a table: of a single factor the value, of several in one section without that."""
-        if len(self.vary) == 1:
+        """A cell's name in a table: of a single factor the value, of several in one section without that.
+
+        Factors of one value are in no name, as they are the same in all cells.
+        """
+        for key in self.vary.keys() - self._telling:
+            name = f" {name} ".replace(f" {key}={written(self.vary[key][0])} ", " ").strip() or name
+        if len(self._telling) == 1:
             return name.partition("=")[2] or name
-        sections = {key.rpartition(".")[0] for key in self.vary}
+        sections = {key.rpartition(".")[0] for key in self._telling}
         section = f"{sections.pop()}." if len(sections) == 1 else ""
         return name.removeprefix(section).replace(f" {section}", " ") if section.strip(".") else name
 

@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 from rich import box
 from rich.console import Group
@@ -25,17 +26,24 @@ STYLES = {"better": "bold green", "worse": "red", "different": "bold"}
 COLUMNS = ("mean ± 95 %", "minus base ± 95 %", "p (Holm)", "verdict")
 """Of a table; the first names the cells (:attr:`Ablation.heading`)."""
 
+WORD_COLUMNS = 24
+"""Of a terminal that the longest word of a cell's name is given before numbers are wrapped."""
+
 
 def print_tables(ablation: Ablation, tables: Sequence[MeasureTable]) -> Group:
     """A table for each measure, and a line on how to read them."""
     parts: list[Table | Text] = []
     for table in tables:
         grid = Table(title=table.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1))
+        rows = [written(row, ablation) for row in table.rows]
+        longest = max((len(word) for name, *_ in rows for word in name.split()), default=0)
         columns = (ablation.heading, *COLUMNS)
         for number, column in enumerate(columns):
-            grid.add_column(column, justify="left" if number in (0, len(columns) - 1) else "right", overflow="fold")
-        for row in table.rows:
-            *cells, verdict = written(row, ablation)
+            side: Literal["left", "right"] = "left" if number in (0, len(columns) - 1) else "right"
+            # the names are not broken within a word where there is space for it beside the numbers
+            width = min(longest, WORD_COLUMNS) if number == 0 else None
+            grid.add_column(column, justify=side, overflow="fold", min_width=width)
+        for *cells, verdict in rows:
             grid.add_row(*cells, Text(verdict, STYLES.get(verdict, "")))
         parts.append(grid)
     return Group(*parts, Text(reading(ablation)))
