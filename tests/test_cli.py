@@ -151,7 +151,10 @@ def test_a_fault_of_ours_is_short_on_screen_and_whole_in_a_log(packages):
     done = packages.vast("fail", "fault", XDG_STATE_HOME=str(packages.folder), HOME=str(packages.folder))
     assert done.returncode == 1
     summary, details = done.stderr.splitlines()
-    assert summary == "Error: a fault in vast or in one of its plugins: KeyError: 'the inner workings'"
+    fault = "Error: a fault in vast or in one of its plugins: KeyError: 'the inner workings' (at "
+    assert summary.startswith(fault)
+    file, line = summary.removeprefix(fault).removesuffix(")").rsplit(":", 1)
+    assert "the inner workings" in Path(file).read_text().splitlines()[int(line) - 1]
     log = Path(details.removeprefix("The details are in "))
     assert packages.folder in log.parents
     assert "Traceback" in log.read_text()

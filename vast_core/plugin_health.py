@@ -64,6 +64,13 @@ def _unloaded(registry: Registry) -> Iterator[Finding]:
         )
 
 
+def fault_line(error: BaseException) -> str:
+    """File and line at which ``error`` arose, or where torch was called that raised it."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_file()]
+    ours = [frame for frame in frames if "torch" not in Path(frame.filename).parts] or frames
+    return f"{ours[-1].filename}:{ours[-1].lineno}" if ours else ""
+
+
 def _where(error: BaseException | None) -> str:
     """The plugin's own line at which it failed; empty where it was none of its lines."""
     own = Path(__file__).parent

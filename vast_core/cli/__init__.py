@@ -173,8 +173,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _explain_fault(error: Exception, in_full: bool) -> str:
+    from ..plugin_health import fault_line
+
     details = "".join(traceback.format_exception(error))
-    summary = f"Error: a fault in vast or in one of its plugins: {type(error).__name__}: {error}"
+    what = f"{type(error).__name__}: {error} (at {fault_line(error)})"
+    summary = f"Error: a fault in vast or in one of its plugins: {what}"
     if in_full:
         return f"{details}{summary}"
     try:

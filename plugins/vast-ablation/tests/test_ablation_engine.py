@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
+from pathlib import Path
 
 import attrs
 import pytest
 from rich.console import Console
 
 from vast_ablation.design import Design
-from vast_ablation.engine import Work
+from vast_ablation.engine import Work, _gist
 from vast_ablation.job import Outcome
 from vast_ablation.plan import Plan
 from vast_ablation.results import Ablation
@@ -221,10 +223,25 @@ def test_a_run_that_leaves_other_results_than_were_planned_counts_as_failed(lab,
     assert "draw, score" in failures[0][1]
 
 
+@pytest.mark.parametrize(
+    ("error", "gist"),
+    [
+        ("seed 1 is unlucky\nin two lines", "seed 1 is unlucky"),
+        ("a mistake in recipe r.yaml\nr.yaml:1:2: flow.use: no flow\n    use: x\n", "r.yaml:1:2: flow.use: no flow"),
+        ("Traceback (most recent call last):\n  File ...\nKeyError: 'x'", "KeyError: 'x'"),
+        ("killed by SIGKILL", "killed by SIGKILL"),
+    ],
+)
+def test_the_line_of_a_failed_run_says_what_was_wrong(error, gist):
+    assert _gist(error) == gist
+
+
 def test_every_cell_is_assembled_before_anything_runs(lab, ablate):
-    with pytest.raises(InputError, match=r"flow\.shape=square: a square has no slope") as caught:
+    with pytest.raises(InputError, match=r"flow\.shape=square: a square has no slope \(ValueError at ") as caught:
         ablate("flow.use=plain,steep", "flow.shape=round,square")
     assert "nothing has been run" in str(caught.value)
+    file, line = re.search(r"at (.*):(\d+)\)", str(caught.value)).groups()
+    assert "a square has no slope" in Path(file).read_text().splitlines()[int(line) - 1]
     assert not (lab.folder / "out").exists()
     assert lab.did("draw") == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -109,7 +110,7 @@ class Work:
     def _say(self, line: _Line, ended: int, total: int, remaining: str) -> None:
         line.remove()
         error = self.errors.get(line.run.path)
-        how = f"[red]failed[/red]: {escape(error.splitlines()[0])}" if error else f"done in {_duration(line.seconds)}"
+        how = f"[red]failed[/red]: {escape(_gist(error))}" if error else f"done in {_duration(line.seconds)}"
         self.console.print(f"[{ended}/{total}] {_title(line.run)}: {how}  [dim]{remaining}[/dim]", soft_wrap=True)
 
     # ----------------------------------------------------------------------------------------- results
@@ -240,6 +241,14 @@ def _last_step(log: Path, stage: str) -> int:
     except (IndexError, ValueError):  # none yet, or one that is longer than what was read
         return 0
     return int(last["step"]) if last["stage"] == stage else 0
+
+
+def _gist(error: str) -> str:
+    """The line of ``error`` that says what was wrong: of mistakes in a recipe the first, of a traceback the last."""
+    head, *lines = error.splitlines()
+    if head.startswith("Traceback"):
+        return lines[-1] if lines else head
+    return lines[0] if lines and re.match(r"(a mistake|\d+ mistakes) in recipe ", head) else head
 
 
 def _remaining(seconds: float, ended: int, left: int) -> str:

@@ -10,8 +10,9 @@ import attrs
 import torch
 from rich.console import Console
 
-from vast_core.errors import InputError, RecipeError
+from vast_core.errors import InputError, RecipeError, VastError
 from vast_core.pipeline import Pipeline, assemble, walk
+from vast_core.plugin_health import fault_line
 from vast_core.recipe import Recipe
 from vast_core.registry import Registry
 from vast_core.run import Run
@@ -67,8 +68,10 @@ class Plan:
                 with torch.device("meta"):
                     pipelines[cell.name] = assemble(recipe, registry)
                     walk(pipelines[cell.name])
-            except (InputError, ValueError, TypeError, RuntimeError) as error:  # shapes that do not fit, for one
+            except VastError as error:
                 troubles.append(f"cell {cell.name}: {error}")
+            except Exception as error:  # noqa: BLE001 - a component may raise anything, and each cell is to be told
+                troubles.append(f"cell {cell.name}: {error} ({type(error).__name__} at {fault_line(error)})")
         if troubles:
             raise InputError("nothing has been run, as not every cell can be assembled\n" + "\n".join(troubles))
         seed = design.seeds[0]
