@@ -37,5 +37,9 @@ class Interrupted(VastError):
     exit_code = 130
 
 
+class NotComputed(VastError):
+    """A metric lacks what it needs; the message ends the sentence "not computed, because ..."."""
+
+
 class StorageError(VastError):
     """A file could not be written; nothing half-written is left behind."""

@@ -15,7 +15,7 @@ import attrs
 import torch
 
 from ..declarations import Component, Kind
-from ..errors import ComponentError, WeightsError
+from ..errors import ComponentError, NotComputed, WeightsError
 from ..interfaces import Sizes
 
 Check = Callable[["Subject"], None]
@@ -160,6 +160,8 @@ def hold(subject: Subject, one: Rule) -> Outcome:
             one.check(subject)
     except NotApplicable as error:
         state, detail = "not applicable", str(error)
+    except NotComputed as error:
+        state, detail = "not applicable", f"not computed, because {error}"
     except Nonconforming as error:
         state, detail = "broken", str(error)
     except Exception as error:  # noqa: BLE001 - a component under check may fail in any way; that is the finding

@@ -12,17 +12,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..errors import InputError
-from ..interfaces import Drawing, Face, FaceTrack, Measure, Metric, Performance, Sizes
+from ..errors import InputError, NotComputed
+from ..interfaces import SAMPLE_RATE, Drawing, Face, FaceTrack, Measure, Metric, Performance, PooledMetric, Sizes
 from .kit import Subject, not_applicable, require, rule
 
-_TENSORS = ("vertices", "neutral", "frames", "region")
+_TENSORS = ("vertices", "neutral", "frames", "region", "pose", "mouth", "audio", "wave")
 _FPS = 25.0
 _FRAMES = 40
 _SIZE = 32
 _NEEDS = ("vertices", "frames")
 _DIRECTIONS = ("lower", "higher", "closer to 0")
-_REFUSALS = (InputError, ValueError)
+_REFUSALS = (InputError, ValueError, NotComputed)
 
 
 class PaperFace(Face):
@@ -85,17 +85,31 @@ _NEUTRAL = torch.tensor(
 
 
 def performance(needs: str, frames: int = _FRAMES, seed: int = 0) -> Performance:
-    """Smooth motion of every vertex of :class:`PaperFace`, or smooth pictures with a region over the face: no more."""
+    """Smooth motion of every vertex of :class:`PaperFace`, or smooth pictures with a region over the face.
+
+    With it come the head's pose, and a sound with features that go with its lips in no way.
+    """
     draw, seconds = torch.Generator().manual_seed(seed), torch.arange(frames) / _FPS
-    if needs == "vertices":
-        speed, phase = 1 + 3 * torch.rand(len(_NEUTRAL), 3, generator=draw), 6 * torch.rand(9, 3, generator=draw)
-        motion = 0.25 * torch.sin(2 * math.pi * speed * seconds[:, None, None] + phase)
-        return Performance(face=PaperFace(), fps=_FPS, vertices=_NEUTRAL + motion, neutral=_NEUTRAL.clone())
+    speed, phase = 1 + 3 * torch.rand(len(_NEUTRAL), 3, generator=draw), 6 * torch.rand(9, 3, generator=draw)
+    motion = 0.25 * torch.sin(2 * math.pi * speed * seconds[:, None, None] + phase)
     coarse = torch.rand(frames, 3, _SIZE // 4, _SIZE // 4, generator=draw)
+    sway = torch.sin(3 * seconds + 6 * torch.rand((), generator=draw))
+    given = Performance(
+        face=PaperFace(),
+        fps=_FPS,
+        pose=torch.cat([torch.eye(3).expand(frames, 3, 3), sway[:, None, None].expand(frames, 3, 1)], -1),
+        audio=torch.rand(frames, 40, generator=draw).softmax(-1),
+        wave=0.1 * torch.randn(round(frames / _FPS * SAMPLE_RATE), generator=draw),
+        name=f"clip {seed}",
+        speaker="paper",
+    )
+    if needs == "vertices":
+        return attrs.evolve(given, vertices=_NEUTRAL + motion, neutral=_NEUTRAL.clone())
     pictures = torch.nn.functional.interpolate(coarse, size=(_SIZE, _SIZE), mode="bilinear")
     region = torch.zeros(frames, 1, _SIZE, _SIZE)
     region[..., 6:26, 8:24] = 1
-    return Performance(face=PaperFace(), fps=_FPS, frames=pictures, region=region)
+    mouth = torch.tensor([_SIZE / 2, 20.0, 10.0, 6.0]).expand(frames, 4).clone()
+    return attrs.evolve(given, frames=pictures, region=region, mouth=mouth)
 
 
 def _changed(given: Performance, change: Callable[[Tensor], Tensor]) -> Performance:
@@ -234,6 +248,8 @@ def region_is_optional(subject: Subject) -> None:
     given = attrs.evolve(performance("frames"), region=None)
     try:
         metric(_copy(given), _copy(given))
+    except NotComputed:
+        raise
     except Exception as error:  # noqa: BLE001 - it may fail in any way; that is the finding
         require(False, f"without a region, it fails: {type(error).__name__}: {error}")
 
@@ -266,3 +282,20 @@ def unequal_clips(subject: Subject) -> None:
     except Exception as error:  # noqa: BLE001 - it may fail in any way; that is the finding
         require(False, f"{type(error).__name__} rather than an InputError or ValueError: {error}")
     require(False, f"{_FRAMES} frames against {_FRAMES - 7} are compared, with {found}: which with which?")
+
+
+@rule("metric")
+def pooled_in_any_order(subject: Subject) -> None:
+    """A pooled metric's numbers do not depend on the order of the clips, and it says as much of each as of all."""
+    metric = subject.make()
+    if not isinstance(metric, PooledMetric):
+        not_applicable("it judges clip by clip")
+    reference = [performance(_needs(metric), seed=seed) for seed in range(4)]
+    parts = [metric.part(_changed(clip, _noise(0.05)), clip) for clip in reference]
+    one, other = metric.pool(parts), metric.pool(parts[::-1])
+    for name, value in one.items():
+        near = math.isclose(value, other[name], rel_tol=1e-4, abs_tol=1e-6)
+        require(near, f"{name}: {value:g}, and {other[name]:g} with the clips the other way round")
+    require(
+        len(metric.each(parts)) == len(parts), f"each() gives {len(metric.each(parts))} rows for {len(parts)} parts"
+    )

@@ -5,7 +5,8 @@ import pytest
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW
 
-from vast_ablation.statistics import compare, estimate, holm
+from vast_ablation.statistics import compare
+from vast_core.statistics import estimate, holm
 
 
 def test_interval_is_that_of_the_book():

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
+from vast_core.statistics import Estimate, estimate
+
 from .results import Ablation, CellResult, Measure
-from .statistics import Comparison, Estimate, compare, estimate
+from .statistics import Comparison, compare
 
 
 @attrs.frozen

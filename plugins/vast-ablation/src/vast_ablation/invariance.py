@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from vast_core.plots import readable
 from vast_core.report import Cell, Section, Table, Text
+from vast_core.statistics import estimate
 
 from .comparison import pooled
 from .results import Ablation
-from .statistics import estimate
 from .tables import plus_minus
 
 CLOSED, BEFORE, AFTER = "kl_before_flow", "kl_before_flow_sampled", "kl_after_flow"

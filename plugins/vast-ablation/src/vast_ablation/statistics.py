@@ -1,4 +1,4 @@
-"""What the seeds say of a cell against the base cell: intervals, paired tests, Holm's correction.
+"""What the seeds say of a cell against the base cell: differences and paired tests.
 
 The seed is the unit: a training is what would be repeated, so a mean over clips is one observation, and two cells are
 paired by seed. Clips of one training share its luck, and counting them as observations would find winners in noise.
@@ -11,25 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 import attrs
-import numpy as np
 from scipy import stats
+
+from vast_core.statistics import CONFIDENCE, Estimate, estimate, holm
 
 from .results import Better
 
-CONFIDENCE = 0.95
-"""Of every interval; 1 - CONFIDENCE is the level of every test."""
-
 Verdict = Literal["better", "worse", "different", "no evidence", "not tested"]
-
-
-@attrs.frozen
-class Estimate:
-    """A mean and its 95 % interval; without one (``low`` and ``high`` are None) where there is a single value."""
-
-    mean: float
-    low: float | None
-    high: float | None
-    count: int
 
 
 @attrs.frozen
@@ -44,22 +32,6 @@ class Comparison:
     """``p`` after Holm's correction over the cells compared in this measure."""
     verdict: Verdict
     """``better`` or ``worse`` (``different`` where neither can be said) only where ``adjusted`` is below 0.05."""
-
-
-def estimate(values: Sequence[float]) -> Estimate:
-    """Mean and Student's 95 % interval, mean +- t(0.975, n - 1) s / sqrt(n).
-
-    Raises:
-        ValueError: where there is no value, or one is not finite.
-    """
-    sample = np.asarray(values, float)
-    if sample.size == 0 or not np.isfinite(sample).all():
-        raise ValueError(f"an estimate needs finite values, not {list(values)}")
-    mean = float(sample.mean())
-    if sample.size == 1:
-        return Estimate(mean, None, None, 1)
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, sample.size - 1) * stats.sem(sample))
-    return Estimate(mean, mean - half, mean + half, sample.size)
 
 
 def compare(
@@ -87,16 +59,6 @@ def compare(
         )
         for name, values in differences.items()
     }
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """Adjusted p values, max over j <= i of min(1, (m - j + 1) p_(j)), in the order given (Holm 1979)."""
-    adjusted = [0.0] * len(p)
-    largest = 0.0
-    for rank, place in enumerate(sorted(range(len(p)), key=lambda index: p[index])):
-        largest = max(largest, min(1.0, (len(p) - rank) * p[place]))
-        adjusted[place] = largest
-    return adjusted
 
 
 def _differences(base: Mapping[int, float], cell: Mapping[int, float], better: Better) -> list[float]:

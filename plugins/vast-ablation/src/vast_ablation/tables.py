@@ -16,10 +16,10 @@ from rich.text import Text
 
 from vast_core.atomic import write_text
 from vast_core.plots import readable
+from vast_core.statistics import Estimate
 
 from .comparison import MeasureTable, Row
 from .results import Ablation
-from .statistics import Estimate
 
 STYLES = {"better": "bold green", "worse": "red", "different": "bold"}
 
