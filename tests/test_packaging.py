@@ -58,7 +58,7 @@ def imported(package):
 
 
 def test_there_are_eleven_plugins():
-    assert len(PLUGINS) == 11
+    assert len(PLUGINS) == 12
     assert [path.parent for path in PLUGINS] == sorted(p for p in (ROOT / "plugins").iterdir() if p.is_dir())
 
 

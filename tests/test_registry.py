@@ -75,7 +75,7 @@ def test_a_package_is_found_with_its_version_and_its_import_timed(packages):
 def test_first_party_plugins_come_by_the_same_way(packages):
     found = packages.discover()
     bundled = [p for p in found.plugins if p.distribution == "vast-avatar"]
-    assert len(bundled) == 11
+    assert len(bundled) == 12
     assert {p.state for p in bundled} == {"loaded"}, [p.cause for p in bundled]
 
 
