@@ -18,7 +18,7 @@ import vast_core
 
 ROOT = Path(__file__).resolve().parents[1]
 PLUGINS = sorted((ROOT / "plugins").glob("*/pyproject.toml"))
-EXTRAS = {"vast-splines": "splines"}
+EXTRAS = {"vast-splines": "splines", "vast-study": "study"}
 """Plugins whose own requirements are an extra of the whole, by its name."""
 each_plugin = pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: path.parent.name)
 
@@ -57,7 +57,7 @@ def imported(package):
     return found
 
 
-def test_there_are_eleven_plugins():
+def test_there_are_twelve_plugins():
     assert len(PLUGINS) == 12
     assert [path.parent for path in PLUGINS] == sorted(p for p in (ROOT / "plugins").iterdir() if p.is_dir())
 

@@ -155,7 +155,7 @@ def test_a_broken_package_costs_only_itself(packages, source, cause):
     assert [c for c in found.components if c[2].startswith("vast-broken")] == []
     assert ["flow", "glow", "vast-sound 1.0"] in found.components
     assert found.called == ["vast_sound saw 7"], "a hook of the broken plugin is still called"
-    assert len([p for p in found.plugins if p.state == "loaded"]) == 12
+    assert len([p for p in found.plugins if p.state == "loaded"]) == 13
 
 
 def test_a_missing_module_is_a_broken_package(packages):
@@ -360,7 +360,7 @@ def test_a_failed_registration_leaves_the_earlier_plugin_of_that_name_alone():
 def test_the_core_imports_no_plugin():
     root = Path(__file__).resolve().parents[1]
     names = "|".join(sorted(p.name for p in root.glob("plugins/*/src/*") if p.is_dir()))
-    assert names.count("|") == 10
+    assert names.count("|") == 11
     done = subprocess.run(
         ["grep", "-rnE", rf"^\s*(import|from) ({names})\b", str(root / "vast_core"), "--include=*.py"],
         capture_output=True,

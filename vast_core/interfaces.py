@@ -522,7 +522,8 @@ class Measure:
     """What a number means."""
 
     name: str
-    better: Literal["lower", "higher", "closer to 0"]
+    better: Literal["lower", "higher", "closer to 0", "neither"]
+    """``neither`` where the number alone is no merit, such as blinks a minute."""
     unit: str = ""
 
 

@@ -1,4 +1,4 @@
-"""Raw votes, one row a judge, clip and question: what every analysis starts from, and what ``vast study export`` writes."""
+"""Raw votes, one row a judge, clip and question: what every analysis starts from, and what an export writes."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class MeasureOf:
     """The component that gives it."""
     provider: str
     """Distribution and version of that."""
-    better: Literal["lower", "higher", "closer to 0"]
+    better: Literal["lower", "higher", "closer to 0", "neither"]
     unit: str = ""
 
 
