@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .results import Ablation
 
 
-@click.command()
+@click.command(short_help="Compare variants of a recipe over several seeds.")
 @click.argument("recipe")
 @click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)
 @click.option(
