@@ -1,12 +1,27 @@
-"""A face of 12 vertices that is only what metrics ask of a face."""
+"""A face of 12 vertices that is only what metrics ask of a face, and what tables of metrics and distortions mean.
+
+A module that asks for ``cell`` and ``measured`` (see ``test_metrics_sanity.py``) declares
+
+* ``TABLE``: a row for each measure, a column for each distortion, separated by bars;
+* ``METRICS``: names of this package's metrics, taken with their defaults, or functions that make one;
+* ``DISTORTIONS``: by name, what makes the prediction of a clip and of another clip;
+* ``clips``, a fixture of module scope: the references.
+
+A cell says ``= 3`` (equal, to 1e-4 of what is moved or 1e-6), ``> 3``, ``< -3``, ``2 .. 3`` (between), ``=`` (what the
+identical pair has), ``none`` (not computed) or ``.`` (nothing is claimed). The value is the mean over clips, or what a
+pooled metric makes of them all.
+"""
 
 from __future__ import annotations
 
+import attrs
 import numpy as np
 import pytest
 import torch
 
-from vast_core.interfaces import Face, Performance, Sizes
+from vast_core.errors import NotComputed
+from vast_core.interfaces import Face, Performance, PooledMetric, Sizes
+from vast_metrics.plugin import vast_components
 
 
 class SmallFace(Face):
@@ -80,3 +95,97 @@ def performance(face, neutral):
         return Performance(**{"face": face, "fps": 25.0, "neutral": neutral, "vertices": vertices} | rest)
 
     return make
+
+
+# ------------------------------------------------------------------------- tables of metrics and distortions
+
+
+@attrs.frozen
+class Cell:
+    """What a table claims of one measure under one distortion."""
+
+    measure: str
+    distortion: str
+    claim: str
+
+    def __str__(self):
+        return f"{self.measure}-{self.distortion}"
+
+    def check(self, measured):
+        if self.claim == ".":
+            return
+        value = measured(self.distortion).get(self.measure)
+        if self.claim == "none" or value is None:
+            assert self.claim == "none" and value is None, f"{self}: {value}, and the table says {self.claim!r}"
+            return
+        sign, _, number = self.claim.partition(" ")
+        if sign == "=":
+            right = value == pytest.approx(float(number) if number else measured("identical")[self.measure], 1e-4, 1e-6)
+        elif sign in (">", "<"):
+            right = value > float(number) if sign == ">" else value < float(number)
+        else:
+            low, high = map(float, self.claim.split(" .. "))
+            right = low <= value <= high
+        assert right, f"{self}: {value:.6g}, and the table says {self.claim!r}"
+
+
+def read_table(text):
+    """The cells of a table, row by row."""
+    (_, *distortions), *rows = ([entry.strip() for entry in line.split("|")] for line in text.strip().splitlines())
+    for measure, *claims in rows:
+        assert len(claims) == len(distortions), f"{measure}: {len(claims)} claims for {len(distortions)} distortions"
+    return [Cell(row[0], name, claim) for row in rows for name, claim in zip(distortions, row[1:], strict=True)]
+
+
+def pytest_generate_tests(metafunc):
+    if "cell" in metafunc.fixturenames:
+        metafunc.parametrize("cell", read_table(metafunc.module.TABLE), ids=str)
+
+
+def measure(metric, pairs):
+    """Means over pairs, or what a pooled metric makes of them; what is not computed is left out."""
+    try:
+        if isinstance(metric, PooledMetric):
+            return metric.pool([metric.part(*pair) for pair in pairs])
+        rows = [metric(*pair) for pair in pairs]
+    except NotComputed:
+        return {}
+    return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+
+
+@pytest.fixture(scope="module")
+def metrics(request):
+    """The module's metrics, made."""
+    declared = {component.name: component for component in vast_components()}
+    width = Sizes(fps=25.0)
+
+    def make(name):
+        return declared[name].load().from_config(declared[name].config(), width) if isinstance(name, str) else name()
+
+    return [make(name) for name in request.module.METRICS]
+
+
+@pytest.fixture(scope="module")
+def measured(request, metrics, clips):
+    """All measures of the module's metrics under a distortion, by its name; each is worked out once."""
+    known = {}
+
+    def under(name):
+        if name not in known:
+            distort = request.module.DISTORTIONS[name]
+            pairs = [(distort(clip, clips[place - 1]), clip) for place, clip in enumerate(clips)]
+            known[name] = {}
+            for metric in metrics:
+                known[name] |= measure(metric, pairs)
+        return known[name]
+
+    return under
+
+
+@pytest.fixture
+def complete(request, metrics, measured):
+    """Whether the module's table has every measure of its metrics and every distortion."""
+    cells = read_table(request.module.TABLE)
+    assert {cell.measure for cell in cells} == {measure.name for metric in metrics for measure in metric.measures}
+    assert {cell.distortion for cell in cells} == set(request.module.DISTORTIONS)
+    return True
