@@ -115,8 +115,8 @@ class Cell:
         if self.claim == ".":
             return
         value = measured(self.distortion).get(self.measure)
-        if self.claim == "none" or value is None:
-            assert self.claim == "none" and value is None, f"{self}: {value}, and the table says {self.claim!r}"
+        if value is None or self.claim == "none":
+            assert (value is None) == (self.claim == "none"), f"{self}: {value}, and the table says {self.claim!r}"
             return
         sign, _, number = self.claim.partition(" ")
         if sign == "=":

@@ -9,7 +9,7 @@ import attrs
 import pytest
 import torch
 
-from vast_core.interfaces import Performance, Sizes
+from vast_core.interfaces import Performance
 from vast_core.stages.prepare import canonical
 from vast_corpora.config import SyntheticConfig
 from vast_corpora.synthetic import SyntheticCorpus
