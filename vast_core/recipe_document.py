@@ -72,8 +72,11 @@ class Problem:
         return f"{where}{path}{': ' * bool(path)}{self.message}\n    {self.mark.text}\n    {indent}^"
 
 
-def recipe_error(source: str, problems: Sequence[Problem]) -> RecipeError:
-    """All ``problems`` in one error: those in ``source`` first, line by line, the command line's last."""
+def recipe_error(source: str, problems: Sequence[Problem], what: str = "recipe") -> RecipeError:
+    """All ``problems`` in one error: those in ``source`` first, line by line, the command line's last.
+
+    ``what`` the file is called, where it is no recipe but written and read like one.
+    """
     sources = list(dict.fromkeys([source, *(p.mark.source for p in problems if p.mark.line >= 0)]))
 
     def place(problem: Problem) -> tuple[int, int, int]:
@@ -82,7 +85,7 @@ def recipe_error(source: str, problems: Sequence[Problem]) -> RecipeError:
 
     unique = list(dict.fromkeys(sorted(problems, key=place)))
     count = "a mistake" if len(unique) == 1 else f"{len(unique)} mistakes"
-    return RecipeError(f"{count} in recipe {source}\n\n" + "\n".join(map(str, unique)))
+    return RecipeError(f"{count} in {what} {source}\n\n" + "\n".join(map(str, unique)))
 
 
 def shown(path: Path) -> str:
@@ -91,8 +94,8 @@ def shown(path: Path) -> str:
     return os.path.relpath(absolute) if absolute.is_relative_to(Path.cwd()) else str(absolute)
 
 
-def read_document(path: Path, problems: list[Problem]) -> Node:
-    """The tree of one file; its mistakes go to ``problems``.
+def read_document(path: Path, problems: list[Problem], what: str = "recipe") -> Node:
+    """The tree of one file; its mistakes go to ``problems``. ``what`` it is called in messages.
 
     Raises :class:`RecipeError` where it cannot be read at all, or is no YAML.
     """
@@ -100,13 +103,14 @@ def read_document(path: Path, problems: list[Problem]) -> Node:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise RecipeError(f"recipe {source} cannot be read: {error.strerror}") from error
+        raise RecipeError(f"{what} {source} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise RecipeError(f"recipe {source} is no UTF-8 text (byte {error.start}); is it a YAML file?") from error
+        raise RecipeError(f"{what} {source} is no UTF-8 text (byte {error.start}); is it a YAML file?") from error
     tree = _Composer(source, text.splitlines() or [""], problems).compose(text)
     if not isinstance(tree.value, dict):
-        problem = Problem(tree.mark, (), "expected `key: value` lines; a recipe begins with `vast: 1`")
-        raise recipe_error(source, [*problems, problem])
+        begins = "; a recipe begins with `vast: 1`" if what == "recipe" else ""
+        problem = Problem(tree.mark, (), f"expected `key: value` lines{begins}")
+        raise recipe_error(source, [*problems, problem], what)
     return tree
 
 

@@ -58,6 +58,8 @@ class ClipResult:
     """Videos of the crops that were compared, relative to the folder of ``eval.json``."""
     curves: Mapping[str, tuple[float, ...]] = attrs.field(factory=dict)
     """``generated`` and ``reference``: inner-lip opening over time."""
+    notes: tuple[str, ...] = ()
+    """How the generated video was brought onto its reference, and what else was decided, in words."""
 
 
 @attrs.frozen(kw_only=True)

@@ -1,0 +1,214 @@
+"""Every metric on every pair, one pair in memory at a time; then what they say of all together."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import attrs
+import torch
+from torch import nn
+
+import vast_core
+from vast_core.errors import NotComputed, VastError
+from vast_core.interfaces import Metric, Performance, PooledMetric
+from vast_core.pipeline import Pipeline, assemble
+from vast_core.registry import Registry
+
+from .bootstrap import interval, pooled_intervals
+from .protocol import Protocol
+from .results import ClipResult, Evaluation, LeftOut, MeasureOf, Overall
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Pair:
+    """A prediction and its reference, ready to be measured."""
+
+    prediction: Performance
+    reference: Performance
+    """It has the clip's name and speaker."""
+    frames: int
+    lacking: Mapping[Literal["vertices", "frames"], str] = attrs.field(factory=dict)
+    """Why there are none of these."""
+    notes: tuple[str, ...] = ()
+    videos: tuple[str, str] | None = None
+    """Of the generated and of the reference, relative to the evaluation's folder."""
+
+
+@attrs.define(eq=False)
+class Engine:
+    """Measures pair after pair, and keeps numbers and parts alone."""
+
+    protocol: Protocol
+    pipeline: Pipeline
+    _clips: list[ClipResult] = attrs.field(init=False, factory=list)
+    _left_out: list[LeftOut] = attrs.field(init=False, factory=list)
+    _parts: dict[int, list[tuple[int, Any]]] = attrs.field(init=False, factory=dict)
+    """Of each pooled metric, by its place in the protocol: number of the clip, and its part."""
+
+    @classmethod
+    def of(cls, protocol: Protocol, registry: Registry) -> Engine:
+        """Assemble face, audio and metrics of a protocol."""
+        return cls(protocol, assemble(protocol.parts, registry))
+
+    def digest(self) -> str:
+        """The protocol's, with the weights of face and audio."""
+        return self.protocol.digest({kind: _weights(part) for kind, part in self.pipeline.parts.items()})
+
+    @property
+    def seconds(self) -> float:
+        """Of pairs measured so far."""
+        return sum(clip.frames for clip in self._clips) / self.protocol.fps
+
+    def leave_out(self, clip: str, reason: str) -> None:
+        """Record a clip that cannot be measured."""
+        self._left_out.append(LeftOut(clip=clip, reason=reason))
+
+    @torch.no_grad()
+    def measure(self, pair: Pair) -> None:
+        """Every metric on one pair; what one of them cannot tell is noted, and the others go on."""
+        values: dict[str, float] = {}
+        reasons: dict[str, str] = {}
+        for place, (use, metric) in enumerate(zip(self.protocol.parts.metrics, self.pipeline.metrics, strict=True)):
+            try:
+                if (lacking := pair.lacking.get(metric.needs)) is not None:
+                    raise NotComputed(lacking)
+                if isinstance(metric, PooledMetric):
+                    part = metric.part(pair.prediction, pair.reference)
+                    self._parts.setdefault(place, []).append((len(self._clips), part))
+                else:
+                    values |= _checked(metric, metric(pair.prediction, pair.reference))
+            except Exception as error:  # noqa: BLE001 - one metric that fails on one clip must not cost all others
+                reasons[use.name] = _reason(error)
+        sides = {"generated": pair.prediction, "reference": pair.reference}
+        self._clips.append(
+            ClipResult(
+                name=pair.reference.name,
+                speaker=pair.reference.speaker,
+                frames=pair.frames,
+                values=values,
+                not_computed=reasons,
+                generated=pair.videos and pair.videos[0],
+                reference=pair.videos and pair.videos[1],
+                curves={name: _opening(side) for name, side in sides.items() if side.vertices is not None},
+                notes=pair.notes,
+            )
+        )
+
+    def conclude(self, *, generated: str, reference: str, geometry: Literal["tracked", "model"]) -> Evaluation:
+        """All numbers, with their intervals.
+
+        Raises :class:`vast_core.errors.VastError` where no clip could be measured.
+        """
+        if not self._clips:
+            reasons = "\n".join(f"  {item.clip}: {item.reason}" for item in self._left_out)
+            raise VastError(f"no clip could be measured:\n{reasons}")
+        overall: dict[str, Overall] = {}
+        not_computed: dict[str, str] = {}
+        measures: dict[str, MeasureOf] = {}
+        for place, (use, metric) in enumerate(zip(self.protocol.parts.metrics, self.pipeline.metrics, strict=True)):
+            for own in metric.measures:
+                measures[own.name] = MeasureOf(
+                    metric=use.name, provider=use.component.provider, better=own.better, unit=own.unit
+                )
+            try:
+                pooled = self._pool(metric, self._parts.get(place, [])) if isinstance(metric, PooledMetric) else {}
+            except Exception as error:  # noqa: BLE001 - as above, of all clips together
+                not_computed[use.name] = _reason(error)
+                continue
+            found = {own.name: self._overall(own.name, pooled.get(own.name)) for own in metric.measures}
+            overall |= {name: value for name, value in found.items() if value is not None}
+            if not any(found.values()):
+                not_computed[use.name] = self._why_none(use.name)
+        return Evaluation(
+            vast=vast_core.__version__,
+            protocol=self.protocol.name,
+            digest=self.digest(),
+            generated=generated,
+            reference=reference,
+            geometry=geometry,
+            fps=self.protocol.fps,
+            measures=measures,
+            overall=overall,
+            not_computed=not_computed,
+            clips=tuple(self._clips),
+            left_out=tuple(self._left_out),
+        )
+
+    def _pool(self, metric: PooledMetric, numbered: Sequence[tuple[int, Any]]) -> dict[str, Overall]:
+        """What a metric makes of all parts together; what it says of each clip is filled in there."""
+        if not numbered:
+            return {}
+        parts = [part for _, part in numbered]
+        values = _checked(metric, metric.pool(parts))
+        for (number, _), own in zip(numbered, metric.each(parts), strict=True):
+            clip = self._clips[number]
+            self._clips[number] = attrs.evolve(clip, values={**clip.values, **_checked(metric, own, whole=False)})
+        bounds: Mapping[str, tuple[float, float]] = {}
+        rule = self.protocol.bootstrap
+        if metric.resampled and len(parts) > 1:
+            bounds = pooled_intervals(metric, parts, rule.resamples, rule.seed)
+        return {
+            name: Overall(value=value, low=low, high=high, clips=len(parts))
+            for name, value in values.items()
+            for low, high in [bounds.get(name, (None, None))]
+        }
+
+    def _overall(self, measure: str, pooled: Overall | None) -> Overall | None:
+        """A measure over all clips: pooled, or the mean; the interval from clips wherever each has a value."""
+        values = [clip.values[measure] for clip in self._clips if measure in clip.values]
+        rule, low, high = self.protocol.bootstrap, None, None
+        if len(values) > 1:
+            low, high = interval(values, rule.resamples, rule.seed)
+        if pooled is None:
+            return (
+                Overall(value=math.fsum(values) / len(values), low=low, high=high, clips=len(values))
+                if values
+                else None
+            )
+        if pooled.low is None and len(values) == pooled.clips:
+            return attrs.evolve(pooled, low=low, high=high)
+        return pooled
+
+    def _why_none(self, metric: str) -> str:
+        reasons = Counter(clip.not_computed[metric] for clip in self._clips if metric in clip.not_computed)
+        if not reasons:
+            return "it gave no value of any clip"
+        (commonest, _), *others = reasons.most_common()
+        return commonest + (f" (and {len(others)} other reasons, clip by clip)" if others else "")
+
+
+def _reason(error: Exception) -> str:
+    """Why a metric gave nothing; a failure is told from what it knows to be lacking."""
+    return str(error) if isinstance(error, NotComputed) else f"it failed: {type(error).__name__}: {error}"
+
+
+def _checked(metric: Metric, found: Mapping[str, float], *, whole: bool = True) -> dict[str, float]:
+    """Values by measure. Raises ValueError where one is no number, or not one that the metric declares."""
+    declared = [measure.name for measure in metric.measures]
+    if set(found) - set(declared) or (whole and set(declared) - set(found)):
+        raise ValueError(f"it gives {', '.join(found) or 'nothing'}, and declares {', '.join(declared)}")
+    values = {name: float(value) for name, value in found.items()}
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise ValueError(f"{name} is {value}")
+    return values
+
+
+def _opening(performance: Performance) -> tuple[float, ...]:
+    """Inner-lip opening over time, for the report's curves."""
+    if performance.vertices is None:
+        return ()
+    return tuple(round(float(value), 4) for value in performance.face.lip_opening(performance.vertices))
+
+
+def _weights(part: nn.Module) -> str:
+    """SHA-256 of a component's tensors, by name."""
+    joint = hashlib.sha256()
+    for name, tensor in sorted(part.state_dict().items()):
+        joint.update(name.encode())
+        joint.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return joint.hexdigest()

@@ -1,0 +1,155 @@
+"""From a command to a folder of results: pairs are made one by one, measured, reported; whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import attrs
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
+
+from vast_core.errors import InputError, StorageError
+from vast_core.registry import Registry
+
+from .engine import Engine, Pair
+from .from_run import PreparedClips, Trained
+from .page import write_report
+from .protocol import Protocol
+from .results import FILE, Evaluation
+from .tables import print_table
+from .tracked import Reader, matches, videos_in
+
+Task = tuple[str, Callable[[], Pair]]
+"""A clip's name, and what makes its pair."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Evaluator:
+    """Carries out ``vast eval``."""
+
+    protocol: Protocol
+    registry: Registry
+    console: Console = attrs.field(factory=lambda: Console(highlight=False))
+
+    def videos(self, generated: Path, reference: Path, prompts: Path | None, out: Path) -> Evaluation:
+        """A system's videos against their references.
+
+        Raises :class:`vast_core.errors.InputError` where no name is on both sides, :class:`VastError` where no pair
+        can be measured.
+        """
+        with results_folder(out) as folder:
+            return self._videos(generated, reference, prompts, folder, out, (str(generated), str(reference)))
+
+    def run(self, path: Path, split: str, out: Path) -> Evaluation:
+        """A run's vertices against the prepared ones, and its avatar against its footage."""
+        trained = Trained.load(path, self.registry, self.console)
+        trained.check(self.protocol)
+        engine = Engine.of(self.protocol, self.registry)
+        clips = PreparedClips(run=trained, protocol=self.protocol, audio=engine.pipeline.audio, split=split)
+        chosen = clips.chosen()
+        with results_folder(out) as folder:
+            tasks = [(clip.name, partial(clips.pair, clip, folder)) for clip in chosen]
+            what = f"{split.replace('_', ' ')} clips of {trained.name}"
+            return self._measure(engine, tasks, folder, out, (trained.name, what), "model")
+
+    def run_tracked(self, path: Path, split: str, out: Path) -> Evaluation:
+        """A run's videos, made first, as any system's."""
+        trained = Trained.load(path, self.registry, self.console)
+        trained.check(self.protocol)
+        if trained.base is None:
+            raise InputError(f"{path}: the run has no trained avatar; without --tracked its vertices are measured")
+        engine = Engine.of(self.protocol, self.registry)
+        clips = PreparedClips(run=trained, protocol=self.protocol, audio=engine.pipeline.audio, split=split)
+        own = [clip for clip in clips.chosen() if clip.speaker == trained.base.avatar]
+        if not own:
+            raise InputError(f"{path}: no clip of the split {split} shows its avatar, {trained.base.avatar}")
+        with results_folder(out) as folder:
+            spoken = folder / "spoken"
+            with Progress(console=self.console, transient=True) as progress:
+                bar = progress.add_task("speaking", total=len(own))
+                for clip in own:
+                    progress.update(bar, description=f"speaking {escape(clip.name)}")
+                    clips.draw(clip, clips.spoken(clip), spoken)
+                    progress.advance(bar)
+            sides = (spoken / "videos" / "generated", spoken / "videos" / "reference")
+            return self._videos(*sides, None, folder, out, (trained.name, f"footage of {trained.base.avatar}"))
+
+    def _videos(
+        self, generated: Path, reference: Path, prompts: Path | None, folder: Path, out: Path, names: tuple[str, str]
+    ) -> Evaluation:
+        sides = [
+            None if place is None else videos_in(place, self.protocol, self.registry).clips()
+            for place in (generated, reference, prompts)
+        ]
+        found, alone = matches(sides[0] or (), sides[1] or (), sides[2])
+        engine = Engine.of(self.protocol, self.registry)
+        for clip, reason in alone:
+            self._leave_out(engine, clip, reason)
+        reader = Reader(protocol=self.protocol, pipeline=engine.pipeline, folder=folder)
+        tasks = [(match.reference.name, partial(reader, match)) for match in found]
+        return self._measure(engine, tasks, folder, out, names, "tracked")
+
+    def _measure(
+        self,
+        engine: Engine,
+        tasks: Sequence[Task],
+        folder: Path,
+        out: Path,
+        names: tuple[str, str],
+        geometry: Literal["tracked", "model"],
+    ) -> Evaluation:
+        began = time.perf_counter()
+        with Progress(console=self.console, transient=True) as progress:
+            bar = progress.add_task("measuring", total=len(tasks))
+            for name, make in tasks:
+                progress.update(bar, description=f"measuring {escape(name)}")
+                try:
+                    engine.measure(make())
+                except InputError as error:
+                    self._leave_out(engine, name, str(error))
+                progress.advance(bar)
+        evaluation = engine.conclude(generated=names[0], reference=names[1], geometry=geometry)
+        files = [evaluation.write(folder), *write_report(folder, evaluation)]
+        self.console.print(print_table(evaluation))
+        seconds = time.perf_counter() - began
+        self.console.print(
+            f"{engine.seconds:.1f} s of {len(evaluation.clips)} clips in {seconds:.1f} s; written: "
+            + ", ".join(str(out / file.relative_to(folder)) for file in files),
+            markup=False,
+        )
+        return evaluation
+
+    def _leave_out(self, engine: Engine, clip: str, reason: str) -> None:
+        engine.leave_out(clip, reason)
+        self.console.print(f"[yellow]left out {escape(clip)}: {escape(reason)}[/yellow]")
+
+
+@contextmanager
+def results_folder(out: Path) -> Iterator[Path]:
+    """A folder beside ``out`` that takes its place at success, and leaves nothing at failure.
+
+    Raises :class:`InputError` where ``out`` holds anything but an earlier evaluation, :class:`StorageError` where the
+    place cannot be written.
+    """
+    if out.exists() and not (out / FILE).is_file() and any(out.iterdir()):
+        raise InputError(f"{out}: holds other files than those of an evaluation; choose another --out")
+    temporary, old = (out.with_name(f".{out.name}.{os.getpid()}.{what}") for what in ("part", "old"))
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if out.exists():
+            out.rename(old)
+        temporary.rename(out)
+    except OSError as error:
+        raise StorageError(f"{out}: cannot be written ({error.strerror or error}); choose another --out") from error
+    finally:
+        for left in (temporary, old):
+            shutil.rmtree(left, ignore_errors=True)

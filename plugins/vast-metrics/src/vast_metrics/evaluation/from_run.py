@@ -1,0 +1,330 @@
+"""A finished run: what its style model says of clips it has not learned from, and what its avatar looks like then.
+
+Each clip is predicted from its sound in the manner of a prompt. Its vertices stand against those that were prepared;
+where the clip shows the run's avatar, the avatar is drawn into the clip's own footage, as ``vast synth`` would.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Self
+
+import attrs
+import numpy as np
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from vast_core.avatar import find_clip, footage_of, image_vertices
+from vast_core.errors import InputError
+from vast_core.interfaces import AudioFeatures, Face, Performance, Renderer, place
+from vast_core.media import VideoWriter
+from vast_core.offset import shift_wave
+from vast_core.pipeline import assemble
+from vast_core.recipe import load_recipe
+from vast_core.registry import Registry
+from vast_core.run import Run
+from vast_core.scene import Crop, hull_masks
+from vast_core.stage_config import RendererStage
+from vast_core.stages import Context
+from vast_core.stages.prepare import listen
+from vast_core.stages.renderer import load_renderer
+from vast_core.stages.style import PROMPT_FRAMES, StyleModel, decode_whole, load_face, load_style, prompt_code
+from vast_core.store import PreparedClip
+from vast_core.synthesis import BaseClip, perform
+
+from .alignment import View
+from .engine import Pair
+from .protocol import Protocol
+from .tracked import file_name, mouth_boxes, stacked
+from .videos import Wave, sound_of
+
+CPU = torch.device("cpu")
+
+OTHER_PERSON = "the clip shows another person than the run's avatar"
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Trained:
+    """A finished run, loaded."""
+
+    context: Context
+    model: StyleModel
+    renderer: Renderer | None
+    base: BaseClip | None
+    """The avatar; None, as the renderer, where the run trained none."""
+
+    @classmethod
+    def load(cls, path: Path, registry: Registry, console: Console) -> Self:
+        """Load a run's weights.
+
+        Raises :class:`vast_core.errors.InputError` where it is no run, or its style model is not trained.
+        """
+        if not (path / "recipe.yaml").is_file():
+            raise InputError(
+                f"{path}: no folder of a run, as it holds no recipe.yaml; name one that `vast run` has made"
+            )
+        recipe = load_recipe(path / "recipe.yaml", registry)
+        context = Context(run=Run(path, recipe, registry), pipeline=assemble(recipe, registry), console=console)
+        load_face(context)
+        model = load_style(context)
+        avatar = path / "weights" / "avatar.safetensors"
+        drawn = avatar.is_file() and recipe.renderer is not None
+        renderer = load_renderer(context) if drawn else None
+        base = BaseClip.load(avatar) if drawn else None
+        context.pipeline.face.cpu()
+        context.pipeline.audio.to(context.device).eval()
+        return cls(context=context, model=model, renderer=renderer, base=base)
+
+    @property
+    def face(self) -> Face:
+        """The run's own."""
+        return self.context.pipeline.face
+
+    @property
+    def name(self) -> str:
+        """What the result calls it."""
+        return self.context.run.path.resolve().name
+
+    def check(self, protocol: Protocol) -> None:
+        """Raise :class:`InputError` where the run and a protocol have another frame rate."""
+        if self.context.recipe.fps != protocol.fps:
+            raise InputError(
+                f"the run is of {self.context.recipe.fps:g} frames a second, protocol {protocol.name} measures at "
+                f"{protocol.fps:g}: measure its videos with --tracked, or write a protocol of that rate"
+            )
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Spoken:
+    """One clip to be predicted."""
+
+    name: str
+    speaker: str
+    identity: Tensor
+    """(V, 3)."""
+    truth: Tensor
+    """(T, V, 3), canonical, as tracked."""
+    pose: Tensor
+    """(T, 3, 4), canonical to the footage."""
+    rows: Tensor
+    """(T, A): the run's own audio features."""
+    wave: Wave
+    heard: Tensor
+    """(T, A): the protocol's."""
+    code: Tensor
+    """(1, Z), of the prompt."""
+    prompt: Performance
+    notes: tuple[str, ...] = ()
+
+    def pair(self, run: Trained, protocol: Protocol) -> Pair:
+        """The prediction's vertices against the tracked ones."""
+        face, count = run.face, len(self.truth)
+        chance = torch.Generator().manual_seed(zlib.crc32(self.name.encode()))
+        codes = [torch.randn(self.code.shape, generator=chance).to(self.code) for _ in range(protocol.takes)]
+        said, *takes = (face.decode(decode_whole(run.model, self.rows, z), self.identity) for z in (self.code, *codes))
+        sides = [
+            Performance(
+                face=face,
+                fps=protocol.fps,
+                vertices=vertices,
+                neutral=self.identity,
+                pose=pose,
+                audio=self.heard,
+                wave=torch.from_numpy(self.wave),
+                name=self.name,
+                speaker=self.speaker,
+                prompt=prompt,
+                takes=drawn,
+            )
+            # the run moves no head: it says nothing of its pose
+            for vertices, pose, prompt, drawn in ((said, None, self.prompt, takes), (self.truth, self.pose, None, ()))
+        ]
+        return Pair(prediction=sides[0], reference=sides[1], frames=count, notes=self.notes)
+
+
+@attrs.frozen(kw_only=True, eq=False, slots=False)
+class PreparedClips:
+    """The run's own clips."""
+
+    run: Trained
+    protocol: Protocol
+    audio: AudioFeatures
+    """The protocol's."""
+    split: str
+
+    def chosen(self) -> list[PreparedClip]:
+        """Clips with sound, spread over all of the split; a quarter at most are the avatar's, which are drawn, too.
+
+        Raises :class:`InputError` where there is none.
+        """
+        least = self.protocol.min_seconds * self.protocol.fps
+        heard = [clip for clip in self.run.context.store.of(self.split) if clip.heard and clip.frames >= least]
+        if not heard:
+            raise InputError(f"{self.run.context.run.path}: none of its clips of the split {self.split} has sound")
+        most = self.protocol.max_clips
+        avatar = None if self.run.base is None else self.run.base.avatar
+        own = _spread([clip for clip in heard if clip.speaker == avatar], max(1, most // 4))
+        others = [clip for clip in heard if clip not in own]
+        picked = {clip.name for clip in (*own, *_spread(others, most - len(own)))}
+        return [clip for clip in heard if clip.name in picked]
+
+    @cached_property
+    def _waves(self) -> dict[str, Wave]:
+        return {}
+
+    def _wave(self, clip: PreparedClip) -> Wave | None:
+        """The whole sound of a clip's source, its offset corrected as it was prepared."""
+        if clip.source not in self._waves:
+            wave = find_clip(self.run.context.pipeline.corpus, clip.source).footage.wave()
+            if wave is None:
+                return None
+            self._waves.clear()  # a clip and its prompt are often of one source; more are not kept
+            self._waves[clip.source] = shift_wave(wave, clip.offset_ms)
+        return self._waves[clip.source]
+
+    def _heard(self, clip: PreparedClip, frames: int) -> Tensor | None:
+        wave = self._wave(clip) if clip.heard else None
+        return None if wave is None else listen(self.audio, wave, clip.start + frames, CPU)[clip.start :]
+
+    def spoken(self, clip: PreparedClip) -> Spoken:
+        """All that a clip's prediction needs.
+
+        Raises :class:`InputError` where no other clip shows its manner, or its sound is gone.
+        """
+        store, count = self.run.context.store, self._count(clip)
+        prompt = self._prompt(clip)
+        wave, heard = self._wave(clip), self._heard(clip, count)
+        if wave is None or heard is None:
+            raise InputError("has lost its sound since it was prepared; prepare again")
+        sound = sound_of(wave, clip.start, clip.start + count, self.protocol.fps)
+        length = min(prompt.frames, PROMPT_FRAMES)
+        return Spoken(
+            name=clip.name,
+            speaker=clip.speaker,
+            identity=store.identities[clip.speaker],
+            truth=store.vertices(clip)[:count],
+            pose=store.read(clip, "pose", 0, count),
+            rows=store.read(clip, "audio", 0, count),
+            wave=sound if sound is not None else wave,
+            heard=heard,
+            code=prompt_code(self.run.model, store, [prompt], self.run.context.device),
+            prompt=Performance(
+                face=self.run.face,
+                fps=self.protocol.fps,
+                vertices=store.vertices(prompt)[:length],
+                neutral=store.identities[prompt.speaker],
+                audio=self._heard(prompt, length),
+                name=prompt.name,
+                speaker=prompt.speaker,
+            ),
+            notes=(f"in the manner of {prompt.name}",),
+        )
+
+    def _count(self, clip: PreparedClip) -> int:
+        return min(clip.frames, round(self.protocol.max_seconds * self.protocol.fps))
+
+    def _prompt(self, clip: PreparedClip) -> PreparedClip:
+        """Another clip in the same manner: of the recording, else of the style, best of the speaker and trained on."""
+        others = [own for own in self.run.context.store.clips if own.name != clip.name]
+        kin: Sequence[Iterator[PreparedClip]] = (
+            (own for own in others if own.source == clip.source),
+            (
+                own
+                for own in others
+                if clip.style is not None and own.style == clip.style and own.speaker == clip.speaker
+            ),
+            (own for own in others if clip.style is not None and own.style == clip.style),
+            (own for own in others if clip.style is None and own.speaker == clip.speaker),
+        )
+        for choice in kin:
+            if found := sorted(choice, key=lambda own: own.split != "train"):
+                return found[0]
+        raise InputError("no other clip shows this manner; nothing to prompt the model with")
+
+    # ---------------------------------------------------------------------------------------------- drawing
+
+    def pair(self, clip: PreparedClip, folder: Path) -> Pair:
+        """A clip's prediction and truth, with pictures where it shows the avatar; their videos go to ``folder``."""
+        spoken = self.spoken(clip)
+        pair = spoken.pair(self.run, self.protocol)
+        if self.run.base is None:
+            return attrs.evolve(pair, lacking={"frames": "the run has no trained avatar"})
+        if clip.speaker != self.run.base.avatar:
+            return attrs.evolve(pair, lacking={"frames": OTHER_PERSON})
+        shown = image_vertices(self.run.context, clip)[: pair.frames]
+        view = View.of(Crop.around(shown, self.protocol.crop.margin, self.protocol.crop.size))
+        videos, frames = self.draw(clip, spoken, folder, view)
+        hull = torch.from_numpy(hull_masks(view.vertices(shown), view.size)).float()
+        sides = []
+        for side, pictures in zip((pair.prediction, pair.reference), frames, strict=True):
+            vertices = spoken.truth if side.vertices is None else side.vertices
+            placed = view.vertices(place(vertices, spoken.pose).numpy())
+            mouth = mouth_boxes(self.run.face, placed)
+            sides.append(attrs.evolve(side, frames=pictures, region=hull, mouth=mouth))
+        return attrs.evolve(
+            pair,
+            prediction=sides[0],
+            reference=attrs.evolve(sides[1], pose=torch.from_numpy(view.pose(spoken.pose.numpy()))),
+            videos=videos,
+            notes=(*pair.notes, "drawn into the clip's footage, with its head pose and blinks"),
+        )
+
+    def draw(
+        self, clip: PreparedClip, spoken: Spoken, folder: Path, view: View | None = None
+    ) -> tuple[tuple[str, str], list[Tensor | None]]:
+        """Write the avatar speaking, and the footage, below ``folder``: whole frames, with the sound that is heard.
+
+        Gives both files, relative to ``folder``, and the crops (T, 3, Y, X) of both where there is a ``view``.
+        """
+        if self.run.renderer is None:
+            raise InputError("the run has no trained avatar")
+        context, count = self.run.context, len(spoken.truth)
+        speaking = perform(
+            context.pipeline,
+            self.run.model,
+            self.run.renderer,
+            self._base(clip, count),
+            footage_of(context, clip),
+            spoken.wave,
+            spoken.code,
+        )
+        names, crops = [], []
+        for side, source in (("generated", speaking), ("reference", footage_of(context, clip))):
+            names.append(f"videos/{side}/{file_name(clip.name)}.mp4")
+            cut = []
+            with VideoWriter(folder / names[-1], self.protocol.fps, spoken.wave) as writer:
+                for frame in islice(source, count):
+                    writer.write(frame)
+                    if view is not None:
+                        cut.append(view.cut(frame))
+            crops.append(stacked(cut) if cut else None)
+        return (names[0], names[1]), crops
+
+    def _base(self, clip: PreparedClip, count: int) -> BaseClip:
+        """The clip itself as what the avatar plays while it speaks."""
+        context, base = self.run.context, self.run.base
+        if base is None:
+            raise InputError("the run has no trained avatar")
+        margin = context.options(RendererStage).margin
+        store, shown = context.store, image_vertices(context, clip)
+        return attrs.evolve(
+            base,
+            source=clip.source,
+            start=clip.start,
+            crop=Crop.around(shown, margin, context.pipeline.sizes.image),
+            identity=store.identities[clip.speaker],
+            pose=store.read(clip, "pose", 0, count),
+            displacement=store.read(clip, "displacement", 0, count).half(),
+        )
+
+
+def _spread(clips: Sequence[PreparedClip], most: int) -> list[PreparedClip]:
+    """At most so many, evenly chosen."""
+    if len(clips) <= most:
+        return list(clips)
+    return [clips[place] for place in np.linspace(0, len(clips) - 1, most).astype(int)] if most > 0 else []

@@ -1,0 +1,143 @@
+"""The protocol of an evaluation: what is measured, of which frames, on which crops. Imports no torch.
+
+A YAML file, read as recipes are: mistakes are named at file, line and column, and metrics by the registry's names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import attrs
+from attrs.validators import ge, gt
+
+from vast_core.errors import InputError
+from vast_core.recipe import Draft, Recipe, plain
+from vast_core.recipe_document import Mark, Node, read_document, recipe_error, shown
+from vast_core.recipe_schema import Reader
+from vast_core.registry import Registry
+
+VERSION = 1
+"""Of the form of a protocol's file, stated as ``protocol: 1``."""
+
+_PARTS = ("fps", "face", "audio", "metrics")
+"""What a protocol says as a recipe does."""
+
+
+def _this_version(_: Protocol, __: attrs.Attribute[int], version: int) -> None:
+    if version != VERSION:
+        raise ValueError(f"this vast reads protocols of version {VERSION}, not {version}")
+
+
+@attrs.frozen(kw_only=True)
+class CropRule:
+    """The square that is compared."""
+
+    size: int = attrs.field(default=256, validator=[ge(32)])
+    """Its pixels, across and down."""
+    margin: float = attrs.field(default=1.4, validator=[ge(1)])
+    """Its side over the extent of the reference's face in all frames."""
+    near: float = attrs.field(default=1.0, validator=[ge(0)])
+    """Pixels of the crop within which a generated video counts as lying on its reference."""
+
+
+@attrs.frozen(kw_only=True)
+class Bootstrap:
+    """How intervals are made."""
+
+    resamples: int = attrs.field(default=2000, validator=[ge(100)])
+    seed: int = attrs.field(default=1, validator=[ge(0)])
+
+
+@attrs.frozen(kw_only=True)
+class Protocol:
+    """A whole protocol, checked, with every default filled in."""
+
+    protocol: int = attrs.field(default=VERSION, validator=_this_version)
+    max_seconds: float = attrs.field(default=20.0, validator=[gt(0)])
+    """Of a clip, the most that is compared: frames of one clip are in memory together."""
+    min_seconds: float = attrs.field(default=1.0, validator=[gt(0)])
+    """Of face, seen in both videos, that a pair needs."""
+    tolerance: float = attrs.field(default=0.2, validator=[ge(0)])
+    """Seconds by which the videos of a pair may differ in length."""
+    crop: CropRule = CropRule()
+    bootstrap: Bootstrap = Bootstrap()
+    max_clips: int = attrs.field(default=40, validator=[ge(1)])
+    """Of a run's clips."""
+    takes: int = attrs.field(default=4, validator=[ge(0)])
+    """Styles drawn from the prior for each clip of a run."""
+    parts: Recipe
+    """Its name, frame rate, face, audio and metrics."""
+
+    @property
+    def name(self) -> str:
+        """Of the file."""
+        return self.parts.name
+
+    @property
+    def fps(self) -> float:
+        """Frames a second."""
+        return self.parts.fps
+
+    @classmethod
+    def load(cls, name_or_path: str, registry: Registry) -> Self:
+        """A packaged protocol by name, such as ``v1``, or a file's.
+
+        Raises :class:`vast_core.errors.RecipeError` with all mistakes at once, each at file:line:column, and
+        :class:`InputError` where there is no such protocol.
+        """
+        path = _find(name_or_path)
+        reader = Reader()
+        tree = read_document(path, reader.problems, "protocol")
+        own = [field.alias for field in attrs.fields(cls) if field.alias != "parts"]
+        values = reader.fields(tree, cls, (), only=own, besides=_PARTS)
+        if "protocol" not in tree.value:
+            reader.note(
+                tree, (), f"missing key 'protocol'; this vast reads protocols of version {VERSION}: protocol: 1"
+            )
+        for part in ("face", "audio", "metrics"):
+            if part not in tree.value:
+                reader.note(tree, (), f"missing key {part!r}; see `vast plugins` for what is installed")
+        nowhere = Mark(shown(path), 0, 0, "")
+        sections = {key: tree.value[key] for key in _PARTS if key in tree.value}
+        sections["vast"] = Node(1, nowhere, raw="1")
+        draft = Draft(path, Node(sections, tree.mark), Node({}, nowhere), (), "")
+        parts, problems = draft.check(registry)
+        if parts is None or reader.problems:
+            raise recipe_error(shown(path), [*reader.problems, *problems], "protocol")
+        return cls(parts=attrs.evolve(parts, run=(), stages={}), **values)
+
+    def content(self) -> dict[str, Any]:
+        """All that it says, defaults included, JSON-able; not its name."""
+        said: dict[str, Any] = {field.name: plain(getattr(self, field.name)) for field in attrs.fields(Protocol)}
+        del said["parts"]
+        sections = {kind: self.parts.section(kind) for kind in ("face", "audio")}
+        return {**said, "fps": self.fps, **sections, **self.parts.section("metric")}
+
+    def digest(self, weights: Mapping[str, str]) -> str:
+        """SHA-256 of what it says, who provides face, audio and metrics, and ``weights``, digests by component."""
+        uses = [self.parts.part("face"), self.parts.part("audio"), *self.parts.metrics]
+        providers = [[use.component.kind, use.component.name, use.component.provider] for use in uses]
+        whole = {"content": self.content(), "providers": providers, "weights": dict(weights)}
+        return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+
+
+def packaged_protocols() -> dict[str, Path]:
+    """The protocols of this package, by name."""
+    folder = Path(__file__).parents[1] / "protocols"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def _find(name_or_path: str) -> Path:
+    known = packaged_protocols()
+    if name_or_path in known:
+        return known[name_or_path]
+    path = Path(name_or_path).expanduser()
+    if path.is_file():
+        return path
+    raise InputError(
+        f"--protocol {name_or_path}: no such file, and no packaged protocol of that name (packaged: {', '.join(known)})"
+    )

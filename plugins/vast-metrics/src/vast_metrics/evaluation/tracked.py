@@ -1,0 +1,229 @@
+"""Videos against videos: pairs by name, both tracked, cut to the same frames and the same crop."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vast_core.errors import InputError
+from vast_core.interfaces import Clip, Corpus, Face, FaceTrack, Performance, Sizes
+from vast_core.media import VideoWriter
+from vast_core.pipeline import Pipeline
+from vast_core.registry import Registry
+from vast_core.scene import Crop, Image, as_images, hull_masks
+from vast_core.stages.prepare import canonical, listen
+
+from .alignment import Alignment, View
+from .engine import Pair
+from .protocol import Protocol
+from .videos import Followed, Follower, Span, Wave, common_span, sound_of
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Match:
+    """A generated video and its reference, which have one name."""
+
+    generated: Clip
+    reference: Clip
+    prompt: Clip | None
+
+
+def videos_in(folder: Path, protocol: Protocol, registry: Registry) -> Corpus:
+    """The videos of a folder, by the corpus ``folder``, at the protocol's rate."""
+    component = registry.get("corpus", "folder")
+    corpus: Corpus = component.load().from_config(component.config(path=folder), Sizes(fps=protocol.fps))
+    return corpus
+
+
+def matches(
+    generated: Iterable[Clip], reference: Iterable[Clip], prompts: Iterable[Clip] | None = None
+) -> tuple[list[Match], list[tuple[str, str]]]:
+    """Pairs by name, in the references' order, and the videos that have no partner, each with that reason.
+
+    Raises :class:`vast_core.errors.InputError` where no name is on both sides.
+    """
+    made, real = ({clip.name: clip for clip in side} for side in (generated, reference))
+    styles = None if prompts is None else {clip.name: clip for clip in prompts}
+    found = [
+        Match(generated=made[name], reference=real[name], prompt=(styles or {}).get(name))
+        for name in real
+        if name in made
+    ]
+    if not found:
+        ours, theirs = (", ".join(islice(side, 5)) for side in (made, real))
+        raise InputError(
+            f"no generated video has the name of a reference; the generated ones are {ours} ..., the references "
+            f"{theirs} ...: name them alike (sub-folders count, endings do not)"
+        )
+    alone = [(name, "a reference without a generated video") for name in real if name not in made]
+    alone += [(name, "generated, without a reference") for name in made if name not in real]
+    if styles is not None:
+        alone += [(f"prompt {name}", "a prompt without a pair") for name in styles if name not in made.keys() & real]
+    return found, alone
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Reader:
+    """Makes pairs of performances out of pairs of videos, by the protocol."""
+
+    protocol: Protocol
+    pipeline: Pipeline
+    folder: Path
+    """Where the crops are written as videos."""
+
+    @property
+    def _follow(self) -> Follower:
+        parts = self.protocol.parts
+        most = round(self.protocol.max_seconds * parts.fps)
+        return Follower(face=self.pipeline.face, parts=parts, most=most)
+
+    def __call__(self, match: Match) -> Pair:
+        """Track, align and cut one pair, and write its crops.
+
+        Raises :class:`vast_core.errors.InputError` where it cannot be measured.
+        """
+        follow, fps = self._follow, self.protocol.fps
+        made, real = (
+            _seen(follow, match.generated, "the generated video"),
+            _seen(follow, match.reference, "the reference"),
+        )
+        self._check_lengths(made, real)
+        span = common_span(made.tracks, real.tracks)
+        if span is None or span.frames < self.protocol.min_seconds * fps:
+            seconds = 0.0 if span is None else span.frames / fps
+            raise InputError(
+                f"one face each is seen at the same time for {seconds:.2f} s; at least {self.protocol.min_seconds:g} s "
+                "are needed"
+            )
+        shown = [track.vertices[span.of(side)] for side, track in enumerate(span.tracks)]
+        crop = Crop.around(shown[1], self.protocol.crop.margin, self.protocol.crop.size)
+        view = View.of(crop)
+        alignment = self._align(view, shown, (made.size, real.size))
+        views, clips = (alignment.view, view), (match.generated, match.reference)
+        hull = hull_masks(view.vertices(shown[1]), crop.size)
+        performances, files = [], []
+        for side, (clip, own) in enumerate(zip(clips, views, strict=True)):
+            whole = clip.footage.wave()
+            wave = sound_of(whole, span.start, span.stop, fps)
+            name = f"videos/{('generated', 'reference')[side]}/{file_name(match.reference.name)}.mp4"
+            frames = self._cut(clip, own, span, wave, name)
+            files.append(name)
+            performances.append(
+                Performance(
+                    **_motion(self.pipeline.face, span.tracks[side], span.of(side), own),
+                    face=self.pipeline.face,
+                    fps=fps,
+                    frames=frames,
+                    region=torch.from_numpy(hull).float(),
+                    wave=None if wave is None else torch.from_numpy(wave),
+                    audio=self._heard(whole, span),
+                    name=match.reference.name,
+                    speaker=match.reference.speaker,
+                    prompt=self._prompt(match.prompt) if side == 0 else None,
+                )
+            )
+        notes = [alignment.note, *self._notes(span, made, real, alignment)]
+        return Pair(
+            prediction=performances[0],
+            reference=performances[1],
+            frames=span.frames,
+            notes=tuple(notes),
+            videos=(files[0], files[1]),
+        )
+
+    def _check_lengths(self, made: Followed, real: Followed) -> None:
+        apart = abs(made.frames - real.frames) / self.protocol.fps
+        if apart > self.protocol.tolerance + 1e-6:
+            raise InputError(
+                f"the generated video has {made.frames} frames, its reference {real.frames}: {apart:.2f} s apart, the "
+                f"protocol allows {self.protocol.tolerance:g} s; which frame belongs to which is not known"
+            )
+
+    def _align(self, view: View, shown: list[NDArray[np.float32]], sizes: tuple[tuple[int, int], ...]) -> Alignment:
+        still = np.setdiff1d(np.arange(shown[0].shape[1]), self.pipeline.face.lips)
+        source, target = (vertices[:, still, :2] for vertices in shown)
+        return Alignment.fit(view, source, target, (sizes[0], sizes[1]), self.protocol.crop.near)
+
+    def _cut(self, clip: Clip, view: View, span: Span, wave: Wave | None, name: str) -> Tensor:
+        """The crops (T, 3, Y, X) of a video, written beside the results, too."""
+        cut: list[Image] = []
+        with VideoWriter(self.folder / name, self.protocol.fps, wave) as writer:
+            for frame in islice(clip.footage.frames(), span.start, span.stop):
+                cut.append(view.cut(frame))
+                writer.write(cut[-1])
+        return stacked(cut)
+
+    def _heard(self, wave: Wave | None, span: Span) -> Tensor | None:
+        if wave is None:
+            return None
+        return listen(self.pipeline.audio, wave, span.stop, torch.device("cpu"))[span.start :]
+
+    def _prompt(self, clip: Clip | None) -> Performance | None:
+        """A prompt's own performance, of its longest shot; None where there is none."""
+        if clip is None:
+            return None
+        track = max(_seen(self._follow, clip, "the prompt").tracks, key=len)
+        span = Span(track.start, track.start + len(track), (track, track))
+        return Performance(
+            face=self.pipeline.face,
+            fps=self.protocol.fps,
+            vertices=canonical(track),
+            neutral=torch.from_numpy(self.pipeline.face.identity([track])),
+            audio=self._heard(clip.footage.wave(), span),
+            name=clip.name,
+            speaker=clip.speaker,
+        )
+
+    def _notes(self, span: Span, made: Followed, real: Followed, alignment: Alignment) -> Iterator[str]:
+        if span.frames < min(made.frames, real.frames):
+            yield f"frames {span.start} to {span.stop - 1} of {real.frames} are compared"
+        for what, track, side in zip(("the generated face", "the reference's face"), span.tracks, (0, 1), strict=True):
+            if unseen := int((~track.valid[span.of(side)]).sum()):
+                yield f"{what} is not seen in {unseen} frames, and interpolated there"
+        if (outside := alignment.view.outside(made.size)) > 0.02:
+            yield f"{outside:.0%} of the crop lies beyond the generated video's border, which is repeated there"
+
+
+def _seen(follow: Follower, clip: Clip, what: str) -> Followed:
+    try:
+        return follow(clip)
+    except InputError as error:
+        raise InputError(f"{what}: {error}") from error
+
+
+def _motion(face: Face, track: FaceTrack, span: slice, view: View) -> dict[str, Any]:
+    """What a performance has of a track: vertices and neutral face, canonical; pose and mouth, in the crop."""
+    return {
+        "vertices": canonical(track)[span],
+        "neutral": torch.from_numpy(face.identity([track])),
+        "pose": torch.from_numpy(view.pose(track.pose[span])),
+        "mouth": mouth_boxes(face, view.vertices(track.vertices[span])),
+    }
+
+
+def mouth_boxes(face: Face, vertices: NDArray[np.float32]) -> Tensor:
+    """Centre, width and height (T, 4) of the mouth of a face (T, V, 3) in the crop's pixels."""
+    lips = vertices[:, face.lips, :2]
+    low, high = lips.min(1), lips.max(1)
+    return torch.from_numpy(np.concatenate([(low + high) / 2, high - low], axis=1))
+
+
+def stacked(frames: Sequence[Image]) -> Tensor:
+    """Frames (Y, X, 3) as (T, 3, Y, X) in [0, 1]."""
+    return as_images(torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)).contiguous()
+
+
+def file_name(clip: str) -> str:
+    """A clip's name as that of a file; sub-folders are kept, and two clips never share a file."""
+    plain = re.sub(r"[^\w./+=-]+|(?<=\.)\.", "_", clip).strip("/.")
+    return plain if plain == clip else f"{plain}-{zlib.crc32(clip.encode()):08x}"

@@ -1,0 +1,145 @@
+"""One video as it is measured: its frames at the protocol's rate, its sound, and its face followed through them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from vast_core.atomic import replacing
+from vast_core.errors import InputError
+from vast_core.interfaces import SAMPLE_RATE, Clip, Face, FaceTrack
+from vast_core.recipe import Recipe
+from vast_core.run import cache_root, component_key, digest
+
+Wave = NDArray[np.float32]
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Followed:
+    """A video's faces, one track a shot, and what is known of its frames."""
+
+    tracks: tuple[FaceTrack, ...]
+    frames: int
+    """In the whole video, at the protocol's rate."""
+    size: tuple[int, int]
+    """(Y, X)."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Follower:
+    """Follows faces, once for each video: tracks are kept in the cache, as references serve many systems."""
+
+    face: Face
+    parts: Recipe
+    """Whose face component it is, and at which rate."""
+    most: int
+    """Frames after the first that are followed."""
+
+    def __call__(self, clip: Clip) -> Followed:
+        """The faces of a clip.
+
+        Raises :class:`vast_core.errors.InputError` where no face is seen, or the file is bad.
+        """
+        use = self.parts.part("face")
+        key = digest([component_key(use.component), self.parts.section("face"), clip.digest, self.parts.fps, self.most])
+        path = cache_root() / "evaluation" / f"{key}.safetensors"
+        if not path.is_file():
+            _write(path, self._follow(clip))
+        return _read(path)
+
+    def _follow(self, clip: Clip) -> Followed:
+        frames = _Counted(clip.footage.frames())
+        try:
+            tracks = self.face.track(islice(frames, self.most), self.parts.fps)
+        except InputError as error:
+            message = str(error)
+            raise InputError(message if clip.name in message else f"{clip.name}: {message}") from error
+        for _ in frames:  # the rest is but counted; a file that breaks off shows here
+            pass
+        return Followed(tracks=tuple(tracks), frames=frames.count, size=frames.size)
+
+
+class _Counted(Iterator[NDArray[np.uint8]]):
+    """Frames as they pass."""
+
+    def __init__(self, frames: Iterator[NDArray[np.uint8]]) -> None:
+        self._frames = frames
+        self.count, self.size = 0, (0, 0)
+
+    def __next__(self) -> NDArray[np.uint8]:
+        frame = next(self._frames)
+        self.count, self.size = self.count + 1, (frame.shape[0], frame.shape[1])
+        return frame
+
+
+def _write(path: Path, followed: Followed) -> None:
+    arrays = {
+        f"{number}.{name}": np.ascontiguousarray(getattr(track, name))
+        for number, track in enumerate(followed.tracks)
+        for name in ("vertices", "pose", "valid")
+    }
+    starts = " ".join(str(track.start) for track in followed.tracks)
+    meta = {"starts": starts, "frames": str(followed.frames), "size": f"{followed.size[0]} {followed.size[1]}"}
+    with replacing(path) as temporary:
+        save_file(arrays, temporary, metadata=meta)
+
+
+def _read(path: Path) -> Followed:
+    with safe_open(path, framework="numpy") as file:
+        meta = file.metadata()
+        tracks = tuple(
+            FaceTrack(
+                start=int(start),
+                **{name: file.get_tensor(f"{number}.{name}") for name in ("vertices", "pose", "valid")},
+            )
+            for number, start in enumerate(meta["starts"].split())
+        )
+    rows, columns = map(int, meta["size"].split())
+    return Followed(tracks=tracks, frames=int(meta["frames"]), size=(rows, columns))
+
+
+@attrs.frozen
+class Span:
+    """Frames ``start`` to ``stop`` of both videos, and the tracks that cover them."""
+
+    start: int
+    stop: int
+    tracks: tuple[FaceTrack, FaceTrack]
+    """Of the generated video and of its reference."""
+
+    def of(self, side: int) -> slice:
+        """Where it lies in a side's track."""
+        begin = self.tracks[side].start
+        return slice(self.start - begin, self.stop - begin)
+
+    @property
+    def frames(self) -> int:
+        """How many it has."""
+        return self.stop - self.start
+
+
+def common_span(generated: Sequence[FaceTrack], reference: Sequence[FaceTrack]) -> Span | None:
+    """The longest stretch that one shot of each covers; None where there is none."""
+    spans = [
+        Span(max(a.start, b.start), min(a.start + len(a), b.start + len(b)), (a, b))
+        for a in generated
+        for b in reference
+    ]
+    longest = max(spans, key=lambda span: span.frames, default=None)
+    return longest if longest is not None and longest.frames > 0 else None
+
+
+def sound_of(wave: Wave | None, start: int, stop: int, fps: float) -> Wave | None:
+    """The sound of frames ``start`` to ``stop``, padded with silence where it ends early."""
+    if wave is None:
+        return None
+    first, last = (round(frame / fps * SAMPLE_RATE) for frame in (start, stop))
+    heard = wave[first:last]
+    return np.pad(heard, (0, last - first - len(heard)))
