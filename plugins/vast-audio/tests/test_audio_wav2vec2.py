@@ -12,10 +12,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from vast_audio import weight_files
 from vast_audio.blocks import BLOCK
 from vast_audio.config import Wav2Vec2Config
 from vast_audio.wav2vec2_bundles import BUNDLES
+from vast_core import weight_files
 from vast_core.errors import ComponentError, WeightsError
 from vast_core.interfaces import Sizes
 from vast_core.synthesis import CHUNK

@@ -14,12 +14,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from vast_audio import weight_files, whisper_weights
+from vast_audio import whisper_weights
 from vast_audio.blocks import BLOCK, Blocks
 from vast_audio.config import PpgWhisperConfig
 from vast_audio.ppg_whisper import PpgWhisper
 from vast_audio.whisper import Encoder, LogMel, PhoneHead, WhisperPhones, mel_filters
 from vast_audio.whisper_weights import DIGEST, HEAD, encoder_digest, find_whisper
+from vast_core import weight_files
 from vast_core.errors import WeightsError
 from vast_core.interfaces import Sizes
 from vast_core.phones import PHONES, VISEME_OF, phone_index

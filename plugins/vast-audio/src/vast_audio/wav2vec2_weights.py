@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vast_core.weight_files import find_file, read_tensors, suggested_folder
+
 from .wav2vec2_bundles import BUNDLES
-from .weight_files import find_file, read_tensors, suggested_folder
 
 _NAMES = (
     (r"(wav2vec2|hubert|wavlm)\.", ""),

@@ -11,7 +11,7 @@ from platformdirs import user_cache_dir
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from vast_core.errors import WeightsError
+from .errors import WeightsError
 
 VARIABLE = "VAST_WEIGHTS"
 """Environment variable that names a folder of weights."""
