@@ -552,6 +552,8 @@ class Performance:
     name: str = ""
     """Of the clip."""
     speaker: str = ""
+    style: str = ""
+    """Of the clip, where its corpus labels styles."""
     prompt: Performance | None = None
     """Of a prediction: the clip in whose style it is to be."""
     takes: Sequence[Tensor] = ()

@@ -87,19 +87,22 @@ _NEUTRAL = torch.tensor(
 def performance(needs: str, frames: int = _FRAMES, seed: int = 0) -> Performance:
     """Smooth motion of every vertex of :class:`PaperFace`, or smooth pictures with a region over the face.
 
-    With it come the head's pose, and a sound with features that go with its lips in no way.
+    With it come the head's pose, and a sound, silent toward its end, with features that go with its lips in no way.
     """
     draw, seconds = torch.Generator().manual_seed(seed), torch.arange(frames) / _FPS
     speed, phase = 1 + 3 * torch.rand(len(_NEUTRAL), 3, generator=draw), 6 * torch.rand(9, 3, generator=draw)
     motion = 0.25 * torch.sin(2 * math.pi * speed * seconds[:, None, None] + phase)
     coarse = torch.rand(frames, 3, _SIZE // 4, _SIZE // 4, generator=draw)
     sway = torch.sin(3 * seconds + 6 * torch.rand((), generator=draw))
+    samples = round(frames / _FPS * SAMPLE_RATE)
+    cos, sin, none = torch.cos(0.1 * sway), torch.sin(0.1 * sway), torch.zeros(frames)
+    turn = torch.stack([cos, none, sin, none, none + 1, none, -sin, none, cos], -1).reshape(frames, 3, 3)
     given = Performance(
         face=PaperFace(),
         fps=_FPS,
-        pose=torch.cat([torch.eye(3).expand(frames, 3, 3), sway[:, None, None].expand(frames, 3, 1)], -1),
+        pose=torch.cat([turn, sway[:, None, None].expand(frames, 3, 1)], -1),
         audio=torch.rand(frames, 40, generator=draw).softmax(-1),
-        wave=0.1 * torch.randn(round(frames / _FPS * SAMPLE_RATE), generator=draw),
+        wave=0.1 * torch.randn(samples, generator=draw) * (torch.arange(samples) < samples // 2),
         name=f"clip {seed}",
         speaker="paper",
     )

@@ -11,12 +11,19 @@ from vast_core.interfaces import Metric
 from vast_metrics.plugin import vast_components
 
 NAMES = {
+    "blink_rate",
+    "head_motion",
+    "identity_drift",
     "landmark_distance",
     "lip_correlation",
     "lip_vertex_error",
+    "lips_in_silence",
     "motion_stability",
     "psnr",
     "ssim",
+    "style_distance",
+    "style_diversity",
+    "style_retrieval",
     "upper_face_dynamics",
 }
 

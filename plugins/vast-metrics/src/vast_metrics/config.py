@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import attrs
-from attrs.validators import and_, ge, gt, instance_of, min_len
+from attrs.validators import and_, ge, gt, instance_of, lt, min_len
 
 
 @attrs.frozen(kw_only=True)
@@ -32,6 +32,66 @@ class MotionStabilityConfig:
 
     floor: float = attrs.field(default=1e-6, validator=and_(instance_of(float), gt(0.0)))
     """Smallest variance of acceleration told apart from stillness, in (m/s^2)^2: the index stops at 1 / floor."""
+
+
+@attrs.frozen(kw_only=True)
+class BlinkRateConfig:
+    """Options of ``blink_rate``."""
+
+    closed: float = attrs.field(default=0.6, validator=and_(instance_of(float), gt(0.0), lt(1.0)))
+    """Share of the open eyes' gap of the lids below which a blink begins."""
+    open: float = attrs.field(default=0.75, validator=and_(instance_of(float), gt(0.0), lt(1.0)))
+    """Share above which it has ended."""
+    longest: float = attrs.field(default=0.6, validator=and_(instance_of(float), gt(0.0)))
+    """Seconds; what lasts longer is no blink."""
+    window: float = attrs.field(default=2.0, validator=and_(instance_of(float), gt(0.0)))
+    """Seconds to either side of a frame that tell how wide open eyes are."""
+    shortest: float = attrs.field(default=2.0, validator=and_(instance_of(float), gt(0.0)))
+    """Seconds that a clip needs for a rate."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.closed >= self.open:
+            raise ValueError(f"closed is {self.closed:g} and open {self.open:g}; a blink begins below where it ends")
+
+
+@attrs.frozen(kw_only=True)
+class HeadMotionConfig:
+    """``head_motion`` has no options."""
+
+
+@attrs.frozen(kw_only=True)
+class IdentityDriftConfig:
+    """Options of ``identity_drift``."""
+
+    shortest: float = attrs.field(default=1.0, validator=and_(instance_of(float), gt(0.0)))
+    """Seconds that a clip needs: its thirds are compared."""
+
+
+@attrs.frozen(kw_only=True)
+class LipsInSilenceConfig:
+    """Options of ``lips_in_silence``."""
+
+    below: float = attrs.field(default=30.0, validator=and_(instance_of(float), gt(0.0)))
+    """dB under the level of speech from which a frame is silent."""
+    hangover: float = attrs.field(default=0.16, validator=and_(instance_of(float), ge(0.0)))
+    """Seconds before and after sound that are no silence yet."""
+    least: float = attrs.field(default=0.2, validator=and_(instance_of(float), gt(0.0)))
+    """Seconds of silence that a clip needs."""
+
+
+@attrs.frozen(kw_only=True)
+class StyleDistanceConfig:
+    """``style_distance`` has no options."""
+
+
+@attrs.frozen(kw_only=True)
+class StyleRetrievalConfig:
+    """``style_retrieval`` has no options."""
+
+
+@attrs.frozen(kw_only=True)
+class StyleDiversityConfig:
+    """``style_diversity`` has no options."""
 
 
 @attrs.frozen(kw_only=True)

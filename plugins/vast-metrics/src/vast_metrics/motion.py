@@ -39,11 +39,6 @@ class UpperFaceDynamics(Metric):
         """FDD of vertices (T, V, 3) with T >= 2; 0 for an identical pair."""
         x, y = pairs.vertices(prediction, reference, "upper_face_dynamics", frames=2)
         neutral = pairs.neutral(reference, "upper_face_dynamics")
-        if neutral.shape != y.shape[1:]:
-            raise ValueError(
-                f"upper_face_dynamics: the neutral face is {tuple(neutral.shape)}, but vertices {tuple(y.shape)} "
-                f"need {tuple(y.shape[1:])}"
-            )
         upper = torch.as_tensor(reference.face.upper_face)
 
         def dynamics(moving: Tensor) -> Tensor:
@@ -85,14 +80,10 @@ class MotionStability(Metric):
 
     def __call__(self, prediction: Performance, reference: Performance) -> dict[str, float]:
         """MSI of vertices (T, V, 3) with T >= 4, and its deviation; the latter is 0 for an identical pair."""
-        if prediction.fps != reference.fps:
-            raise ValueError(
-                f"motion_stability: the prediction has {prediction.fps} fps, the reference {reference.fps}; "
-                "resample one of them"
-            )
+        fps = pairs.rate(prediction, reference, "motion_stability")
         x, y = pairs.vertices(prediction, reference, "motion_stability", frames=4)
         lips = torch.as_tensor(reference.face.lips)
-        ours, theirs = (self._index(side[:, lips], reference.fps) for side in (x, y))
+        ours, theirs = (self._index(side[:, lips], fps) for side in (x, y))
         return {"motion_stability": ours, "motion_stability_deviation": 10 * math.log10(ours / theirs)}
 
     def _index(self, millimetres: Tensor, fps: float) -> float:

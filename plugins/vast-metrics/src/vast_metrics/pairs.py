@@ -39,9 +39,38 @@ def vertices(prediction: Performance, reference: Performance, metric: str, frame
     return _exact(x) * scale, _exact(y) * scale
 
 
-def neutral(reference: Performance, metric: str) -> Tensor:
-    """The reference's neutral face (V, 3) in millimetres, float64 on the CPU; ValueError where it is missing."""
-    return _exact(present(reference.neutral, metric, "reference", "neutral")) * reference.face.millimetres
+def alone(performance: Performance, metric: str, side: str, frames: int = 1) -> Tensor:
+    """Vertices (T, V, 3) of the ``side`` alone, in millimetres, float64 on the CPU; ValueError as :func:`vertices`."""
+    x = present(performance.vertices, metric, side, "vertices")
+    if x.ndim != 3 or x.shape[-1] != 3:
+        raise ValueError(f"{metric}: vertices of the {side} must be (T, V, 3), not {tuple(x.shape)}")
+    if len(x) < frames:
+        raise ValueError(f"{metric}: needs at least {frames} frames, the {side} has {len(x)}")
+    _finite(x, metric, side, "vertices")
+    return _exact(x) * performance.face.millimetres
+
+
+def neutral(performance: Performance, metric: str, side: str = "reference") -> Tensor:
+    """The ``side``'s neutral face (V, 3) in millimetres, float64 on the CPU.
+
+    Raises :class:`ValueError` where it is missing, or is no face of the side's vertices.
+    """
+    found = present(performance.neutral, metric, side, "neutral")
+    if performance.vertices is not None and found.shape != performance.vertices.shape[1:]:
+        raise ValueError(
+            f"{metric}: the neutral face of the {side} is {tuple(found.shape)}, but vertices "
+            f"{tuple(performance.vertices.shape)} need {tuple(performance.vertices.shape[1:])}"
+        )
+    return _exact(found) * performance.face.millimetres
+
+
+def rate(prediction: Performance, reference: Performance, metric: str) -> float:
+    """Frames a second of both; ValueError where they differ."""
+    if prediction.fps != reference.fps:
+        raise ValueError(
+            f"{metric}: the prediction has {prediction.fps} fps, the reference {reference.fps}; resample one of them"
+        )
+    return reference.fps
 
 
 def frames(prediction: Performance, reference: Performance, metric: str) -> tuple[Tensor, Tensor, Tensor]:

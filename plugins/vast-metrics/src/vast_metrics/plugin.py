@@ -7,13 +7,20 @@ from collections.abc import Iterable
 from vast_core import Component, StageSpec, hookimpl
 
 from .config import (
+    BlinkRateConfig,
+    HeadMotionConfig,
+    IdentityDriftConfig,
     LandmarkDistanceConfig,
     LipCorrelationConfig,
+    LipsInSilenceConfig,
     LipVertexErrorConfig,
     LipYardstickStage,
     MotionStabilityConfig,
     PSNRConfig,
     SSIMConfig,
+    StyleDistanceConfig,
+    StyleDiversityConfig,
+    StyleRetrievalConfig,
     UpperFaceDynamicsConfig,
 )
 
@@ -60,6 +67,56 @@ def vast_components() -> Iterable[Component]:
             config=MotionStabilityConfig,
             summary="reciprocal of the variance of the lips' acceleration, and its ratio to the reference's in dB",
             reference="Ling et al. 2022, StableFace",
+        ),
+        Component(
+            kind="metric",
+            name="blink_rate",
+            target="vast_metrics.blinks:BlinkRate",
+            config=BlinkRateConfig,
+            summary="blinks a minute, and how many more or fewer than in the reference",
+        ),
+        Component(
+            kind="metric",
+            name="head_motion",
+            target="vast_metrics.head_motion:HeadMotion",
+            config=HeadMotionConfig,
+            summary="speed of the head's rotation, deg/s, and how much more or less than the reference's",
+        ),
+        Component(
+            kind="metric",
+            name="identity_drift",
+            target="vast_metrics.identity:IdentityDrift",
+            config=IdentityDriftConfig,
+            summary="distance in mm of the shape above the mouth from the reference's, and from first to last third",
+        ),
+        Component(
+            kind="metric",
+            name="lips_in_silence",
+            target="vast_metrics.silence:LipsInSilence",
+            config=LipsInSilenceConfig,
+            summary="speed of the lips where the sound is silent, mm/s, and how much more or less than the reference's",
+        ),
+        Component(
+            kind="metric",
+            name="style_distance",
+            target="vast_metrics.style:StyleDistance",
+            config=StyleDistanceConfig,
+            summary="distance of the prediction's style to its prompt's, by a descriptor that no model made",
+        ),
+        Component(
+            kind="metric",
+            name="style_retrieval",
+            target="vast_metrics.style:StyleRetrieval",
+            config=StyleRetrievalConfig,
+            summary="how often the right prompt is the nearest of all in style, beside chance",
+        ),
+        Component(
+            kind="metric",
+            name="style_diversity",
+            target="vast_metrics.style:StyleDiversity",
+            config=StyleDiversityConfig,
+            summary="mean pairwise distance of takes with styles drawn from the prior, mm",
+            reference="Yuan & Kitani 2020, DLow",
         ),
         Component(
             kind="metric",
