@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Literal
+
 import attrs
-from attrs.validators import and_, ge, gt, instance_of, lt, min_len
+from attrs.validators import and_, ge, gt, in_, instance_of, lt, min_len
 
 
 @attrs.frozen(kw_only=True)
@@ -102,6 +105,34 @@ class PSNRConfig:
 @attrs.frozen(kw_only=True)
 class SSIMConfig:
     """``ssim`` has no options."""
+
+
+@attrs.frozen(kw_only=True)
+class LPIPSConfig:
+    """Options of ``lpips``."""
+
+    backbone: Literal["alexnet", "vgg16"] = attrs.field(default="alexnet", validator=in_(("alexnet", "vgg16")))
+    """Network whose features are compared; AlexNet is what its authors report with."""
+    weights: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
+    """The network as safetensors, or a folder with ``alexnet.safetensors`` or ``vgg16.safetensors``; by default it is
+    looked for in ``VAST_WEIGHTS`` and the cache."""
+
+
+@attrs.frozen(kw_only=True)
+class FIDConfig:
+    """Options of ``fid``."""
+
+    min_frames: int = attrs.field(default=2049, validator=ge(2))
+    """Of all clips together, below which nothing is computed: n frames tell the covariance of n - 1 features, and there
+    are 2048."""
+    weights: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
+    """The Inception network of FID as safetensors, or a folder with ``inception-2015-12-05.safetensors``; by default it
+    is looked for in ``VAST_WEIGHTS`` and the cache."""
+
+
+@attrs.frozen(kw_only=True)
+class SharpnessConfig:
+    """``sharpness`` has no options."""
 
 
 def _odd(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
