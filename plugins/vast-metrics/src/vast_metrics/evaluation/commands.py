@@ -17,7 +17,9 @@ _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 @click.option("--reference", type=_FOLDER, help="Folder of the real videos, of the same names.")
 @click.option("--prompts", type=_FOLDER, help="Folder of the clips whose style was asked for, of the same names.")
 @click.option("--corpus", help="Of a run: measure its style model on the videos of this folder, or on this corpus.")
-@click.option("--split", type=click.Choice(["held_out", "train"]), help="Of a run: which clips.  [held_out]")
+@click.option(
+    "--split", type=click.Choice(["held_out", "train"]), help="Of a run: which clips.  [held_out; of --corpus, all]"
+)
 @click.option("--tracked", is_flag=True, help="Of a run: write its videos, and measure those as any system's.")
 @click.option("--protocol", "protocol_name", default="v1", show_default=True, help="A packaged protocol, or a file.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the results.")
@@ -52,6 +54,8 @@ def evaluate(
     of_a_run = {"--corpus": corpus, "--split": split, "--tracked": tracked}
     if run is None and (wrong := [option for option, value in of_a_run.items() if value]):
         raise click.UsageError(f"{wrong[0]} goes with a run")
+    if corpus is not None and tracked:
+        raise click.UsageError("--tracked goes with a run's own clips: of other people it has no avatar to draw")
     if run is not None and prompts is not None:
         raise click.UsageError("--prompts goes with --generated and --reference; a run has its own")
 
@@ -65,6 +69,8 @@ def evaluate(
     work = Evaluator(protocol=protocol, registry=session.registry)
     if generated is not None and reference is not None:
         work.videos(generated, reference, prompts, out or Path("eval", generated.resolve().name))
+    elif run is not None and corpus is not None:
+        work.other_footage(run, corpus, split, out or run / f"eval-{Path(corpus).resolve().name}")
     elif run is not None and tracked:
         work.run_tracked(run, split or "held_out", out or run / "eval-tracked")
     elif run is not None:

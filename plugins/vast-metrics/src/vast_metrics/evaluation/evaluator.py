@@ -20,7 +20,8 @@ from vast_core.errors import InputError, StorageError
 from vast_core.registry import Registry
 
 from .engine import Engine, Pair
-from .from_run import PreparedClips, Trained
+from .from_run import PreparedClips, Trained, spread
+from .other_footage import OtherFootage, corpus_called
 from .page import write_report
 from .protocol import Protocol
 from .results import FILE, Evaluation
@@ -59,6 +60,22 @@ class Evaluator:
             tasks = [(clip.name, partial(clips.pair, clip, folder)) for clip in chosen]
             what = f"{split.replace('_', ' ')} clips of {trained.name}"
             return self._measure(engine, tasks, folder, out, (trained.name, what), "model")
+
+    def other_footage(self, path: Path, corpus: str, split: str | None, out: Path) -> Evaluation:
+        """A run's style model on clips of another corpus, all of them or those of one split."""
+        trained = Trained.load(path, self.registry, self.console)
+        trained.check(self.protocol)
+        clips = list(corpus_called(corpus, self.protocol, self.registry).clips())
+        chosen = spread([clip for clip in clips if split in (None, clip.split)], self.protocol.max_clips)
+        if not chosen:
+            raise InputError(f"--corpus {corpus}: no clip is of the split {split}")
+        engine = Engine.of(self.protocol, self.registry)
+        footage = OtherFootage(run=trained, protocol=self.protocol, audio=engine.pipeline.audio)
+        with results_folder(out) as folder:
+            with self.console.status("following faces"):
+                usable = footage.follow(chosen, partial(self._leave_out, engine))
+            tasks = [(clip.name, partial(footage.pair, clip)) for clip in usable]
+            return self._measure(engine, tasks, folder, out, (trained.name, corpus), "model")
 
     def run_tracked(self, path: Path, split: str, out: Path) -> Evaluation:
         """A run's videos, made first, as any system's."""

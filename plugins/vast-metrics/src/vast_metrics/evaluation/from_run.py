@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import attrs
 import numpy as np
@@ -42,6 +42,8 @@ from .engine import Pair
 from .protocol import Protocol
 from .tracked import file_name, mouth_boxes, stacked
 from .videos import Wave, sound_of
+
+Spreadable = TypeVar("Spreadable")
 
 CPU = torch.device("cpu")
 
@@ -105,6 +107,7 @@ class Spoken:
 
     name: str
     speaker: str
+    style: str
     identity: Tensor
     """(V, 3)."""
     truth: Tensor
@@ -138,6 +141,7 @@ class Spoken:
                 wave=torch.from_numpy(self.wave),
                 name=self.name,
                 speaker=self.speaker,
+                style=self.style,
                 prompt=prompt,
                 takes=drawn,
             )
@@ -158,7 +162,7 @@ class PreparedClips:
     split: str
 
     def chosen(self) -> list[PreparedClip]:
-        """Clips with sound, spread over all of the split; a quarter at most are the avatar's, which are drawn, too.
+        """Clips with sound, spread over all of the split; a quarter are the avatar's, which is drawn, too.
 
         Raises :class:`InputError` where there is none.
         """
@@ -168,9 +172,10 @@ class PreparedClips:
             raise InputError(f"{self.run.context.run.path}: none of its clips of the split {self.split} has sound")
         most = self.protocol.max_clips
         avatar = None if self.run.base is None else self.run.base.avatar
-        own = _spread([clip for clip in heard if clip.speaker == avatar], max(1, most // 4))
-        others = [clip for clip in heard if clip not in own]
-        picked = {clip.name for clip in (*own, *_spread(others, most - len(own)))}
+        others = [clip for clip in heard if clip.speaker != avatar]
+        drawn = [clip for clip in heard if clip.speaker == avatar]
+        own = spread(drawn, max(1, most // 4, most - len(others)))
+        picked = {clip.name for clip in (*own, *spread(others, most - len(own)))}
         return [clip for clip in heard if clip.name in picked]
 
     @cached_property
@@ -206,6 +211,7 @@ class PreparedClips:
         return Spoken(
             name=clip.name,
             speaker=clip.speaker,
+            style=clip.style or "",
             identity=store.identities[clip.speaker],
             truth=store.vertices(clip)[:count],
             pose=store.read(clip, "pose", 0, count),
@@ -221,6 +227,7 @@ class PreparedClips:
                 audio=self._heard(prompt, length),
                 name=prompt.name,
                 speaker=prompt.speaker,
+                style=prompt.style or "",
             ),
             notes=(f"in the manner of {prompt.name}",),
         )
@@ -323,7 +330,7 @@ class PreparedClips:
         )
 
 
-def _spread(clips: Sequence[PreparedClip], most: int) -> list[PreparedClip]:
+def spread(clips: Sequence[Spreadable], most: int) -> list[Spreadable]:
     """At most so many, evenly chosen."""
     if len(clips) <= most:
         return list(clips)

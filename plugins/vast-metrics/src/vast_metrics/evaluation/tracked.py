@@ -129,6 +129,7 @@ class Reader:
                     audio=self._heard(whole, span),
                     name=match.reference.name,
                     speaker=match.reference.speaker,
+                    style=match.reference.style or "",
                     prompt=self._prompt(match.prompt) if side == 0 else None,
                 )
             )
@@ -182,6 +183,7 @@ class Reader:
             audio=self._heard(clip.footage.wave(), span),
             name=clip.name,
             speaker=clip.speaker,
+            style=clip.style or "",
         )
 
     def _notes(self, span: Span, made: Followed, real: Followed, alignment: Alignment) -> Iterator[str]:
