@@ -20,6 +20,7 @@ NAMES = {
     "lips_in_silence",
     "motion_stability",
     "psnr",
+    "sharpness",
     "ssim",
     "style_distance",
     "style_diversity",

@@ -17,6 +17,7 @@ from .config import (
     LipYardstickStage,
     MotionStabilityConfig,
     PSNRConfig,
+    SharpnessConfig,
     SSIMConfig,
     StyleDistanceConfig,
     StyleDiversityConfig,
@@ -132,6 +133,14 @@ def vast_components() -> Iterable[Component]:
             config=SSIMConfig,
             summary="structural similarity over the face",
             reference="Wang et al. 2004",
+        ),
+        Component(
+            kind="metric",
+            name="sharpness",
+            target="vast_metrics.sharpness:Sharpness",
+            config=SharpnessConfig,
+            summary="share of the face's edges that look sharp (CPBD), and its difference from the reference",
+            reference="Narvekar and Karam 2011",
         ),
     ]
 
