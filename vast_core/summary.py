@@ -185,10 +185,11 @@ def _renderer(run: Run, figures: Figures) -> Iterator[Block]:
     measures = [key.removesuffix("_nearest_frame") for key in renderer if key.endswith("_nearest_frame")]
     units = figures.get("measures", {})
     columns = ["drawn by", *(f"{m} {units.get(m, {}).get('unit', '')}".strip() for m in measures)]
-    table = [[name, *(renderer[f"{m}_{key}"] for m in measures)] for key, name in keys.items()]
+    table = [[name, *(renderer.get(f"{m}_{key}") for m in measures)] for key, name in keys.items()]
     for other, found in others.items():
         table.append([f"run {other.name}", *(found.get(f"{m}_face") for m in measures)])
     yield Table(columns, table, highlight=0)
+    yield from _not_computed(renderer)
     missing = [name for name in run.recipe.options(EvaluateStage).compare if Path(name) not in others]
     if missing:
         yield Text(f"Not compared, as there is no evaluation.json: {', '.join(missing)}")
@@ -217,13 +218,20 @@ def _clips(figures: Figures) -> Iterator[Block]:
     clips = figures.get("held_out", {}).get("clips")
     if not clips:
         return
-    names = list(clips[0]["measures"])
     directions = figures["measures"]
-    yield Text("; ".join(f"{n}: {directions[n]['better']} is better" for n in names if n in directions))
+    names = [name for name in directions if name in figures["held_out"]]
+    yield Text("; ".join(f"{n}: {directions[n]['better']} is better" for n in names))
     columns = ["clip", *(f"{n}, {directions[n]['unit']}".rstrip(", ") for n in names)]
-    rows = [[clip["clip"], *(clip["measures"][n] for n in names)] for clip in clips]
-    rows.append(["mean", *(figures["held_out"][n] for n in names)])
+    rows = [[clip["clip"], *(clip["measures"].get(n) for n in names)] for clip in clips]
+    rows.append(["all", *(figures["held_out"][n] for n in names)])
     yield Table(columns, rows, highlight=len(rows) - 1)
+    yield from _not_computed(figures["held_out"])
+
+
+def _not_computed(figures: Figures) -> Iterator[Block]:
+    """Which measures are lacking, of all clips or of some, and why."""
+    for name, reason in figures.get("not_computed", {}).items():
+        yield Text(f"{name}: not computed{' of every clip' if name in figures else ''}, because {reason}")
 
 
 def _training(run: Run) -> Iterator[Block]:

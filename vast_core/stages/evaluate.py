@@ -20,11 +20,12 @@ from torch import Tensor
 
 from ..atomic import write_picture, write_text
 from ..avatar import Avatar, Piece, make_avatar
-from ..interfaces import Metric, Performance, Posterior, RendererBatch, State
+from ..interfaces import Performance, Posterior, RendererBatch, State
 from ..objective import gaussian_kl, gaussian_log_likelihood, standard_normal_log_prob
 from ..offset import LipRidge, LipSync
 from ..pipeline import Pipeline
 from ..scene import erosion_radius
+from ..scores import Scores
 from ..stage_config import EvaluateStage
 from ..store import PreparedClip, Store
 from .prepare import canonical
@@ -153,21 +154,20 @@ def held_out(context: Context, model: StyleModel) -> dict[str, Any]:
     clips = _spread(clips, settings.max_clips)
     training = [_lip_sync(pipeline, store, clip) for clip in store.of("train") if clip.heard] if settings.ridge else []
     ridge = LipRidge.fit(training) if training else None
-    metrics = [metric for metric in pipeline.metrics if metric.needs == "vertices"]
+    scores = Scores(metric for metric in pipeline.metrics if metric.needs == "vertices")
     rows, curves = [], {}
     for clip in clips:
-        code = prompt_code(model, store, _prompts(store, clip), context.device)
+        prompts = _prompts(store, clip)
+        code = prompt_code(model, store, prompts, context.device)
         identity = store.identities[clip.speaker]
         predicted = pipeline.face.decode(decode_whole(model, store.read(clip, "audio"), code), identity)
         truth = store.vertices(clip)
-        ours, real = (
-            Performance(face=pipeline.face, fps=pipeline.sizes.fps, vertices=v, neutral=identity)
-            for v in (predicted, truth)
-        )
+        real = performance_of(context, clip)
+        ours = attrs.evolve(real, vertices=predicted, prompt=performance_of(context, prompts[0]))
         row: dict[str, Any] = {"clip": clip.name, "speaker": clip.speaker, "offset_ms": clip.offset_ms}
-        row["measures"] = _measure(metrics, ours, real)
+        row["measures"] = scores.add(ours, real)
         opening = {"tracked": pipeline.face.lip_opening(truth), "ours": pipeline.face.lip_opening(predicted)}
-        row["bound"] = measured_bound(model, store, clip, _prompts(store, clip)[0], context.device)
+        row["bound"] = measured_bound(model, store, clip, prompts[0], context.device)
         row["lip_opening_correlation"] = _pearson(opening["ours"], opening["tracked"])
         if ridge is not None:
             row["lip_opening_correlation_ridge"] = ridge.correlation(_lip_sync(pipeline, store, clip))
@@ -181,11 +181,12 @@ def held_out(context: Context, model: StyleModel) -> dict[str, Any]:
             "measure": "negative bound (VAST, eq. 7) and reconstruction in nats a frame, KL in nats, mean over clips",
             **{name: float(np.mean([row["bound"][name] for row in rows])) for name in rows[0]["bound"]},
         }
-        names = rows[0]["measures"]
         figures["held_out"] |= {
             "measure": "mean over held-out clips, prompted by a training clip of the same manner",
-            **{name: float(np.mean([row["measures"][name] for row in rows])) for name in names},
+            **scores.overall(),
         }
+        if scores.not_computed:
+            figures["held_out"]["not_computed"] = scores.not_computed
         figures["lips"] = {
             "measure": "Pearson correlation of predicted and tracked inner-lip opening, mean over held-out clips",
             "ours": float(np.mean([row["lip_opening_correlation"] for row in rows])),
@@ -264,11 +265,19 @@ def _pearson(a: Tensor, b: Tensor) -> float:
     return 0.0 if float(pair.std(dim=1).min()) < 1e-9 else float(torch.corrcoef(pair)[0, 1])
 
 
-def _measure(metrics: Sequence[Metric], ours: Performance, real: Performance) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for metric in metrics:
-        found |= metric(ours, real)
-    return found
+def performance_of(context: Context, clip: PreparedClip) -> Performance:
+    """A prepared clip as it was tracked; the pose is left out, as no model here moves the head."""
+    store, pipeline = context.store, context.pipeline
+    return Performance(
+        face=pipeline.face,
+        fps=pipeline.sizes.fps,
+        vertices=store.vertices(clip),
+        neutral=store.identities[clip.speaker],
+        audio=store.read(clip, "audio") if clip.heard else None,
+        name=clip.name,
+        speaker=clip.speaker,
+        style=clip.style or "",
+    )
 
 
 # -------------------------------------------------------------------------------------------- renderer
@@ -279,6 +288,7 @@ def rendering(context: Context) -> dict[str, Any]:
     """Image metrics over the face of held-out clips, for ours, the nearest training frame and the bare mesh."""
     renderer, pipeline, avatar = load_renderer(context), context.pipeline, make_avatar(context)
     metrics = [metric for metric in pipeline.metrics if metric.needs == "frames"]
+    scores = {name: Scores(metrics) for name in ("ours", "nearest training frame", "textured mesh")}
     radius = erosion_radius(pipeline.sizes.image)
     nearest = NearestFrame(context, avatar)
     pieces = avatar.of("held_out")
@@ -301,14 +311,14 @@ def rendering(context: Context) -> dict[str, Any]:
         videos = {name: torch.cat(parts) for name, parts in drawn.items()}
         region = torch.cat(regions)
         row: dict[str, Any] = {"clip": piece.clip.name}
-        for name, video in videos.items():
-            if name == "real":
-                continue
+        for name, own in scores.items():
             prediction, reference = (
-                Performance(face=pipeline.face, fps=pipeline.sizes.fps, frames=v, region=region)
-                for v in (video, videos["real"])
+                Performance(
+                    face=pipeline.face, fps=pipeline.sizes.fps, frames=videos[v], region=region, name=piece.clip.name
+                )
+                for v in (name, "real")
             )
-            row[name] = _measure(metrics, prediction, reference)
+            row[name] = own.add(prediction, reference)
         rows.append(row)
         for name, video in videos.items():
             strips[name] += [video[i] for i in np.linspace(0, len(video) - 1, 4).astype(int)]
@@ -322,8 +332,9 @@ def rendering(context: Context) -> dict[str, Any]:
     }
     keys = {"ours": "face", "nearest training frame": "nearest_frame", "textured mesh": "textured_mesh"}
     for name, key in keys.items():
-        for measure in rows[0][name]:
-            figures[f"{measure}_{key}"] = float(np.mean([row[name][measure] for row in rows]))
+        figures |= {f"{measure}_{key}": value for measure, value in scores[name].overall().items()}
+    if reasons := scores["ours"].not_computed:
+        figures["not_computed"] = reasons
     return figures
 
 
