@@ -151,8 +151,8 @@ class StyleRetrieval(PooledMetric):
 
     What it can tell, where a real clip stands for a perfect prediction (``pytest -m slow test_metrics_style.py``):
 
-    * the other half of the same clip: 14 of 14 halves of seven clips of five talkers (chance 0.14), 29 of 32 halves of 16 clips of
-      4 s by two actors in eight emotions (chance 0.06). The scales of the descriptor were set on the same clips;
+    * the other half of the same clip: 14 of 14 halves of seven clips of five talkers (chance 0.14), 29 of 32 halves of
+      16 clips of 4 s by two actors in eight emotions (chance 0.06). The descriptor's scales were set on the same clips;
     * the same emotion by the other actor: 11 of 16 (chance 0.13);
     * ``corpus/synthetic`` with its defaults, true tracks: another sentence by another speaker in the same one of 30
       styles: 0.99 (chance 0.03).
