@@ -1,8 +1,9 @@
-"""The components and stages of vast-metrics, declared without importing torch."""
+"""The components, stages and commands of vast-metrics, declared without importing torch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from vast_core import Component, StageSpec, hookimpl
 
@@ -24,6 +25,9 @@ from .config import (
     StyleRetrievalConfig,
     UpperFaceDynamicsConfig,
 )
+
+if TYPE_CHECKING:
+    import click
 
 
 @hookimpl
@@ -157,3 +161,11 @@ def vast_stages() -> Iterable[StageSpec]:
             summary="correlates lips with what audio features, and the decoder, tell of speakers never seen",
         ),
     ]
+
+
+@hookimpl
+def vast_commands(cli: click.Group) -> None:
+    """Add ``vast eval``."""
+    from .evaluation.commands import evaluate
+
+    cli.add_command(evaluate)

@@ -22,10 +22,8 @@ from vast_core.registry import Registry
 from .engine import Engine, Pair
 from .from_run import PreparedClips, Trained, spread
 from .other_footage import OtherFootage, corpus_called
-from .page import write_report
 from .protocol import Protocol
 from .results import FILE, Evaluation
-from .tables import print_table
 from .tracked import Reader, matches, videos_in
 
 Task = tuple[str, Callable[[], Pair]]
@@ -134,8 +132,7 @@ class Evaluator:
                     self._leave_out(engine, name, str(error))
                 progress.advance(bar)
         evaluation = engine.conclude(generated=names[0], reference=names[1], geometry=geometry)
-        files = [evaluation.write(folder), *write_report(folder, evaluation)]
-        self.console.print(print_table(evaluation))
+        files = [evaluation.write(folder)]
         seconds = time.perf_counter() - began
         self.console.print(
             f"{engine.seconds:.1f} s of {len(evaluation.clips)} clips in {seconds:.1f} s; written: "
