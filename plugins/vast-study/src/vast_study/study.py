@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -21,9 +22,11 @@ class Question:
     title: str
     text: str
     best: str
-    """The anchor at 5."""
+    """The anchor at 5: a whole sentence, shown as it is."""
     worst: str
-    """The anchor at 1."""
+    """The anchor at 1: likewise."""
+    labels: tuple[str, ...] = ("Very poor", "Poor", "Fair", "Good", "Very good")
+    """What the scores from 1 to 5 are called; a score without a name of its own has an empty one."""
 
 
 @attrs.frozen(kw_only=True)
@@ -62,8 +65,17 @@ class Study:
     """How many clips of each system a judge sees; None: all."""
     database: str | None
     """SQLAlchemy's URL; None: SQLite beside the study."""
+    reference: str | None = None
+    """Which of ``systems`` is the recorded truth, of which gold clips can be made."""
+    made: Mapping[Literal["training", "gold", "trap"], int] = attrs.field(factory=dict)
+    """How many known clips are to be made of the study's own, beside those in ``known``."""
 
     @property
     def folder(self) -> Path:
         """Where media and votes are kept."""
         return self.path.with_name(f"{self.path.stem}.study")
+
+    @property
+    def media(self) -> Path:
+        """Folder of the videos as judges get them."""
+        return self.folder / "media"

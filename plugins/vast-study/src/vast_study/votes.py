@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import attrs
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from .storage import Judge, Medium, Task, Vote
+from .study import Study
 
 
 @attrs.frozen(kw_only=True)
@@ -26,3 +31,35 @@ class RawVote:
     changes: int
     expected: tuple[int, int] | None
     """Lowest and highest score that is right, of gold and trap clips."""
+
+
+def raw_votes(session: Session, study: Study, *, withdrawn: bool = False) -> list[RawVote]:
+    """All scores by judge, position and question as the study orders them; of judges who withdrew only if asked."""
+    query = (
+        select(Judge.number, Task, Medium, Vote)
+        .join(Task, Task.judge_id == Judge.id)
+        .join(Medium, Medium.id == Task.medium_id)
+        .join(Vote, Vote.task_id == Task.id)
+        .order_by(Judge.number, Task.position)
+    )
+    if not withdrawn:
+        query = query.where(Judge.withdrawn.is_(None))
+    places = {question.name: place for place, question in enumerate(study.questions)}
+    rows = [
+        RawVote(
+            judge=number,
+            kind=task.kind,
+            system=medium.system,
+            clip=medium.clip,
+            question=vote.question,
+            score=vote.score,
+            block=task.block,
+            position=task.position,
+            seconds=medium.seconds,
+            latency=vote.given - (vote.given if task.played is None else task.played),
+            changes=vote.changes,
+            expected=(known[0], known[1]) if (known := medium.expected.get(vote.question)) else None,
+        )
+        for number, task, medium, vote in session.execute(query)
+    ]
+    return sorted(rows, key=lambda row: (row.judge, row.position, places.get(row.question, len(places))))
