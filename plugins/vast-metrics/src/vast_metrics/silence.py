@@ -30,8 +30,8 @@ class LipsInSilence(Metric):
     ahead of the sound and close behind it. A sound that ends early is silent from there. Our choice.
 
     The sound is the prediction's, else the reference's. Real lips move in silence too (breath, a smile, getting
-    ready): 7 to 14 mm/s in six clips of real talkers tracked by ``face/landmarks``, 29 to 42 in the rest of them. So the
-    deviation is the fair figure. A sound track that is silent from end to end is all silence.
+    ready): 7 to 14 mm/s in six clips of real talkers tracked by ``face/landmarks``, 29 to 42 in the rest of them. So
+    the deviation is the fair figure. A sound track that is silent from end to end is all silence.
     """
 
     needs: ClassVar[Literal["vertices", "frames"]] = "vertices"
