@@ -12,12 +12,14 @@ from vast_metrics.plugin import vast_components
 
 NAMES = {
     "blink_rate",
+    "fid",
     "head_motion",
     "identity_drift",
     "landmark_distance",
     "lip_correlation",
     "lip_vertex_error",
     "lips_in_silence",
+    "lpips",
     "motion_stability",
     "psnr",
     "sharpness",

@@ -9,6 +9,7 @@ from vast_core import Component, StageSpec, hookimpl
 
 from .config import (
     BlinkRateConfig,
+    FIDConfig,
     HeadMotionConfig,
     IdentityDriftConfig,
     LandmarkDistanceConfig,
@@ -16,6 +17,7 @@ from .config import (
     LipsInSilenceConfig,
     LipVertexErrorConfig,
     LipYardstickStage,
+    LPIPSConfig,
     MotionStabilityConfig,
     PSNRConfig,
     SharpnessConfig,
@@ -137,6 +139,22 @@ def vast_components() -> Iterable[Component]:
             config=SSIMConfig,
             summary="structural similarity over the face",
             reference="Wang et al. 2004",
+        ),
+        Component(
+            kind="metric",
+            name="lpips",
+            target="vast_metrics.lpips:LPIPS",
+            config=LPIPSConfig,
+            summary="learned perceptual image patch similarity over the face",
+            reference="Zhang et al. 2018",
+        ),
+        Component(
+            kind="metric",
+            name="fid",
+            target="vast_metrics.fid:FID",
+            config=FIDConfig,
+            summary="Frechet inception distance of all drawn frames from all real ones",
+            reference="Heusel et al. 2017",
         ),
         Component(
             kind="metric",

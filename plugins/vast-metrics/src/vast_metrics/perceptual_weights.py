@@ -1,0 +1,68 @@
+"""Networks that judge pictures: where the weights that others release are found, and how they become safetensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+from torch import Tensor, nn
+
+from vast_core.errors import NotComputed, WeightsError
+from vast_core.weight_files import find_file, read_tensors, suggested_folder
+
+
+@attrs.frozen(kw_only=True)
+class Released:
+    """Weights that are published as a pickle, which this project never reads: whoever trusts it converts it once."""
+
+    what: str
+    """In words, with licence and size."""
+    file: str
+    """Name of the safetensors file."""
+    weights: str
+    """Python that binds ``weights`` to the published tensors, its digest checked."""
+    unwanted: tuple[str, ...] = ()
+    """Beginnings of the names of tensors that are not needed."""
+
+    def command(self, folder: Path) -> str:
+        """A shell's line that makes the safetensors file in ``folder``."""
+        save = f"save_file({{n: t.contiguous() for n, t in weights.items()}}, '{folder / self.file}')"
+        return f'python -c "from safetensors.torch import save_file; {self.weights}; {save}"'
+
+    def load_into(self, network: nn.Module, path: Path | None) -> None:
+        """Fill a network from the file at ``path`` (or in that folder), else in ``VAST_WEIGHTS`` or the cache.
+
+        Raises :class:`vast_core.errors.NotComputed` where no path is given and there is no file, saying how to get it,
+        and :class:`vast_core.errors.WeightsError` where the path has none, or a file is damaged or of another network.
+        """
+        how = f"Make it, once, from the published file by\n  {self.command(suggested_folder())}\n"
+        try:
+            file = find_file((self.file,), path, self.what, how)
+        except WeightsError as error:
+            if path is None:
+                raise NotComputed(str(error)) from error
+            raise
+        tensors, _ = read_tensors(file, self.unwanted)
+        self._check(network, tensors, file)
+        network.load_state_dict(tensors, strict=False, assign=True)
+        network.eval().requires_grad_(False)
+
+    def _check(self, network: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> None:
+        """Raises :class:`vast_core.errors.WeightsError` where names or shapes are others than the network's."""
+        # a counter of training steps that some files leave out
+        own = {
+            name: tensor for name, tensor in network.state_dict().items() if not name.endswith("num_batches_tracked")
+        }
+        wrong = [f"{name} is missing" for name in own if name not in tensors]
+        wrong += [f"{name} is unknown" for name in tensors if name not in network.state_dict()]
+        wrong += [
+            f"{name} is {tuple(tensors[name].shape)}, not {tuple(tensor.shape)}"
+            for name, tensor in own.items()
+            if name in tensors and tensors[name].shape != tensor.shape
+        ]
+        wrong += [f"{name} is not finite" for name, tensor in tensors.items() if not tensor.isfinite().all()]
+        if wrong:
+            raise WeightsError(
+                f"{file}: not {self.what}: {wrong[0]}" + (f", and {len(wrong) - 1} more" if len(wrong) > 1 else "")
+            )
