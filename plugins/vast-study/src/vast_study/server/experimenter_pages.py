@@ -1,0 +1,240 @@
+"""The experimenter's pages, behind a token: how far everyone is, personal links, the join page, the raw votes."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+import time
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ..enrolment import enrol
+from ..storage import Judge, Medium, Task, Vote, keep_fact
+from ..votes import RawVote, raw_votes
+from .judge_pages import is_open, places
+from .judging import Refusal
+from .security import form_token, is_session, matches, open_session
+from .site import VISITOR, Form, Site, endpoint, site_of
+from .visit import caller
+
+EXPERIMENTER = "experimenter"
+"""Cookie of a signed session."""
+
+INVITATIONS = 200
+"""Most personal links made at once."""
+
+
+@attrs.frozen(kw_only=True)
+class Desk:
+    """One request of the experimenter."""
+
+    site: Site
+    request: Request
+    form: Form
+    session: Session
+    cookie: str
+
+    def page(self, template: str, **content: Any) -> Response:
+        """A page for the experimenter."""
+        return self.site.page(self.request, template, csrf=form_token(self.site.key, self.cookie), **content)
+
+
+def _known(site: Site, request: Request) -> bool:
+    cookie = request.cookies.get(EXPERIMENTER, "")
+    if is_session(site.key, site.experimenter, cookie, time.time()):
+        return True
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        return False
+    _check_token(site, request, token)
+    return True
+
+
+def _check_token(site: Site, request: Request, token: str) -> None:
+    if site.guesses.reached(caller(request)):
+        raise Refusal(429, "Too many wrong tokens came from here. Please try again in ten minutes.")
+    if not matches(token.strip(), site.experimenter):
+        site.guesses.count(caller(request))
+        raise Refusal(403, "This is not the token of this study.")
+
+
+def for_experimenter(view: Callable[[Desk], Response]) -> Callable[[Request, Form], Response]:
+    """Let the experimenter in, and send everyone else to the door."""
+
+    @functools.wraps(view)
+    def answer(request: Request, form: Form) -> Response:
+        site = site_of(request)
+        if not _known(site, request):
+            if request.method == "POST":
+                raise Refusal(401, "Your session is over. Please give the token again.")
+            return site.visitor_page(request, "login.html.j2", 401)
+        cookie = request.cookies.get(EXPERIMENTER, "")
+        if request.method == "POST":
+            site.check_form(request, form, cookie)
+        with site.storage.session() if request.method == "POST" else site.storage.reading() as session:
+            return view(Desk(site=site, request=request, form=form, session=session, cookie=cookie))
+
+    return answer
+
+
+def login(request: Request, form: Form) -> Response:
+    """Takes the token and gives a session."""
+    site = site_of(request)
+    site.check_form(request, form, request.cookies.get(VISITOR, ""))
+    _check_token(site, request, form.get("token", ""))
+    response = site.to(request, "progress")
+    session = open_session(site.key, site.experimenter, time.time())
+    site.set_cookie(request, response, EXPERIMENTER, session, samesite="strict")
+    return response
+
+
+@for_experimenter
+def logout(desk: Desk) -> Response:
+    """Ends the session in this browser."""
+    response = desk.site.to(desk.request, "progress")
+    desk.site.drop_cookie(desk.request, response, EXPERIMENTER)
+    return response
+
+
+@attrs.frozen(kw_only=True)
+class Progress:
+    """How far one judge is."""
+
+    number: int
+    state: str
+    done: int
+    total: int
+    votes: int
+    minutes: float | None
+    """From consent to the last score; pauses count."""
+
+
+def progress_of(session: Session, questions: int) -> list[Progress]:
+    """All judges in order of their numbers."""
+    rated = select(Task.judge_id, func.count()).where(Task.block > 0).group_by(Task.judge_id)
+    totals = {row[0]: row[1] for row in session.execute(rated)}
+    given = (
+        select(Task.judge_id, func.count(), func.max(Vote.changed))
+        .join(Vote)
+        .where(Task.block > 0)
+        .group_by(Task.judge_id)
+    )
+    votes = {judge: (count, last) for judge, count, last in session.execute(given.group_by(Task.judge_id))}
+    rows = []
+    for judge in session.scalars(select(Judge).order_by(Judge.number)):
+        count, last = votes.get(judge.id, (0, None))
+        end = judge.finished or last
+        rows.append(
+            Progress(
+                number=judge.number,
+                state=state_of(judge, count),
+                done=count // questions,
+                total=totals.get(judge.id, 0),
+                votes=count,
+                minutes=None if judge.consented is None or end is None else max(0.0, end - judge.consented) / 60,
+            )
+        )
+    return rows
+
+
+def state_of(judge: Judge, votes: int) -> str:
+    """Where a judge is, in a word or two."""
+    if judge.withdrawn is not None:
+        return "declined" if judge.consented is None else "withdrawn"
+    if judge.finished is not None:
+        return "finished"
+    if judge.consented is None:
+        return "invited"
+    if judge.heard is None:
+        return "headphones check"
+    return "rating" if votes or judge.trained is not None else "practice"
+
+
+@for_experimenter
+def progress(desk: Desk) -> Response:
+    """How far everyone is. No means: who sees them before the end is tempted to stop when they please."""
+    return progress_page(desk)
+
+
+def progress_page(desk: Desk, links: tuple[str, ...] = ()) -> Response:
+    """The experimenter's one page; ``links`` are shown this once."""
+    session, study = desk.session, desk.site.study
+    counts = dict(
+        session.execute(
+            select(Medium.system, func.count(Vote.id))
+            .join(Task, Task.medium_id == Medium.id)
+            .join(Judge, Judge.id == Task.judge_id)
+            .join(Vote, Vote.task_id == Task.id)
+            .where(Medium.kind == "rated", Judge.withdrawn.is_(None))
+            .group_by(Medium.system)
+        ).all()
+    )
+    rows = progress_of(session, len(study.questions))
+    return desk.page(
+        "progress.html.j2",
+        rows=rows,
+        finished=sum(row.state == "finished" for row in rows),
+        votes=sum(row.votes for row in rows),
+        systems={name: counts.get(name, 0) for name in study.systems},
+        join=absolute(desk, "welcome"),
+        open=is_open(session),
+        places=places(session, study),
+        links=links,
+    )
+
+
+def absolute(desk: Desk, name: str, /, **parts: Any) -> str:
+    """An address to be sent to someone."""
+    url = desk.request.url
+    return f"{url.scheme}://{url.netloc}{desk.site.address(desk.request, name, **parts)}"
+
+
+@for_experimenter
+def invitations(desk: Desk) -> Response:
+    """Makes personal links; they are shown once and kept nowhere."""
+    text = desk.form.get("count", "")
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= INVITATIONS):
+        raise Refusal(422, f"Between 1 and {INVITATIONS} links can be made at once.")
+    made = [enrol(desk.session, desk.site.study)[1] for _ in range(int(text))]
+    return progress_page(desk, tuple(absolute(desk, "enter", link=link) for link in made))
+
+
+@for_experimenter
+def joining(desk: Desk) -> Response:
+    """Opens or closes the join page."""
+    wish = desk.form.get("join")
+    if wish not in ("open", "closed"):
+        raise Refusal(422, "The join page is open or closed.")
+    keep_fact(desk.session, "join", wish)
+    return desk.site.to(desk.request, "progress")
+
+
+@for_experimenter
+def votes(desk: Desk) -> Response:
+    """All raw votes as a long table, those of judges who withdrew left out."""
+    table = io.StringIO()
+    names = [field.name for field in attrs.fields(RawVote)]
+    writer = csv.DictWriter(table, names)
+    writer.writeheader()
+    for vote in raw_votes(desk.session, desk.site.study):
+        writer.writerow(attrs.asdict(vote))
+    headers = {"Content-Disposition": 'attachment; filename="votes.csv"'}
+    return Response(table.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+ROUTES = [
+    Route("/experimenter", endpoint(progress), name="progress"),
+    Route("/experimenter/login", endpoint(login), methods=["POST"], name="login"),
+    Route("/experimenter/logout", endpoint(logout), methods=["POST"], name="logout"),
+    Route("/experimenter/links", endpoint(invitations), methods=["POST"], name="invitations"),
+    Route("/experimenter/join", endpoint(joining), methods=["POST"], name="joining"),
+    Route("/experimenter/votes.csv", endpoint(votes), name="votes"),
+]

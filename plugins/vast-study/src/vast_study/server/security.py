@@ -1,0 +1,162 @@
+"""What keeps strangers out: headers, limits, one-way hashes and the tokens of forms and sessions."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..enrolment import fingerprint
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "media-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    # the address of a personal link is a secret: it is told to no other site, and not even to our own log
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+"""Sent with every answer."""
+
+BODY = 16 * 1024
+"""Bytes of the largest request; the largest form has some hundred."""
+
+SESSION = 12 * 3600
+"""Seconds after which the experimenter has to give the token again."""
+
+
+def fresh_secret() -> str:
+    """128 unguessable bits, hexadecimal."""
+    return secrets.token_hex(16)
+
+
+def matches(secret: str, kept: str) -> bool:
+    """Whether ``secret`` has the fingerprint ``kept``, in a time that tells nothing."""
+    return hmac.compare_digest(fingerprint(secret), kept)
+
+
+def sign(key: str, *words: str) -> str:
+    """HMAC-SHA256 of words under the study's key, hexadecimal; no two lists of words give one message."""
+    return hmac.new(key.encode(), "\0".join(words).encode(), hashlib.sha256).hexdigest()
+
+
+def form_token(key: str, session: str) -> str:
+    """What a form sent by this session must carry; another site cannot know it."""
+    return sign(key, "form", session)
+
+
+def is_form_token(key: str, session: str, token: str) -> bool:
+    """Whether ``token`` was given to this session."""
+    return hmac.compare_digest(form_token(key, session).encode(), token.encode())
+
+
+def open_session(key: str, kept: str, now: float) -> str:
+    """A cookie for the experimenter, valid for :data:`SESSION` seconds and as long as the token is the same."""
+    until = str(int(now + SESSION))
+    return f"{until}.{sign(key, 'experimenter', kept, until)}"
+
+
+def is_session(key: str, kept: str, cookie: str, now: float) -> bool:
+    """Whether :func:`open_session` gave this cookie, and not too long ago."""
+    until, _, signature = cookie.partition(".")
+    if not (until.isascii() and until.isdigit() and len(until) < 16):
+        return False
+    genuine = hmac.compare_digest(sign(key, "experimenter", kept, until).encode(), signature.encode())
+    return genuine and now < int(until)
+
+
+def neighbourhood(host: str) -> str:
+    """An address as it counts for limits: one of IPv6 stands for its network of 64 bits, which one house has."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    return str(ipaddress.ip_network((address, 64), strict=False)) if address.version == 6 else host
+
+
+class Limit:
+    """At most ``events`` of one key within ``seconds``. Kept in memory: a restart forgives."""
+
+    def __init__(self, events: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.events, self.seconds, self._clock = events, seconds, clock
+        self._seen: dict[str, deque[float]] = {}
+        self._lock = threading.Lock()
+
+    def reached(self, key: str) -> bool:
+        """Whether no further event of this key is allowed now."""
+        with self._lock:
+            return len(self._recent(key)) >= self.events
+
+    def count(self, key: str) -> None:
+        """Note an event."""
+        with self._lock:
+            self._recent(key)
+            self._seen.setdefault(key, deque(maxlen=self.events)).append(self._clock())
+            if len(self._seen) > 10_000:  # bounded, whoever knocks
+                self._seen.pop(next(iter(self._seen)))
+
+    def _recent(self, key: str) -> deque[float]:
+        seen = self._seen.get(key, deque())
+        while seen and seen[0] <= self._clock() - self.seconds:
+            seen.popleft()
+        if not seen:
+            self._seen.pop(key, None)
+        return seen
+
+
+class Shield:
+    """Refuses large bodies before anyone reads them, and sends :data:`HEADERS` with every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_shielded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        body, complete = b"", False
+        while not complete:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            complete = not message.get("more_body", False)
+            if len(body) > BODY:
+                await _too_large(send_shielded)
+                return
+        first = True
+
+        async def receive_read() -> Message:
+            nonlocal first
+            if first:
+                first = False
+                return {"type": "http.request", "body": body, "more_body": False}
+            return await receive()
+
+        await self.app(scope, receive_read, send_shielded)
+
+
+async def _too_large(send: Send) -> None:
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": b"This is more than any form of this study holds.\n"})

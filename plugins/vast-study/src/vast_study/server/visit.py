@@ -1,0 +1,110 @@
+"""A judge who is known, for as long as one request takes."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+from starlette.responses import Response
+
+from .. import enrolment
+from ..storage import Judge, Task
+from . import judging
+from .judging import Refusal
+from .security import form_token, neighbourhood
+from .site import Form, Site, site_of
+
+JUDGE = "judge"
+"""Cookie that holds the secret of the personal link: it is kept by the judge alone, and by no one here."""
+
+
+@attrs.frozen(kw_only=True)
+class Visit:
+    """One request of a judge who is known."""
+
+    site: Site
+    request: Request
+    form: Form
+    session: Session
+    judge: Judge
+    link: str
+    now: float
+    tasks: Sequence[Task]
+
+    @property
+    def csrf(self) -> str:
+        """Token for this judge's forms."""
+        return form_token(self.site.key, self.link)
+
+    @property
+    def within(self) -> list[Task]:
+        """Tasks that may be looked at."""
+        return judging.open_tasks(self.session, self.judge, self.tasks, self.site.study.questions)
+
+    def to(self, name: str, /, **parts: Any) -> Response:
+        """See another page."""
+        return self.site.to(self.request, name, **parts)
+
+    def page(self, template: str, status: int = 200, **content: Any) -> Response:
+        """A page for this judge."""
+        return self.site.page(self.request, template, status, csrf=self.csrf, **content)
+
+    def address(self, name: str, /, **parts: Any) -> str:
+        """Path of a page."""
+        return self.site.address(self.request, name, **parts)
+
+    @property
+    def block(self) -> list[Task]:
+        """All tasks of the current block."""
+        first = judging.current(self.tasks)
+        return [task for task in self.tasks if first is not None and task.block == first.block]
+
+    def task(self) -> Task:
+        """The task that the address names, if it may be looked at."""
+        return judging.reach(self.judge, self.tasks, self.within, self.request.path_params["position"] - 1)
+
+
+def judge_of(session: Session, request: Request) -> tuple[Judge, str] | None:
+    """Whom the cookie names, and the end of the personal link."""
+    link = request.cookies.get(JUDGE, "")
+    judge = enrolment.judge_of(session, link)
+    return (judge, link) if judge else None
+
+
+def for_judge(view: Callable[[Visit], Response]) -> Callable[[Request, Form], Response]:
+    """Find the judge, check the form, and answer after what the view changed has been committed to disk."""
+
+    @functools.wraps(view)
+    def answer(request: Request, form: Form) -> Response:
+        site = site_of(request)
+        with site.storage.session() if request.method == "POST" else site.storage.reading() as session:
+            found = judge_of(session, request)
+            if not found:
+                raise Refusal(401, "Please open your personal link, the one that you were asked to keep.")
+            judge, link = found
+            if request.method == "POST":
+                site.check_form(request, form, link)
+            tasks = judging.tasks_of(session, judge)
+            visit = Visit(
+                site=site,
+                request=request,
+                form=form,
+                session=session,
+                judge=judge,
+                link=link,
+                now=time.time(),
+                tasks=tasks,
+            )
+            return view(visit)
+
+    return answer
+
+
+def caller(request: Request) -> str:
+    """Whom limits count."""
+    return neighbourhood(request.client.host if request.client else "")
