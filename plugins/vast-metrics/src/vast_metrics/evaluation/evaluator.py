@@ -15,6 +15,8 @@ import attrs
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
+from rich.table import Column, Table
+from rich.text import Text
 
 from vast_core.errors import InputError, StorageError
 from vast_core.registry import Registry
@@ -133,6 +135,7 @@ class Evaluator:
                 progress.advance(bar)
         evaluation = engine.conclude(generated=names[0], reference=names[1], geometry=geometry)
         files = [evaluation.write(folder)]
+        self.console.print(_table(evaluation))
         seconds = time.perf_counter() - began
         self.console.print(
             f"{engine.seconds:.1f} s of {len(evaluation.clips)} clips in {seconds:.1f} s; written: "
@@ -144,6 +147,23 @@ class Evaluator:
     def _leave_out(self, engine: Engine, clip: str, reason: str) -> None:
         engine.leave_out(clip, reason)
         self.console.print(f"[yellow]left out {escape(clip)}: {escape(reason)}[/yellow]")
+
+
+def _table(evaluation: Evaluation) -> Table:
+    """All measures, with their intervals, and why some have no number."""
+    title = f"{evaluation.generated} against {evaluation.reference}, protocol {evaluation.protocol} {evaluation.digest}"
+    table = Table(
+        Column("measure", no_wrap=True), "value", "95 %", "clips", "better", title=Text(title), title_justify="left"
+    )
+    for name, own in evaluation.measures.items():
+        found = evaluation.overall.get(name)
+        if found is None:
+            reason = evaluation.not_computed.get(own.metric, "it gave no value")
+            table.add_row(name, Text(f"not computed, because {reason}"))
+            continue
+        bounds = "" if found.low is None or found.high is None else f"{found.low:.4g} to {found.high:.4g}"
+        table.add_row(name, f"{found.value:.4g} {own.unit}", bounds, str(found.clips), own.better)
+    return table
 
 
 @contextmanager
