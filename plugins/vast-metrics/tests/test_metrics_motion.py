@@ -243,5 +243,5 @@ def test_no_sound_or_no_silence_gives_no_number(seen, person):
     lips = sliding(person, [1.0] * 100)
     with pytest.raises(NotComputed, match="the clip has no sound"):
         LipsInSilence(LipsInSilenceConfig())(seen(lips), seen(lips))
-    with pytest.raises(NotComputed, match=r"silent for 0\.00 s, and 0\.2 s are needed"):
+    with pytest.raises(NotComputed, match=r"silent for 0\.00 s, and 0\.08 s are needed"):
         LipsInSilence(LipsInSilenceConfig())(seen(lips, wave=sound(range(100))), seen(lips))

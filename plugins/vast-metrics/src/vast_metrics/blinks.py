@@ -29,7 +29,8 @@ class BlinkRate(Metric):
     it is no longer than ``longest`` seconds (longer: eyes held shut, or a look down) and is seen to begin and end.
 
     All of that is our choice; sides and lids are found on the neutral face (:mod:`vast_metrics.face_parts`). Blinks
-    are not in the audio: a vast avatar takes its lids from its own footage, and this figure then judges that footage.
+    are not in the audio: a vast avatar takes its lids from its own footage, so that this figure then judges that
+    footage, and a model's own vertices, before they are drawn, do not blink at all.
 
     Seven clips of five talkers, tracked by ``face/landmarks`` at 25 fps, have 12 to 44 blinks a minute (161 s
     in all, 79 blinks; of the closings that a plot of the gap shows, one is missed, after which the eyes stay narrowed).
