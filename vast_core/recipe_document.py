@@ -106,7 +106,7 @@ def read_document(path: Path, problems: list[Problem], what: str = "recipe") -> 
         raise RecipeError(f"{what} {source} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise RecipeError(f"{what} {source} is no UTF-8 text (byte {error.start}); is it a YAML file?") from error
-    tree = _Composer(source, text.splitlines() or [""], problems).compose(text)
+    tree = _Composer(source, text.splitlines() or [""], problems, what=what).compose(text)
     if not isinstance(tree.value, dict):
         begins = "; a recipe begins with `vast: 1`" if what == "recipe" else ""
         problem = Problem(tree.mark, (), f"expected `key: value` lines{begins}")
@@ -174,8 +174,16 @@ def merged(base: Node, top: Node) -> Node:
 class _Composer:
     """Turns PyYAML's nodes into ours."""
 
-    def __init__(self, source: str, lines: list[str], problems: list[Problem], on_command_line: bool = False) -> None:
+    def __init__(
+        self,
+        source: str,
+        lines: list[str],
+        problems: list[Problem],
+        on_command_line: bool = False,
+        what: str = "recipe",
+    ) -> None:
         self.source = source
+        self.what = what
         self.lines = lines
         self.problems = problems
         self.on_command_line = on_command_line
@@ -199,10 +207,11 @@ class _Composer:
         except yaml.MarkedYAMLError as error:
             message = " ".join(filter(None, (error.context, error.problem)))
             problem = Problem(self.mark(error.problem_mark or error.context_mark), path, f"no valid YAML: {message}")
-            raise recipe_error(self.source, [*self.problems, problem]) from error
+            raise recipe_error(self.source, [*self.problems, problem], self.what) from error
         except (yaml.YAMLError, RecursionError) as error:
             reason = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
-            raise recipe_error(self.source, [Problem(self.mark(None), path, f"no valid YAML: {reason}")]) from error
+            problem = Problem(self.mark(None), path, f"no valid YAML: {reason}")
+            raise recipe_error(self.source, [problem], self.what) from error
 
     def node(self, node: yaml.Node, path: tuple[str, ...], key_mark: Mark | None) -> Node:
         mark = self.mark(node.start_mark)
