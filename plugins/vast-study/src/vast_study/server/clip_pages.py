@@ -119,7 +119,7 @@ def scores(visit: Visit) -> Response:
     given = read_scores(visit.form)
     if wants_json(visit.request):
         votes = judging.score(visit.session, task, given, questions, visit.now)
-        return JSONResponse({"votes": {n: {"score": v.score, "version": v.changes} for n, v in votes.items()}})
+        return JSONResponse({"votes": judging.standing(votes)})
     try:
         votes = judging.score(visit.session, task, given, questions, visit.now)
     except Refusal as refusal:
@@ -175,6 +175,22 @@ def practised(visit: Visit) -> Response:
     task = visit.task()
     judging.finish_training(visit.session, visit.judge, visit.tasks, task, visit.site.study.questions, visit.now)
     return visit.to("begin") if visit.judge.trained is not None else visit.to("home")
+
+
+@for_judge
+def ready(visit: Visit) -> Response:
+    """Between the headphones check and the first clip."""
+    practice = sum(task.block == 0 for task in visit.tasks)
+    if judging.stage(visit.judge, visit.tasks) != "training":
+        return visit.to("begin")
+    return pause_page(
+        visit,
+        "A little practice first",
+        f"{practice} practice {'clip shows' if practice == 1 else 'clips show'} you how it works. Watch each to its end; "
+        f"then answer {len(visit.site.study.questions)} questions from 1, the worst, to 5, the best.",
+        "After each you read what most people would answer. Practice does not count.",
+        label="Start the practice",
+    )
 
 
 @for_judge
@@ -262,6 +278,7 @@ ROUTES = [
     Route("/clip/{position:int}/scores", endpoint(scores), methods=["POST"], name="scores"),
     Route("/clip/{position:int}/feedback", endpoint(feedback), name="feedback"),
     Route("/clip/{position:int}/practised", endpoint(practised), methods=["POST"], name="practised"),
+    Route("/ready", endpoint(ready), name="ready"),
     Route("/begin", endpoint(begin), name="begin"),
     Route("/review", endpoint(review), name="review"),
     Route("/part/{block:int}/finish", endpoint(finish), methods=["POST"], name="finish"),

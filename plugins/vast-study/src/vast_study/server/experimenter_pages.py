@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import functools
 import io
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -49,7 +48,7 @@ class Desk:
 
 def _known(site: Site, request: Request) -> bool:
     cookie = request.cookies.get(EXPERIMENTER, "")
-    if is_session(site.key, site.experimenter, cookie, time.time()):
+    if is_session(site.key, site.experimenter, cookie, site.clock()):
         return True
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
@@ -91,7 +90,7 @@ def login(request: Request, form: Form) -> Response:
     site.check_form(request, form, request.cookies.get(VISITOR, ""))
     _check_token(site, request, form.get("token", ""))
     response = site.to(request, "progress")
-    session = open_session(site.key, site.experimenter, time.time())
+    session = open_session(site.key, site.experimenter, site.clock())
     site.set_cookie(request, response, EXPERIMENTER, session, samesite="strict")
     return response
 

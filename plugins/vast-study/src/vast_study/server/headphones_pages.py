@@ -41,6 +41,8 @@ def headphones(visit: Visit) -> Response:
             "with these new tones.",
         )
     visit.judge.heard = visit.now
+    if judging.stage(visit.judge, visit.tasks) == "block":
+        visit.judge.trained = visit.now  # this study has no practice
     return visit.to("ready")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from starlette.requests import Request
@@ -75,7 +73,7 @@ def consent(request: Request, form: Form) -> Response:
                 return site.to(request, "welcome")
             return site.visitor_page(request, "consent.html.j2")
         site.check_form(request, form, found[1] if found else request.cookies.get(VISITOR, ""))
-        answer, now = form.get("answer"), time.time()
+        answer, now = form.get("answer"), site.clock()
         if answer not in ("agree", "decline"):
             raise Refusal(422, "Please agree or decline.")
         if answer == "decline":

@@ -23,12 +23,21 @@ PLAYED = 0.9
 the clocks of browsers and the lengths that containers state differ by some hundredths. Our choice."""
 
 
-class Refusal(Exception):
-    """What was asked is not allowed now; ``status`` is that of HTTP, ``votes`` the scores as they stand."""
+Standing = dict[str, dict[Literal["score", "version"], int]]
+"""The scores of one task by question, as a page knows them."""
 
-    def __init__(self, status: int, message: str, votes: dict[str, Vote] | None = None) -> None:
+
+class Refusal(Exception):
+    """What was asked is not allowed now; ``status`` is that of HTTP, ``votes`` the :func:`standing` of the task."""
+
+    def __init__(self, status: int, message: str, votes: Standing | None = None) -> None:
         super().__init__(message)
-        self.status, self.message, self.votes = status, message, votes
+        self.status, self.message, self.votes = status, message, votes or {}
+
+
+def standing(votes: dict[str, Vote]) -> Standing:
+    """Votes as plain numbers, which outlive the transaction."""
+    return {name: {"score": vote.score, "version": vote.changes} for name, vote in votes.items()}
 
 
 @attrs.frozen(kw_only=True)
@@ -132,10 +141,10 @@ def score(
             raise Refusal(422, "A score is a whole number from 1 to 5.")
     votes = votes_of(session, [task])[task.id]
     if task.played is None:
-        raise Refusal(409, "Please watch the clip to its end first.", votes)
+        raise Refusal(409, "Please watch the clip to its end first.", standing(votes))
     news = {name: given for name, given in scores.items() if name not in votes or votes[name].score != given.value}
     if any((votes[name].changes if name in votes else None) != given.version for name, given in news.items()):
-        raise Refusal(409, "This score was changed elsewhere in the meantime.", votes)
+        raise Refusal(409, "This score was changed elsewhere in the meantime.", standing(votes))
     for name, given in news.items():
         if name in votes:
             vote = votes[name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -58,6 +59,8 @@ class Site:
     """Of new judges by the join page from one address: a class room gets in, a script does not."""
     guesses: Limit = attrs.field(factory=lambda: Limit(20, 600))
     """Of wrong links and tokens from one address."""
+    clock: Callable[[], float] = time.time
+    """Seconds since the epoch."""
     templates: jinja2.Environment = attrs.field(factory=_templates)
 
     def address(self, request: Request, name: str, /, **parts: Any) -> str:
@@ -96,7 +99,7 @@ class Site:
         samesite: Literal["lax", "strict"] = "lax",
         days: int | None = None,
     ) -> None:
-        """A cookie that scripts cannot read and other sites' forms do not send; without days it ends with the browser."""
+        """A cookie that scripts cannot read and other sites do not send; without days it ends with the browser."""
         secure = self.secure or request.url.scheme == "https"
         path = request.scope.get("root_path", "") or "/"
         age = None if days is None else days * 24 * 3600
@@ -141,8 +144,7 @@ def wants_json(request: Request) -> bool:
 def refused(request: Request, refusal: Refusal) -> Response:
     """A refusal as the asker can read it."""
     if wants_json(request):
-        votes = {name: {"score": vote.score, "version": vote.changes} for name, vote in (refusal.votes or {}).items()}
-        return JSONResponse({"error": refusal.message, "votes": votes}, refusal.status)
+        return JSONResponse({"error": refusal.message, "votes": refusal.votes}, refusal.status)
     site = site_of(request)
     headings = {401: "Who are you?", 404: "Not found", 410: "You have withdrawn", 429: "Too many attempts"}
     heading = headings.get(refusal.status, "That did not work")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -97,7 +96,7 @@ def for_judge(view: Callable[[Visit], Response]) -> Callable[[Request, Form], Re
                 session=session,
                 judge=judge,
                 link=link,
-                now=time.time(),
+                now=site.clock(),
                 tasks=tasks,
             )
             return view(visit)
