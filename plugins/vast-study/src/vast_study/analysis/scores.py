@@ -1,0 +1,98 @@
+"""Mean opinion scores, and three intervals for each: over judges, over votes, over judges and clips."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import attrs
+import numpy as np
+from scipy import stats
+
+from vast_core.statistics import CONFIDENCE, Estimate, estimate
+
+from .ratings import Ratings, Scores, mean_over_clips
+
+Unit = Literal["judges", "votes", "judges and clips"]
+
+
+@attrs.frozen(kw_only=True)
+class Mos:
+    """One system in one question."""
+
+    question: str
+    system: str
+    judges: int
+    votes: int
+    score: Estimate
+    """Over judges: each one's mean over clips is a single value. The main one: it speaks for other judges of these
+    clips."""
+    over_votes: Estimate
+    """As if every vote came from a judge of its own: too narrow, as votes of one judge are alike. Given because much
+    of the literature does so."""
+    over_both: Estimate | None
+    """For other judges and other clips; None where a vote is missing, or with one judge or clip."""
+    counts: tuple[int, int, int, int, int]
+    """Votes of 1 to 5."""
+
+
+def mean_scores(ratings: Ratings) -> tuple[Mos, ...]:
+    """Every question and system with at least one vote."""
+    return tuple(
+        _mos(question, system, ratings.scores[q, :, k])
+        for q, question in enumerate(ratings.questions)
+        for k, system in enumerate(ratings.systems)
+        if not np.isnan(ratings.scores[q, :, k]).all()
+    )
+
+
+def _mos(question: str, system: str, scores: Scores) -> Mos:
+    """Of scores (J, N)."""
+    votes = scores[~np.isnan(scores)]
+    means = mean_over_clips(scores)
+    means = means[~np.isnan(means)]
+    one, two, three, four, five = (int(np.count_nonzero(votes == score)) for score in range(1, 6))
+    return Mos(
+        question=question,
+        system=system,
+        judges=means.size,
+        votes=votes.size,
+        score=estimate(means.tolist()),
+        over_votes=estimate(votes.tolist()),
+        over_both=two_way(scores[~np.isnan(scores).all(axis=1)]),
+        counts=(one, two, three, four, five),
+    )
+
+
+def two_way(scores: Scores) -> Estimate | None:
+    """Mean and 95 % interval of scores (J, N) for a draw of other judges and other clips; None if it has none.
+
+    With mean squares of judges, clips and the rest, the mean's variance is estimated by ``(MS_J + MS_N - MS_JN) / JN``,
+    never less than the larger of ``MS_J / JN`` and ``MS_N / JN`` where the rest exceeds the other one; degrees of
+    freedom by Satterthwaite.
+
+    References: L. J. Cornfield and J. W. Tukey, "Average values of mean squares in factorials", Annals of Mathematical
+    Statistics 27, 1956; F. E. Satterthwaite, "An approximate distribution of estimates of variance components",
+    Biometrics Bulletin 2, 1946. The lower limit is our choice: components are not negative.
+    """
+    judges, clips = scores.shape
+    if judges < 2 or clips < 2 or np.isnan(scores).any():
+        return None
+    mean = float(scores.mean())
+    by_judge, by_clip = scores.mean(axis=1), scores.mean(axis=0)
+    rest = scores - by_judge[:, None] - by_clip[None, :] + mean
+    squares = {
+        "judges": (clips * float(((by_judge - mean) ** 2).sum()) / (judges - 1), judges - 1),
+        "clips": (judges * float(((by_clip - mean) ** 2).sum()) / (clips - 1), clips - 1),
+        "rest": (float((rest**2).sum()) / ((judges - 1) * (clips - 1)), (judges - 1) * (clips - 1)),
+    }
+    whole = squares["judges"][0] + squares["clips"][0] - squares["rest"][0]
+    used = tuple(squares)
+    for name, other in (("judges", "clips"), ("clips", "judges")):
+        if squares[other][0] < squares["rest"][0] and squares[name][0] >= whole:
+            whole, used = squares[name][0], (name,)
+    spread = sum(squares[name][0] ** 2 / squares[name][1] for name in used)
+    if whole <= 0:
+        return Estimate(mean, mean, mean, judges * clips)
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, whole**2 / spread)) * math.sqrt(whole / (judges * clips))
+    return Estimate(mean, mean - half, mean + half, judges * clips)
