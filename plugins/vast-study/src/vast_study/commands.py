@@ -2,9 +2,106 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 import click
 
 
 @click.group()
 def study() -> None:
     """Let people judge videos: a mean opinion score test as a web application."""
+
+
+STUDY = click.argument("file", metavar="STUDY.YAML", type=click.Path(path_type=Path, dir_okay=False))
+"""The argument of every command but ``new``."""
+
+
+@contextmanager
+def study_extra() -> Iterator[None]:
+    """Say how to install the extra ``study`` where one of its packages is missing.
+
+    Raises :class:`vast_core.errors.InputError`.
+    """
+    from vast_core.errors import InputError
+
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in ("multipart", "sqlalchemy", "starlette", "statsmodels", "uvicorn"):
+            raise
+        raise InputError(
+            f'`vast study` needs {package}, which is not installed: pip install "vast-avatar[study]"'
+        ) from error
+
+
+@study.command(short_help="Write a commented study.yaml.")
+@click.argument("file", metavar="STUDY.YAML", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--system", "systems", metavar="NAME=FOLDER", multiple=True, required=True, help="A folder of videos; repeat it."
+)
+@click.option("--reference", metavar="NAME", help="Which of the systems is a recording, if one is.")
+@click.option(
+    "--template", metavar="NAME|FILE", default="vast", show_default=True, help="Questions: vast, acr, or yours."
+)
+@click.option("--title", default="How good are these talking faces?", show_default=True, help="Shown to judges.")
+@click.option("--contact", metavar="TEXT", help="Whom judges may ask.  [to be filled in]")
+@click.option("--judges", type=click.IntRange(1, 9999), default=15, show_default=True)
+def new(
+    file: Path,
+    systems: tuple[str, ...],
+    reference: str | None,
+    template: str,
+    title: str,
+    contact: str | None,
+    judges: int,
+) -> None:
+    """Write STUDY.YAML, with everything that can be said in it and comments on each.
+
+    Videos of one name in the folders show the same words. Nothing is prepared yet, and a file that is there is never
+    overwritten.
+
+    \b
+    Example:
+      vast study new mos.yaml --system ours=out/ours --system baseline=out/baseline
+      vast study new mos.yaml --system ours=a --system recorded=b --reference recorded --template acr
+    """
+    from .new import write_study
+
+    click.echo(write_study(file, systems, reference, template, title, contact, judges))
+
+
+@study.command(short_help="Open a study to judges.")
+@STUDY
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
+@click.option("--root-path", metavar="/PREFIX", default="", help="Prefix that a proxy in front takes away.")
+@click.option("--https", is_flag=True, help="A proxy in front speaks https to judges.")
+@click.option("--allow-host", "hosts", metavar="NAME", multiple=True, help="Answer to this name only; repeat it.")
+@click.option("--new-token", is_flag=True, help="Replace the experimenter's token.")
+def serve(
+    file: Path, host: str, port: int, root_path: str, https: bool, hosts: tuple[str, ...], new_token: bool
+) -> None:
+    """Prepare the videos and serve the study until Ctrl-C.
+
+    Prints the address for judges and, the first time, the experimenter's token. Stopped or killed, the same command
+    goes on: no score that a judge saw as saved is lost.
+    """
+    with study_extra():
+        from rich.console import Console
+
+        from .reading import read_study
+        from .server.serve import serve as serve_study
+
+        serve_study(
+            read_study(file),
+            Console(highlight=False),
+            host=host,
+            port=port,
+            root_path=root_path,
+            https=https,
+            hosts=hosts,
+            new_token=new_token,
+        )

@@ -1,21 +1,45 @@
-"""From folders of videos to what judges get: every medium written once, and the plan that is made of them."""
+"""From folders of videos to what judges get: every medium written once, and the plan that is made of them.
+
+Done again, it does only what is missing, so that it may be stopped at any moment. Once a judge has joined, nothing that
+judges see may change.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+import random
+import secrets
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
+
+from vast_core.errors import InputError
 
 from .design import Place, Plan
 from .rules import Refused
-from .storage import Medium, Storage
-from .study import Study
+from .sources import videos
+from .storage import Judge, Medium, Storage, fact, keep_fact, medium_path
+from .study import Study, TaskKind
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+TOLERANCE = 0.2
+"""Seconds by which the videos of one clip may differ in length before a warning."""
+
+_LEAST = 3
+"""What a recording is expected to get in every question, as gold: even of a dull speaker, who was only recorded."""
+
+_TRAPS = (2, 4, 1, 5, 3)
+"""Scores that traps ask for, one after the other: who gives the same score always fails the second."""
+
+Key = tuple[str, str | None, str]
+"""Kind, system and clip."""
 
 
 @attrs.frozen
@@ -23,7 +47,7 @@ class Media:
     """All media of a study that was prepared, and the plan of what they are for."""
 
     plan: Plan
-    found: Mapping[tuple[str, str | None, str], Medium]
+    found: Mapping[Key, Medium]
 
     def of(self, place: Place) -> Medium:
         """What is shown at a place of the plan."""
@@ -32,14 +56,14 @@ class Media:
 
 def planned(session: Session, study: Study) -> Media:
     """The media as they were prepared; raises :class:`vast_study.rules.Refused` where they were not."""
-    found = {(medium.kind, medium.system, medium.clip): medium for medium in session.scalars(select(Medium))}
+    found: dict[Key, Medium] = {(own.kind, own.system, own.clip): own for own in session.scalars(select(Medium))}
+    if fact(session, "plan") is None:
+        raise Refused(f"{study.path.name}: its videos were not prepared yet; `vast study serve` does")
 
-    def clips(kind: str) -> tuple[str, ...]:
+    def clips(kind: TaskKind) -> tuple[str, ...]:
         return tuple(sorted({clip for own, _, clip in found if own == kind}))
 
     rated = clips("rated")
-    if not rated:
-        raise Refused(f"{study.path.name}: its videos were not prepared yet; `vast study serve` does")
     plan = Plan(
         systems=tuple(study.systems),
         clips=rated,
@@ -53,9 +77,190 @@ def planned(session: Session, study: Study) -> Media:
     return Media(plan, found)
 
 
-def prepare(study: Study, storage: Storage, console: Console) -> None:
-    """Write what is missing of the study's media, and the plan.
+# ------------------------------------------------------------------------------------------------ what is wanted
 
-    Raises :class:`vast_core.errors.InputError` where judges have begun and sources or plan have changed since.
+
+@attrs.frozen(kw_only=True)
+class Wanted:
+    """A medium that the study needs."""
+
+    kind: TaskKind
+    system: str | None
+    clip: str
+    source: Path
+    instruction: str = ""
+    expected: dict[str, list[int]] = attrs.field(factory=dict)
+    feedback: str = ""
+
+    @property
+    def key(self) -> Key:
+        """By which it is found."""
+        return self.kind, self.system, self.clip
+
+
+def wanted(study: Study) -> list[Wanted]:
+    """Every medium of a study: known clips first, then all rated ones, by clip and system."""
+    folders = {name: videos(folder) for name, folder in study.systems.items()}
+    clips = sorted(next(iter(folders.values())))
+    rng = random.Random(f"known clips {study.seed}")
+    shuffled = rng.sample(clips, len(clips))
+    systems = rng.sample(list(folders), len(folders))
+    training, gold, trap = (study.made.get(kind, 0) for kind in ("training", "gold", "trap"))
+    rated = sorted(shuffled[training + gold :])
+    found = [
+        Wanted(
+            kind=known.kind,
+            system=None,
+            clip=known.file.stem,
+            source=known.file,
+            expected={name: list(scores) for name, scores in known.expected.items()},
+            feedback=known.feedback,
+        )
+        for known in study.known
+    ]
+    for number, clip in enumerate(shuffled[:training]):
+        source = folders[systems[number % len(systems)]][clip]
+        found.append(Wanted(kind="training", system=None, clip=clip, source=source))
+    for clip in shuffled[training : training + gold]:
+        if study.reference is None:
+            raise InputError(f"{study.path}: gold: gold clips are made of a recording; say which system is one")
+        right = {question.name: [_LEAST, 5] for question in study.questions}
+        found.append(Wanted(kind="gold", system=None, clip=clip, source=folders[study.reference][clip], expected=right))
+    for number, clip in enumerate(rng.sample(rated, trap)):
+        score = _TRAPS[number % len(_TRAPS)]
+        found.append(
+            Wanted(
+                kind="trap",
+                system=None,
+                clip=clip,
+                source=folders[systems[number % len(systems)]][clip],
+                instruction=f"Please answer {score}\nto every question",
+                expected={question.name: [score, score] for question in study.questions},
+            )
+        )
+    found += [
+        Wanted(kind="rated", system=name, clip=clip, source=folders[name][clip]) for clip in rated for name in folders
+    ]
+    return found
+
+
+# ---------------------------------------------------------------------------------------------------- preparing
+
+
+def prepare(study: Study, storage: Storage, console: Console) -> None:
+    """Write what is missing of the study's media, and note the plan; tells what is odd about the sources.
+
+    Raises :class:`vast_core.errors.InputError` where a judge has joined and sources or plan have changed since, and
+    :class:`vast_core.errors.MediaError` where a source cannot be read.
     """
-    raise NotImplementedError
+    from vast_core.media import file_digest
+
+    from .media import ENCODING
+
+    media = wanted(study)
+    with console.status("looking at the sources"):
+        digests = {source: file_digest(source) for source in sorted({own.source for own in media})}
+    treated = {own.key: _digest(ENCODING, digests[own.source], own.instruction) for own in media}
+    with storage.session() as session:
+        joined = session.scalar(select(func.count(Judge.id))) or 0
+        plan = _plan(study, treated)
+        if joined and (before := fact(session, "plan")) != plan:
+            raise InputError(_changed(study, json.loads(before or "{}"), json.loads(plan), joined))
+        if not joined:
+            _drop_unwanted(session, treated)
+            keep_fact(session, "plan", plan)
+    _write_missing(study, storage, console, media, treated)
+    with storage.reading() as session:
+        _clear(study, {medium.id for medium in session.scalars(select(Medium))})
+        for warning in _warnings(study, planned(session, study)):
+            console.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _plan(study: Study, treated: Mapping[Key, str]) -> str:
+    """Everything that decides what judges see, as text."""
+    said = {
+        "questions": [attrs.asdict(question) for question in study.questions],
+        "systems": list(study.systems),
+        "reference": study.reference,
+        "seed": study.seed,
+        "block": study.block,
+        "clips": study.clips,
+        "media": {" ".join(filter(None, key)): digest for key, digest in sorted(treated.items(), key=str)},
+    }
+    return json.dumps(said, sort_keys=True)
+
+
+def _changed(study: Study, before: Mapping[str, object], now: Mapping[str, object], joined: int) -> str:
+    keys = [key for key in now if before.get(key) != now[key]]
+    told = [key for key in keys if key != "media"]
+    old, new = before.get("media"), now["media"]
+    if isinstance(old, dict) and isinstance(new, dict) and old != new:
+        names = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+        shown = ", ".join(names[:6]) + f" and {len(names) - 6} more" * (len(names) > 6)
+        told.append(f"videos ({shown})")
+    return (
+        f"{study.path.name}: changed since the first of {joined} judges joined: {', '.join(told)}. All judges see the "
+        f"same: put it back as it was, or begin a new study by a copy of {study.path.name} under another name"
+    )
+
+
+def _drop_unwanted(session: Session, treated: Mapping[Key, str]) -> None:
+    """Forget media that nobody has seen and that are no longer what is wanted."""
+    for medium in session.scalars(select(Medium)):
+        if treated.get((medium.kind, medium.system, medium.clip)) != medium.digest:
+            session.delete(medium)
+
+
+def _write_missing(
+    study: Study, storage: Storage, console: Console, media: list[Wanted], treated: Mapping[Key, str]
+) -> None:
+    from rich.progress import track
+
+    from .media import write_medium
+
+    with storage.reading() as session:
+        known: dict[Key, Medium] = {(own.kind, own.system, own.clip): own for own in session.scalars(select(Medium))}
+    missing = [own for own in media if own.key not in known or not medium_path(study, known[own.key]).is_file()]
+    for own in track(missing, f"writing {len(missing)} of {len(media)} videos", console=console, disable=not missing):
+        old = known.get(own.key)
+        medium = Medium(
+            id=secrets.token_hex(16) if old is None else old.id,
+            kind=own.kind,
+            system=own.system,
+            clip=own.clip,
+            digest=treated[own.key],
+            expected=own.expected,
+            feedback=own.feedback,
+        )
+        medium.seconds = write_medium(own.source, medium_path(study, medium), own.instruction).seconds
+        with storage.session() as session:
+            session.merge(medium)
+
+
+def _clear(study: Study, kept: set[str]) -> None:
+    """Remove files that no medium stands for: of a writer that was killed, or of a plan that was changed."""
+    for file in study.media.glob("*"):
+        if file.stem not in kept:
+            file.unlink(missing_ok=True)
+
+
+def _warnings(study: Study, media: Media) -> Iterator[str]:
+    from .media import has_sound
+
+    silent = [key for key, medium in media.found.items() if not has_sound(medium_path(study, medium))]
+    if silent:
+        names = [" ".join(filter(None, key)) for key in silent]
+        yield f"without sound: {', '.join(names[:6])}" + f" and {len(names) - 6} more" * (len(names) > 6)
+    for clip in media.plan.clips:
+        lengths = {name: media.found["rated", name, clip].seconds for name in study.systems}
+        if max(lengths.values()) - min(lengths.values()) > TOLERANCE:
+            told = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in lengths.items())
+            yield f"the videos of {clip} differ in length, which tells them apart: {told}"
+    if study.made.get("training"):
+        yield f"not rated, as they are shown in training: {', '.join(media.plan.training)}"
+    if study.made.get("gold"):
+        yield f"not rated, as they are gold clips: {', '.join(media.plan.gold)}"

@@ -2,11 +2,246 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Literal
 
-from .study import Study
+import attrs
+from attrs.validators import ge, lt
+
+from vast_core.errors import InputError
+from vast_core.recipe_document import Node, read_document, recipe_error, shown
+from vast_core.recipe_schema import Reader
+
+from .sources import lacking, videos
+from .study import Known, Question, Study
+from .wording import consent_text
+
+VERSION = 1
+"""Of the form of ``study.yaml``, stated as ``study: 1``."""
+
+_KINDS: dict[str, Literal["training", "gold", "trap"]] = {"training": "training", "gold": "gold", "traps": "trap"}
+"""Kinds of known clips by their key."""
+
+
+def _this_version(_: Any, __: attrs.Attribute[int], version: int) -> None:
+    if version != VERSION:
+        raise ValueError(f"this vast reads studies of version {VERSION}, not {version}")
+
+
+def _not_blank(_: Any, __: attrs.Attribute[str], text: str) -> None:
+    if not text.strip():
+        raise ValueError("says nothing")
+
+
+def _five(_: Any, __: attrs.Attribute[tuple[str, ...]], labels: tuple[str, ...]) -> None:
+    if len(labels) != 5:
+        raise ValueError(f"needs 5 names, from that of 1 to that of 5, and has {len(labels)}; one may be empty")
+
+
+def _question_name(_: Any, __: attrs.Attribute[str], name: str) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ValueError("is made of lower-case letters, digits and underscores, and begins with a letter")
+
+
+def _named(_: Any, __: attrs.Attribute[Any], given: Mapping[str, Any] | tuple[Any, ...]) -> None:
+    if not given:
+        raise ValueError("is empty; name one at least")
+
+
+@attrs.frozen(kw_only=True)
+class _Question:
+    name: str = attrs.field(validator=_question_name)
+    title: str = attrs.field(validator=_not_blank)
+    text: str = attrs.field(validator=_not_blank)
+    best: str = attrs.field(validator=_not_blank)
+    worst: str = attrs.field(validator=_not_blank)
+    labels: tuple[str, ...] = attrs.field(default=attrs.fields(Question).labels.default, validator=_five)
+
+
+@attrs.frozen(kw_only=True)
+class _Known:
+    file: Path
+    expected: dict[str, int | tuple[int, int]] = attrs.field(factory=dict)
+    feedback: str = ""
+
+
+def _count(_: Any, __: attrs.Attribute[Any], given: int | tuple[_Known, ...]) -> None:
+    if isinstance(given, int) and given < 0:
+        raise ValueError("is a number of clips, 0 or more, or a list of files")
+
+
+@attrs.frozen(kw_only=True)
+class _Document:
+    """The keys of ``study.yaml``."""
+
+    study: int = attrs.field(validator=_this_version)
+    title: str = attrs.field(validator=_not_blank)
+    contact: str = attrs.field(validator=_not_blank)
+    systems: dict[str, Path] = attrs.field(validator=_named)
+    reference: str | None = None
+    judges: int = attrs.field(default=15, validator=[ge(1), lt(10_000)])
+    seed: int = attrs.field(default=1, validator=[ge(0), lt(2**31)])
+    block: int = attrs.field(default=12, validator=[ge(1), lt(10_000)])
+    clips: int | None = attrs.field(default=None, validator=attrs.validators.optional(ge(1)))
+    training: int | tuple[_Known, ...] = attrs.field(default=0, validator=_count)
+    gold: int | tuple[_Known, ...] = attrs.field(default=0, validator=_count)
+    traps: int | tuple[_Known, ...] = attrs.field(default=0, validator=_count)
+    consent: str | None = attrs.field(default=None, validator=attrs.validators.optional(_not_blank))
+    questions: tuple[_Question, ...] = attrs.field(validator=_named)
+    database: str | None = None
 
 
 def read_study(path: Path) -> Study:
     """The study of a file; raises :class:`vast_core.errors.RecipeError` with all its mistakes."""
-    raise NotImplementedError
+    reader = Reader()
+    tree = read_document(path, reader.problems, "study")
+    values = reader.fields(tree, _Document, ())
+    found = _Checks(reader, tree, values, path.resolve())
+    found.check()
+    if reader.problems:
+        raise recipe_error(shown(path), reader.problems, "study")
+    return found.study(_Document(**values))
+
+
+def read_questions(path: Path) -> tuple[int, str]:
+    """How many questions a template has, and its lines from ``questions:`` on.
+
+    Raises :class:`vast_core.errors.RecipeError` with all its mistakes.
+    """
+    reader = Reader()
+    tree = read_document(path, reader.problems, "template")
+    values = reader.fields(tree, _Document, (), only=["questions"])
+    _Checks(reader, tree, values, path.resolve()).check_questions()
+    if reader.problems:
+        raise recipe_error(shown(path), reader.problems, "template")
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    return len(values["questions"]), "\n".join(lines[tree.value["questions"].heading.line :]).rstrip() + "\n"
+
+
+class _Checks:
+    """What one key alone cannot tell: names, folders and numbers that have to fit together."""
+
+    def __init__(self, reader: Reader, tree: Node, values: dict[str, Any], path: Path) -> None:
+        self.reader, self.tree, self.values, self.path = reader, tree, values, path
+        self.clips: set[str] = set()
+
+    def note(self, path: tuple[str, ...], message: str, *, at_key: bool = False) -> None:
+        """A mistake at a key path that the file has."""
+        self.reader.note(self._at(*path), path, message, at_key=at_key)
+
+    def file(self, path: Path) -> Path:
+        """A path as the file means it: relative to itself."""
+        return (self.path.parent / path).resolve()
+
+    def check(self) -> None:
+        """All that is wrong, as far as the values could be read."""
+        self.check_questions()
+        self.check_systems()
+        for key in _KINDS:
+            if isinstance(self.values.get(key), tuple):
+                self.check_files(key)
+        self.check_numbers()
+
+    def check_questions(self) -> None:
+        """No two of one name."""
+        names = [question.name for question in self.values.get("questions", ())]
+        for number, name in enumerate(names):
+            if name in names[:number]:
+                self.note(("questions", str(number), "name"), f"{name!r} is a question already; choose another name")
+
+    def check_systems(self) -> None:
+        """Folders of videos of the same names; the reference is one of them."""
+        systems = self.values.get("systems", {})
+        found = {}
+        for name, folder in systems.items():
+            if not name.strip():
+                self.note(("systems", name), "a system needs a name", at_key=True)
+            try:
+                found[name] = videos(self.file(folder))
+            except InputError as error:
+                self.note(("systems", name), str(error))
+        for name, told in lacking(found).items():
+            self.note(("systems", name), told)
+        self.clips = {clip for clips in found.values() for clip in clips}
+        reference = self.values.get("reference")
+        if reference is not None and systems and reference not in systems:
+            self.note(("reference",), f"no system is called {reference!r} (systems: {', '.join(systems)})")
+
+    def check_files(self, key: str) -> None:
+        """Known clips that are there, and expected scores that can be given."""
+        questions = [question.name for question in self.values.get("questions", ())]
+        stems: list[str] = []
+        for number, clip in enumerate(self.values[key]):
+            here = (key, str(number))
+            if not self.file(clip.file).is_file():
+                self.note((*here, "file"), f"{self.file(clip.file)}: there is no such file")
+            if clip.file.stem in stems:
+                self.note((*here, "file"), f"another of these is called {clip.file.stem}, too; rename one of them")
+            stems.append(clip.file.stem)
+            if key != "training" and not clip.expected:
+                self.note(here, "a clip that checks judges needs `expected`: {question: [lowest, highest]}")
+            for name, given in clip.expected.items():
+                low, high = given if isinstance(given, tuple) else (given, given)
+                if not 1 <= low <= high <= 5:
+                    self.note((*here, "expected", name), "lowest and highest are from 1 to 5, such as [4, 5]")
+                if questions and name not in questions:
+                    self.reader.unknown_key(self._at(*here, "expected", name), (*here, "expected", name), questions)
+
+    def _at(self, *path: str) -> Node:
+        node = self.tree
+        for key in path:
+            node = node.value[int(key) if isinstance(node.value, list) else key]
+        return node
+
+    def check_numbers(self) -> None:
+        """Clips to make, and enough left to rate."""
+        made = {key: self.values[key] for key in _KINDS if isinstance(self.values.get(key), int)}
+        if made.get("gold", 0) > 0 and self.values.get("reference") is None and "reference" not in self.tree.value:
+            self.note(("gold",), "gold clips are made of a recording: say which system is one by `reference:`")
+        if not self.clips:
+            return
+        held = made.get("training", 0) + made.get("gold", 0)
+        left = len(self.clips) - held
+        if left < 1:
+            key = "training" if made.get("training") else "gold"
+            self.note((key,), f"with {held} clips held out none of {len(self.clips)} is left to be rated")
+        elif made.get("traps", 0) > left:
+            self.note(("traps",), f"more than the {left} clips that are rated; of each one trap can be made")
+        share = self.values.get("clips")
+        if share is not None and share > left > 0:
+            self.note(("clips",), f"more than the {left} clips that are left to be rated; leave it out to show all")
+
+    def study(self, document: _Document) -> Study:
+        """The study, all being well."""
+        known = []
+        made = {}
+        for key, kind in _KINDS.items():
+            given = getattr(document, key)
+            if isinstance(given, int):
+                made[kind] = given
+                continue
+            for clip in given:
+                expected = {name: own if isinstance(own, tuple) else (own, own) for name, own in clip.expected.items()}
+                known.append(Known(file=self.file(clip.file), kind=kind, expected=expected, feedback=clip.feedback))
+        rated = len(self.clips) - made.get("training", 0) - made.get("gold", 0)
+        count = len(document.systems) * min(document.clips or rated, rated) + len(known) + sum(made.values())
+        consent = document.consent or consent_text(videos=count, questions=len(document.questions))
+        return Study(
+            path=self.path,
+            name=self.path.stem,
+            title=document.title,
+            contact=document.contact,
+            seed=document.seed,
+            judges=document.judges,
+            block=document.block,
+            questions=tuple(Question(**attrs.asdict(question)) for question in document.questions),
+            systems={name: self.file(folder) for name, folder in document.systems.items()},
+            known=tuple(known),
+            consent=consent.strip(),
+            clips=document.clips,
+            database=document.database,
+            reference=document.reference,
+            made=made,
+        )

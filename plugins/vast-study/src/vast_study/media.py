@@ -1,0 +1,185 @@
+"""A video as judges get it: H.264 and AAC, which every browser plays, and nothing in it that tells where it is from.
+
+Pictures keep their size and frame rate, sound its loudness: both are what is judged. Sound becomes 48 kHz in two
+channels (one channel goes to both ears), and is cut or padded with silence to the length of the pictures. No metadata
+of the source is read at all, and the file says nothing of its encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import attrs
+import av
+import cv2
+import numpy as np
+from av.bitstream import BitStreamFilterContext
+from numpy.typing import NDArray
+
+from vast_core.atomic import replacing
+from vast_core.errors import MediaError
+from vast_core.media import EXACT_COLOUR, SOUND_GAP, VideoFile
+
+ENCODING = "1"
+"""Changes whenever the same source would give another file."""
+
+RATE = 48_000
+_QUALITY = {"crf": "16", "preset": "medium"}
+"""No difference is seen at this setting, so that it is not the encoder that is judged."""
+
+
+@attrs.frozen(kw_only=True)
+class Written:
+    """What is known of a video that was written."""
+
+    seconds: float
+    sound: float | None
+    """Seconds of sound that the source had; None where it had none."""
+
+
+def write_medium(source: Path, target: Path, instruction: str = "") -> Written:
+    """Write a source anew; ``instruction`` is drawn on every picture.
+
+    Raises :class:`vast_core.errors.MediaError` where the source cannot be read, and
+    :class:`vast_core.errors.StorageError` where the target cannot be written.
+    """
+    video = VideoFile(source, fps=25)
+    fps = Fraction(video.native_fps).limit_denominator(1001)
+    video = VideoFile(source, fps=float(fps))
+    sound = _read_sound(source)
+    with replacing(target) as temporary:
+        # bitexact: neither muxer nor encoder writes its name
+        options = {"movflags": "+faststart", "fflags": "+bitexact"}
+        with av.open(f"file:{temporary}", "w", format="mp4", options=options) as container:
+            frames = _write(container, video, fps, sound, instruction)
+    if not frames:
+        raise MediaError(f"{source}: holds no frame; copy or convert it again")
+    return Written(seconds=float(frames / fps), sound=None if sound is None else sound.shape[1] / RATE)
+
+
+def _write(container: Any, video: VideoFile, fps: Fraction, sound: NDArray[np.float32] | None, instruction: str) -> int:
+    pictures = container.add_stream("libx264", rate=fps)
+    pictures.options = _QUALITY
+    pictures.pix_fmt = "yuv420p"
+    context = pictures.codec_context
+    context.time_base = 1 / fps
+    context.flags |= int(av.codec.context.Flags.bitexact)
+    context.color_range, context.colorspace, context.color_primaries, context.color_trc = 1, 1, 1, 1
+    y, x = video.size
+    pictures.width, pictures.height = x + x % 2, y + y % 2
+    waves = None
+    if sound is not None:
+        waves = container.add_stream("aac", rate=RATE, layout="stereo")
+        waves.codec_context.bit_rate = 192_000
+        waves.codec_context.flags |= int(av.codec.context.Flags.bitexact)
+    # the encoder tells its name and settings in a message beside the first picture
+    silent = BitStreamFilterContext("filter_units=remove_types=6", pictures)
+    frames, heard = 0, 0
+    for image in video.frames():
+        if instruction:
+            image = draw_instruction(image, instruction)
+        picture = av.VideoFrame.from_ndarray(_even(image), format="rgb24")
+        picture = picture.reformat(
+            format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG", interpolation=EXACT_COLOUR
+        )
+        picture.pts, picture.time_base = frames, 1 / fps
+        frames += 1
+        for packet in pictures.encode(picture):
+            container.mux(silent.filter(packet))
+        if waves is not None and sound is not None:
+            until = round(frames / fps * RATE)
+            container.mux(waves.encode(_part(sound, heard, until)))
+            heard = until
+    for packet in pictures.encode(None):
+        container.mux(silent.filter(packet))
+    container.mux(silent.filter(None))
+    if waves is not None:
+        container.mux(waves.encode(None))
+    return frames
+
+
+def _even(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """An odd last row or column doubled: the chroma of two pixels is one."""
+    y, x = image.shape[:2]
+    return np.ascontiguousarray(np.pad(image, ((0, y % 2), (0, x % 2), (0, 0)), mode="edge"))
+
+
+def _part(sound: NDArray[np.float32], first: int, last: int) -> Any:
+    samples = np.zeros((2, last - first), np.float32)
+    given = sound[:, first:last]
+    samples[:, : given.shape[1]] = given
+    part = av.AudioFrame.from_ndarray(samples, format="fltp", layout="stereo")
+    part.sample_rate, part.pts, part.time_base = RATE, first, Fraction(1, RATE)
+    return part
+
+
+def _read_sound(source: Path) -> NDArray[np.float32] | None:
+    """The first sound stream (2, S) from the moment of the first picture on; None where there is none."""
+    with av.open(f"file:{source}", options={"protocol_whitelist": "file"}) as container:
+        first = next(container.decode(video=0), None)
+        start = 0.0 if first is None or first.time is None else first.time
+    with av.open(f"file:{source}", options={"protocol_whitelist": "file"}) as container:
+        if not container.streams.audio:
+            return None
+        placed = [(round((time - start) * RATE), piece) for time, piece in _pieces(container)]
+    samples = max((at + piece.shape[1] for at, piece in placed), default=0)
+    sound = np.zeros((2, max(samples, 0)), np.float32)
+    for at, piece in placed:
+        if at + piece.shape[1] > 0:
+            sound[:, max(at, 0) : at + piece.shape[1]] = piece[:, max(-at, 0) :]
+    return sound if samples > 0 else None
+
+
+def _pieces(container: Any) -> Iterator[tuple[float, NDArray[np.float32]]]:
+    """Stretches of sound without a gap, each with the second at which it begins."""
+    resampler: av.AudioResampler | None = None
+    parts: list[NDArray[np.float32]] = []
+    begun, due, form = 0.0, 0.0, None
+    for frame in container.decode(audio=0):
+        time = due if frame.time is None else frame.time
+        current = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if resampler is None or current != form or abs(time - due) > SOUND_GAP:
+            if resampler is not None:
+                parts += _converted(resampler, None)
+                yield begun, np.concatenate(parts, axis=1)
+            # one channel is doubled here, as the resampler would take 3 dB off; many are mixed down to two
+            layout = "mono" if frame.layout.nb_channels == 1 else "stereo"
+            resampler, parts, begun, due, form = av.AudioResampler("fltp", layout, RATE), [], time, time, current
+        parts += _converted(resampler, frame)
+        due = time + frame.samples / frame.sample_rate
+    if resampler is not None:
+        parts += _converted(resampler, None)
+        yield begun, np.concatenate(parts, axis=1)
+
+
+def _converted(resampler: av.AudioResampler, frame: Any) -> list[NDArray[np.float32]]:
+    return [np.repeat(own, 2 // len(own), axis=0) for own in (part.to_ndarray() for part in resampler.resample(frame))]
+
+
+def draw_instruction(image: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
+    """A picture (Y, X, 3) with words, a line each, white on a dark band across its middle."""
+    lines = text.splitlines()
+    y, x = image.shape[:2]
+    font, margin = cv2.FONT_HERSHEY_DUPLEX, 0.06
+    widest = max(cv2.getTextSize(line, font, 1.0, 2)[0][0] for line in lines)
+    scale = min((1 - 2 * margin) * x / widest, 0.11 * y / 22)  # 22 pixels is a capital at scale 1
+    stroke = max(1, round(1.6 * scale))
+    height = round(22 * scale * 1.9)
+    top = (y - height * len(lines)) // 2
+    drawn = image.copy()
+    band = drawn[max(top - height // 2, 0) : top + height * len(lines) + height // 2]
+    band[:] = (0.2 * band).astype(np.uint8)
+    for number, line in enumerate(lines):
+        width = cv2.getTextSize(line, font, scale, stroke)[0][0]
+        base = top + height * number + round(0.75 * height)
+        cv2.putText(drawn, line, ((x - width) // 2, base), font, scale, (255, 255, 255), stroke, cv2.LINE_AA)
+    return drawn
+
+
+def has_sound(path: Path) -> bool:
+    """Whether a video that was written has sound."""
+    with av.open(f"file:{path}") as container:
+        return bool(container.streams.audio)

@@ -1,0 +1,47 @@
+"""The videos that a study is about: files in the folders of its systems, matched by name. Reads none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from vast_core.errors import InputError
+
+ENDINGS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
+
+
+def videos(folder: Path) -> dict[str, Path]:
+    """The videos of a folder by name without ending, sorted; hidden files and folders within are left out.
+
+    Raises :class:`vast_core.errors.InputError` where it cannot be read, has no video, or two of one name.
+    """
+    try:
+        files = sorted(
+            file
+            for file in folder.iterdir()
+            if file.suffix.lower() in ENDINGS and not file.name.startswith(".") and file.is_file()
+        )
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror}); name a folder of videos") from error
+    found: dict[str, Path] = {}
+    for file in files:
+        if file.stem in found:
+            raise InputError(f"{folder}: {found[file.stem].name} and {file.name} have one name; rename one of them")
+        found[file.stem] = file
+    if not found:
+        raise InputError(f"{folder}: has no video ({', '.join(ENDINGS)}); name a folder of videos")
+    return found
+
+
+def lacking(systems: Mapping[str, Mapping[str, Path]]) -> dict[str, str]:
+    """Which clips each system lacks that another one has, in words; systems that have all are left out."""
+    every: dict[str, str] = {}
+    for name, clips in systems.items():
+        every |= {clip: name for clip in clips if clip not in every}
+    told = {}
+    for name, clips in systems.items():
+        if missing := sorted(every.keys() - clips.keys()):
+            shown = ", ".join(missing[:8]) + f" and {len(missing) - 8} more" * (len(missing) > 8)
+            first = every[missing[0]]
+            told[name] = f"lacks {shown}, which {first} has; every system needs a video of each name"
+    return told

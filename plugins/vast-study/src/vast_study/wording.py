@@ -1,0 +1,49 @@
+"""The files of ``templates/``: questions, the consent text, and a commented ``study.yaml``. Imports no server."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+
+import jinja2
+
+from vast_core.errors import InputError
+
+FOLDER = Path(__file__).with_name("templates")
+
+
+def question_templates() -> dict[str, Path]:
+    """The files of questions that come with this package, by name."""
+    return {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
+
+
+def find_template(name_or_path: str) -> Path:
+    """The file of a template of ours by name, or of one's own; raises :class:`vast_core.errors.InputError`."""
+    known = question_templates()
+    if name_or_path in known:
+        return known[name_or_path]
+    path = Path(name_or_path).expanduser()
+    if path.is_file():
+        return path
+    raise InputError(
+        f"--template {name_or_path}: no such file, and no template of that name (there are {', '.join(known)})"
+    )
+
+
+def consent_text(*, videos: int, questions: int, minutes: int | None = None) -> str:
+    """What judges are told before they take part: what is asked, for how long, what is stored and what for."""
+    text = _render("consent.txt.j2", {"videos": videos, "questions": questions, "minutes": minutes})
+    return "\n\n".join(textwrap.fill(paragraph, 110) for paragraph in text.strip().split("\n\n"))
+
+
+def study_text(content: Mapping[str, object]) -> str:
+    """A commented ``study.yaml``."""
+    return _render("study.yaml.j2", content)
+
+
+def _render(name: str, content: Mapping[str, object]) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER), undefined=jinja2.StrictUndefined, keep_trailing_newline=True
+    )
+    return environment.get_template(name).render(content)
