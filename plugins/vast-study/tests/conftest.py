@@ -13,7 +13,7 @@ from vast_study.enrolment import enrol, fingerprint
 from vast_study.headphones import trials
 from vast_study.server.application import application
 from vast_study.server.site import Site
-from vast_study.storage import Judge, Medium, Task, open_storage
+from vast_study.storage import Judge, Medium, Task, keep_fact, open_storage
 from vast_study.study import Question, Study
 
 SYSTEMS = ("ember-secret", "frost-secret")
@@ -58,6 +58,7 @@ class Room:
         self.storage = open_storage(self.study)
         self.study.media.mkdir(parents=True)
         with self.storage.session() as session:
+            keep_fact(session, "plan", "of the test")
             for clip in ("one", "two", "three"):
                 for system in SYSTEMS:
                     self._medium(session, "rated", system, clip)

@@ -186,8 +186,8 @@ def ready(visit: Visit) -> Response:
     return pause_page(
         visit,
         "A little practice first",
-        f"{practice} practice {'clip shows' if practice == 1 else 'clips show'} you how it works. Watch each to its end; "
-        f"then answer {len(visit.site.study.questions)} questions from 1, the worst, to 5, the best.",
+        f"{practice} practice {'clip shows' if practice == 1 else 'clips show'} you how it works. Watch each to its "
+        f"end; then answer {len(visit.site.study.questions)} questions from 1, the worst, to 5, the best.",
         "After each you read what most people would answer. Practice does not count.",
         label="Start the practice",
     )
