@@ -27,8 +27,10 @@ class Released:
 
     def command(self, folder: Path) -> str:
         """A shell's line that makes the safetensors file in ``folder``."""
-        save = f"save_file({{n: t.contiguous() for n, t in weights.items()}}, '{folder / self.file}')"
-        return f'python -c "from safetensors.torch import save_file; {self.weights}; {save}"'
+        where = folder.as_posix()
+        save = f"save_file({{n: t.contiguous() for n, t in weights.items()}}, '{where}/{self.file}')"
+        steps = ["import os", "from safetensors.torch import save_file", self.weights]
+        return f'python -c "{"; ".join([*steps, f"os.makedirs({where!r}, exist_ok=True)", save])}"'
 
     def load_into(self, network: nn.Module, path: Path | None) -> None:
         """Fill a network from the file at ``path`` (or in that folder), else in ``VAST_WEIGHTS`` or the cache.
