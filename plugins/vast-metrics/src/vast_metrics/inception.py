@@ -30,7 +30,8 @@ class Inception(nn.Module):
     def __init__(self, weights: Path | None = None) -> None:
         """Read the weights; raises as :meth:`vast_metrics.perceptual_weights.Released.load_into`."""
         super().__init__()
-        self.network = network()
+        with torch.device("meta"):
+            self.network = network()
         # with the classifier: its 1008 classes tell this network from torchvision's, whose other shapes are the same
         WEIGHTS.load_into(self.network, weights)
         self.network.fc = nn.Identity()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
+import torch
 from torch import Tensor, nn
 
 from vast_core.errors import NotComputed, WeightsError
@@ -33,7 +34,7 @@ class Released:
         return f'python -c "{"; ".join([*steps, f"os.makedirs({where!r}, exist_ok=True)", save])}"'
 
     def load_into(self, network: nn.Module, path: Path | None) -> None:
-        """Fill a network from the file at ``path`` (or in that folder), else in ``VAST_WEIGHTS`` or the cache.
+        """Fill a network, be it on the meta device, from ``path`` (a file or its folder), ``VAST_WEIGHTS`` or the cache.
 
         Raises :class:`vast_core.errors.NotComputed` where no path is given and there is no file, saying how to get it,
         and :class:`vast_core.errors.WeightsError` where the path has none, or a file is damaged or of another network.
@@ -45,19 +46,18 @@ class Released:
             if path is None:
                 raise NotComputed(str(error)) from error
             raise
-        tensors, _ = read_tensors(file, self.unwanted)
+        # counters of training steps, which nothing reads: some files leave them out
+        names = [name for name in network.state_dict() if name.endswith(".num_batches_tracked")]
+        tensors = {name: torch.zeros(()) for name in names} | read_tensors(file, self.unwanted)[0]
         self._check(network, tensors, file)
-        network.load_state_dict(tensors, strict=False, assign=True)
+        network.load_state_dict(tensors, assign=True)
         network.eval().requires_grad_(False)
 
     def _check(self, network: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> None:
         """Raises :class:`vast_core.errors.WeightsError` where names or shapes are others than the network's."""
-        # a counter of training steps that some files leave out
-        own = {
-            name: tensor for name, tensor in network.state_dict().items() if not name.endswith("num_batches_tracked")
-        }
+        own = network.state_dict()
         wrong = [f"{name} is missing" for name in own if name not in tensors]
-        wrong += [f"{name} is unknown" for name in tensors if name not in network.state_dict()]
+        wrong += [f"{name} is unknown" for name in tensors if name not in own]
         wrong += [
             f"{name} is {tuple(tensors[name].shape)}, not {tuple(tensor.shape)}"
             for name, tensor in own.items()
