@@ -30,7 +30,7 @@ class Attendance:
 def attendance(session: Session, study: Study) -> list[Attendance]:
     """All judges by number."""
     tasks = select(Task.judge_id, func.count()).where(Task.kind == "rated").group_by(Task.judge_id)
-    rated = {judge: count for judge, count in session.execute(tasks)}
+    rated: dict[int, int] = dict(session.execute(tasks).tuples().all())
     return [
         Attendance(
             judge=judge.number,

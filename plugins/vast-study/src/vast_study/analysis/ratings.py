@@ -41,7 +41,7 @@ class Ratings:
         places = [{name: place for place, name in enumerate(axis)} for axis in (asked, judges, made, clips)]
         for vote, system in rated:
             keys = (vote.question, vote.judge, system, vote.clip)
-            place = tuple(axis[key] for axis, key in zip(places, keys, strict=True))  # type: ignore[index]
+            place = tuple(axis[key] for axis, key in zip(places, keys, strict=True))
             if not np.isnan(scores[place]):
                 raise ValueError(f"judge {vote.judge} answered {vote.question!r} twice of {vote.clip!r} by {system!r}")
             scores[place] = vote.score

@@ -67,13 +67,13 @@ def _mos(question: str, system: str, scores: Scores) -> Mos:
 def two_way(scores: Scores) -> Estimate | None:
     """Mean and 95 % interval of scores (J, N) for a draw of other judges and other clips; None if it has none.
 
-    With mean squares of judges, clips and the rest, the mean's variance is estimated by ``(MS_J + MS_N - MS_JN) / JN``,
-    never less than the larger of ``MS_J / JN`` and ``MS_N / JN`` where the rest exceeds the other one; degrees of
-    freedom by Satterthwaite.
+    With mean squares of judges, clips and the rest, the variance of the mean is estimated by
+    ``max(MS_J + MS_N - MS_JN, MS_J, MS_N) / JN``, as no variance component is negative; degrees of freedom by
+    Satterthwaite.
 
-    References: L. J. Cornfield and J. W. Tukey, "Average values of mean squares in factorials", Annals of Mathematical
+    References: J. Cornfield and J. W. Tukey, "Average values of mean squares in factorials", Annals of Mathematical
     Statistics 27, 1956; F. E. Satterthwaite, "An approximate distribution of estimates of variance components",
-    Biometrics Bulletin 2, 1946. The lower limit is our choice: components are not negative.
+    Biometrics Bulletin 2, 1946.
     """
     judges, clips = scores.shape
     if judges < 2 or clips < 2 or np.isnan(scores).any():
@@ -81,18 +81,15 @@ def two_way(scores: Scores) -> Estimate | None:
     mean = float(scores.mean())
     by_judge, by_clip = scores.mean(axis=1), scores.mean(axis=0)
     rest = scores - by_judge[:, None] - by_clip[None, :] + mean
-    squares = {
-        "judges": (clips * float(((by_judge - mean) ** 2).sum()) / (judges - 1), judges - 1),
-        "clips": (judges * float(((by_clip - mean) ** 2).sum()) / (clips - 1), clips - 1),
-        "rest": (float((rest**2).sum()) / ((judges - 1) * (clips - 1)), (judges - 1) * (clips - 1)),
-    }
-    whole = squares["judges"][0] + squares["clips"][0] - squares["rest"][0]
-    used = tuple(squares)
-    for name, other in (("judges", "clips"), ("clips", "judges")):
-        if squares[other][0] < squares["rest"][0] and squares[name][0] >= whole:
-            whole, used = squares[name][0], (name,)
-    spread = sum(squares[name][0] ** 2 / squares[name][1] for name in used)
-    if whole <= 0:
+    rows = clips * float(((by_judge - mean) ** 2).sum()) / (judges - 1)
+    columns = judges * float(((by_clip - mean) ** 2).sum()) / (clips - 1)
+    free = (judges - 1) * (clips - 1)
+    error = float((rest**2).sum()) / free
+    spread = rows**2 / (judges - 1), columns**2 / (clips - 1), error**2 / free
+    square, fourth = max(
+        (rows + columns - error, sum(spread)), (rows, spread[0]), (columns, spread[1]), key=lambda found: found[0]
+    )
+    if square <= 0:  # all scores are equal
         return Estimate(mean, mean, mean, judges * clips)
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, whole**2 / spread)) * math.sqrt(whole / (judges * clips))
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, square**2 / fourth)) * math.sqrt(square / (judges * clips))
     return Estimate(mean, mean - half, mean + half, judges * clips)

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..votes import RawVote
 from .attendance import Attendance, State
-from .bt500 import FEWEST, FarOff, far_off
+from .bt500 import FarOff, far_off
 from .ratings import Ratings
 
 Screen = Literal["incomplete", "straight-lining", "traps", "gold", "too fast", "all questions alike", "BT.500"]
@@ -192,11 +192,3 @@ def _agreement(ratings: Ratings) -> dict[int, float]:
         if own.size > 2 and own.std() > 0 and mean.std() > 0:
             found[judge] = float(np.corrcoef(own, mean)[0, 1])
     return found
-
-
-def bt500_possible(screened: Iterable[Screened]) -> bool:
-    """Whether any presentation had the :data:`vast_study.analysis.bt500.FEWEST` judges it takes."""
-    return any(judge.off is not None for judge in screened)
-
-
-__all__ = ["FEWEST", "Finding", "Limits", "Screen", "Screened", "bt500_possible", "screen"]
