@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import event, func, inspect, select
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy import event, inspect, select
+from sqlalchemy.orm import ORMExecuteState, Session, sessionmaker
 
 from vast_core.errors import InputError
 
@@ -34,32 +34,31 @@ def watch(sessions: sessionmaker[Session], study: Study) -> None:
     questions = {question.name for question in study.questions}
 
     def check(session: Session, *_: object) -> None:
-        for row in session.deleted:
-            if isinstance(row, tuple(FOREVER)):
-                raise Refused(f"{_title(row)} is never removed")
-        for row in session.dirty:
-            _unchanged(row)
         with session.no_autoflush:
+            for row in session.deleted:
+                if type(row) in FOREVER:
+                    raise Refused(f"{_title(row)} is never removed")
+            for row in session.dirty:
+                _check_unchanged(row)
             for row in (*session.new, *session.dirty):
                 if isinstance(row, Vote):
                     _check_vote(session, row, questions)
-                elif isinstance(row, Task) and row.closed is not None and _was(row, "closed") is None:
+                elif isinstance(row, Task) and row.closed is not None and inspect(row).attrs.closed.history.added:
                     _check_closing(session, row, questions)
 
+    def check_statement(state: ORMExecuteState) -> None:
+        if not state.is_select and state.bind_mapper is not None and state.bind_mapper.class_ in FOREVER:
+            raise Refused("judges, tasks and votes are written one by one, not by statements that nothing checks")
+
     event.listen(sessions, "before_flush", check)
+    event.listen(sessions, "do_orm_execute", check_statement)
 
 
-def _was(row: Any, name: str) -> Any:
-    """The value that the database has, None where it has none."""
-    history = inspect(row).attrs[name].history
-    return next(iter((*history.deleted, *history.unchanged)), None) if not history.added or history.deleted else None
-
-
-def _unchanged(row: Any) -> None:
+def _check_unchanged(row: Any) -> None:
     for name in FOREVER.get(type(row), ()):
-        history = inspect(row).attrs[name].history
-        if history.has_changes() and any(old is not None for old in history.deleted):
-            raise Refused(f"{name} of {_title(row)} is {history.deleted[0]!r} and stays so")
+        before = inspect(row).attrs[name].load_history().deleted
+        if any(old is not None for old in before):
+            raise Refused(f"{name} of {_title(row)} is {before[0]!r} and stays so")
 
 
 def _title(row: Any) -> str:
@@ -72,18 +71,23 @@ def _check_vote(session: Session, vote: Vote, questions: set[str]) -> None:
     if type(vote.score) is not int or not 1 <= vote.score <= 5:
         raise Refused(f"a score is a whole number from 1 to 5, not {vote.score!r}")
     # locked where the database locks rows: its block cannot end between this look and the vote
-    task = session.get(Task, vote.task_id, with_for_update=True)
-    if task is None:
+    query = (
+        select(Task.id, Task.played, Task.closed, Judge.number, Judge.consented, Judge.withdrawn)
+        .join(Judge, Judge.id == Task.judge_id)
+        .where(Task.id == vote.task_id)
+        .with_for_update(of=Task)
+    )
+    found = session.execute(query).one_or_none()
+    if found is None:
         raise Refused(f"there is no task {vote.task_id}")
-    if task.played is None:
-        raise Refused(f"task {task.id} has not been played to its end")
-    if task.closed is not None:
-        raise Refused(f"the block of task {task.id} has ended; its scores can no longer be changed")
-    judge = session.get_one(Judge, task.judge_id)
-    if judge.withdrawn is not None:
-        raise Refused(f"judge {judge.number} has withdrawn")
-    if judge.consented is None:
-        raise Refused(f"judge {judge.number} has not consented")
+    if found.played is None and session.get_one(Task, found.id).played is None:  # perhaps about to be written, too
+        raise Refused(f"task {found.id} has not been played to its end")
+    if found.closed is not None:
+        raise Refused(f"the block of task {found.id} has ended; its scores can no longer be changed")
+    if found.withdrawn is not None:
+        raise Refused(f"judge {found.number} has withdrawn")
+    if found.consented is None:
+        raise Refused(f"judge {found.number} has not consented")
 
 
 def _check_closing(session: Session, task: Task, questions: set[str]) -> None:
@@ -91,8 +95,3 @@ def _check_closing(session: Session, task: Task, questions: set[str]) -> None:
     found = set(session.scalars(select(Vote.question).where(Vote.task_id == task.id)))
     if missing := questions - found - {vote.question for vote in own}:
         raise Refused(f"task {task.id} lacks a score in {', '.join(sorted(missing))}; its block cannot end")
-
-
-def count_votes(session: Session) -> int:
-    """How many scores there are, those of training clips too."""
-    return session.scalar(select(func.count(Vote.id))) or 0
