@@ -45,6 +45,8 @@ class Engine:
     protocol: Protocol
     pipeline: Pipeline
     _clips: list[ClipResult] = attrs.field(init=False, factory=list)
+    _lacking: set[str] = attrs.field(init=False, factory=set)
+    """Reasons that are of clips, not of metrics."""
     _left_out: list[LeftOut] = attrs.field(init=False, factory=list)
     _parts: dict[int, list[tuple[int, Any]]] = attrs.field(init=False, factory=dict)
     """Of each pooled metric, by its place in the protocol: number of the clip, and its part."""
@@ -72,6 +74,7 @@ class Engine:
         """Every metric on one pair; what one of them cannot tell is noted, and the others go on."""
         values: dict[str, float] = {}
         reasons: dict[str, str] = {}
+        self._lacking |= set(pair.lacking.values())
         for place, (use, metric) in enumerate(zip(self.protocol.parts.metrics, self.pipeline.metrics, strict=True)):
             try:
                 if (lacking := pair.lacking.get(metric.needs)) is not None:
@@ -177,8 +180,11 @@ class Engine:
         reasons = Counter(clip.not_computed[metric] for clip in self._clips if metric in clip.not_computed)
         if not reasons:
             return "it gave no value of any clip"
-        (commonest, _), *others = reasons.most_common()
-        return commonest + (f" (and {len(others)} other reasons, clip by clip)" if others else "")
+        # what a metric itself says tells more than that other clips have no pictures
+        own = Counter({reason: count for reason, count in reasons.items() if reason not in self._lacking}) or reasons
+        (commonest, _), *others = own.most_common()
+        more = "another reason" if len(others) == 1 else f"{len(others)} other reasons"
+        return commonest + (f" (and {more}, clip by clip)" if others else "")
 
 
 def _reason(error: Exception) -> str:

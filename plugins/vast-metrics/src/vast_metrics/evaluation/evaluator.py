@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 import attrs
-from rich.console import Console
+from rich import box
+from rich.console import Console, Group
 from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Column, Table
@@ -149,21 +150,18 @@ class Evaluator:
         self.console.print(f"[yellow]left out {escape(clip)}: {escape(reason)}[/yellow]")
 
 
-def _table(evaluation: Evaluation) -> Table:
+def _table(evaluation: Evaluation) -> Group:
     """All measures, with their intervals, and why some have no number."""
     title = f"{evaluation.generated} against {evaluation.reference}, protocol {evaluation.protocol} {evaluation.digest}"
-    table = Table(
-        Column("measure", no_wrap=True), "value", "95 %", "clips", "better", title=Text(title), title_justify="left"
-    )
-    for name, own in evaluation.measures.items():
-        found = evaluation.overall.get(name)
-        if found is None:
-            reason = evaluation.not_computed.get(own.metric, "it gave no value")
-            table.add_row(name, Text(f"not computed, because {reason}"))
-            continue
+    table = Table(Column("measure", no_wrap=True), "value", "95 %", "clips", "better", box=box.SIMPLE_HEAD)
+    for name, found in evaluation.overall.items():
+        own = evaluation.measures[name]
         bounds = "" if found.low is None or found.high is None else f"{found.low:.4g} to {found.high:.4g}"
         table.add_row(name, f"{found.value:.4g} {own.unit}", bounds, str(found.clips), own.better)
-    return table
+    reasons = [
+        Text(f"{name}: not computed, because {why.splitlines()[0]}") for name, why in evaluation.not_computed.items()
+    ]
+    return Group(Text(title), table, *reasons)
 
 
 @contextmanager
