@@ -34,7 +34,7 @@ class Released:
         return f'python -c "{"; ".join([*steps, f"os.makedirs({where!r}, exist_ok=True)", save])}"'
 
     def load_into(self, network: nn.Module, path: Path | None) -> None:
-        """Fill a network, be it on the meta device, from ``path`` (a file or its folder), ``VAST_WEIGHTS`` or the cache.
+        """Fill a network, even on the meta device, from ``path`` (a file or folder), ``VAST_WEIGHTS`` or the cache.
 
         Raises :class:`vast_core.errors.NotComputed` where no path is given and there is no file, saying how to get it,
         and :class:`vast_core.errors.WeightsError` where the path has none, or a file is damaged or of another network.
