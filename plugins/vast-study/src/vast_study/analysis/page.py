@@ -1,0 +1,245 @@
+"""The study's page: one HTML file with scores, plots, comparisons, agreement, judges, and how it was done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from vast_core.report import Block, Cell, Figure, Section, Table, Text, write_report
+
+from ..study import Question
+from . import wording
+from .analysis import Analysis
+from .bt500 import FEWEST
+from .models import Comparison
+from .plots import plot_distribution, plot_means
+
+
+def write_page(path: Path, analysis: Analysis) -> None:
+    """Write the page.
+
+    Raises :class:`vast_core.errors.StorageError` where it cannot be written.
+    """
+    main = analysis.main
+    counts = [
+        f"{main.judges} judge{'s' * (main.judges != 1)}" + f" of {analysis.everyone.judges}" * bool(analysis.left_out),
+        f"{len(analysis.systems)} system{'s' * (len(analysis.systems) != 1)}",
+        f"{analysis.clips} clip{'s' * (analysis.clips != 1)}",
+        f"{main.votes:,} scores",
+    ]
+    write_report(
+        path,
+        title=f"{analysis.study.title}: mean opinion scores",
+        subtitle=" · ".join(counts),
+        sections=[
+            Section("Mean opinion scores", list(_headline(analysis))),
+            *(Section(question.title, list(_question(analysis, question))) for question in analysis.questions),
+            Section("Agreement of the judges", list(_agreement(analysis))),
+            Section("Judges", list(_judges(analysis))),
+            Section("With and without", list(_both(analysis))),
+            Section("How it was done", list(_method(analysis))),
+        ],
+    )
+
+
+def _headline(analysis: Analysis) -> Iterator[Block]:
+    rows: list[list[Cell]] = []
+    for system in analysis.systems:
+        found = [analysis.main.score(question.name, system) for question in analysis.questions]
+        rows.append([system, *(wording.score(mos.score if mos else None) for mos in found)])
+    columns = ["system", *(question.title for question in analysis.questions)]
+    yield Table(columns, rows, wording.unit(analysis))
+    if len(analysis.systems) > 1 and analysis.main.judges > 1:
+        count = len(analysis.systems)
+        sentences = [
+            f"{question.title}: {wording.finding(analysis.main.comparison(question.name), count)}"
+            for question in analysis.questions
+        ]
+        yield Text("\n\n".join(sentences))
+    if analysis.notes:
+        yield Text("To keep in mind:\n\n" + "\n\n".join(f"• {note}" for note in analysis.notes))
+
+
+def _question(analysis: Analysis, question: Question) -> Iterator[Block]:
+    yield Text(question.text)
+    scores = [mos for mos in analysis.main.scores if mos.question == question.name]
+    if not scores:
+        yield Text("There are no scores.")
+        return
+    everyone = [mos for mos in analysis.everyone.scores if mos.question == question.name]
+    lines = "thick over judges, thin over judges and clips" if any(mos.over_both for mos in scores) else "over judges"
+    hollow = "; hollow: all judges, also those left out" if analysis.left_out else ""
+    means = "Means" if analysis.main.judges == 1 else f"Means with 95 % intervals, {lines}{hollow}"
+    yield Figure(means, plot_means(question, scores, everyone))
+    yield Figure("How often each score was given, in per cent", plot_distribution(question, scores))
+    found = analysis.main.comparison(question.name)
+    if found.pairs:
+        yield _pairs(found)
+        yield Text(_tests(found))
+
+
+def _pairs(found: Comparison) -> Table:
+    rows: list[list[Cell]] = [
+        [
+            f"{pair.first} – {pair.second}",
+            wording.difference(pair.difference),
+            wording.probability(pair.adjusted),
+            "–" if pair.effect is None else f"{pair.effect:.2f}".replace("-", "−"),
+            f"{pair.higher} : {pair.lower}",
+            wording.probability(pair.ranks),
+            wording.verdict(pair),
+        ]
+        for pair in found.pairs
+    ]
+    columns = ["pair", "difference ± 95 %", "p (Holm)", "effect d", "judges for : against", "p by ranks", "verdict"]
+    return Table(columns, rows, "Every pair of systems, the one with the higher mean first")
+
+
+def _tests(found: Comparison) -> str:
+    if found.why:
+        how = f"Paired t tests of the judges' means over clips ({found.why})."
+    else:
+        spread = ", ".join(f"{name} {deviation:.2f}" for name, deviation in found.components.items())
+        how = f"Linear mixed model by REML; standard deviations in points: {spread}."
+    if found.omnibus is None:
+        return how
+    overall = found.omnibus
+    upper, lower = overall.free
+    words = f"All systems alike? F({upper:.0f}, {lower:.0f}) = {overall.f:.2f}, p {_equals(overall.p)}, {overall.name}"
+    if overall.friedman is not None:
+        words += f"; by ranks p {_equals(overall.friedman)}, Friedman's test"
+    return f"{how} {words}."
+
+
+def _equals(p: float) -> str:
+    words = wording.probability(p)
+    return words if words.startswith("<") else f"= {words}"
+
+
+def _agreement(analysis: Analysis) -> Iterator[Block]:
+    rows: list[list[Cell]] = []
+    for question, found in zip(analysis.questions, analysis.main.agreement, strict=True):
+        figures = (found.ordinal, found.interval, found.single, found.mean)
+        rows.append([question.title, *("–" if each is None else f"{each:.2f}".replace("-", "−") for each in figures)])
+    columns = ["question", "alpha, ordinal", "alpha, interval", "ICC(2,1)", "ICC(2,k)"]
+    yield Table(columns, rows, "1 is full agreement, 0 what chance gives")
+    units = {found.units for found in analysis.main.agreement}
+    few = "" if min(units) > 1 else " No two videos were rated by all of them, so there is no ICC."
+    yield Text(
+        "Krippendorff's alpha and ICC(2,1) say how far the score of one judge for one video agrees with that of "
+        "another: opinions may differ, and systems close to each other lower it, as there is less to agree on. "
+        "ICC(2,k) says how far the means of all these judges for a video would come out the same with others." + few
+    )
+
+
+def _judges(analysis: Analysis) -> Iterator[Block]:
+    rows: list[list[Cell]] = [
+        [
+            f"judge {judge.judge}",
+            judge.state,
+            wording.outcome(judge, analysis),
+            "; ".join(f"{finding.screen}: {finding.reason}" for finding in judge.findings) or "–",
+        ]
+        for judge in analysis.judges
+    ]
+    yield Table(["judge", "state", "outcome", "what was noticed"], rows)
+    yield Table(
+        [
+            "judge",
+            "scores",
+            "minutes",
+            "commonest score",
+            "entropy, bits",
+            "traps failed",
+            "gold missed",
+            "answers after, s",
+            "agreement r",
+            "far off (BT.500)",
+        ],
+        [
+            [
+                f"judge {judge.judge}",
+                f"{judge.votes} of {judge.asked}",
+                "–" if judge.minutes is None else f"{judge.minutes:.0f}",
+                "–" if judge.commonest is None else f"{judge.commonest:.0%}",
+                "–" if judge.entropy is None else f"{judge.entropy:.2f}",
+                f"{judge.traps[0]} of {judge.traps[1]}" if judge.traps[1] else "–",
+                f"{judge.gold[0]} of {judge.gold[1]}" if judge.gold[1] else "–",
+                "–" if judge.seconds is None else f"{judge.seconds:.1f}",
+                "–" if judge.agreement is None else f"{judge.agreement:.2f}".replace("-", "−"),
+                "–" if judge.off is None else f"{judge.off.high} up, {judge.off.low} down",
+            ]
+            for judge in analysis.judges
+            if judge.votes
+        ],
+        "What it rests on; r is the correlation with the means of all other judges",
+    )
+
+
+def _both(analysis: Analysis) -> Iterator[Block]:
+    out = len(analysis.left_out)
+    rows: list[list[Cell]] = []
+    for question in analysis.questions:
+        for system in analysis.systems:
+            main, everyone = analysis.main.score(question.name, system), analysis.everyone.score(question.name, system)
+            if everyone is not None:
+                own = (
+                    [wording.score(each) for each in (main.score, main.over_both, main.over_votes)]
+                    if main
+                    else ["–"] * 3
+                )
+                rows.append([f"{question.title}, {system}", *own, *([wording.score(everyone.score)] if out else [])])
+    columns = ["", "over judges", "over judges and clips", "over votes", *(["all judges"] if out else [])]
+    columns[0] = "question and system"
+    yield Table(columns, rows, "Mean ± half of the 95 % interval, by what is taken for a draw from many")
+    yield Text(
+        "Over judges: other judges, these clips; the main figures. Over judges and clips: other judges and other "
+        "clips. Over votes: every vote as if it came from a judge of its own, as many papers have it. The last is too "
+        "narrow: a judge who is strict is so in all votes, and counts once, not as often as there are clips."
+    )
+    if not out:
+        yield Text("No judge was left out, so there is nothing to set beside these.")
+        return
+    lines = []
+    for question in analysis.questions:
+        count = len(analysis.systems)
+        kept, everyone_ = (
+            wording.finding(results.comparison(question.name), count) for results in (analysis.main, analysis.everyone)
+        )
+        same = "the same" if kept == everyone_ else everyone_
+        lines.append(f"{question.title}, with all judges: {same}")
+    yield Text("\n\n".join(lines))
+
+
+def _method(analysis: Analysis) -> Iterator[Block]:
+    study, limits = analysis.study, analysis.limits
+    rows: list[list[Cell]] = [
+        [question.title, question.text, question.best, question.worst] for question in analysis.questions
+    ]
+    yield Table(["question", "as it was asked", "5", "1"], rows)
+    known = ", ".join(f"{count:,} {kind}" for kind, count in sorted(analysis.kinds.items()) if kind != "rated")
+    share = "all clips" if study.clips is None else f"{study.clips} clips"
+    yield Text(
+        f"Each judge was to see {share} of every system, without the system's name, in an order of its own made from "
+        f"seed {study.seed}: systems are balanced within blocks of at most {study.block} videos and follow each other "
+        "equally often. A score can be given only once the video has been played to its end, and changed until the "
+        f"block ends. There are {analysis.everyone.votes:,} scores of rated clips"
+        + (f", and {known} scores that count in no mean." if known else ".")
+    )
+    yield Text(
+        "Scores: each judge's mean over clips is one value; the mean over judges with Student's interval. Comparisons: "
+        "score = system + judge + clip + judge × system + clip × system + rest, all but the system random, by REML; "
+        "t tests with the degrees of freedom of containment, Holm's correction over the pairs of a question. Intervals "
+        "of differences are each at 95 %, not corrected. Effect d: the difference by the standard deviation of single "
+        "votes. Scores are ranks, strictly: 4 need not be as far above 3 as 2 above 1. So the judges' differences are "
+        "also tested by ranks (Wilcoxon, Holm), without taking other clips into account."
+    )
+    yield Text(
+        f"Left out is a judge who gave less than {limits.done:.0%} of the scores asked for, {limits.straight:.0%} or "
+        f"more of all scores alike, failed {limits.traps:.0%} or more of the trap clips, or is rejected by "
+        f"Recommendation ITU-R BT.500, applied once to the judges left, over the videos with at least {FEWEST} of "
+        f"them. Only flagged: a single failed trap, an incomplete study, {limits.gold:.0%} or more of the gold clips "
+        "judged outside their range (to leave these out would tilt the results to what is expected), less than "
+        f"{limits.seconds} s a question from the video's end to the last answer, and the same score in all questions "
+        f"for {limits.alike:.0%} or more of the clips."
+    )
