@@ -192,6 +192,33 @@ def test_containers(tmp_path, suffix):
     assert onset(video.wave()) == pytest.approx(1.0, abs=0.04 if suffix == "avi" else 0.003)
 
 
+def test_no_frame_is_lost_where_pictures_are_not_the_first_stream(tmp_path):
+    plain = make_video(tmp_path / "a.mp4", ramp(50), sound=click(2, 1.0), options={"bf": "3"})
+    turned = tmp_path / "b.mp4"
+    with av.open(str(plain)) as source, av.open(str(turned), "w") as out:
+        streams = {own: out.add_stream_from_template(own) for own in (source.streams.audio[0], source.streams.video[0])}
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream]
+                out.mux(packet)
+    assert numbers(VideoFile(turned, 25).frames()) == numbers(VideoFile(plain, 25).frames())
+    assert numbers(VideoFile(turned, 25).frames()) == list(range(50))
+
+
+def test_chapters_are_no_frames(tmp_path):
+    plain, named = make_video(tmp_path / "a.mp4", ramp(10)), tmp_path / "b.mp4"
+    with av.open(str(plain)) as source, av.open(str(named), "w") as out:
+        out.set_chapters(
+            [{"id": 1, "start": 0, "end": 200, "time_base": Fraction(1, 1000), "metadata": {"title": "I"}}]
+        )
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                out.mux(packet)
+    assert len(list(VideoFile(named, 25).frames())) == 10
+
+
 # ----------------------------------------------------------------------------------------------- sound
 
 

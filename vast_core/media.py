@@ -83,7 +83,7 @@ def _decode(path: Path, container: InputContainer, stream: Any) -> Iterator[Any]
         for packet in container.demux():
             if packet.pts is not None:
                 reached = max(reached, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-            if packet.stream_index != stream.index:
+            if packet.stream.index != stream.index:  # not packet.stream_index: of the packets that flush it is 0
                 continue
             if packet.is_corrupt:
                 raise broken("the data end in the middle of a packet")
