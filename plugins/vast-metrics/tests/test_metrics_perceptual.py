@@ -282,6 +282,7 @@ def test_without_weights_nothing_is_computed(metric, file, released, monkeypatch
     with pytest.raises(NotComputed) as caught:
         metric(shown(pictures[0]), shown(pictures[1]))
     said = str(caught.value)
+    assert said.splitlines()[0] == f"it lacks {file}: the README of vast-metrics says how to get it"
     assert f"{tmp_path / 'mine' / file}\n" in said
     assert f"{tmp_path / 'cache' / file}\n" in said
     (command,) = re.findall(r"^  (python -c .+)$", said, re.MULTILINE)

@@ -44,7 +44,8 @@ class Released:
             file = find_file((self.file,), path, self.what, how)
         except WeightsError as error:
             if path is None:
-                raise NotComputed(str(error)) from error
+                short = f"it lacks {self.file}: the README of vast-metrics says how to get it"
+                raise NotComputed(f"{short}\n{error}") from error
             raise
         # counters of training steps, which nothing reads: some files leave them out
         names = [name for name in network.state_dict() if name.endswith(".num_batches_tracked")]
