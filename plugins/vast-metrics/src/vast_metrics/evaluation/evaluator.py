@@ -96,9 +96,12 @@ class Evaluator:
                 for clip in own:
                     progress.update(bar, description=f"speaking {escape(clip.name)}")
                     clips.draw(clip, clips.spoken(clip), spoken)
+                    clips.show_prompt(clip, spoken)
                     progress.advance(bar)
-            sides = (spoken / "videos" / "generated", spoken / "videos" / "reference")
-            return self._videos(*sides, None, folder, out, (trained.name, f"footage of {trained.base.avatar}"))
+            generated, reference, prompts = (spoken / "videos" / n for n in ("generated", "reference", "prompts"))
+            return self._videos(
+                generated, reference, prompts, folder, out, (trained.name, f"footage of {trained.base.avatar}")
+            )
 
     def _videos(
         self, generated: Path, reference: Path, prompts: Path | None, folder: Path, out: Path, names: tuple[str, str]

@@ -312,6 +312,17 @@ class PreparedClips:
             crops.append(stacked(cut) if cut else None)
         return (names[0], names[1]), crops
 
+    def show_prompt(self, clip: PreparedClip, folder: Path) -> None:
+        """Write the footage in whose manner a clip is spoken below ``folder``, under the clip's name."""
+        prompt = self._prompt(clip)
+        count = self._count(prompt)
+        wave = self._wave(prompt) if prompt.heard else None
+        sound = sound_of(wave, prompt.start, prompt.start + count, self.protocol.fps)
+        path = folder / f"videos/prompts/{file_name(clip.name)}.mp4"
+        with VideoWriter(path, self.protocol.fps, sound) as writer:
+            for frame in islice(footage_of(self.run.context, prompt), count):
+                writer.write(frame)
+
     def _base(self, clip: PreparedClip, count: int) -> BaseClip:
         """The clip itself as what the avatar plays while it speaks."""
         context, base = self.run.context, self.run.base

@@ -226,6 +226,6 @@ def stacked(frames: Sequence[Image]) -> Tensor:
 
 
 def file_name(clip: str) -> str:
-    """A clip's name as that of a file; sub-folders are kept, and two clips never share a file."""
-    plain = re.sub(r"[^\w./+=-]+|(?<=\.)\.", "_", clip).strip("/.")
+    """A clip's name as that of a file: the same, but for what some system forbids; two clips never share one."""
+    plain = re.sub(r'[<>:"\\|?*\x00-\x1f]|(?<=\.)\.', "_", clip).strip("/. ")
     return plain if plain == clip else f"{plain}-{zlib.crc32(clip.encode()):08x}"
