@@ -180,7 +180,8 @@ def practised(visit: Visit) -> Response:
 @for_judge
 def ready(visit: Visit) -> Response:
     """Between the headphones check and the first clip."""
-    practice = sum(task.block == 0 for task in visit.tasks)
+    media = [visit.session.get_one(Medium, task.medium_id) for task in visit.tasks if task.block == 0]
+    practice, told = len(media), any(medium.expected or medium.feedback for medium in media)
     if judging.stage(visit.judge, visit.tasks) != "training":
         return visit.to("begin")
     return pause_page(
@@ -188,7 +189,7 @@ def ready(visit: Visit) -> Response:
         "A little practice first",
         f"{practice} practice {'clip shows' if practice == 1 else 'clips show'} you how it works. Watch each to its "
         f"end; then answer {len(visit.site.study.questions)} questions from 1, the worst, to 5, the best.",
-        "After each you read what most people would answer. Practice does not count.",
+        f"{'After each you read what would be expected. ' if told else ''}Practice does not count.",
         label="Start the practice",
     )
 
@@ -199,10 +200,11 @@ def begin(visit: Visit) -> Response:
     if judging.stage(visit.judge, visit.tasks) != "block":
         return visit.to("home")
     count, parts = way(visit)["total"], way(visit)["parts"]
+    pauses = f" in {parts} parts, with a pause after each" if parts > 1 else ""
     return pause_page(
         visit,
         "Now it counts",
-        f"You will see {count} clips in {parts} {'part' if parts == 1 else 'parts'}, with a pause after each part.",
+        f"You will see {count} clips{pauses}.",
         "Trust your first impression; there are no wrong answers. A score can be changed until its part ends.",
         label="Begin",
     )
