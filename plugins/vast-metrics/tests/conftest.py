@@ -21,6 +21,7 @@ import torch
 
 from vast_core.errors import NotComputed
 from vast_core.interfaces import Face, Performance, PooledMetric, Sizes
+from vast_core.testing import conformance
 from vast_metrics.plugin import vast_components
 
 
@@ -95,6 +96,22 @@ def performance(face, neutral):
         return Performance(**{"face": face, "fps": 25.0, "neutral": neutral, "vertices": vertices} | rest)
 
     return make
+
+
+@pytest.fixture
+def rules_that_do_not_apply():
+    """Of the conformance kit, to a metric of this package: why not, one by one; none of the others is broken."""
+
+    def reasons(name, config):
+        found = []
+        for case in conformance(name, {name: [config]}):
+            try:
+                case.values[0]()
+            except pytest.skip.Exception as skipped:
+                found.append(skipped.msg)
+        return found
+
+    return reasons
 
 
 # ------------------------------------------------------------------------- tables of metrics and distortions

@@ -18,7 +18,6 @@ from torchmetrics.image import fid as torchmetrics_fid
 
 from vast_core import weight_files
 from vast_core.errors import NotComputed, WeightsError
-from vast_core.testing import conformance
 from vast_metrics import inception
 from vast_metrics.config import FIDConfig, LPIPSConfig
 from vast_metrics.fid import FID, frechet_distance
@@ -69,17 +68,6 @@ def pictures():
 @pytest.fixture
 def shown(performance):
     return lambda frames, region=None: performance(frames=frames, region=region)
-
-
-def rules_that_do_not_apply(name, config):
-    """Those of the conformance kit, by why; none of the others is broken."""
-    reasons = []
-    for case in conformance(name, {name: [config]}):
-        try:
-            case.values[0]()
-        except pytest.skip.Exception as skipped:
-            reasons.append(skipped.msg)
-    return reasons
 
 
 # ---------------------------------------------------------------------------------------------- LPIPS
@@ -137,7 +125,7 @@ def test_lpips_leaves_out_frames_without_a_face(alex, folder, pictures, shown):
     assert metric(shown(x), shown(x)) == {"lpips": 0.0}
 
 
-def test_lpips_keeps_the_rules_of_metrics(alex, folder):
+def test_lpips_keeps_the_rules_of_metrics(alex, folder, rules_that_do_not_apply):
     assert rules_that_do_not_apply("metric/lpips", LPIPSConfig(weights=folder)) == ["it judges clip by clip"]
 
 
@@ -260,7 +248,7 @@ def test_fid_by_the_whole_path(inception_file, pictures, shown):
     assert expected > 0
 
 
-def test_fid_keeps_the_rules_of_metrics(monkeypatch):
+def test_fid_keeps_the_rules_of_metrics(monkeypatch, rules_that_do_not_apply):
     monkeypatch.setattr("vast_metrics.fid.Inception", lambda weights: FewFeatures())
     assert rules_that_do_not_apply("metric/fid", FIDConfig(min_frames=2)) == []
 

@@ -8,6 +8,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from vast_core.errors import NotComputed
+from vast_core.testing import metric as kit
 from vast_metrics.config import SharpnessConfig
 from vast_metrics.sharpness import Sharpness, cpbd, edge_widths, edges, luma
 
@@ -136,3 +137,9 @@ def test_frames_smaller_than_a_block_are_not_judged(shown):
     small = shown(np.zeros((63, 256), np.uint8))
     with pytest.raises(NotComputed, match=r"64 x 64 pixels, and the frames are \(2, 3, 63, 256\)"):
         Sharpness()(small, small)
+
+
+def test_it_keeps_the_rules_of_metrics(monkeypatch, rules_that_do_not_apply):
+    """On pictures larger than the kit's, which hold no block."""
+    monkeypatch.setattr(kit, "_SIZE", 128)
+    assert rules_that_do_not_apply("metric/sharpness", SharpnessConfig()) == ["it judges clip by clip"]
