@@ -7,6 +7,7 @@ of the source is read at all, and the file says nothing of its encoder.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -55,6 +56,7 @@ def write_medium(source: Path, target: Path, instruction: str = "") -> Written:
         options = {"movflags": "+faststart", "fflags": "+bitexact"}
         with av.open(f"file:{temporary}", "w", format="mp4", options=options) as container:
             frames = _write(container, video, fps, sound, instruction)
+        os.utime(temporary, (0, 0))  # a server tells the time of a file, and so which system's came first
     if not frames:
         raise MediaError(f"{source}: holds no frame; copy or convert it again")
     return Written(seconds=float(frames / fps), sound=None if sound is None else sound.shape[1] / RATE)

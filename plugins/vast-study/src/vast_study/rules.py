@@ -39,7 +39,7 @@ def watch(sessions: sessionmaker[Session], study: Study) -> None:
                 if type(row) in FOREVER:
                     raise Refused(f"{_title(row)} is never removed")
             for row in session.dirty:
-                _check_unchanged(row)
+                _check_unchanged(session, row)
             for row in (*session.new, *session.dirty):
                 if isinstance(row, Vote):
                     _check_vote(session, row, questions)
@@ -54,11 +54,16 @@ def watch(sessions: sessionmaker[Session], study: Study) -> None:
     event.listen(sessions, "do_orm_execute", check_statement)
 
 
-def _check_unchanged(row: Any) -> None:
+def _check_unchanged(session: Session, row: Any) -> None:
     for name in FOREVER.get(type(row), ()):
-        before = inspect(row).attrs[name].load_history().deleted
-        if any(old is not None for old in before):
-            raise Refused(f"{name} of {_title(row)} is {before[0]!r} and stays so")
+        history = inspect(row).attrs[name].history
+        if not history.has_changes():
+            continue
+        before = history.deleted[0] if history.deleted else None
+        if not history.deleted:  # set without having been read
+            before = session.scalar(select(getattr(type(row), name)).where(type(row).id == row.id))
+        if before is not None and before != getattr(row, name):
+            raise Refused(f"{name} of {_title(row)} is {before!r} and stays so")
 
 
 def _title(row: Any) -> str:
