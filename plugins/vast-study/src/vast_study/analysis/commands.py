@@ -5,22 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vast_core.atomic import write_text
 from vast_core.errors import InputError
 
+from ..export import csv_text, votes_csv
 from ..storage import open_storage
 from ..study import Study
 from ..votes import RawVote, raw_votes
 from .analysis import analyse
 from .attendance import Attendance, attendance
 from .page import write_page
-from .tables import COLUMNS, mos_rows, printed, write_csv, write_json
+from .tables import COLUMNS, mos_rows, printed, write_json
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-VOTE_COLUMNS = "judge kind system clip question score block position seconds latency changes expected_low expected_high"
-"""Of the exported votes: as in :class:`vast_study.votes.RawVote`; ``seconds`` is the length of the video, ``latency``
-the seconds from the end of its first playback to the first score, ``expected`` what is right of known clips."""
 
 
 def report(study: Study, console: Console, *, out: Path | None = None, keep_all: bool = False) -> Path:
@@ -37,7 +35,7 @@ def report(study: Study, console: Console, *, out: Path | None = None, keep_all:
     page = folder / "report.html"
     write_page(page, analysis)
     write_json(folder / "report.json", analysis)
-    write_csv(folder / "mos.csv", COLUMNS, mos_rows(analysis))
+    write_text(folder / "mos.csv", csv_text(COLUMNS, mos_rows(analysis)))
     console.print(printed(analysis))
     console.print(f"written: {page}, report.json and mos.csv beside it", soft_wrap=True)
     return page
@@ -56,17 +54,11 @@ def export(study: Study, console: Console, *, out: Path | None = None) -> Path:
             f"{study.path}: there is no score yet ({len(judges)} judges enrolled); ask again when some have come in"
         )
     path = out or study.folder / "votes.csv"
-    write_csv(path, VOTE_COLUMNS.split(), map(_row, votes))
+    write_text(path, votes_csv(votes))
     console.print(
         f"written: {path}, {len(votes):,} scores of {len({vote.judge for vote in votes})} judges", soft_wrap=True
     )
     return path
-
-
-def _row(vote: RawVote) -> list[object]:
-    low, high = vote.expected or (None, None)
-    own = [vote.judge, vote.kind, vote.system, vote.clip, vote.question, vote.score, vote.block, vote.position]
-    return [*own, round(vote.seconds, 3), round(vote.latency, 3), vote.changes, low, high]
 
 
 def _read(study: Study) -> tuple[list[RawVote], list[Attendance]]:

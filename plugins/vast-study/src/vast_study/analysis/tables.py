@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,20 +51,6 @@ def printed(analysis: Analysis) -> Group:
         parts.append(Text(f"flagged, and kept: judge{'s' * (len(flagged) > 1)} {', '.join(flagged)}"))
     parts += [Text(f"note: {note}") for note in analysis.notes]
     return Group(*parts)
-
-
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """UTF-8 with LF. Text that a spreadsheet would run as a formula is preceded by an apostrophe."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([inert(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
-    write_text(path, stream.getvalue())
-
-
-def inert(text: str) -> str:
-    """The text, preceded by an apostrophe where it starts as formulas do."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
 
 
 def mos_rows(analysis: Analysis) -> Iterator[list[object]]:

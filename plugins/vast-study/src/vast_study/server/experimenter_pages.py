@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import functools
-import io
 from collections.abc import Callable
 from typing import Any
 
@@ -16,8 +14,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..enrolment import enrol
+from ..export import votes_csv
 from ..storage import Judge, Medium, Task, Vote, keep_fact
-from ..votes import RawVote, raw_votes
+from ..votes import raw_votes
 from .judge_pages import is_open, places
 from .judging import Refusal
 from .security import form_token, is_session, matches, open_session
@@ -218,15 +217,11 @@ def joining(desk: Desk) -> Response:
 
 @for_experimenter
 def votes(desk: Desk) -> Response:
-    """All raw votes as a long table, those of judges who withdrew left out."""
-    table = io.StringIO()
-    names = [field.name for field in attrs.fields(RawVote)]
-    writer = csv.DictWriter(table, names)
-    writer.writeheader()
-    for vote in raw_votes(desk.session, desk.site.study):
-        writer.writerow(attrs.asdict(vote))
+    """The same table that ``vast study export`` writes."""
     headers = {"Content-Disposition": 'attachment; filename="votes.csv"'}
-    return Response(table.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+    return Response(
+        votes_csv(raw_votes(desk.session, desk.site.study)), media_type="text/csv; charset=utf-8", headers=headers
+    )
 
 
 ROUTES = [
