@@ -171,7 +171,7 @@ class _Checks:
 
     def check_files(self, key: str) -> None:
         """Known clips that are there, and expected scores that can be given."""
-        questions = [question.name for question in self.values.get("questions", ())]
+        questions = list(dict.fromkeys(question.name for question in self.values.get("questions", ())))
         stems: list[str] = []
         for number, clip in enumerate(self.values[key]):
             here = (key, str(number))
