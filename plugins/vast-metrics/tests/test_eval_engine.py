@@ -2,7 +2,6 @@
 
 import sys
 import types
-from statistics import fmean
 
 import attrs
 import pytest
@@ -12,7 +11,6 @@ from vast_core import Component, hookimpl
 from vast_core.errors import NotComputed, VastError
 from vast_core.interfaces import Measure, Metric, Performance, PooledMetric
 from vast_core.registry import Registry
-from vast_metrics.evaluation.bootstrap import interval, pooled_intervals
 from vast_metrics.evaluation.engine import Engine, Pair
 from vast_metrics.evaluation.protocol import Protocol
 
@@ -202,23 +200,3 @@ def test_no_clip_is_an_error_with_every_reason(engine):
     engine.leave_out("b", "shows no face")
     with pytest.raises(VastError, match=r"no clip could be measured:\n  a: is no video\n  b: shows no face"):
         engine.conclude(generated="made", reference="real", geometry="tracked")
-
-
-def test_the_interval_is_that_of_a_normal_mean():
-    values = torch.randn(400, generator=torch.Generator().manual_seed(1)).double().tolist()
-    low, high = interval(values, 4000, 1)
-    middle = fmean(values)
-    error = torch.tensor(values).double().std().item() / 20
-    assert low == pytest.approx(middle - 1.96 * error, abs=0.006)
-    assert high == pytest.approx(middle + 1.96 * error, abs=0.006)
-    assert interval(values, 4000, 1) == (low, high)
-
-
-def test_pooling_anew_gives_the_same_interval_as_means():
-    class Mean(Spread):
-        def pool(self, parts):
-            return {"spread": fmean(parts)}
-
-    values = torch.rand(60, generator=torch.Generator().manual_seed(1)).double().tolist()
-    low, high = pooled_intervals(Mean(), values, 2000, 5)["spread"]
-    assert interval(values, 2000, 9) == (pytest.approx(low, abs=0.01), pytest.approx(high, abs=0.01))

@@ -153,7 +153,8 @@ class Engine:
         bounds: Mapping[str, tuple[float, float]] = {}
         rule = self.protocol.bootstrap
         if metric.resampled and len(parts) > 1:
-            bounds = pooled_intervals(metric, parts, rule.resamples, rule.seed)
+            speakers = [self._clips[number].speaker for number, _ in numbered]
+            bounds = pooled_intervals(metric, parts, speakers, rule.resamples, rule.seed)
         return {
             name: Overall(value=value, low=low, high=high, clips=len(parts))
             for name, value in values.items()
@@ -162,10 +163,11 @@ class Engine:
 
     def _overall(self, measure: str, pooled: Overall | None) -> Overall | None:
         """A measure over all clips: pooled, or the mean; the interval from clips wherever each has a value."""
-        values = [clip.values[measure] for clip in self._clips if measure in clip.values]
+        having = [clip for clip in self._clips if measure in clip.values]
+        values = [clip.values[measure] for clip in having]
         rule, low, high = self.protocol.bootstrap, None, None
         if len(values) > 1:
-            low, high = interval(values, rule.resamples, rule.seed)
+            low, high = interval(values, [clip.speaker for clip in having], rule.resamples, rule.seed)
         if pooled is None:
             return (
                 Overall(value=math.fsum(values) / len(values), low=low, high=high, clips=len(values))

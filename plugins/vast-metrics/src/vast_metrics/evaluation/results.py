@@ -38,7 +38,8 @@ class Overall:
     """The mean over clips, or what the metric makes of all clips together."""
     low: float | None
     high: float | None
-    """Percentile bootstrap over clips, 95 %; None where there are too few, or it cannot be resampled."""
+    """Bootstrap over clips, or over speakers where they are many, 95 %; None where there are too few, or it cannot be
+    resampled."""
     clips: int
     """How many it rests on."""
 
