@@ -30,7 +30,7 @@ def study_extra() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package not in ("multipart", "sqlalchemy", "starlette", "statsmodels", "uvicorn"):
+        if package not in ("multipart", "sqlalchemy", "starlette", "uvicorn"):
             raise
         raise InputError(
             f'`vast study` needs {package}, which is not installed: pip install "vast-avatar[study]"'
@@ -71,6 +71,56 @@ def new(
     from .new import write_study
 
     click.echo(write_study(file, systems, reference, template, title, contact, judges))
+
+
+@study.command(short_help="Work out the results.")
+@STUDY
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder.  [STUDY.study/report]")
+@click.option("--keep-all", is_flag=True, help="Leave no judge out, whatever the screening finds.")
+def report(file: Path, out: Path | None, keep_all: bool) -> None:
+    """Print mean scores, intervals and tests, and which judges were left out and why; write a page, a table and JSON.
+
+    May be asked for at any time, also while judges are at work. Scores of judges who withdrew are in no figure.
+    """
+    with study_extra():
+        from rich.console import Console
+
+        from .analysis.commands import report as report_study
+        from .reading import read_study
+
+        report_study(read_study(file), Console(highlight=False), out=out, keep_all=keep_all)
+
+
+@study.command(short_help="Write every score as a table.")
+@STUDY
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="CSV file.  [STUDY.study/votes.csv]")
+def export(file: Path, out: Path | None) -> None:
+    """Write every score of judges who did not withdraw as a line of a CSV file, those of training, gold and traps too.
+
+    \b
+    Columns:
+      judge           number of the judge
+      kind            rated, training, gold or trap
+      system, clip    what was shown; no system for known clips
+      question        name of the question
+      score           1 to 5
+      block           0 is the training
+      position        place in the judge's order, from 0
+      seconds         length of the video
+      latency         seconds from the end of its first playback to the first score
+      changes         how often the score was changed
+      expected_low    lowest score that is right, of known clips
+      expected_high   highest one
+
+    Text that a spreadsheet would run as a formula is preceded by an apostrophe.
+    """
+    with study_extra():
+        from rich.console import Console
+
+        from .analysis.commands import export as export_study
+        from .reading import read_study
+
+        export_study(read_study(file), Console(highlight=False), out=out)
 
 
 @study.command(short_help="Open a study to judges.")

@@ -1,36 +1,37 @@
-"""The linear mixed model of one question, fitted by statsmodels."""
+"""The linear mixed model of one question, by restricted maximum likelihood."""
 
 from __future__ import annotations
 
 import math
-import warnings
-from typing import Any
+from collections.abc import Mapping
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
+from scipy import linalg, optimize
 
 from .ratings import Scores
 
-EMPTY = 1e-3
-"""Share of the residual's variance below which a random effect is taken for none, and left out."""
+Matrix = NDArray[np.float64]
 
-LARGEST = 12_000
-"""Votes of one question beyond which it is not fitted: the time grows with their number times that of the effects."""
+EMPTY = 1e-4
+"""Of a random effect's standard deviation by that of the rest: below it the effect is taken for none."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class Fit:
     """A fitted model; systems are numbered as in the scores."""
 
-    means: NDArray[np.float64]
+    means: Matrix
     """(K,) of the fixed effects, each system's own level."""
-    covariance: NDArray[np.float64]
+    covariance: Matrix
     """(K, K) of these."""
     free: float
     """Degrees of freedom of tests between systems."""
     components: tuple[tuple[str, float], ...]
-    """Standard deviations of the random effects that were kept, and of the rest."""
+    """Standard deviations of the random effects that are not nought, and of the rest."""
+    likelihood: float
+    """Logarithm of the restricted likelihood."""
 
     def contrast(self, first: int, second: int) -> tuple[float, float, float]:
         """First minus second, its standard error, and the degrees of freedom."""
@@ -49,72 +50,114 @@ def fit_mixed(scores: Scores) -> Fit | str:
     """``score = system + judge + clip + judge x system + clip x system + rest`` of scores (J, K, N), by REML.
 
     All but the system are random. Without judge x system and clip x system the tests would take the votes of one judge
-    on one system for independent, and find differences that are those of a few judges or clips. A random effect whose
-    variance is estimated as nought is left out, which changes no estimate. Degrees of freedom of tests are those of
-    containment: the fewest among the effects that contain the system, (J - 1)(K - 1) and (N - 1)(K - 1); those of the
-    rest where neither is left.
+    on one system for independent, and find differences that are those of a few judges or clips. Degrees of freedom of
+    tests are those of containment, ``min(J - 1, N - 1) (K - 1)``, the fewest among the effects that contain the system,
+    also where the variance of such an effect is estimated as nought.
 
     Gives the reason, in words, where it cannot be fitted.
     """
     place = np.nonzero(~np.isnan(scores))
     judge, system, clip = place
-    counts = [np.unique(each).size for each in place]
-    if min(counts) < 2:
-        few = [name for name, count in zip(("judge", "system", "clip"), counts, strict=True) if count < 2]
-        return f"a mixed model needs more than one {few[0]}"
-    if len(judge) > LARGEST:
-        return f"a mixed model of {len(judge):,} votes would take too long"
+    judges, systems, clips = (np.unique(each).size for each in place)
+    if min(judges, systems, clips) < 2:
+        few = "judge" if judges < 2 else "system" if systems < 2 else "clip"
+        return f"a mixed model needs more than one {few}"
     if np.ptp(scores[place]) == 0:
         return "all votes are the same"
-    systems = scores.shape[1]
+    width = scores.shape[1]
     effects = {
         "judge": _indicators(judge),
         "clip": _indicators(clip),
-        "judge × system": _indicators(judge * systems + system),
-        "clip × system": _indicators(clip * systems + system),
+        "judge × system": _indicators(judge * width + system),
+        "clip × system": _indicators(clip * width + system),
     }
-    free = {"judge × system": (counts[0] - 1) * (counts[1] - 1), "clip × system": (counts[2] - 1) * (counts[1] - 1)}
-    # an effect with as many levels as votes is the residual itself
+    # an effect with as many levels as votes is the rest itself
     effects = {name: columns for name, columns in effects.items() if columns.shape[1] < len(judge)}
-    fixed = np.eye(systems)[system]
-    while True:
-        try:
-            result = _fit(scores[place], fixed, effects)
-        except (np.linalg.LinAlgError, ValueError, OverflowError) as error:
-            return f"the mixed model could not be fitted ({error})"
-        variances = dict(zip(effects, np.asarray(result.vcomp).tolist(), strict=True)) if effects else {}
-        empty = {name for name, variance in variances.items() if not variance > EMPTY * result.scale}
-        if not empty:
-            break
-        smallest = min(empty, key=lambda name: variances[name])
-        effects = {name: columns for name, columns in effects.items() if name != smallest}
-        if not effects:
-            return "the mixed model found neither judges nor clips to differ"
-    covariance = np.asarray(result.cov_params())[:systems, :systems]
-    if not result.converged or not np.isfinite(covariance).all():
-        return "the mixed model did not converge"
-    kept = [free[name] for name in effects if name in free]
+    criterion = _Criterion.of(scores[place], np.eye(width)[system], effects)
+    try:
+        found = optimize.minimize(
+            criterion.deviance, np.full(len(effects), 0.5), method="L-BFGS-B", bounds=[(0, None)] * len(effects)
+        )
+        means, covariance, rest = criterion.solution(found.x)
+    except linalg.LinAlgError as error:
+        return f"the mixed model could not be fitted ({error})"
+    if not found.success or not np.isfinite(covariance).all():
+        return f"the mixed model did not converge ({found.message})"
+    kept = {name: float(ratio) for name, ratio in zip(effects, found.x, strict=True) if ratio > EMPTY}
+    if rest <= 0:
+        return "the mixed model leaves nothing to judge differences by"
+    deviation = math.sqrt(rest)
     return Fit(
-        means=np.asarray(result.fe_params),
+        means=means + criterion.shift,
         covariance=covariance,
-        free=min(kept) if kept else len(judge) - sum(columns.shape[1] for columns in effects.values()) - systems + 1,
-        components=(*((name, math.sqrt(variances[name])) for name in effects), ("rest", math.sqrt(result.scale))),
+        free=(min(judges, clips) - 1) * (systems - 1),
+        components=(*((name, ratio * deviation) for name, ratio in kept.items()), ("rest", deviation)),
+        likelihood=-float(found.fun) / 2,
     )
 
 
-def _indicators(levels: NDArray[np.intp]) -> NDArray[np.float64]:
+def _indicators(levels: NDArray[np.intp]) -> Matrix:
     """(votes, levels that occur), 1 where the vote is of the level."""
     found, number = np.unique(levels, return_inverse=True)
     return np.eye(found.size)[number]
 
 
-def _fit(endog: Scores, fixed: NDArray[np.float64], effects: dict[str, NDArray[np.float64]]) -> Any:
-    from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
+@attrs.frozen(eq=False, kw_only=True)
+class _Criterion:
+    """The profiled restricted likelihood of ``y = X b + Z u + e``, from products of ``X``, ``Z`` and ``y`` alone.
 
-    names = list(effects)
-    columns = [[f"{name} {level}" for level in range(effects[name].shape[1])] for name in names]
-    spec = VCSpec(names, [[column] for column in columns], [[effects[name]] for name in names])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of optimisers tried in turn; what counts is whether the last one converged
-        model = MixedLM(endog, fixed, np.zeros(len(endog), int), exog_vc=spec)
-        return model.fit(reml=True, method=["lbfgs", "powell"])
+    Reference: D. Bates, M. Mächler, B. Bolker, S. Walker, "Fitting linear mixed-effects models using lme4", Journal of
+    Statistical Software 67, 2015, sections 3.3 to 3.5.
+    """
+
+    shift: float
+    """Taken from ``y`` beforehand, against cancellation."""
+    votes: int
+    owner: NDArray[np.intp]
+    """Of each column of Z, the number of its effect."""
+    zz: Matrix
+    zx: Matrix
+    xx: Matrix
+    zy: Matrix
+    xy: Matrix
+    yy: float
+
+    @classmethod
+    def of(cls, scores: Matrix, fixed: Matrix, effects: Mapping[str, Matrix]) -> _Criterion:
+        shift = float(scores.mean())
+        away = scores - shift
+        z = np.concatenate(list(effects.values()), axis=1)
+        return cls(
+            shift=shift,
+            votes=len(scores),
+            owner=np.repeat(np.arange(len(effects)), [columns.shape[1] for columns in effects.values()]),
+            zz=z.T @ z,
+            zx=z.T @ fixed,
+            xx=fixed.T @ fixed,
+            zy=z.T @ away,
+            xy=fixed.T @ away,
+            yy=float(away @ away),
+        )
+
+    def deviance(self, ratios: Matrix) -> float:
+        """-2 log of the restricted likelihood, at standard deviations of the effects by that of the rest."""
+        factor, upper, _, rest = self._solve(ratios)
+        free = self.votes - len(self.xx)
+        determinants = 2 * float(np.log(np.diag(factor)).sum()) + 2 * float(np.log(np.diag(upper)).sum())
+        return determinants + free * (1 + math.log(2 * math.pi * rest / free))
+
+    def solution(self, ratios: Matrix) -> tuple[Matrix, Matrix, float]:
+        """Fixed effects, their covariance, and the variance of the rest."""
+        _, upper, scaled, rest = self._solve(ratios)
+        variance = rest / (self.votes - len(self.xx))
+        inverse = linalg.solve_triangular(upper, np.eye(len(upper)), lower=True)
+        return inverse.T @ scaled, variance * (inverse.T @ inverse), variance
+
+    def _solve(self, ratios: Matrix) -> tuple[Matrix, Matrix, Matrix, float]:
+        scale = ratios[self.owner]
+        factor = linalg.cholesky(np.eye(len(scale)) + scale[:, None] * self.zz * scale, lower=True)
+        across = linalg.solve_triangular(factor, scale[:, None] * self.zx, lower=True)
+        away = linalg.solve_triangular(factor, scale * self.zy, lower=True)
+        lower = linalg.cholesky(self.xx - across.T @ across, lower=True)
+        scaled = linalg.solve_triangular(lower, self.xy - across.T @ away, lower=True)
+        return factor, lower, scaled, max(0.0, self.yy - float(away @ away) - float(scaled @ scaled))

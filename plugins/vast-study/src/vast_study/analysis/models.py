@@ -134,10 +134,24 @@ def _pair(names: Sequence[str], scores: Scores, fit: Fit | str, first: int, seco
 
 
 def signed_ranks(differences: Scores) -> float | None:
-    """p of Wilcoxon's signed-rank test, exact for up to 50 differences without ties; None where none differs."""
+    """Exact p of Wilcoxon's signed-rank test, two-sided, without differences of nought; None where none is left.
+
+    Ties share their mean rank; the distribution of the sum is that over all signs of the ranks as they are.
+    """
     differences = np.round(differences, 9)  # means of the same scores may differ in the last bit, and would not tie
     differences = differences[differences != 0]
-    return float(stats.wilcoxon(differences).pvalue) if differences.size > 1 else None
+    if differences.size < 2:
+        return None
+    ranks = np.round(2 * stats.rankdata(np.abs(differences))).astype(int)  # whole numbers, ties or not
+    chances = np.ones(1)
+    for rank in ranks.tolist():
+        longer = np.zeros(chances.size + rank)
+        longer[: chances.size] += chances / 2
+        longer[rank:] += chances / 2
+        chances = longer
+    positive = int(ranks[differences > 0].sum())
+    tail = min(float(chances[: positive + 1].sum()), float(chances[positive:].sum()))
+    return min(1.0, 2 * tail)
 
 
 def _adjusted(pairs: Sequence[Pair]) -> Iterator[Pair]:
