@@ -24,7 +24,7 @@ from sqlalchemy import (
     event,
     make_url,
 )
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 from vast_core.errors import InputError, StorageError
@@ -176,7 +176,7 @@ class Storage:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except OperationalError as error:
+        except (InterfaceError, OperationalError) as error:
             raise StorageError(f"{self.place}: {error.orig}; nothing of the last step was kept, try again") from error
 
     @property
@@ -225,11 +225,13 @@ def _engine(source: Path, url: str) -> Engine:
             return create_engine(parsed, pool_pre_ping=True)
         engine = create_engine(parsed, connect_args={"timeout": PATIENCE}, pool_size=16, max_overflow=64)
     except (ArgumentError, NoSuchModuleError) as error:
-        raise InputError(f"{source}: database: {error}; write a URL such as postgresql://user@host/name") from error
+        raise InputError(
+            f"{source}: database: {error}; write a URL such as postgresql+pg8000://user@host/name"
+        ) from error
     except ImportError as error:
         raise InputError(
-            f"{source}: database: {error}; install the driver of that database, such as `pip install psycopg` for "
-            "postgresql+psycopg://user@host/name"
+            f"{source}: database: {error}; install the driver of that database, such as `pip install pg8000` for "
+            "postgresql+pg8000://user@host/name"
         ) from error
 
     @event.listens_for(engine, "connect")
