@@ -21,8 +21,11 @@ from vast_core.errors import InputError, MediaError, StorageError
 from vast_core.plots import readable
 from vast_core.report import (
     Figure,
+    Folded,
     FrameStrip,
     Listing,
+    Order,
+    Ranked,
     Rejected,
     Section,
     Table,
@@ -223,6 +226,54 @@ def test_a_video_over_the_limit_is_only_linked(page, video, tmp_path):
     assert any("30.0 MB: too large" in words for words in found.said())
     assert (tmp_path / "run" / "report.html").stat().st_size < 100_000
     assert [unquote(a["href"]) for a in found.all("a")] == ["samples/a clip.mp4"]
+
+
+def test_a_smaller_limit_links_to_smaller_videos(page, video):
+    found = page(Video("A film.", video, limit=1000))
+    assert found.all("video") == []
+    assert unquote(found.all("a")[-1]["href"]) == "samples/a clip.mp4"
+
+
+def parts():
+    return [Folded(name, [Text(f"All of {name}."), Table(["x"], [[1.0]])]) for name in ("one", "two", "three")]
+
+
+def test_parts_are_ranked_by_what_the_reader_chooses(page):
+    orders = [Order("size", [2, 0, 1], ["5 mm", "4 mm", "9 mm"]), Order("<age>", [1, 0, 2], ["7 s", "8 s", "6 s"])]
+    found = page(Ranked("Worst first by", parts(), orders))
+    assert found.said("option") == ["size", "<age>"]
+    assert found.said("summary") == ["three", "one", "two"]
+    assert [tag["style"] for tag in found.all("details")] == [
+        "--at-0:0;--at-1:2;",
+        "--at-0:1;--at-1:1;",
+        "--at-0:2;--at-1:0;",
+    ]
+    remarks = [words for tag, words in found.words if tag == "span"]
+    assert remarks == ["9 mm", "6 s", "5 mm", "7 s", "4 mm", "8 s"]
+    assert [words for words in found.said("p") if words.startswith("All")] == [
+        "All of three.",
+        "All of one.",
+        "All of two.",
+    ]
+
+
+def test_parts_without_an_order_stand_as_given(page):
+    found = page(Ranked("By", parts(), []))
+    assert found.said("summary") == ["one", "two", "three"]
+    assert found.all("select") == []
+
+
+def test_an_order_names_every_part_once():
+    with pytest.raises(ValueError, match="order 'size': give every number below 3 once"):
+        Ranked("By", parts(), [Order("size", [0, 0, 1], ["", "", ""])])
+    with pytest.raises(ValueError, match="and its remark"):
+        Ranked("By", parts(), [Order("size", [0, 2, 1], ["", ""])])
+
+
+def test_what_is_folded_away_is_all_there(page, video):
+    found = page(Folded("More & more", everything(video)))
+    assert found.said("summary") == ["More & more", "The recipe"]
+    assert {tag for tag, _ in found.tags} >= {"video", "table", "img", "dl", "pre"}
 
 
 def test_a_missing_or_strange_video_is_named(page, tmp_path):

@@ -29,8 +29,11 @@ from .plots import plot_bars, plot_curves, plot_losses, plot_matrix, readable
 __all__ = [
     "Block",
     "Figure",
+    "Folded",
     "FrameStrip",
     "Listing",
+    "Order",
+    "Ranked",
     "Rejected",
     "Section",
     "Table",
@@ -169,11 +172,13 @@ class FrameStrip:
 
 @attrs.frozen
 class Video:
-    """A video, played in the page; one larger than 30 MB is linked to instead."""
+    """A video, played in the page; one larger than ``limit`` is linked to instead."""
 
     kind: ClassVar[str] = "video"
     caption: str
     path: Path
+    limit: int = VIDEO_LIMIT
+    """Bytes."""
 
     def view(self, folder: Path) -> Mapping[str, Any]:
         """What the template shows; :class:`MediaError` where the file cannot be read."""
@@ -183,7 +188,7 @@ class Video:
             raise MediaError(f"{self.path}: a report shows {' or '.join(types)}, not {self.path.suffix or 'this'}")
         try:
             size = self.path.stat().st_size
-            source = _data(mime, self.path.read_bytes()) if size <= VIDEO_LIMIT else None
+            source = _data(mime, self.path.read_bytes()) if size <= self.limit else None
         except OSError as error:
             raise MediaError(f"{self.path}: cannot be read for the report ({error.strerror})") from error
         link = quote(Path(os.path.relpath(self.path.resolve(), folder.resolve())).as_posix())
@@ -215,7 +220,65 @@ class Listing:
         return {}
 
 
-Block = Text | Verdict | Table | Figure | FrameStrip | Video | Rejected | Listing
+@attrs.frozen
+class Folded:
+    """Blocks that are folded away under a line until they are asked for."""
+
+    kind: ClassVar[str] = "folded"
+    caption: str
+    blocks: Sequence[Block]
+
+    def view(self, folder: Path) -> Mapping[str, Any]:
+        """What the template shows; raises what its blocks raise."""
+        return {"groups": _groups(self.blocks, folder)}
+
+
+@attrs.frozen
+class Order:
+    """One way to order the parts of a :class:`Ranked`."""
+
+    name: str
+    ranking: Sequence[int]
+    """Numbers of the parts, the first to be shown first."""
+    remarks: Sequence[str]
+    """Of each part, by its number: what this order goes by."""
+
+
+@attrs.frozen
+class Ranked:
+    """Folded parts in an order that the reader chooses; in the first one where the browser cannot reorder."""
+
+    kind: ClassVar[str] = "ranked"
+    label: str
+    """Before the choice, such as ``Worst first by``."""
+    parts: Sequence[Folded]
+    orders: Sequence[Order] = attrs.field()
+
+    @orders.validator
+    def _check(self, _: attrs.Attribute[Sequence[Order]], orders: Sequence[Order]) -> None:
+        numbers = list(range(len(self.parts)))
+        for order in orders:
+            if sorted(order.ranking) != numbers or len(order.remarks) != len(numbers):
+                raise ValueError(f"order {order.name!r}: give every number below {len(numbers)} once, and its remark")
+
+    def view(self, folder: Path) -> Mapping[str, Any]:
+        """What the template shows; raises what its parts raise."""
+        places = [{part: place for place, part in enumerate(order.ranking)} for order in self.orders]
+        first = self.orders[0].ranking if self.orders else range(len(self.parts))
+        return {
+            "parts": [
+                {
+                    "caption": self.parts[part].caption,
+                    "places": [place[part] for place in places],
+                    "remarks": [order.remarks[part] for order in self.orders],
+                    **self.parts[part].view(folder),
+                }
+                for part in first
+            ]
+        }
+
+
+Block = Text | Verdict | Table | Figure | FrameStrip | Video | Rejected | Listing | Folded | Ranked
 
 
 @attrs.frozen
@@ -234,7 +297,10 @@ def write_report(path: Path, title: str, subtitle: str, sections: Sequence[Secti
     """
     views = [{"title": section.title, "groups": _groups(section.blocks, path.parent)} for section in sections]
     try:
-        write_text(path, _template().render(title=title, subtitle=subtitle, sections=views, version=__version__))
+        whole = _template().render(
+            title=title, subtitle=subtitle, sections=views, orders=_most_orders(sections), version=__version__
+        )
+        write_text(path, whole)
     except OSError as error:
         raise StorageError(f"{path}: the report cannot be written ({error.strerror or error})") from error
 
@@ -256,6 +322,12 @@ def _groups(blocks: Sequence[Block], folder: Path) -> list[dict[str, Any]]:
         {"kind": kind, "blocks": [{"block": block, **block.view(folder)} for block in run]}
         for kind, run in groupby(blocks, key=lambda block: block.kind)
     ]
+
+
+def _most_orders(sections: Sequence[Section]) -> int:
+    """How many orders the style sheet has to know."""
+    blocks = [block for section in sections for block in section.blocks]
+    return max((len(block.orders) for block in blocks if isinstance(block, Ranked)), default=0)
 
 
 def _data(mime: str, content: bytes) -> str:
