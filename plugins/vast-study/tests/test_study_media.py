@@ -241,7 +241,7 @@ def test_everything_is_written_once_under_names_that_say_nothing(study, monkeypa
     assert found["gold", None, plan.gold[0]].expected == {"sync": [3, 5]}
     traps = [found["trap", None, clip] for clip in plan.trap]
     assert sorted(own.expected["sync"] for own in traps) == [[2, 2], [4, 4]]
-    assert f"not rated, as they are gold clips: {plan.gold[0]}" in told
+    assert f"not rated, as gold was made of them: {plan.gold[0]}" in told
     assert "differ in length" not in told
     monkeypatch.setattr(media_module, "write_medium", None)  # nothing is left to write
     again, _, _ = prepared(study)

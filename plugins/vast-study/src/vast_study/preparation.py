@@ -172,7 +172,13 @@ def prepare(study: Study, storage: Storage, console: Console) -> None:
     _write_missing(study, storage, console, media, treated)
     with storage.reading() as session:
         _clear(study, {medium.id for medium in session.scalars(select(Medium))})
-        for warning in _warnings(study, planned(session, study)):
+        media_now = planned(session, study)
+        for kind, clips in (("training", media_now.plan.training), ("gold", media_now.plan.gold)):
+            if study.made.get(kind):
+                console.print(
+                    f"not rated, as {kind} was made of them: {', '.join(clips)}", markup=False, soft_wrap=True
+                )
+        for warning in _warnings(study, media_now):
             console.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
 
 
@@ -260,7 +266,3 @@ def _warnings(study: Study, media: Media) -> Iterator[str]:
         if max(lengths.values()) - min(lengths.values()) > TOLERANCE:
             told = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in lengths.items())
             yield f"the videos of {clip} differ in length, which tells them apart: {told}"
-    if study.made.get("training"):
-        yield f"not rated, as they are shown in training: {', '.join(media.plan.training)}"
-    if study.made.get("gold"):
-        yield f"not rated, as they are gold clips: {', '.join(media.plan.gold)}"

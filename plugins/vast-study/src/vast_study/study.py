@@ -67,8 +67,8 @@ class Study:
     """SQLAlchemy's URL; None: SQLite beside the study."""
     reference: str | None = None
     """Which of ``systems`` is the recorded truth, of which gold clips can be made."""
-    made: Mapping[Literal["training", "gold", "trap"], int] = attrs.field(factory=dict)
-    """How many known clips are to be made of the study's own, beside those in ``known``."""
+    made: Mapping[str, int] = attrs.field(factory=dict)
+    """How many known clips of each kind are to be made of the study's own, beside those in ``known``."""
 
     @property
     def folder(self) -> Path:

@@ -60,6 +60,7 @@ def serve(
             config = uvicorn.Config(
                 application(site, hosts),
                 root_path=root,
+                lifespan="off",  # nothing to begin or end; else Ctrl-C leaves the trace of its being cancelled
                 # no log of requests: their addresses hold personal links
                 access_log=False,
                 log_level="warning",
