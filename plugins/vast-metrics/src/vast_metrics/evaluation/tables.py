@@ -1,0 +1,118 @@
+"""An evaluation in the terminal and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from vast_core.atomic import write_text
+from vast_core.plots import readable
+
+from .bootstrap import unit_of
+from .results import ClipResult, Evaluation, Overall
+
+WHOLE, LONG = "overall.csv", "eval.csv"
+
+SHORT = 12
+"""Letters of a digest that tell one protocol from another at a glance; the whole stands in the files."""
+
+
+def print_table(evaluation: Evaluation) -> Group:
+    """Every measure with its interval, under the protocol's name and digest, and why some were not computed."""
+    table = Table(title=heading(evaluation), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    table.add_column("measure", overflow="fold")
+    for column in ("value", "95 % interval", "clips"):
+        table.add_column(column, justify="right")
+    table.add_column("better")
+    for name, found in evaluation.overall.items():
+        own = evaluation.measures[name]
+        value = f"{readable(found.value)} {own.unit}".rstrip()
+        table.add_row(name, value, interval_of(found), str(found.clips), own.better)
+    reasons = [
+        Text(f"{metric}: not computed, because {' '.join(why.split())}", "yellow")
+        for metric, why in evaluation.not_computed.items()
+    ]
+    return Group(table, *reasons, Text(reading(evaluation)))
+
+
+def heading(evaluation: Evaluation) -> str:
+    """What was measured against what, and by which protocol."""
+    return f"{evaluation.generated} against {evaluation.reference} · {protocol_of(evaluation)}"
+
+
+def protocol_of(evaluation: Evaluation) -> str:
+    """Its name and the first letters of its digest."""
+    return f"protocol {evaluation.protocol} {evaluation.digest[:SHORT]}"
+
+
+def interval_of(found: Overall) -> str:
+    """``1.03 to 44.7``; nothing where there is none."""
+    if found.low is None or found.high is None:
+        return ""
+    return f"{readable(found.low)} to {readable(found.high)}"
+
+
+def having(evaluation: Evaluation, measure: str) -> list[ClipResult]:
+    """The clips that have a value of their own."""
+    return [clip for clip in evaluation.clips if measure in clip.values]
+
+
+def reading(evaluation: Evaluation) -> str:
+    """How the numbers are to be read."""
+    drawn = {unit_of([clip.speaker for clip in having(evaluation, measure)]) for measure in evaluation.overall}
+    speakers = len({clip.speaker for clip in evaluation.clips})
+    if all(found.low is None for found in evaluation.overall.values()):
+        return "A single clip: there are no intervals."
+    if drawn == {"clips"}:
+        over = f"over clips; with {speakers} speaker{'s' * (speakers > 1)} they tell of other clips, not other speakers"
+    elif drawn == {"speakers"}:
+        over = f"over the {speakers} speakers, each with all clips"
+    else:
+        over = "over speakers, each with all clips, or over clips where fewer than six speakers have the measure"
+    return f"Means over clips, or what a metric makes of all together; 95 % bootstrap intervals {over}."
+
+
+def write_csv(folder: Path, evaluation: Evaluation) -> list[Path]:
+    """``overall.csv``, a line a measure, and ``eval.csv``, a line a clip and measure; gives the files.
+
+    A metric without a number has a line in ``overall.csv`` that says why.
+    """
+    signed = ["protocol", "digest"]
+    whole = ["measure", "value", "low", "high", "clips", "unit", "better", "metric", "provider", "not_computed"]
+    files: dict[str, list[Sequence[object]]] = {
+        WHOLE: [[*whole, *signed], *_overall(evaluation)],
+        LONG: [["clip", "measure", "value", "unit", *signed], *_by_clip(evaluation)],
+    }
+    for name, lines in files.items():
+        write_text(folder / name, as_csv(lines))
+    return [folder / name for name in files]
+
+
+def as_csv(lines: Iterable[Sequence[object]]) -> str:
+    """Lines of values as a CSV file's text; None is an empty field."""
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows(lines)
+    return stream.getvalue()
+
+
+def _overall(evaluation: Evaluation) -> Iterator[list[object]]:
+    for name, own in evaluation.measures.items():
+        found = evaluation.overall.get(name)
+        numbers = [None] * 4 if found is None else [found.value, found.low, found.high, found.clips]
+        why = evaluation.not_computed.get(own.metric) if found is None else None
+        known = [own.unit, own.better, own.metric, own.provider, why]
+        yield [name, *numbers, *known, evaluation.protocol, evaluation.digest]
+
+
+def _by_clip(evaluation: Evaluation) -> Iterator[list[object]]:
+    for clip in evaluation.clips:
+        for name, value in clip.values.items():
+            unit = evaluation.measures[name].unit
+            yield [clip.name, name, value, unit, evaluation.protocol, evaluation.digest]
