@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import re
 import secrets
+import signal
+import subprocess
+import sys
 
+import av
+import httpx
+import numpy as np
 import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from vast_study.enrolment import enrol, fingerprint
 from vast_study.headphones import trials
+from vast_study.reading import read_study
 from vast_study.server.application import application
 from vast_study.server.site import Site
 from vast_study.storage import Judge, Medium, Task, keep_fact, open_storage
 from vast_study.study import Question, Study
+from vast_study.votes import raw_votes
 
 SYSTEMS = ("ember-secret", "frost-secret")
 """Names that no judge may ever read."""
@@ -179,3 +187,112 @@ def room(tmp_path):
     made = Room(tmp_path)
     yield made
     made.storage.close()
+
+
+# ---- a real server in a process of its own ----
+
+
+def write_clip(path, seconds=1.0, shade=90):
+    """A video of one shade with a tone, as H.264 and AAC."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tone = (0.1 * np.sin(2 * np.pi * 440 * np.arange(round(seconds * 16000)) / 16000)).astype(np.float32)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.width, video.height, video.pix_fmt = 128, 128, "yuv420p"
+        sound = container.add_stream("aac", rate=16000, layout="mono")
+        for _ in range(round(seconds * 25)):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(np.full((128, 128, 3), shade, np.uint8))))
+        container.mux(video.encode())
+        frame = av.AudioFrame.from_ndarray(tone[None], "fltp", "mono")
+        frame.sample_rate = 16000
+        container.mux(sound.encode(frame))
+        container.mux(sound.encode())
+
+
+def write_sources(folder, clips, *, seconds=1.0, **settings):
+    """Two systems with ``clips`` videos each, and the study of them, by the program itself."""
+    for i, system in enumerate(SYSTEMS):
+        for j in range(clips):
+            write_clip(folder / system / f"words{j}.mp4", seconds, 40 + 30 * i + 15 * j)
+    file = folder / "mos.yaml"
+    given = [f"--system={system}={folder / system}" for system in SYSTEMS]
+    vast("study", "new", str(file), *given, "--contact", "judges@example.org", "--judges", "100")
+    text = file.read_text()
+    for name, value in settings.items():
+        text, count = re.subn(rf"(?m)^{name}: \d+", f"{name}: {value}", text)
+        assert count == 1, name
+    file.write_text(text)
+    return file
+
+
+PROGRAM = [sys.executable, "-c", "from vast_core.cli import main; main()"]
+
+
+def vast(*words):
+    return subprocess.run([*PROGRAM, *words], check=True, capture_output=True, text=True).stdout
+
+
+class Server:
+    """``vast study serve`` in a process; ``token`` is known after the first start only."""
+
+    def __init__(self, file):
+        self.file, self.study, self.token = file, read_study(file), None
+        self.start()
+
+    def start(self):
+        command = [*PROGRAM, "study", "serve", str(self.file), "--port", "0"]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        heard = ""
+        for line in self.process.stdout:
+            heard += line
+            if "Ctrl-C stops" in line:
+                break
+        found = re.search(r"for judges +(http://\S+)", heard)
+        assert found, heard
+        self.address = found[1].rstrip("/")
+        if token := re.search(r"token +(\w{32})", heard):
+            self.token = token[1]
+
+    def run(self, *words):
+        """The program, for another command."""
+        return vast(*words)
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(20)
+        self.process.stdout.close()
+
+    def invite(self, count):
+        """Personal links, by the experimenter's page."""
+        with httpx.Client(base_url=self.address, follow_redirects=True) as client:
+            token = re.search(r'name="csrf" value="(\w+)"', client.get("/experimenter").text)[1]
+            page = client.post("/experimenter/login", data={"csrf": token, "token": self.token}).text
+            token = re.search(r'name="csrf" value="(\w+)"', page)[1]
+            page = client.post("/experimenter/links", data={"csrf": token, "count": str(count)}).text
+        return re.findall(r"/j/[0-9a-f]{32}", page)
+
+    def votes(self):
+        storage = open_storage(self.study)
+        try:
+            with storage.reading() as session:
+                return raw_votes(session, self.study)
+        finally:
+            storage.close()
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Starts a server of a new study; stops it in the end."""
+    started = []
+
+    def start(clips, **settings):
+        started.append(Server(write_sources(tmp_path, clips, **settings)))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
