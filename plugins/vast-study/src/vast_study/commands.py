@@ -30,7 +30,7 @@ def study_extra() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package not in ("multipart", "sqlalchemy", "starlette", "uvicorn"):
+        if package not in ("sqlalchemy", "starlette", "uvicorn"):
             raise
         raise InputError(
             f'`vast study` needs {package}, which is not installed: pip install "vast-avatar[study]"'
@@ -88,7 +88,7 @@ def report(file: Path, out: Path | None, keep_all: bool) -> None:
         from .analysis.commands import report as report_study
         from .reading import read_study
 
-        report_study(read_study(file), Console(highlight=False), out=out, keep_all=keep_all)
+        report_study(read_study(file, sources=False), Console(highlight=False), out=out, keep_all=keep_all)
 
 
 @study.command(short_help="Write every score as a table.")
@@ -120,7 +120,7 @@ def export(file: Path, out: Path | None) -> None:
         from .analysis.commands import export as export_study
         from .reading import read_study
 
-        export_study(read_study(file), Console(highlight=False), out=out)
+        export_study(read_study(file, sources=False), Console(highlight=False), out=out)
 
 
 @study.command(short_help="Open a study to judges.")
