@@ -245,6 +245,16 @@ def test_two_files_of_one_name_and_a_folder_without_videos_are_told(folder):
     assert "has no video" in found[4, 28]
 
 
+def test_votes_outlive_their_videos(folder):
+    for file in (folder / "a").iterdir():
+        file.unlink()
+    (folder / "mos.yaml").write_text(with_("training:\n  - file: gone.mp4\n"))
+    with pytest.raises(RecipeError, match="has no video"):
+        read_study(folder / "mos.yaml")
+    study = read_study(folder / "mos.yaml", sources=False)
+    assert study.systems == {"ours": folder / "a", "theirs": folder / "b"}
+
+
 def test_hidden_files_and_other_files_are_no_clips(folder):
     (folder / "a" / ".one.mp4").touch()
     (folder / "a" / "notes.txt").touch()

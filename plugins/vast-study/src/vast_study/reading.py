@@ -93,13 +93,16 @@ class _Document:
     database: str | None = None
 
 
-def read_study(path: Path) -> Study:
-    """The study of a file; raises :class:`vast_core.errors.RecipeError` with all its mistakes."""
+def read_study(path: Path, *, sources: bool = True) -> Study:
+    """The study of a file; raises :class:`vast_core.errors.RecipeError` with all its mistakes.
+
+    Without ``sources`` the videos that it names may be gone: votes can be read for as long as there are any.
+    """
     reader = Reader()
     tree = read_document(path, reader.problems, "study")
     values = reader.fields(tree, _Document, ())
     found = _Checks(reader, tree, values, path.resolve())
-    found.check()
+    found.check(sources)
     if reader.problems:
         raise recipe_error(shown(path), reader.problems, "study")
     return found.study(_Document(**values))
@@ -135,9 +138,11 @@ class _Checks:
         """A path as the file means it: relative to itself."""
         return (self.path.parent / path).resolve()
 
-    def check(self) -> None:
+    def check(self, sources: bool) -> None:
         """All that is wrong, as far as the values could be read."""
         self.check_questions()
+        if not sources:
+            return
         self.check_systems()
         for key in _KINDS:
             if isinstance(self.values.get(key), tuple):
@@ -216,7 +221,7 @@ class _Checks:
     def study(self, document: _Document) -> Study:
         """The study, all being well."""
         known = []
-        made = {}
+        made: dict[str, int] = {}
         for key, kind in _KINDS.items():
             given = getattr(document, key)
             if isinstance(given, int):
