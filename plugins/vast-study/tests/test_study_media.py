@@ -303,6 +303,9 @@ def test_a_plan_changes_until_the_first_judge_joins(study):
     same = {key for key, own in found.items() if own.id == changed[key].id}
     assert {key[2] for key in found.keys() - same} == {"b"}
     assert {file.stem for file in study.media.iterdir()} == {own.id for own in changed.values()}
+    other = attrs.evolve(study, known=(attrs.evolve(study.known[0], expected={"sync": (1, 2)}, feedback="Bad."),))
+    training = prepared(other)[0]["training", None, "a"]
+    assert (training.expected, training.feedback) == ({"sync": [1, 2]}, "Bad.")
     smaller = attrs.evolve(study, made={"trap": 1}, seed=2)
     prepared(smaller)
     storage = open_storage(smaller)

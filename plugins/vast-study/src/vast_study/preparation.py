@@ -160,7 +160,7 @@ def prepare(study: Study, storage: Storage, console: Console) -> None:
     media = wanted(study)
     with console.status("looking at the sources"):
         digests = {source: file_digest(source) for source in sorted({own.source for own in media})}
-    treated = {own.key: _digest(ENCODING, digests[own.source], own.instruction) for own in media}
+    treated = {own.key: _digest(ENCODING, digests[own.source], own) for own in media}
     with storage.session() as session:
         joined = session.scalar(select(func.count(Judge.id))) or 0
         plan = _plan(study, treated)
@@ -182,7 +182,8 @@ def prepare(study: Study, storage: Storage, console: Console) -> None:
             console.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
 
 
-def _digest(*parts: str) -> str:
+def _digest(encoding: str, source: str, own: Wanted) -> str:
+    parts = (encoding, source, own.instruction, json.dumps(own.expected, sort_keys=True), own.feedback)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

@@ -62,7 +62,7 @@ class Medium(Base):
     clip: Mapped[str]
     """Name of the source without its ending: the same words in all systems."""
     digest: Mapped[str]
-    """Of the source file and of what was done to it."""
+    """Of the source file, of what was done to it, and of what is expected of it."""
     seconds: Mapped[float]
     expected: Mapped[dict[str, list[int]]] = mapped_column(JSON, default=dict)
     """Lowest and highest score that is right, by question; questions left out are not checked."""
