@@ -140,6 +140,52 @@ class LipRidge:
         return _pearson(*self.model.judge([piece], np.zeros(1)))
 
 
+@attrs.frozen(eq=False)
+class LipOffset:
+    """A regression of lips on sound, learned from recordings, that tells how late the sound of other lips is.
+
+    What is learned from a group of clips, such as a speaker's, is never asked about that group. With one group clips
+    take its place, and of a single clip blocks of it, each predicted from the others.
+    """
+
+    reduction: _Reduction
+    model: _Ridge
+    folds: dict[str, int]
+    """By group; empty where there is but one clip."""
+    fps: float
+    reach: int
+
+    @classmethod
+    def fit(cls, recordings: Sequence[LipSync], groups: Sequence[str], fps: float, max_offset_ms: float) -> Self:
+        """Learn from those ``recordings``, each of one of ``groups``, whose sound is clearly theirs, corrected first.
+
+        Raises:
+            ValueError: where there is no recording, or in none do the lips clearly follow the sound.
+        """
+        found = estimate_offsets(recordings, fps, max_offset_ms)
+        sure = [number for number, offset in enumerate(found) if offset.confident]
+        if not sure:
+            raise ValueError(f"in none of {len(recordings)} recordings do the lips clearly follow the sound")
+        if len({groups[number] for number in sure}) == 1:
+            groups = [clip.name for clip in recordings]
+        folds = {name: number for number, name in enumerate(dict.fromkeys(groups))} if len(sure) > 1 else {}
+        reduction = _Reduction.fit(recordings)
+        pieces = [_Piece.of(recordings[number], reduction, folds.get(groups[number], 0)) for number in sure]
+        if not folds:
+            pieces = [pieces[0].blocks()]
+        late = np.array([(found[number].milliseconds + LEAD_MS) * fps / 1000 for number in sure])
+        reach = math.ceil(max_offset_ms * fps / 1000) + 1
+        return cls(reduction, _Ridge.fit(pieces, late, CONTEXT), folds, fps, reach)
+
+    def of(self, clip: LipSync, group: str) -> Offset:
+        """How late the sound of ``clip`` is, by what was learned from other groups (or clips: name its own)."""
+        piece = _Piece.of(clip, self.reduction, self.folds.get(group, self.folds.get(clip.name, EVERYTHING)))
+        if not self.folds:
+            piece = piece.blocks()
+        peak = _slid(self.model, piece, self.reach)
+        return Offset(float(peak.frames * 1000 / self.fps - LEAD_MS), peak.correlation, peak.clear)
+
+
 # --------------------------------------------------------------------------------------------------- regression
 
 

@@ -11,6 +11,7 @@ from vast_core.interfaces import Metric
 from vast_metrics.plugin import vast_components
 
 NAMES = {
+    "av_offset",
     "blink_rate",
     "fid",
     "head_motion",
@@ -20,6 +21,7 @@ NAMES = {
     "lip_vertex_error",
     "lips_in_silence",
     "lpips",
+    "lse",
     "motion_stability",
     "psnr",
     "sharpness",

@@ -38,6 +38,14 @@ class MotionStabilityConfig:
 
 
 @attrs.frozen(kw_only=True)
+class AVOffsetConfig:
+    """Options of ``av_offset``."""
+
+    reach_ms: float = attrs.field(default=400.0, validator=and_(instance_of(float), gt(0.0)))
+    """Milliseconds to either side that are searched."""
+
+
+@attrs.frozen(kw_only=True)
 class BlinkRateConfig:
     """Options of ``blink_rate``."""
 
@@ -116,6 +124,15 @@ class LPIPSConfig:
     weights: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
     """The network as safetensors, or a folder with ``alexnet.safetensors`` or ``vgg16.safetensors``; by default it is
     looked for in ``VAST_WEIGHTS`` and the cache."""
+
+
+@attrs.frozen(kw_only=True)
+class LSEConfig:
+    """Options of ``lse``."""
+
+    weights: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
+    """SyncNet as safetensors, or a folder with ``syncnet_v2.safetensors``; by default it is looked for in
+    ``VAST_WEIGHTS`` and the cache."""
 
 
 @attrs.frozen(kw_only=True)

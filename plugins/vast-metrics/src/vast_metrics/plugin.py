@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from vast_core import Component, StageSpec, hookimpl
 
 from .config import (
+    AVOffsetConfig,
     BlinkRateConfig,
     FIDConfig,
     HeadMotionConfig,
@@ -18,6 +19,7 @@ from .config import (
     LipVertexErrorConfig,
     LipYardstickStage,
     LPIPSConfig,
+    LSEConfig,
     MotionStabilityConfig,
     PSNRConfig,
     SharpnessConfig,
@@ -74,6 +76,13 @@ def vast_components() -> Iterable[Component]:
             config=MotionStabilityConfig,
             summary="reciprocal of the variance of the lips' acceleration, and its ratio to the reference's in dB",
             reference="Ling et al. 2022, StableFace",
+        ),
+        Component(
+            kind="metric",
+            name="av_offset",
+            target="vast_metrics.av_offset:AVOffset",
+            config=AVOffsetConfig,
+            summary="how late the sound is after the lips, ms, by a regression of lips on it that is slid in time",
         ),
         Component(
             kind="metric",
@@ -147,6 +156,14 @@ def vast_components() -> Iterable[Component]:
             config=LPIPSConfig,
             summary="learned perceptual image patch similarity over the face",
             reference="Zhang et al. 2018",
+        ),
+        Component(
+            kind="metric",
+            name="lse",
+            target="vast_metrics.lse:LSE",
+            config=LSEConfig,
+            summary="lip-sync error by SyncNet: distance, confidence and offset",
+            reference="Chung & Zisserman 2016; Prajwal et al. 2020",
         ),
         Component(
             kind="metric",

@@ -12,12 +12,9 @@ from pathlib import Path
 from typing import Literal
 
 import attrs
-from rich import box
-from rich.console import Console, Group
+from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
-from rich.table import Column, Table
-from rich.text import Text
 
 from vast_core.errors import InputError, StorageError
 from vast_core.registry import Registry
@@ -25,8 +22,10 @@ from vast_core.registry import Registry
 from .engine import Engine, Pair
 from .from_run import PreparedClips, Trained, spread
 from .other_footage import OtherFootage, corpus_called
+from .page import write_report
 from .protocol import Protocol
 from .results import FILE, Evaluation
+from .tables import print_table, write_csv
 from .tracked import Reader, matches, videos_in
 
 Task = tuple[str, Callable[[], Pair]]
@@ -138,8 +137,13 @@ class Evaluator:
                     self._leave_out(engine, name, str(error))
                 progress.advance(bar)
         evaluation = engine.conclude(generated=names[0], reference=names[1], geometry=geometry)
-        files = [evaluation.write(folder)]
-        self.console.print(_table(evaluation))
+        with self.console.status("writing the report"):
+            files = [
+                *write_report(folder, evaluation),
+                evaluation.write(folder),
+                *write_csv(folder, evaluation),
+            ]
+        self.console.print(print_table(evaluation))
         seconds = time.perf_counter() - began
         self.console.print(
             f"{engine.seconds:.1f} s of {len(evaluation.clips)} clips in {seconds:.1f} s; written: "
@@ -151,20 +155,6 @@ class Evaluator:
     def _leave_out(self, engine: Engine, clip: str, reason: str) -> None:
         engine.leave_out(clip, reason)
         self.console.print(f"[yellow]left out {escape(clip)}: {escape(reason)}[/yellow]")
-
-
-def _table(evaluation: Evaluation) -> Group:
-    """All measures, with their intervals, and why some have no number."""
-    title = f"{evaluation.generated} against {evaluation.reference}, protocol {evaluation.protocol} {evaluation.digest}"
-    table = Table(Column("measure", no_wrap=True), "value", "95 %", "clips", "better", box=box.SIMPLE_HEAD)
-    for name, found in evaluation.overall.items():
-        own = evaluation.measures[name]
-        bounds = "" if found.low is None or found.high is None else f"{found.low:.4g} to {found.high:.4g}"
-        table.add_row(name, f"{found.value:.4g} {own.unit}", bounds, str(found.clips), own.better)
-    reasons = [
-        Text(f"{name}: not computed, because {why.splitlines()[0]}") for name, why in evaluation.not_computed.items()
-    ]
-    return Group(Text(title), table, *reasons)
 
 
 @contextmanager

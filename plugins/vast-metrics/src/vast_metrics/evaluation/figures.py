@@ -45,7 +45,7 @@ def plot_spread(evaluation: Evaluation, measures: Sequence[str]) -> bytes:
             axis.plot([found.value], [-1], "D", color=INK, markersize=5)
             if own.better == "closer to 0":
                 axis.axvline(0, color=SOFT, linewidth=0.8, zorder=0)
-            axis.set_ylim(-1.8, max(2.0, float(heights.max(initial=0)) + 0.8))
+            axis.set_ylim(-2.2, max(2.0, float(heights.max(initial=0)) + 0.8))
             _bare(axis)
             axis.set_title(title_of(name, own.better, own.unit), loc="left", fontweight="normal")
         return to_svg(figure)

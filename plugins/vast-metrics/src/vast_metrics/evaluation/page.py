@@ -55,8 +55,9 @@ def _measures(evaluation: Evaluation) -> Iterator[Block]:
     rows: list[list[Cell]] = []
     for name, found in evaluation.overall.items():
         own = evaluation.measures[name]
-        value = f"{readable(found.value)} {own.unit}".rstrip()
-        rows.append([name, value, interval_of(found) or None, found.clips, own.better, own.metric, own.provider])
+        value, bounds = f"{readable(found.value)} {own.unit}".rstrip(), interval_of(found) or None
+        unbroken = [text and _unbroken(text) for text in (value, bounds, own.better, own.provider)]
+        rows.append([name, *unbroken[:2], found.clips, unbroken[2], own.metric, unbroken[3]])
     columns = ["measure", "value", "95 % interval", "clips", "better", "metric", "of"]
     yield Table(columns, rows, f"Protocol {evaluation.protocol}, digest {evaluation.digest[:SHORT]}")
     if evaluation.not_computed:
@@ -115,6 +116,11 @@ def _numbers(clip: ClipResult, evaluation: Evaluation) -> Iterator[Block]:
         yield Table(["metric", "not computed, because"], [[metric, why] for metric, why in clip.not_computed.items()])
 
 
+def _unbroken(words: str) -> str:
+    """The same, that stays on one line."""
+    return words.replace(" ", "\N{NO-BREAK SPACE}")
+
+
 def badness(evaluation: Evaluation, measure: str) -> Sequence[int]:
     """Numbers of the clips, the worst by ``measure`` first; those without it last, all in their order."""
     better = evaluation.measures[measure].better
@@ -152,14 +158,11 @@ def side_by_side(folder: Path, clip: ClipResult, fps: float) -> Path | None:
 
 def _method(evaluation: Evaluation) -> Block:
     providers = sorted({own.provider for own in evaluation.measures.values()})
-    rows: list[list[Cell]] = [
-        ["protocol", evaluation.protocol],
-        ["its digest", evaluation.digest],
-        ["generated", evaluation.generated],
-        ["reference", evaluation.reference],
-        ["geometry", f"{evaluation.geometry}: {GEOMETRIES[evaluation.geometry]}"],
-        ["frame rate", f"{evaluation.fps:g} fps"],
-        ["vast", evaluation.vast],
-        ["metrics of", ", ".join(providers)],
+    lines = [
+        f"Protocol {evaluation.protocol}, digest {evaluation.digest}.",
+        f"Geometry: {GEOMETRIES[evaluation.geometry]}. {evaluation.fps:g} frames a second.",
+        f"Generated: {evaluation.generated}. Reference: {evaluation.reference}.",
+        f"Evaluated by vast {evaluation.vast}; metrics of {', '.join(providers)}.",
+        "Numbers are comparable where digest and geometry are the same; `vast compare` refuses others.",
     ]
-    return Table(["", ""], rows, "Numbers are comparable where protocol, digest and geometry are the same.")
+    return Text("\n\n".join(lines))

@@ -1,0 +1,149 @@
+"""The A/V offset against shifts that are known, made and real."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+
+import attrs
+import numpy as np
+import pytest
+import torch
+
+from vast_core.errors import NotComputed
+from vast_core.interfaces import Performance, Sizes
+from vast_core.offset import shift_wave
+from vast_metrics.av_offset import AVOffset
+
+FPS = 25.0
+TALKERS = Path(__file__).parents[4] / "shared" / "footage" / "talkers"
+
+
+@pytest.fixture
+def metric():
+    return AVOffset(reach_ms=400.0)
+
+
+def clip(face, neutral, number, late=0, frames=300, speaker=None):
+    """Lips that follow smooth features, whose rows come ``late`` frames after them."""
+    draw = np.random.default_rng(number)
+    smooth = np.apply_along_axis(
+        lambda row: np.convolve(row, np.hanning(7) / 3, "same"), 0, draw.normal(size=(frames, 8))
+    )
+    opening = 0.3 + 0.1 * smooth @ np.array([1, -0.5, 0.3, 0, 0, 0.2, 0, 0]) + 0.02 * draw.normal(size=frames)
+    vertices = neutral.expand(frames, -1, -1).clone()
+    vertices[:, 0], vertices[:, 1] = vertices[:, 2], vertices[:, 2]
+    width = (neutral[8] - neutral[9]).norm()
+    vertices[:, 0, 1] += torch.from_numpy(opening).float() * width
+    audio = torch.from_numpy(np.roll(smooth, late, 0)).float()
+    name = f"clip {number}"
+    return Performance(face=face, fps=FPS, vertices=vertices, audio=audio, name=name, speaker=speaker or name)
+
+
+def late(performance, frames):
+    """The same with lips ``frames`` earlier, so that the sound is late."""
+    return attrs.evolve(performance, vertices=performance.vertices.roll(-frames, 0))
+
+
+@pytest.mark.parametrize("frames", [-5, -2, 0, 1, 4])
+def test_a_shift_is_told_in_milliseconds(metric, face, neutral, frames):
+    references = [clip(face, neutral, number) for number in range(5)]
+    found = metric.pool([metric.part(late(one, frames), one) for one in references])
+    assert found["av_offset_deviation"] == pytest.approx(frames * 40, abs=4)
+    assert found["av_offset"] == pytest.approx(frames * 40 - 20, abs=6), "and lips lead by 20 ms, as talkers' do"
+    assert found["av_offset_confidence"] > 0.8
+
+
+def test_an_identical_pair_has_no_deviation(metric, face, neutral):
+    references = [clip(face, neutral, number, late=number) for number in range(4)]
+    parts = [metric.part(one, one) for one in references]
+    assert metric.pool(parts)["av_offset_deviation"] == 0
+    own = [row["av_offset"] for row in metric.each(parts)]
+    assert np.diff(own) == pytest.approx([40, 40, 40], abs=6), "each reference is late by one frame more"
+
+
+@pytest.mark.parametrize("speakers", [("one",) * 3, ("one", "two", "two")])
+def test_few_speakers(metric, face, neutral, speakers):
+    references = [clip(face, neutral, number, speaker=speaker) for number, speaker in enumerate(speakers)]
+    found = metric.pool([metric.part(late(one, 3), one) for one in references])
+    assert found["av_offset_deviation"] == pytest.approx(120, abs=4)
+
+
+def test_a_single_clip_is_judged_by_blocks_of_itself(metric, face, neutral):
+    reference = clip(face, neutral, 0, frames=600)
+    assert metric(late(reference, 2), reference)["av_offset_deviation"] == pytest.approx(80, abs=4)
+
+
+def test_unrelated_sound_and_frozen_lips_have_no_offset(metric, face, neutral):
+    references = [clip(face, neutral, number) for number in range(6)]
+    strangers = [
+        attrs.evolve(one, audio=other.audio)
+        for one, other in zip(references, references[1:] + references[:1], strict=True)
+    ]
+    rows = metric.each([metric.part(one, other) for one, other in zip(strangers, references, strict=True)])
+    assert sum("av_offset" in row for row in rows) <= 1
+    assert all(row["av_offset_confidence"] < 0.5 for row in rows)
+    frozen = [attrs.evolve(one, vertices=one.vertices[:1].expand_as(one.vertices)) for one in references]
+    with pytest.raises(NotComputed, match="none of 6 clips"):
+        metric.pool([metric.part(one, other) for one, other in zip(frozen, references, strict=True)])
+
+
+def test_without_sound_it_is_not_computed(metric, face, neutral):
+    one = clip(face, neutral, 0)
+    with pytest.raises(NotComputed, match="the prediction has no sound"):
+        metric.part(attrs.evolve(one, audio=None), one)
+    with pytest.raises(NotComputed, match="none of 1 recordings"):
+        metric(*[attrs.evolve(one, audio=torch.zeros_like(one.audio))] * 2)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not TALKERS.is_dir(), reason=f"no footage of talkers at {TALKERS}")
+@pytest.mark.skipif("VAST_WEIGHTS" not in os.environ, reason="VAST_WEIGHTS names no folder with the face tracker")
+def test_real_sound_that_was_moved():
+    """Sound moved by -200 to 200 ms is told to the millisecond; that of other speakers is not taken for in sync."""
+    from vast_audio.config import PpgConfig
+    from vast_audio.ppg import Ppg
+    from vast_core.media import VideoFile
+    from vast_core.stages.prepare import canonical
+    from vast_faces.config import LandmarksConfig
+    from vast_faces.landmarks import LandmarkFace
+
+    config = PpgConfig()
+    sizes = Sizes(fps=FPS, **config.sizes())
+    face, audio = LandmarkFace.from_config(LandmarksConfig(), sizes), Ppg.from_config(config, sizes).eval()
+
+    @torch.no_grad()
+    def heard(performance, wave):
+        rows = audio(torch.from_numpy(np.ascontiguousarray(wave))[None], len(performance.vertices))[0]
+        return attrs.evolve(performance, audio=rows)
+
+    clips, waves = [], []
+    for path in sorted(TALKERS.glob("*.mp4")):
+        video = VideoFile(path, FPS)
+        track = max(face.track(video.frames(), FPS), key=len)
+        waves.append(video.wave()[round(track.start / FPS * 16_000) :])
+        shape = Performance(
+            face=face, fps=FPS, vertices=canonical(track), name=path.stem, speaker=path.stem.partition("_")[0]
+        )
+        clips.append(heard(shape, waves[-1]))
+    metric, errors, told = AVOffset(reach_ms=400.0), [], 0
+    for ms in range(-200, 201, 40):
+        moved = [heard(one, shift_wave(wave, -ms)) for one, wave in zip(clips, waves, strict=True)]
+        rows = metric.each([metric.part(one, other) for one, other in zip(moved, clips, strict=True)])
+        found = [row["av_offset_deviation"] for row in rows if "av_offset_deviation" in row]
+        told += len(found)
+        errors += [abs(value - ms) for value in found]
+    print(f"{told} of {11 * len(clips)} told, within {max(errors):.2f} ms, median {np.median(errors):.2f}")
+    assert told >= 0.95 * 11 * len(clips)
+    assert max(errors) < 5
+    wrong = 0
+    for one, other in itertools.permutations(clips, 2):
+        if one.speaker != other.speaker:
+            frames = min(len(one.vertices), len(other.vertices))
+            stranger = attrs.evolve(one, vertices=one.vertices[:frames], audio=other.audio[:frames])
+            parts = [metric.part(clip, clip) for clip in clips if clip is not one]
+            own = attrs.evolve(one, vertices=one.vertices[:frames], audio=one.audio[:frames])
+            wrong += "av_offset" in metric.each([metric.part(stranger, own), *parts])[0]
+    print(f"{wrong} of other speakers' taken for in sync")
+    assert wrong <= 4
