@@ -29,14 +29,14 @@ def write_page(path: Path, analysis: Analysis) -> None:
     ]
     write_report(
         path,
-        title=f"{analysis.study.title}: mean opinion scores",
+        title=analysis.study.title,
         subtitle=" · ".join(counts),
         sections=[
             Section("Mean opinion scores", list(_headline(analysis))),
             *(Section(question.title, list(_question(analysis, question))) for question in analysis.questions),
             Section("Agreement of the judges", list(_agreement(analysis))),
             Section("Judges", list(_judges(analysis))),
-            Section("With and without", list(_both(analysis))),
+            Section("Intervals and screening", list(_both(analysis))),
             Section("How it was done", list(_method(analysis))),
         ],
     )
@@ -70,7 +70,7 @@ def _question(analysis: Analysis, question: Question) -> Iterator[Block]:
     lines = "thick over judges, thin over judges and clips" if any(mos.over_both for mos in scores) else "over judges"
     hollow = "; hollow: all judges, also those left out" if analysis.left_out else ""
     means = "Means" if analysis.main.judges == 1 else f"Means with 95 % intervals, {lines}{hollow}"
-    yield Figure(means, plot_means(question, scores, everyone))
+    yield Figure(means, plot_means(scores, everyone))
     yield Figure("How often each score was given, in per cent", plot_distribution(question, scores))
     found = analysis.main.comparison(question.name)
     if found.pairs:
@@ -133,47 +133,37 @@ def _agreement(analysis: Analysis) -> Iterator[Block]:
 
 
 def _judges(analysis: Analysis) -> Iterator[Block]:
+    noticed = [
+        f"Judge {judge.judge}, {wording.outcome(judge, analysis)}: "
+        + "; ".join(f"{finding.screen}, {finding.reason}" for finding in judge.findings)
+        for judge in analysis.judges
+        if judge.findings
+    ]
+    yield Text("\n\n".join(f"{line}." for line in noticed) or "Nothing was noticed that speaks against any judge.")
     rows: list[list[Cell]] = [
         [
             f"judge {judge.judge}",
-            judge.state,
             wording.outcome(judge, analysis),
-            "; ".join(f"{finding.screen}: {finding.reason}" for finding in judge.findings) or "–",
+            wording.of(judge.votes, judge.asked),
+            "–" if judge.minutes is None else f"{judge.minutes:.0f}",
+            "–" if judge.commonest is None else wording.percent(judge.commonest),
+            "–" if judge.entropy is None else f"{judge.entropy:.2f}",
+            wording.of(*judge.traps) if judge.traps[1] else "–",
+            wording.of(*judge.gold) if judge.gold[1] else "–",
+            "–" if judge.seconds is None else f"{judge.seconds:.1f}",
+            "–" if judge.agreement is None else f"{judge.agreement:.2f}".replace("-", "−"),
+            None if judge.off is None else judge.off.high,
+            None if judge.off is None else judge.off.low,
         ]
         for judge in analysis.judges
     ]
-    yield Table(["judge", "state", "outcome", "what was noticed"], rows)
-    yield Table(
-        [
-            "judge",
-            "scores",
-            "minutes",
-            "commonest score",
-            "entropy, bits",
-            "traps failed",
-            "gold missed",
-            "answers after, s",
-            "agreement r",
-            "far off (BT.500)",
-        ],
-        [
-            [
-                f"judge {judge.judge}",
-                f"{judge.votes} of {judge.asked}",
-                "–" if judge.minutes is None else f"{judge.minutes:.0f}",
-                "–" if judge.commonest is None else f"{judge.commonest:.0%}",
-                "–" if judge.entropy is None else f"{judge.entropy:.2f}",
-                f"{judge.traps[0]} of {judge.traps[1]}" if judge.traps[1] else "–",
-                f"{judge.gold[0]} of {judge.gold[1]}" if judge.gold[1] else "–",
-                "–" if judge.seconds is None else f"{judge.seconds:.1f}",
-                "–" if judge.agreement is None else f"{judge.agreement:.2f}".replace("-", "−"),
-                "–" if judge.off is None else f"{judge.off.high} up, {judge.off.low} down",
-            ]
-            for judge in analysis.judges
-            if judge.votes
-        ],
-        "What it rests on; r is the correlation with the means of all other judges",
+    columns = ["judge", "outcome", "scores", "minutes", "commonest score", "entropy, bits", "traps failed"]
+    columns += ["gold missed", "answered after, s", "r with others", "far above", "far below"]
+    caption = (
+        "What it rests on. Answered after: seconds from the video's end to the last answer, the median. r: correlation "
+        "with the means of all other judges. Far above and far below: scores that BT.500 counts"
     )
+    yield Table(columns, rows, caption)
 
 
 def _both(analysis: Analysis) -> Iterator[Block]:
@@ -200,23 +190,25 @@ def _both(analysis: Analysis) -> Iterator[Block]:
     if not out:
         yield Text("No judge was left out, so there is nothing to set beside these.")
         return
-    lines = []
-    for question in analysis.questions:
-        count = len(analysis.systems)
-        kept, everyone_ = (
+    count = len(analysis.systems)
+    findings = {
+        question.title: [
             wording.finding(results.comparison(question.name), count) for results in (analysis.main, analysis.everyone)
-        )
-        same = "the same" if kept == everyone_ else everyone_
-        lines.append(f"{question.title}, with all judges: {same}")
-    yield Text("\n\n".join(lines))
+        ]
+        for question in analysis.questions
+    }
+    changed = [
+        f"{title}, with all judges: {everyone}" for title, (main, everyone) in findings.items() if main != everyone
+    ]
+    yield Text("\n\n".join(changed) or "With all judges, what is found in each question stays the same.")
 
 
 def _method(analysis: Analysis) -> Iterator[Block]:
     study, limits = analysis.study, analysis.limits
-    rows: list[list[Cell]] = [
-        [question.title, question.text, question.best, question.worst] for question in analysis.questions
+    questions = [
+        f"{question.title}: {question.text} 5: {question.best} 1: {question.worst}" for question in analysis.questions
     ]
-    yield Table(["question", "as it was asked", "5", "1"], rows)
+    yield Text("\n\n".join(["As the questions were asked, with the anchors of the scale from 1 to 5:", *questions]))
     known = ", ".join(f"{count:,} {kind}" for kind, count in sorted(analysis.kinds.items()) if kind != "rated")
     share = "all clips" if study.clips is None else f"{study.clips} clips"
     yield Text(
@@ -235,11 +227,12 @@ def _method(analysis: Analysis) -> Iterator[Block]:
         "also tested by ranks (Wilcoxon, Holm), without taking other clips into account."
     )
     yield Text(
-        f"Left out is a judge who gave less than {limits.done:.0%} of the scores asked for, {limits.straight:.0%} or "
-        f"more of all scores alike, failed {limits.traps:.0%} or more of the trap clips, or is rejected by "
-        f"Recommendation ITU-R BT.500, applied once to the judges left, over the videos with at least {FEWEST} of "
-        f"them. Only flagged: a single failed trap, an incomplete study, {limits.gold:.0%} or more of the gold clips "
-        "judged outside their range (to leave these out would tilt the results to what is expected), less than "
-        f"{limits.seconds} s a question from the video's end to the last answer, and the same score in all questions "
-        f"for {limits.alike:.0%} or more of the clips."
+        f"Left out is a judge who gave less than {wording.percent(limits.done)} of the scores asked for, "
+        f"{wording.percent(limits.straight)} or more of all scores alike, failed {wording.percent(limits.traps)} or "
+        "more of the trap clips, or is rejected by Recommendation ITU-R BT.500, applied once to the judges left, over "
+        f"the videos with at least {FEWEST} of them. Only flagged: a single failed trap, an incomplete study, "
+        f"{wording.percent(limits.gold)} or more of the gold clips judged outside their range (to leave these out "
+        f"would tilt the results to what is expected), less than {limits.seconds} s a question from the video's end to "
+        f"the last answer, and the same score in all questions for {wording.percent(limits.alike)} or more of the "
+        "clips."
     )

@@ -25,9 +25,9 @@ NARROW = 0.07
 """Share of the votes below which a step's share is not written into it."""
 
 
-def plot_means(question: Question, scores: Sequence[Mos], everyone: Sequence[Mos]) -> bytes:
+def plot_means(scores: Sequence[Mos], everyone: Sequence[Mos]) -> bytes:
     """Dots with 95 % intervals over judges, the thin line over judges and clips; all judges' means are hollow."""
-    with drawing(height=1.05 + 0.4 * len(scores), grid=False) as (figure, (axis,)):
+    with drawing(height=0.8 + 0.4 * len(scores), grid=False) as (figure, (axis,)):
         for place, mos in enumerate(scores):
             for estimate, width, alpha in ((mos.over_both, 1.0, 0.7), (mos.score, 3.2, 1.0)):
                 if estimate is not None and estimate.low is not None and estimate.high is not None:
@@ -46,7 +46,6 @@ def plot_means(question: Question, scores: Sequence[Mos], everyone: Sequence[Mos
         axis.set_xlim(0.9, 5.1)
         axis.set_xticks(range(1, 6), [f"{score}" for score in range(1, 6)])
         axis.set_xlabel("mean opinion score")
-        figure.suptitle(question.title, x=0.01, ha="left")
         return to_svg(figure)
 
 

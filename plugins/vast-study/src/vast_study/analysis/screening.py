@@ -120,7 +120,7 @@ def _look(judge: Attendance, votes: Sequence[RawVote], agreement: float | None, 
     traps, gold = _failed(votes, "trap"), _failed(votes, "gold")
 
     findings: list[Finding] = []
-    if judge.state != "withdrawn" and len(rated) < judge.asked:
+    if 0 < len(rated) < judge.asked:
         few = len(rated) < limits.done * judge.asked
         findings.append(Finding("incomplete", few, f"{len(rated)} of {judge.asked} scores given"))
     enough = len(rated) >= limits.fewest
@@ -171,8 +171,8 @@ def _count(judge: Screened, off: FarOff | None) -> Screened:
     found = judge.findings
     if off.rejected:
         reason = (
-            f"far above the others {off.high} times and far below {off.low} times in {off.scores} scores "
-            f"({off.share:.0%}; more than 5 % and to both sides is rejected)"
+            f"far above the others {off.high} times and far below {off.low} times in {off.scores} scores"
+            f", {100 * off.share:.0f} % where 5 % to both sides are too many"
         )
         found = (*found, Finding("BT.500", True, reason))
     return attrs.evolve(judge, off=off, findings=found)

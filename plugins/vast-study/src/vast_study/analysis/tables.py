@@ -46,7 +46,7 @@ def printed(analysis: Analysis) -> Group:
     for judge in analysis.left_out:
         reasons = "; ".join(f"{finding.screen}, {finding.reason}" for finding in judge.findings if finding.rejects)
         parts.append(Text.assemble((f"judge {judge.judge} left out: ", "yellow"), reasons))
-    flagged = [str(judge.judge) for judge in analysis.judges if wording.outcome(judge, analysis) == "flagged"]
+    flagged = [str(judge.judge) for judge in analysis.judges if wording.outcome(judge, analysis) == "flagged, kept"]
     if flagged:
         parts.append(Text(f"flagged, and kept: judge{'s' * (len(flagged) > 1)} {', '.join(flagged)}"))
     parts += [Text(f"note: {note}") for note in analysis.notes]

@@ -8,6 +8,8 @@ from .analysis import Analysis
 from .models import Comparison, Pair
 from .screening import Screened
 
+NB = "\N{NO-BREAK SPACE}"
+
 
 def score(estimate: Estimate | None) -> str:
     """A mean opinion score and half its interval: ``3.72 ± 0.21``; the mean alone of one value, a dash of none."""
@@ -15,7 +17,7 @@ def score(estimate: Estimate | None) -> str:
         return "–"
     if estimate.high is None:
         return f"{estimate.mean:.2f}"
-    return f"{estimate.mean:.2f} ± {estimate.high - estimate.mean:.2f}"
+    return f"{estimate.mean:.2f}{NB}±{NB}{estimate.high - estimate.mean:.2f}"
 
 
 def difference(estimate: Estimate) -> str:
@@ -27,7 +29,17 @@ def probability(p: float | None) -> str:
     """Three decimals, or that it is less than these can tell."""
     if p is None:
         return "–"
-    return "< 0.001" if p < 0.0005 else f"{p:.3f}"
+    return f"<{NB}0.001" if p < 0.0005 else f"{p:.3f}"
+
+
+def percent(share: float) -> str:
+    """``42 %``."""
+    return f"{100 * share:.0f}{NB}%"
+
+
+def of(some: int, whole: int) -> str:
+    """``3 of 4``."""
+    return f"{some}{NB}of{NB}{whole}"
 
 
 def verdict(pair: Pair) -> str:
@@ -71,7 +83,9 @@ def outcome(judge: Screened, analysis: Analysis) -> str:
         return "no scores"
     if judge.rejected and analysis.screened:
         return "left out"
-    return "flagged" if judge.findings else "kept"
+    if judge.state == "started":
+        return "kept, unfinished"
+    return "flagged, kept" if judge.findings else "kept"
 
 
 def unit(analysis: Analysis) -> str:
