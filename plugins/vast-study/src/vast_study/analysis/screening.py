@@ -101,8 +101,10 @@ def screen(
     agreement = _agreement(ratings)
     first = [_look(each, own[each.judge], agreement.get(each.judge), limits) for each in attendance]
     left = ratings.without({each.judge for each in first if each.rejected})
-    presentations = left.scores.transpose(1, 0, 2, 3).reshape(len(left.judges), -1)
-    counted = dict(zip(left.judges, far_off(presentations), strict=True))
+    counted = {}
+    if left.judges:  # else everyone was left out already
+        presentations = left.scores.transpose(1, 0, 2, 3).reshape(len(left.judges), -1)
+        counted = dict(zip(left.judges, far_off(presentations), strict=True))
     return tuple(_count(each, counted.get(each.judge)) for each in first)
 
 
