@@ -200,7 +200,9 @@ def vast_stages() -> Iterable[StageSpec]:
 
 @hookimpl
 def vast_commands(cli: click.Group) -> None:
-    """Add ``vast eval``."""
+    """Add ``vast eval`` and ``vast compare``."""
     from .evaluation.commands import evaluate
+    from .evaluation.compare_commands import compare_evaluations
 
     cli.add_command(evaluate)
+    cli.add_command(compare_evaluations)

@@ -1,223 +1,302 @@
-"""Evaluations of several systems, held against the first one on the clips that all of them have."""
+"""Systems against a first one, clip by clip: paired differences, their intervals and tests. Imports no torch.
+
+The test flips signs: had neither system been the better one, each difference could as well have been the other way
+round, so p is the share of all 2^n choices of signs whose mean difference is as far from 0 (Fisher 1935, section 21). It
+judges the very mean that is shown, where Wilcoxon's judges ranks; it is exact for few clips, and asks for no normal
+distribution, as Student's does. Clips of one speaker are turned together where speakers are many, as in
+:mod:`~vast_metrics.evaluation.bootstrap`.
+"""
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
 import attrs
 import cattrs
+import numpy as np
 
-import vast_core
 from vast_core.atomic import write_text
 from vast_core.errors import InputError
+from vast_core.statistics import CONFIDENCE, holm
 
-from .bootstrap import Unit, unit_of
-from .paired import Difference, differences
-from .results import FILE, ClipResult, Evaluation, MeasureOf
-from .tables import SHORT, as_csv
+from .bootstrap import Unit, interval, unit_of, units
+from .results import FILE as EVALUATION
+from .results import ClipResult, Evaluation, MeasureOf
+from .tables import SHORT
 
-JSON, CSV = "compare.json", "compare.csv"
-VERSION = 1
-"""Of the form of ``compare.json``."""
+FILE = "compare.json"
+RESAMPLES, SEED = 2000, 1
+"""Of every interval."""
+
+FEWEST = 6
+"""Units that a test needs: of fewer no choice of signs is as rare as one in twenty."""
+
+ALL_SIGNS = 14
+"""Units up to which every choice of signs is tried; beyond, ``SIGNS`` of them by chance."""
+
+SIGNS = 20_000
+
+Verdict = Literal["better", "worse", "different", "no evidence", "not tested"]
 
 
 @attrs.frozen(kw_only=True)
-class Row:
-    """A system in a measure."""
-
-    system: str
-    mean: float
-    """Over the common clips; of absolute values where closer to 0 is better."""
-    difference: Difference | None
-    """None of the first system."""
-
-
-@attrs.frozen(kw_only=True)
-class MeasureTable:
-    """A measure of all systems that have it, the first one first."""
+class System:
+    """One of the evaluations that are compared."""
 
     name: str
-    measure: MeasureOf
+    folder: str
     clips: int
-    """How many have a value in every system."""
-    unit: Unit
-    """What was drawn and flipped."""
-    rows: tuple[Row, ...]
+    """That it was measured on."""
 
-    @property
-    def title(self) -> str:
-        """Name, unit, direction, and number of clips."""
-        better = "neither is better" if self.measure.better == "neither" else f"{self.measure.better} is better"
-        count = f"{self.clips} clip{'s' * (self.clips != 1)}"
-        return f"{self.name} ({', '.join(filter(None, [self.measure.unit, better, count]))})"
+
+@attrs.frozen(kw_only=True)
+class Difference:
+    """One system against the first in one measure, over the clips that both have."""
+
+    system: str
+    first_mean: float
+    mean: float
+    difference: float
+    """Mean over clips, this system minus the first; of distances from 0 where closer to 0 is better."""
+    low: float | None
+    high: float | None
+    """Bootstrap over ``unit``, 95 %; None where there is a single one."""
+    unit: Unit
+    units: int
+    p: float | None
+    """Of the sign-flip test, two-sided; None below ``FEWEST`` units."""
+    adjusted: float | None
+    """``p`` after Holm's correction over the systems compared in this measure."""
+    verdict: Verdict
+    """``better`` or ``worse`` (``different`` where neither can be said) only where ``adjusted`` is below 0.05."""
+    by_clip: Mapping[str, float]
+
+
+@attrs.frozen(kw_only=True)
+class MeasureComparison:
+    """All systems in one measure."""
+
+    name: str
+    known: MeasureOf
+    differences: tuple[Difference, ...]
 
 
 @attrs.frozen(kw_only=True)
 class Comparison:
     """All of ``compare.json``."""
 
-    version: int = VERSION
-    vast: str
+    version: int = 1
     protocol: str
     digest: str
-    geometry: Literal["tracked", "model"]
-    systems: Mapping[str, str]
-    """What each name stands for; the first is what all others are held against."""
-    clips: tuple[str, ...]
-    """That every system has."""
-    speakers: int
-    only_some: Mapping[str, tuple[str, ...]]
-    """By system, its clips that another one lacks."""
-    measures: tuple[MeasureTable, ...]
+    geometry: str
+    systems: tuple[System, ...]
+    """The first is the one that the others are held against."""
+    measures: tuple[MeasureComparison, ...]
     not_compared: Mapping[str, str]
     """By measure, why."""
+    notes: tuple[str, ...]
+    """Which clips were compared, in words."""
 
     @property
-    def base(self) -> str:
-        """The first system."""
-        return next(iter(self.systems))
+    def others(self) -> tuple[System, ...]:
+        """All but the first."""
+        return self.systems[1:]
 
-    def write(self, folder: Path) -> list[Path]:
-        """Write ``compare.json`` and ``compare.csv`` into ``folder``; gives the files."""
-        write_text(folder / JSON, json.dumps(cattrs.unstructure(self), indent=1) + "\n")
-        write_text(folder / CSV, as_csv(_lines(self)))
-        return [folder / JSON, folder / CSV]
+    def write(self, folder: Path) -> Path:
+        """Write ``compare.json`` into ``folder``; gives the file."""
+        write_text(folder / FILE, json.dumps(cattrs.unstructure(self), indent=1) + "\n")
+        return folder / FILE
 
 
-def read_all(folders: Sequence[Path]) -> dict[str, Evaluation]:
-    """Evaluations by name: a folder's own where that is unique, else its path. Runs stand for their ``eval`` folder.
+def read_evaluation(folder: Path) -> Evaluation:
+    """That of a folder, or of the run whose folder it is.
 
-    Raises :class:`vast_core.errors.InputError` where there is no evaluation, one is named twice, or two were made by
-    different protocols or of different geometry.
+    Raises :class:`vast_core.errors.InputError` where there is none, or none that this version understands.
     """
-    places = [_place(folder) for folder in folders]
-    ends = [folder.resolve().name for folder in folders]
-    names = [end if ends.count(end) == 1 else str(folder) for end, folder in zip(ends, folders, strict=True)]
-    for number, place in enumerate(places):
-        if place.resolve() in [earlier.resolve() for earlier in places[:number]]:
-            raise InputError(f"{folders[number]}: is named twice")
-    found = {name: Evaluation.read(place) for name, place in zip(names, places, strict=True)}
-    (first, base), *others = found.items()
-    for name, own in others:
-        if own.digest != base.digest:
-            raise InputError(
-                f"{name} was measured by protocol {own.protocol} {own.digest[:SHORT]}, {first} by {base.protocol} "
-                f"{base.digest[:SHORT]}: their numbers cannot be compared; run `vast eval` on both with one protocol"
-            )
-        if own.geometry != base.geometry:
-            raise InputError(
-                f"{name} has geometry {own.geometry!r}, {first} {base.geometry!r}: their numbers cannot be compared; "
-                "for a run, `vast eval --tracked` measures its videos as any system's"
-            )
-    return found
+    inside = folder / "eval"
+    whole = not (folder / EVALUATION).is_file() and (inside / EVALUATION).is_file()
+    return Evaluation.read(inside if whole else folder)
 
 
-def _place(folder: Path) -> Path:
-    for place in (folder, folder / "eval"):
-        if (place / FILE).is_file():
-            return place
-    others = sorted(path.parent.name for path in folder.glob(f"eval-*/{FILE}"))
-    hint = f"name {' or '.join(str(folder / other) for other in others)}" if others else f"run `vast eval {folder}`"
-    raise InputError(f"{folder}: holds no {FILE}, neither does its folder eval; {hint}")
+def compare(folders: Sequence[Path], only: Sequence[str] = ()) -> Comparison:
+    """Each evaluation against the first, in all measures or ``only`` some.
 
-
-def compare(evaluations: Mapping[str, Evaluation]) -> Comparison:
-    """Hold all systems against the first one.
-
-    Raises :class:`vast_core.errors.InputError` where they have no clip in common.
+    Raises :class:`vast_core.errors.InputError` where there are fewer than two, where they were not measured alike, or
+    have no clip in common, or where a measure is none of theirs.
     """
-    by_clip = {name: {clip.name: clip for clip in own.clips} for name, own in evaluations.items()}
-    (first, base), *_ = evaluations.items()
-    common = [clip for clip in by_clip[first] if all(clip in own for own in by_clip.values())]
-    if not common:
-        raise InputError(f"{', '.join(evaluations)}: no clip is in all of them; clips are paired by their names")
-    tables: list[MeasureTable] = []
-    not_compared: dict[str, str] = {}
-    for name in dict.fromkeys(name for own in evaluations.values() for name in own.measures):
-        found = _table(name, evaluations, {system: [own[clip] for clip in common] for system, own in by_clip.items()})
-        if isinstance(found, str):
-            not_compared[name] = found
+    if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
+        raise InputError("give two folders of evaluations, or more, each once")
+    evaluations = [read_evaluation(folder) for folder in folders]
+    _measured_alike(folders, evaluations)
+    first, *others = evaluations
+    names = _names(folders, evaluations)
+    pairs = [_common(first, other, (names[0], name)) for other, name in zip(others, names[1:], strict=True)]
+    chosen = _chosen(first, only)
+    measures, why = [], {}
+    for name in chosen:
+        known = first.measures[name]
+        found = _compared(name, known, {system: both for system, (both, _) in zip(names[1:], pairs, strict=True)})
+        if found:
+            measures.append(MeasureComparison(name=name, known=known, differences=found))
         else:
-            tables.append(found)
+            why[name] = _why_not(name, dict(zip(names, evaluations, strict=True)))
     return Comparison(
-        vast=vast_core.__version__,
-        protocol=base.protocol,
-        digest=base.digest,
-        geometry=base.geometry,
-        systems={name: f"{own.generated} against {own.reference}" for name, own in evaluations.items()},
-        clips=tuple(common),
-        speakers=len({by_clip[first][clip].speaker for clip in common}),
-        only_some={name: rest for name, own in by_clip.items() if (rest := tuple(set_apart(own, common)))},
-        measures=tuple(tables),
-        not_compared=not_compared,
-    )
-
-
-def set_apart(clips: Mapping[str, ClipResult], common: Sequence[str]) -> Iterator[str]:
-    """The clips that are not ``common``, in their order."""
-    known = set(common)
-    return (clip for clip in clips if clip not in known)
-
-
-def _table(
-    name: str, evaluations: Mapping[str, Evaluation], clips: Mapping[str, Sequence[ClipResult]]
-) -> MeasureTable | str:
-    """A measure of the common clips, or why it is not compared."""
-    first = next(iter(evaluations))
-    measure = evaluations[first].measures.get(name)
-    if measure is None:
-        return f"{first} was not asked for it"
-    values = {
-        system: found
-        for system, own in clips.items()
-        if (found := {clip.name: clip.values[name] for clip in own if name in clip.values})
-    }
-    if first not in values:
-        whole = any(name in own.overall for own in evaluations.values())
-        return "it is of all clips together, so nothing can be paired" if whole else f"{first} has no value of any clip"
-    if len(values) == 1:
-        return f"only {first} has values of the common clips"
-    for system in values:
-        own = evaluations[system].measures[name]
-        if own != measure:
-            return f"it is {measure} in {first}, but {own} in {system}: evaluate both with the same versions"
-    shared = [clip for clip in values[first] if all(clip in own for own in values.values())]
-    if not shared:
-        return "no clip has a value in all systems"
-    base, *others = ({clip: own[clip] for clip in shared} for own in values.values())
-    speakers = {clip.name: clip.speaker for clip in clips[first]}
-    found = differences(base, dict(zip(list(values)[1:], others, strict=True)), speakers, measure.better)
-    size = abs if measure.better == "closer to 0" else float
-    return MeasureTable(
-        name=name,
-        measure=measure,
-        clips=len(shared),
-        unit=unit_of([speakers[clip] for clip in shared]),
-        rows=tuple(
-            Row(
-                system=system,
-                mean=sum(size(own[clip]) for clip in shared) / len(shared),
-                difference=found.get(system),
-            )
-            for system, own in values.items()
+        protocol=first.protocol,
+        digest=first.digest,
+        geometry=first.geometry,
+        systems=tuple(
+            System(name=name, folder=str(folder), clips=len(evaluation.clips))
+            for name, folder, evaluation in zip(names, folders, evaluations, strict=True)
         ),
+        measures=tuple(measures),
+        not_compared=why,
+        notes=tuple(note for _, notes in pairs for note in notes),
     )
 
 
-def _lines(comparison: Comparison) -> Iterator[list[object]]:
-    yield [
-        *("measure", "system", "mean", "difference", "low", "high", "p", "p_holm", "verdict", "clips", "unit"),
-        *("better", "metric", "provider", "protocol", "digest"),
-    ]
-    for table in comparison.measures:
-        own = table.measure
-        for row in table.rows:
-            apart = row.difference
-            numbers: list[object] = [None] * 6
-            if apart is not None:
-                numbers = [apart.mean, apart.low, apart.high, apart.p, apart.adjusted, apart.verdict]
-            known = [own.unit, own.better, own.metric, own.provider, comparison.protocol, comparison.digest]
-            yield [table.name, row.system, row.mean, *numbers, table.clips, *known]
+def sign_flip_p(sums: Sequence[float]) -> float:
+    """Two-sided p of n units' summed differences: the share of choices of signs with |sum| at least as large.
+
+    All 2^n where n <= ``ALL_SIGNS``, else (1 + hits) / (1 + ``SIGNS``) of choices by chance (Phipson & Smyth 2010).
+    """
+    values = np.asarray(sums, float)
+    seen = abs(values.sum()) * (1 - 1e-9)  # rounding must not tell a choice from its mirror image
+    if len(values) <= ALL_SIGNS:
+        signs = np.array(list(product((-1.0, 1.0), repeat=len(values))))
+        return float((np.abs(signs @ values) >= seen).mean())
+    signs = np.random.default_rng(SEED).choice((-1.0, 1.0), size=(SIGNS, len(values)))
+    return float((1 + (np.abs(signs @ values) >= seen).sum()) / (1 + SIGNS))
+
+
+def _compared(
+    name: str, known: MeasureOf, pairs: Mapping[str, Sequence[tuple[ClipResult, ClipResult]]]
+) -> tuple[Difference, ...]:
+    """Every system in one measure, but those that have it for no clip of the first's."""
+    found = []
+    for system, both in pairs.items():
+        having = [(one, other) for one, other in both if name in one.values and name in other.values]
+        if having:
+            found.append(_difference(system, name, known, having))
+    tested = [own for own in found if own.p is not None]
+    adjusted = dict(zip([own.system for own in tested], holm([own.p or 0.0 for own in tested]), strict=True))
+    return tuple(
+        attrs.evolve(own, adjusted=p, verdict=_verdict(own.difference, p, known.better))
+        for own in found
+        for p in [adjusted.get(own.system)]
+    )
+
+
+def _difference(
+    system: str, name: str, known: MeasureOf, having: Sequence[tuple[ClipResult, ClipResult]]
+) -> Difference:
+    size = abs if known.better == "closer to 0" else float
+    first, own = (np.array([size(pair[side].values[name]) for pair in having]) for side in (0, 1))
+    away = own - first
+    away[np.abs(away) <= 1e-9 * np.maximum(np.abs(own), np.abs(first))] = 0.0  # the same but for rounding
+    speakers = [clip.speaker for clip, _ in having]
+    drawn = units(speakers)
+    low, high = interval(away.tolist(), speakers, RESAMPLES, SEED) if len(drawn) > 1 else (None, None)
+    return Difference(
+        system=system,
+        first_mean=float(first.mean()),
+        mean=float(own.mean()),
+        difference=float(away.mean()),
+        low=low,
+        high=high,
+        unit=unit_of(speakers),
+        units=len(drawn),
+        p=sign_flip_p([away[places].sum() for places in drawn]) if len(drawn) >= FEWEST else None,
+        adjusted=None,
+        verdict="not tested",
+        by_clip={clip.name: float(value) for (clip, _), value in zip(having, away, strict=True)},
+    )
+
+
+def _verdict(difference: float, adjusted: float | None, better: str) -> Verdict:
+    if adjusted is None:
+        return "not tested"
+    if adjusted >= 1 - CONFIDENCE:
+        return "no evidence"
+    if better == "neither":
+        return "different"
+    return "better" if (difference > 0) == (better == "higher") else "worse"
+
+
+def _measured_alike(folders: Sequence[Path], evaluations: Sequence[Evaluation]) -> None:
+    """Raises InputError, with what each was measured by, where numbers are not comparable."""
+    if len({(own.digest, own.geometry) for own in evaluations}) == 1:
+        return
+    lines = []
+    for folder, own in zip(folders, evaluations, strict=True):
+        providers = ", ".join(sorted({known.provider for known in own.measures.values()}))
+        lines.append(
+            f"  {folder}: protocol {own.protocol} {own.digest[:SHORT]}, {own.geometry} geometry, vast {own.vast}, "
+            f"metrics of {providers}"
+        )
+    raise InputError(
+        "\n".join(["these were not measured alike, so that their numbers cannot be compared:", *lines])
+        + "\nmeasure them anew with one protocol"
+        + (", and all as videos (of a run: --tracked)" if len({own.geometry for own in evaluations}) > 1 else "")
+    )
+
+
+def _names(folders: Sequence[Path], evaluations: Sequence[Evaluation]) -> list[str]:
+    """What was measured, where that tells them apart; else the folders of the evaluations."""
+    names = [evaluation.generated for evaluation in evaluations]
+    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+
+
+def _common(
+    first: Evaluation, other: Evaluation, names: tuple[str, str]
+) -> tuple[list[tuple[ClipResult, ClipResult]], list[str]]:
+    """The clips that both have, and what is to be said of them."""
+    own = {clip.name: clip for clip in other.clips}
+    both = [(clip, own[clip.name]) for clip in first.clips if clip.name in own]
+    same = [pair for pair in both if _same_reference(*pair)]
+    if not same:
+        raise InputError(f"{names[0]} and {names[1]} have no clip in common: clips are matched by name and reference")
+    notes = [f"{names[1]}: {len(same)} clips in common with {names[0]}, which has {len(first.clips)}"]
+    if alone := len(other.clips) - len(both):
+        notes.append(f"{names[1]}: {alone} clips that {names[0]} lacks do not count")
+    if strange := [clip.name for clip, other_clip in both if not _same_reference(clip, other_clip)]:
+        notes.append(f"{names[1]}: not compared, as their references differ: {', '.join(strange)}")
+    if uneven := [clip.name for clip, other_clip in same if clip.frames != other_clip.frames]:
+        notes.append(f"{names[1]}: compared over another number of frames than in {names[0]}: {', '.join(uneven)}")
+    return same, notes
+
+
+def _same_reference(one: ClipResult, other: ClipResult) -> bool:
+    """Whether the lips of both references move alike, as far as that can be told: over as many frames."""
+    left, right = one.curves.get("reference", ()), other.curves.get("reference", ())
+    if len(left) != len(right) or one.frames != other.frames:
+        return True
+    return bool(np.allclose(left, right, atol=2e-3))
+
+
+def _chosen(first: Evaluation, only: Sequence[str]) -> list[str]:
+    known = list(first.measures)
+    for name in only:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise InputError(f"--measures: no measure is called {name!r}{hint} (the protocol's: {', '.join(known)})")
+    return [name for name in known if not only or name in only]
+
+
+def _why_not(name: str, evaluations: Mapping[str, Evaluation]) -> str:
+    def reasons() -> Iterator[str]:
+        for system, evaluation in evaluations.items():
+            metric = evaluation.measures[name].metric
+            if name not in evaluation.overall:
+                why = evaluation.not_computed.get(metric, "no clip has it")
+                yield f"not computed for {system}, because {' '.join(why.split())}"
+            elif not any(name in clip.values for clip in evaluation.clips):
+                yield "it is of all clips together, and has no value of each"
+                return
+
+    return "; ".join(reasons()) or "no clip has it on both sides"

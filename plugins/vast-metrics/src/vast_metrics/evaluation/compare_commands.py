@@ -1,0 +1,57 @@
+"""``vast compare``: evaluations against a first one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vast_core.cli import Session
+
+
+@click.command("compare", short_help="Compare evaluations, clip by clip.")
+@click.argument(
+    "folders",
+    metavar="DIR DIR...",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+)
+@click.option("--measures", metavar="NAME,NAME,...", help="Only these.  [all]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("compare"),
+    show_default=True,
+    help="Folder of the results.",
+)
+@click.pass_obj
+def compare(session: Session, folders: tuple[Path, ...], measures: str | None, out: Path) -> None:
+    """Hold evaluations against the first: each DIR is what `vast eval` wrote, or a run that it measured.
+
+    Differences are paired by clip, with bootstrap intervals and sign-flip tests. Evaluations of different protocols
+    are refused. The clip is the unit: what this finds is true of these outputs; whether one method is better than
+    another takes several trainings of each, see `vast ablate`.
+
+    \b
+    Example:
+      vast compare eval/ours eval/theirs
+      vast compare runs/first runs/second --measures lip_vertex_error,psnr --out compare/lips
+    """
+    from rich.console import Console
+
+    from vast_core.errors import InputError
+
+    from .compare import FILE
+    from .compare import compare as compare_evaluations
+    from .compare_page import print_comparison, write_csv, write_page
+
+    session.tell_troubles()
+    if out.exists() and not (out / FILE).is_file() and any(out.iterdir()):
+        raise InputError(f"{out}: holds other files than those of a comparison; choose another --out")
+    only = [name.strip() for name in measures.split(",")] if measures else []
+    found = compare_evaluations(folders, only)
+    files = [write_page(out, found), found.write(out), write_csv(out, found)]
+    console = Console(highlight=False)
+    console.print(print_comparison(found))
+    console.print("written: " + ", ".join(map(str, files)), markup=False)

@@ -1,0 +1,194 @@
+"""A comparison in the terminal, as CSV, and on a page with a plot for each measure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Group
+from rich.table import Table as Grid
+from rich.text import Text as Line
+
+from vast_core.atomic import write_text
+from vast_core.plots import COLOURS, INK, SOFT, drawing, readable, to_svg
+from vast_core.report import Block, Cell, Figure, Section, Table, Text, write_report
+
+from .compare import FEWEST, Comparison, Difference, MeasureComparison
+from .figures import title_of
+from .tables import SHORT, as_csv
+
+STYLES = {"better": "bold green", "worse": "red", "different": "bold"}
+MARKS = {"better": "▲ better", "worse": "▼ worse", "different": "◆ different", "no evidence": "·", "not tested": "–"}
+
+COLUMNS = ("first", "system", "difference", "95 % interval", "p (Holm)", "verdict")
+"""Of a table, after the measure, and after the system's name where there are several."""
+
+
+def print_comparison(comparison: Comparison) -> Group:
+    """A line for each measure and system, what was not compared, and how to read it."""
+    grid = Grid(title=heading(comparison), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    several = len(comparison.others) > 1
+    grid.add_column("measure", overflow="fold")
+    if several:
+        grid.add_column("system", overflow="fold")
+    for column in COLUMNS[:-1]:
+        grid.add_column(column, justify="right")
+    grid.add_column(COLUMNS[-1])
+    for measure in comparison.measures:
+        for own in measure.differences:
+            *cells, verdict = written(own, measure)
+            named = [measure.name, own.system] if several else [measure.name]
+            grid.add_row(*named, *cells, Line(verdict, STYLES.get(verdict, "")))
+    without = [Line(f"{name}: not compared, because {why}", "yellow") for name, why in comparison.not_compared.items()]
+    return Group(grid, *without, *map(Line, comparison.notes), Line(reading(comparison)))
+
+
+def heading(comparison: Comparison) -> str:
+    """Who is held against whom, by which protocol."""
+    return f"{_versus(comparison)} · {_protocol(comparison)}"
+
+
+def written(own: Difference, measure: MeasureComparison) -> list[str]:
+    """The cells of :data:`COLUMNS`."""
+    bounds = "" if own.low is None or own.high is None else f"{readable(own.low)} to {readable(own.high)}"
+    p = "" if own.adjusted is None else "<0.001" if own.adjusted < 0.001 else f"{own.adjusted:.3f}"
+    sign = "+" if own.difference > 0 else ""
+    away = f"{sign}{readable(own.difference)} {measure.known.unit}".rstrip()
+    return [readable(own.first_mean), readable(own.mean), away, bounds, p, own.verdict]
+
+
+def reading(comparison: Comparison) -> str:
+    """How the tables are to be read, and what they cannot tell."""
+    drawn = {own.unit for measure in comparison.measures for own in measure.differences}
+    over = " or ".join(sorted(drawn)) if drawn else "clips"
+    near_zero = any(measure.known.better == "closer to 0" for measure in comparison.measures)
+    untested = any(own.verdict == "not tested" for measure in comparison.measures for own in measure.differences)
+    return (
+        f"Means over the clips that both have, and paired differences from {comparison.systems[0].name}, with 95 % "
+        f"bootstrap intervals over {over}; sign-flip test, Holm's correction over the systems of a measure (not over "
+        "measures: of twenty alike in truth, one will seem to differ). 'no evidence': the difference may be chance, "
+        "and names no winner."
+        + f" 'not tested': fewer than {FEWEST} {over}." * untested
+        + " Where closer to 0 is better, distances from 0 are compared." * near_zero
+        + " This tells of these outputs on clips like these, not of the methods behind them: another training of the "
+        "same method gives other outputs, and only several seeds tell how different (`vast ablate`)."
+    )
+
+
+def write_csv(folder: Path, comparison: Comparison) -> Path:
+    """``compare.csv``, a line a measure and system; gives the file."""
+    head = (
+        "measure,unit,better,first,system,clips,first_mean,mean,difference,low,high,resampled,units,p,p_holm,verdict,"
+        "protocol,digest"
+    )
+    write_text(folder / "compare.csv", as_csv([head.split(","), *_lines(comparison)]))
+    return folder / "compare.csv"
+
+
+def write_page(folder: Path, comparison: Comparison) -> Path:
+    """``compare.html``; gives the file.
+
+    Raises :class:`vast_core.errors.StorageError` where it cannot be written.
+    """
+    path = folder / "compare.html"
+    write_report(
+        path,
+        title=f"Comparison of {_versus(comparison)}",
+        subtitle=f"{_protocol(comparison)} · {comparison.geometry} geometry",
+        sections=[
+            Section("At a glance", list(_glance(comparison))),
+            Section("Differences", list(_differences(comparison))),
+            Section("Measure by measure", list(_forests(comparison))),
+            Section("What was compared", list(_compared(comparison))),
+        ],
+    )
+    return path
+
+
+def plot_forest(measure: MeasureComparison, first: str) -> bytes:
+    """Each system's difference from the first with its interval, filled where there is evidence; small dots are clips."""
+    rows = measure.differences
+    with drawing(height=0.8 + 0.42 * len(rows), grid=False) as (figure, (axis,)):
+        for place, own in enumerate(rows):
+            evident = own.verdict in ("better", "worse", "different")
+            colour = {"better": COLOURS[2], "worse": COLOURS[4]}.get(
+                own.verdict, COLOURS[0] if evident else COLOURS[-1]
+            )
+            clips = list(own.by_clip.values())
+            axis.plot(clips, [place + 0.26] * len(clips), ".", color=SOFT, markersize=3.5, alpha=0.7)
+            if own.low is not None and own.high is not None:
+                axis.plot([own.low, own.high], [place, place], color=colour, linewidth=1.8, solid_capstyle="round")
+            fill = colour if evident else "none"
+            axis.plot([own.difference], [place], "o", color=colour, markerfacecolor=fill, markersize=6)
+        axis.axvline(0, color=SOFT, linewidth=0.9, zorder=0)
+        axis.set_yticks(range(len(rows)), [shortened(own.system) for own in rows])
+        axis.set_ylim(len(rows) - 0.5, -0.5)
+        axis.tick_params(axis="y", length=0, labelcolor=INK)
+        axis.locator_params(axis="x", nbins=5)
+        axis.margins(x=0.08)
+        axis.set_xlabel(f"difference from {shortened(first)}")
+        figure.suptitle(title_of(measure.name, measure.known.better, measure.known.unit), x=0.01, ha="left")
+        return to_svg(figure)
+
+
+def shortened(name: str, letters: int = 24) -> str:
+    """A system's name with its beginning cut off, as paths differ at their ends."""
+    return name if len(name) <= letters else f"…{name[-letters + 1 :]}"
+
+
+def _versus(comparison: Comparison) -> str:
+    return f"{', '.join(own.name for own in comparison.others)} against {comparison.systems[0].name}"
+
+
+def _protocol(comparison: Comparison) -> str:
+    return f"protocol {comparison.protocol} {comparison.digest[:SHORT]}"
+
+
+def _glance(comparison: Comparison) -> Iterator[Block]:
+    yield Text(reading(comparison))
+    rows: list[list[Cell]] = []
+    for measure in comparison.measures:
+        found = {own.system: MARKS[own.verdict] for own in measure.differences}
+        rows.append([measure.name, *(found.get(own.name, "not measured") for own in comparison.others)])
+    columns = ["measure", *(own.name for own in comparison.others)]
+    yield Table(
+        columns, rows, f"Against {comparison.systems[0].name}; a dot where there is no evidence of a difference"
+    )
+
+
+def _differences(comparison: Comparison) -> Iterator[Block]:
+    columns = ["measure", "unit", "clips", *COLUMNS]
+    for system in comparison.others:
+        rows: list[list[Cell]] = []
+        for measure in comparison.measures:
+            for own in measure.differences:
+                if own.system == system.name:
+                    cells = [cell.replace(" ", "\N{NO-BREAK SPACE}") or None for cell in written(own, measure)]
+                    rows.append([measure.name, measure.known.unit or None, len(own.by_clip), *cells])
+        yield Table(columns, rows, f"{system.name} against {comparison.systems[0].name}, {_protocol(comparison)}")
+
+
+def _forests(comparison: Comparison) -> Iterator[Block]:
+    for measure in comparison.measures:
+        caption = "Mean difference with its 95 % interval, filled where there is evidence; small dots are clips"
+        yield Figure(caption, plot_forest(measure, comparison.systems[0].name))
+
+
+def _compared(comparison: Comparison) -> Iterator[Block]:
+    rows: Sequence[Sequence[Cell]] = [[own.name, own.clips, own.folder] for own in comparison.systems]
+    yield Table(["system", "clips", "evaluation in"], rows)
+    yield Text("\n\n".join([f"{note}." for note in comparison.notes]))
+    yield Text(f"Protocol {comparison.protocol}, digest {comparison.digest}.")
+    if comparison.not_compared:
+        yield Table(["measure", "not compared, because"], list(map(list, comparison.not_compared.items())))
+
+
+def _lines(comparison: Comparison) -> Iterator[list[object]]:
+    for measure in comparison.measures:
+        about = [measure.name, measure.known.unit, measure.known.better, comparison.systems[0].name]
+        for own in measure.differences:
+            means = [own.first_mean, own.mean, own.difference, own.low, own.high]
+            tested = [own.unit, own.units, own.p, own.adjusted, own.verdict]
+            signed = [comparison.protocol, comparison.digest]
+            yield [*about, own.system, len(own.by_clip), *means, *tested, *signed]
