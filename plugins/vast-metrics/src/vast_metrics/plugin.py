@@ -202,7 +202,7 @@ def vast_stages() -> Iterable[StageSpec]:
 def vast_commands(cli: click.Group) -> None:
     """Add ``vast eval`` and ``vast compare``."""
     from .evaluation.commands import evaluate
-    from .evaluation.compare_commands import compare_evaluations
+    from .evaluation.compare_commands import compare
 
     cli.add_command(evaluate)
-    cli.add_command(compare_evaluations)
+    cli.add_command(compare)
