@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Literal
@@ -289,14 +289,13 @@ def _chosen(first: Evaluation, only: Sequence[str]) -> list[str]:
 
 
 def _why_not(name: str, evaluations: Mapping[str, Evaluation]) -> str:
-    def reasons() -> Iterator[str]:
-        for system, evaluation in evaluations.items():
-            metric = evaluation.measures[name].metric
-            if name not in evaluation.overall:
-                why = evaluation.not_computed.get(metric, "no clip has it")
-                yield f"not computed for {system}, because {' '.join(why.split())}"
-            elif not any(name in clip.values for clip in evaluation.clips):
-                yield "it is of all clips together, and has no value of each"
-                return
-
-    return "; ".join(reasons()) or "no clip has it on both sides"
+    found: dict[str, list[str]] = {}
+    for system, evaluation in evaluations.items():
+        if name not in evaluation.overall:
+            # the first line of a reason says what is lacking, the others how to come by it
+            why = evaluation.not_computed.get(evaluation.measures[name].metric, "no clip has it").splitlines()[0]
+            found.setdefault(why, []).append(system)
+        elif not any(name in clip.values for clip in evaluation.clips):
+            return "it is of all clips together, and has no value of each"
+    told = [f"not computed for {' and '.join(systems)}, because {why}" for why, systems in found.items()]
+    return "; ".join(told) or "no clip has it on both sides"
