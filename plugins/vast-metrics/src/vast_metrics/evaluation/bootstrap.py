@@ -14,14 +14,16 @@ So speakers are resampled, each with all its clips, where there are at least :da
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from vast_core.interfaces import PooledMetric
 from vast_core.statistics import CONFIDENCE
+
+if TYPE_CHECKING:
+    from vast_core.interfaces import PooledMetric
 
 SPEAKERS = 6
 """From how many on they are resampled, and not clips: the fewest whose signs can tell a difference at 5 % (2 / 2^6)."""

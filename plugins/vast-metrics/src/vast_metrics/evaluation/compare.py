@@ -1,8 +1,8 @@
 """Systems against a first one, clip by clip: paired differences, their intervals and tests. Imports no torch.
 
 The test flips signs: had neither system been the better one, each difference could as well have been the other way
-round, so p is the share of all 2^n choices of signs whose mean difference is as far from 0 (Fisher 1935, section 21). It
-judges the very mean that is shown, where Wilcoxon's judges ranks; it is exact for few clips, and asks for no normal
+round, so p is the share of all 2^n choices of signs whose mean difference is as far from 0 (Fisher 1935, section 21).
+It judges the very mean that is shown, where Wilcoxon's judges ranks; it is exact for few clips, and asks for no normal
 distribution, as Student's does. Clips of one speaker are turned together where speakers are many, as in
 :mod:`~vast_metrics.evaluation.bootstrap`.
 """

@@ -107,7 +107,7 @@ def write_page(folder: Path, comparison: Comparison) -> Path:
 
 
 def plot_forest(measure: MeasureComparison, first: str) -> bytes:
-    """Each system's difference from the first with its interval, filled where there is evidence; small dots are clips."""
+    """Each system's difference from the first and its interval, filled where there is evidence; dots are clips."""
     rows = measure.differences
     with drawing(height=0.8 + 0.42 * len(rows), grid=False) as (figure, (axis,)):
         for place, own in enumerate(rows):
