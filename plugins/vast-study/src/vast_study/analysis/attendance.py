@@ -23,6 +23,8 @@ class Attendance:
     state: State
     asked: int
     """Scores of rated clips that it was to give."""
+    headphones: bool = True
+    """False of who went on without them."""
     minutes: float | None = None
     """From consent to the end, pauses included; None where it did not finish."""
 
@@ -36,6 +38,7 @@ def attendance(session: Session, study: Study) -> list[Attendance]:
             judge=judge.number,
             state=_state(judge),
             asked=rated.get(judge.id, 0) * len(study.questions),
+            headphones=judge.headphones is not False,
             minutes=_minutes(judge),
         )
         for judge in session.scalars(select(Judge).order_by(Judge.number))

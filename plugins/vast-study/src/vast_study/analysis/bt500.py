@@ -20,6 +20,10 @@ SIDED = 0.3
 """Below this imbalance of high and low ones: who is always strict, or always mild, is not rejected."""
 
 
+_ROUNDING = 1e-9
+"""All comparisons include equality, which whole scores often reach, and rounding must not undo."""
+
+
 @attrs.frozen
 class FarOff:
     """How often one judge was far from the mean of all."""
@@ -70,8 +74,8 @@ def far_off(scores: Scores, *, freedom: int = 1) -> list[FarOff]:
         second = float(np.mean(away**2))
         if second == 0:  # all agree; nobody is far off
             continue
-        normal = 2 <= float(np.mean(away**4)) / second**2 <= 4
-        reach = (2 if normal else math.sqrt(20)) * float(given.std(ddof=freedom))
+        normal = 2 - _ROUNDING <= float(np.mean(away**4)) / second**2 <= 4 + _ROUNDING
+        reach = (2 if normal else math.sqrt(20)) * float(given.std(ddof=freedom)) - _ROUNDING
         high[there] += away >= reach
         low[there] += away <= -reach
     return [FarOff(int(p), int(q), int(n)) for p, q, n in zip(high, low, seen, strict=True)]

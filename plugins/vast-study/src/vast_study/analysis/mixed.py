@@ -14,8 +14,11 @@ from .ratings import Scores
 
 Matrix = NDArray[np.float64]
 
-EMPTY = 1e-4
-"""Of a random effect's standard deviation by that of the rest: below it the effect is taken for none."""
+EMPTY = 1e-6
+"""Of a random effect's variance by that of the rest: below it the effect is told as none."""
+
+_NOTHING = 1e-9
+"""Share of the scores' spread below which nothing is left beside the effects."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -76,7 +79,7 @@ def fit_mixed(scores: Scores) -> Fit | str:
     criterion = _Criterion.of(scores[place], np.eye(width)[system], effects)
     try:
         found = optimize.minimize(
-            criterion.deviance, np.full(len(effects), 0.5), method="L-BFGS-B", bounds=[(0, None)] * len(effects)
+            criterion.deviance, np.full(len(effects), 0.25), method="L-BFGS-B", bounds=[(0, None)] * len(effects)
         )
         means, covariance, rest = criterion.solution(found.x)
     except linalg.LinAlgError as error:
@@ -84,14 +87,14 @@ def fit_mixed(scores: Scores) -> Fit | str:
     if not found.success or not np.isfinite(covariance).all():
         return f"the mixed model did not converge ({found.message})"
     kept = {name: float(ratio) for name, ratio in zip(effects, found.x, strict=True) if ratio > EMPTY}
-    if rest <= 0:
+    if rest <= 2 * _NOTHING * criterion.yy:
         return "the mixed model leaves nothing to judge differences by"
     deviation = math.sqrt(rest)
     return Fit(
         means=means + criterion.shift,
         covariance=covariance,
         free=(min(judges, clips) - 1) * (systems - 1),
-        components=(*((name, ratio * deviation) for name, ratio in kept.items()), ("rest", deviation)),
+        components=(*((name, math.sqrt(ratio) * deviation) for name, ratio in kept.items()), ("rest", deviation)),
         likelihood=-float(found.fun) / 2,
     )
 
@@ -140,7 +143,10 @@ class _Criterion:
         )
 
     def deviance(self, ratios: Matrix) -> float:
-        """-2 log of the restricted likelihood, at standard deviations of the effects by that of the rest."""
+        """-2 log of the restricted likelihood, at variances of the effects by that of the rest.
+
+        Of these, not of standard deviations: the slope at nought is none there, and a search would stay.
+        """
         factor, upper, _, rest = self._solve(ratios)
         free = self.votes - len(self.xx)
         determinants = 2 * float(np.log(np.diag(factor)).sum()) + 2 * float(np.log(np.diag(upper)).sum())
@@ -154,10 +160,11 @@ class _Criterion:
         return inverse.T @ scaled, variance * (inverse.T @ inverse), variance
 
     def _solve(self, ratios: Matrix) -> tuple[Matrix, Matrix, Matrix, float]:
-        scale = ratios[self.owner]
+        scale = np.sqrt(ratios)[self.owner]
         factor = linalg.cholesky(np.eye(len(scale)) + scale[:, None] * self.zz * scale, lower=True)
         across = linalg.solve_triangular(factor, scale[:, None] * self.zx, lower=True)
         away = linalg.solve_triangular(factor, scale * self.zy, lower=True)
         lower = linalg.cholesky(self.xx - across.T @ across, lower=True)
         scaled = linalg.solve_triangular(lower, self.xy - across.T @ away, lower=True)
-        return factor, lower, scaled, max(0.0, self.yy - float(away @ away) - float(scaled @ scaled))
+        rest = self.yy - float(away @ away) - float(scaled @ scaled)
+        return factor, lower, scaled, max(_NOTHING * self.yy, rest)  # or its logarithm is none

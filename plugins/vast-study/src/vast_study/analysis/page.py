@@ -206,9 +206,9 @@ def _both(analysis: Analysis) -> Iterator[Block]:
 def _method(analysis: Analysis) -> Iterator[Block]:
     study, limits = analysis.study, analysis.limits
     questions = [
-        f"{question.title}: {question.text} 5: {question.best} 1: {question.worst}" for question in analysis.questions
+        f"{question.title}: {question.text} {question.best} {question.worst}" for question in analysis.questions
     ]
-    yield Text("\n\n".join(["As the questions were asked, with the anchors of the scale from 1 to 5:", *questions]))
+    yield Text("\n\n".join(["The questions as they were asked, and what 5 and 1 stood for:", *questions]))
     known = ", ".join(f"{count:,} {kind}" for kind, count in sorted(analysis.kinds.items()) if kind != "rated")
     share = "all clips" if study.clips is None else f"{study.clips} clips"
     yield Text(

@@ -20,7 +20,9 @@ from .attendance import Attendance, State
 from .bt500 import FarOff, far_off
 from .ratings import Ratings
 
-Screen = Literal["incomplete", "straight-lining", "traps", "gold", "too fast", "all questions alike", "BT.500"]
+Screen = Literal[
+    "headphones", "incomplete", "straight-lining", "traps", "gold", "too fast", "all questions alike", "BT.500"
+]
 
 
 @attrs.frozen(kw_only=True)
@@ -122,6 +124,8 @@ def _look(judge: Attendance, votes: Sequence[RawVote], agreement: float | None, 
     traps, gold = _failed(votes, "trap"), _failed(votes, "gold")
 
     findings: list[Finding] = []
+    if not judge.headphones:
+        findings.append(Finding("headphones", False, "went on without headphones"))
     if 0 < len(rated) < judge.asked:
         few = len(rated) < limits.done * judge.asked
         findings.append(Finding("incomplete", few, f"{len(rated)} of {judge.asked} scores given"))
