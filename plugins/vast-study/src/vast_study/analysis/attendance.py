@@ -32,7 +32,7 @@ class Attendance:
 def attendance(session: Session, study: Study) -> list[Attendance]:
     """All judges by number."""
     tasks = select(Task.judge_id, func.count()).where(Task.kind == "rated").group_by(Task.judge_id)
-    rated: dict[int, int] = dict(session.execute(tasks).tuples().all())
+    rated = {judge: int(count) for judge, count in session.execute(tasks)}
     return [
         Attendance(
             judge=judge.number,

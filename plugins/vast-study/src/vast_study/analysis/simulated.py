@@ -54,7 +54,7 @@ def simulate(truth: Truth, room: Room, seed: int) -> tuple[list[RawVote], list[A
     """All votes of a study in which everyone rates everything, and who attended."""
     rng = np.random.default_rng(seed)
     systems, questions = list(truth.quality), range(len(room.questions))
-    quality = np.array([[truth.quality[system][question] for system in systems] for question in questions])
+    quality = np.array([[truth.quality[system][question] for system in systems] for question in questions], float)
     shape = (len(room.questions), room.judges, len(systems), room.clips)
     scores = np.broadcast_to(quality[:, None, :, None], shape).copy()
     scores += rng.normal(0, truth.judge, (shape[0], shape[1], 1, 1))
