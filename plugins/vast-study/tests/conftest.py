@@ -189,6 +189,14 @@ def room(tmp_path):
     made.storage.close()
 
 
+@pytest.fixture
+def offering_room(tmp_path):
+    """A study that lets judges go on without headphones."""
+    made = Room(tmp_path, headphones="offered")
+    yield made
+    made.storage.close()
+
+
 # ---- a real server in a process of its own ----
 
 

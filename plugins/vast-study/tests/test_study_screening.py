@@ -182,3 +182,12 @@ def test_who_gave_few_scores_or_none_is_not_called_a_straight_liner():
     assert not judges[1].findings
     assert not judges[99].findings
     assert (judges[99].votes, judges[99].commonest, judges[99].agreement) == (0, None, None)
+
+
+def test_who_had_no_headphones_is_flagged_and_counts():
+    votes, attendance = simulate(Truth(quality=QUALITY), Room(judges=6), 0)
+    attendance[0] = attrs.evolve(attendance[0], headphones=False)
+    found = screened(votes, attendance)
+    judge = found[attendance[0].judge]
+    assert [finding.screen for finding in judge.findings] == ["headphones"]
+    assert not judge.rejected

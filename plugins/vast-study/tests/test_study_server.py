@@ -221,3 +221,19 @@ def test_tasks_are_opened_once(room):
     room.now += 60
     person.get("/clip/1")
     assert room.rows(Task, id=person.tasks[0].id)[0].opened == first
+
+
+def test_headphones_are_required(room):
+    person = room.judge(until="headphones")
+    assert "without headphones" not in person.get("/headphones").text
+    assert person.post("/headphones", {"without": "1"}).status_code == 403
+    assert person.row.heard is None
+
+
+def test_who_has_no_headphones_goes_on_where_the_study_offers_it(offering_room):
+    person = offering_room.judge(until="headphones")
+    assert "Go on without headphones" in person.get("/headphones").text
+    assert person.post("/headphones", {"without": "1"}).status_code == 303
+    assert (person.row.heard, person.row.headphones) == (offering_room.now, False)
+    other = offering_room.judge(until="training")
+    assert other.row.headphones is True

@@ -15,7 +15,7 @@ from vast_core.recipe_document import Node, read_document, recipe_error, shown
 from vast_core.recipe_schema import Reader
 
 from .sources import lacking, videos
-from .study import Known, Question, Study
+from .study import HeadphonesCheck, Known, Question, Study
 from .wording import consent_text
 
 VERSION = 1
@@ -85,6 +85,7 @@ class _Document:
     seed: int = attrs.field(default=1, validator=[ge(0), lt(2**31)])
     block: int = attrs.field(default=12, validator=[ge(1), lt(10_000)])
     clips: int | None = attrs.field(default=None, validator=attrs.validators.optional(ge(1)))
+    headphones: HeadphonesCheck = "required"
     training: int | tuple[_Known, ...] = attrs.field(default=0, validator=_count)
     gold: int | tuple[_Known, ...] = attrs.field(default=0, validator=_count)
     traps: int | tuple[_Known, ...] = attrs.field(default=0, validator=_count)
@@ -247,6 +248,7 @@ class _Checks:
             consent=consent.strip(),
             clips=document.clips,
             database=document.database,
+            headphones=document.headphones,
             reference=document.reference,
             made=made,
         )

@@ -85,7 +85,9 @@ class Judge(Base):
     invited: Mapped[float]
     consented: Mapped[float | None]
     heard: Mapped[float | None]
-    """When the headphones check was passed."""
+    """When the headphones check was passed, or left."""
+    headphones: Mapped[bool | None]
+    """Whether it was passed; False of who went on without."""
     trained: Mapped[float | None]
     finished: Mapped[float | None]
     withdrawn: Mapped[float | None]

@@ -8,6 +8,9 @@ from typing import Literal
 
 import attrs
 
+HeadphonesCheck = Literal["required", "offered"]
+"""Whether judges who fail it, or have none, may go on; of those who do, the report says so."""
+
 TaskKind = Literal["training", "rated", "gold", "trap"]
 """``training`` is told whether it was judged well and never counts; ``gold`` has a known answer; ``trap`` tells in the
 picture which score to give, so that who does not look fails it; ``rated`` is all the rest."""
@@ -65,6 +68,7 @@ class Study:
     """How many clips of each system a judge sees; None: all."""
     database: str | None
     """SQLAlchemy's URL; None: SQLite beside the study."""
+    headphones: HeadphonesCheck = "required"
     reference: str | None = None
     """Which of ``systems`` is the recorded truth, of which gold clips can be made."""
     made: Mapping[str, int] = attrs.field(factory=dict)

@@ -29,6 +29,10 @@ def headphones(visit: Visit) -> Response:
         return visit.to("home")
     if visit.request.method == "GET":
         return _page(visit, 0)
+    if "without" in visit.form:
+        if visit.site.study.headphones == "required":
+            raise Refusal(403, "This study needs headphones.")
+        return _onward(visit, worn=False)
     attempt, asked = _trials(visit, visit.form.get("attempt"))
     answers = [visit.form.get(f"trial-{number}", "") for number in range(1, len(asked) + 1)]
     if not all(answer in ("1", "2", "3") for answer in answers):
@@ -40,7 +44,11 @@ def headphones(visit: Visit) -> Response:
             "Some answers were not right. Please put your headphones on properly, choose a quiet place, and try again "
             "with these new tones.",
         )
-    visit.judge.heard = visit.now
+    return _onward(visit, worn=True)
+
+
+def _onward(visit: Visit, *, worn: bool) -> Response:
+    visit.judge.heard, visit.judge.headphones = visit.now, worn
     if judging.stage(visit.judge, visit.tasks) == "block":
         visit.judge.trained = visit.now  # this study has no practice
     return visit.to("ready")
