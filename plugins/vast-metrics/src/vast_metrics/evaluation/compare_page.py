@@ -14,39 +14,33 @@ from vast_core.atomic import write_text
 from vast_core.plots import COLOURS, INK, SOFT, drawing, readable, to_svg
 from vast_core.report import Block, Cell, Figure, Section, Table, Text, write_report
 
-from .compare import FEWEST, Comparison, Difference, MeasureComparison
+from .compare import FEWEST, Comparison, Difference, MeasureComparison, System
 from .figures import title_of
 from .tables import SHORT, as_csv
 
 STYLES = {"better": "bold green", "worse": "red", "different": "bold"}
 MARKS = {"better": "▲ better", "worse": "▼ worse", "different": "◆ different", "no evidence": "·", "not tested": "–"}
 
-COLUMNS = ("first", "system", "difference", "95 % interval", "p (Holm)", "verdict")
-"""Of a table, after the measure, and after the system's name where there are several."""
+COLUMNS = ("difference", "95 % interval", "p (Holm)", "verdict")
+"""Of a table, after the measure."""
 
 
 def print_comparison(comparison: Comparison) -> Group:
-    """A line for each measure and system, what was not compared, and how to read it."""
-    grid = Grid(title=heading(comparison), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    several = len(comparison.others) > 1
-    grid.add_column("measure", overflow="fold")
-    if several:
-        grid.add_column("system", overflow="fold")
-    for column in COLUMNS[:-1]:
-        grid.add_column(column, justify="right")
-    grid.add_column(COLUMNS[-1])
-    for measure in comparison.measures:
-        for own in measure.differences:
+    """A table for each system, what was not compared, and how to read them."""
+    grids = []
+    for system in comparison.others:
+        title = f"{system.name} against {comparison.systems[0].name} · {_protocol(comparison)}"
+        grid = Grid(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        grid.add_column("measure", overflow="fold", no_wrap=True)
+        for column in COLUMNS[:-1]:
+            grid.add_column(column, justify="right")
+        grid.add_column(COLUMNS[-1], no_wrap=True)
+        for measure, own in _of(system, comparison):
             *cells, verdict = written(own, measure)
-            named = [measure.name, own.system] if several else [measure.name]
-            grid.add_row(*named, *cells, Line(verdict, STYLES.get(verdict, "")))
+            grid.add_row(measure.name, *cells, Line(verdict, STYLES.get(verdict, "")))
+        grids.append(grid)
     without = [Line(f"{name}: not compared, because {why}", "yellow") for name, why in comparison.not_compared.items()]
-    return Group(grid, *without, *map(Line, comparison.notes), Line(reading(comparison)))
-
-
-def heading(comparison: Comparison) -> str:
-    """Who is held against whom, by which protocol."""
-    return f"{_versus(comparison)} · {_protocol(comparison)}"
+    return Group(*grids, *without, *map(Line, comparison.notes), Line(reading(comparison)))
 
 
 def written(own: Difference, measure: MeasureComparison) -> list[str]:
@@ -55,7 +49,7 @@ def written(own: Difference, measure: MeasureComparison) -> list[str]:
     p = "" if own.adjusted is None else "<0.001" if own.adjusted < 0.001 else f"{own.adjusted:.3f}"
     sign = "+" if own.difference > 0 else ""
     away = f"{sign}{readable(own.difference)} {measure.known.unit}".rstrip()
-    return [readable(own.first_mean), readable(own.mean), away, bounds, p, own.verdict]
+    return [away, bounds, p, own.verdict]
 
 
 def reading(comparison: Comparison) -> str:
@@ -94,8 +88,8 @@ def write_page(folder: Path, comparison: Comparison) -> Path:
     path = folder / "compare.html"
     write_report(
         path,
-        title=f"Comparison of {_versus(comparison)}",
-        subtitle=f"{_protocol(comparison)} · {comparison.geometry} geometry",
+        title=f"Comparison with {comparison.systems[0].name}",
+        subtitle=f"of {', '.join(own.name for own in comparison.others)} · {_protocol(comparison)}",
         sections=[
             Section("At a glance", list(_glance(comparison))),
             Section("Differences", list(_differences(comparison))),
@@ -137,8 +131,10 @@ def shortened(name: str, letters: int = 24) -> str:
     return name if len(name) <= letters else f"…{name[-letters + 1 :]}"
 
 
-def _versus(comparison: Comparison) -> str:
-    return f"{', '.join(own.name for own in comparison.others)} against {comparison.systems[0].name}"
+def _of(system: System, comparison: Comparison) -> Iterator[tuple[MeasureComparison, Difference]]:
+    """A system's differences, measure by measure."""
+    for measure in comparison.measures:
+        yield from ((measure, own) for own in measure.differences if own.system == system.name)
 
 
 def _protocol(comparison: Comparison) -> str:
@@ -158,21 +154,23 @@ def _glance(comparison: Comparison) -> Iterator[Block]:
 
 
 def _differences(comparison: Comparison) -> Iterator[Block]:
-    columns = ["measure", "unit", "clips", *COLUMNS]
+    first = comparison.systems[0].name
     for system in comparison.others:
         rows: list[list[Cell]] = []
-        for measure in comparison.measures:
-            for own in measure.differences:
-                if own.system == system.name:
-                    cells = [cell.replace(" ", "\N{NO-BREAK SPACE}") or None for cell in written(own, measure)]
-                    rows.append([measure.name, measure.known.unit or None, len(own.by_clip), *cells])
-        yield Table(columns, rows, f"{system.name} against {comparison.systems[0].name}, {_protocol(comparison)}")
+        for measure, own in _of(system, comparison):
+            cells = [cell.replace(" ", "\N{NO-BREAK SPACE}") or None for cell in written(own, measure)]
+            rows.append([measure.name, *cells, readable(own.first_mean), readable(own.mean), len(own.by_clip)])
+        columns = ["measure", *COLUMNS, shortened(first), shortened(system.name), "clips"]
+        yield Table(columns, rows, f"{system.name} against {first}, {_protocol(comparison)}")
 
 
 def _forests(comparison: Comparison) -> Iterator[Block]:
+    yield Text(
+        "The ring is the mean difference, with its 95 % interval, and filled where there is evidence; dots are clips."
+    )
     for measure in comparison.measures:
-        caption = "Mean difference with its 95 % interval, filled where there is evidence; small dots are clips"
-        yield Figure(caption, plot_forest(measure, comparison.systems[0].name))
+        plot = plot_forest(measure, comparison.systems[0].name)
+        yield Figure(f"{measure.name}, {_protocol(comparison)}", plot)
 
 
 def _compared(comparison: Comparison) -> Iterator[Block]:
