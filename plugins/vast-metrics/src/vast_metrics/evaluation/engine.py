@@ -174,8 +174,12 @@ class Engine:
                 if values
                 else None
             )
-        if pooled.low is None and len(values) == pooled.clips:
-            return attrs.evolve(pooled, low=low, high=high)
+        if pooled.low is not None or not values:
+            return pooled
+        # of some clips only it has an interval where it is no more than the mean over those
+        mean = math.isclose(pooled.value, math.fsum(values) / len(values), rel_tol=1e-9)
+        if mean or len(values) == pooled.clips:
+            return attrs.evolve(pooled, low=low, high=high, clips=len(values))
         return pooled
 
     def _why_none(self, metric: str) -> str:

@@ -24,19 +24,26 @@ SHORT = 12
 """Letters of a digest that tell one protocol from another at a glance; the whole stands in the files."""
 
 
+ARROWS = {"lower": "↓", "higher": "↑", "closer to 0": "→ 0", "neither": ""}
+"""Which way a measure is better, short enough for a terminal of 80 letters."""
+
+
 def print_table(evaluation: Evaluation) -> Group:
     """Every measure with its interval, under the protocol's name and digest, and why some were not computed."""
-    table = Table(title=heading(evaluation), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    table.add_column("measure", overflow="fold")
+    table = Table(
+        title=heading(evaluation), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    table.add_column("measure", no_wrap=True)
     for column in ("value", "95 % interval", "clips"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     table.add_column("better")
     for name, found in evaluation.overall.items():
         own = evaluation.measures[name]
         value = f"{readable(found.value)} {own.unit}".rstrip()
-        table.add_row(name, value, interval_of(found), str(found.clips), own.better)
+        table.add_row(name, value, interval_of(found), str(found.clips), ARROWS[own.better])
     reasons = [
-        Text(f"{metric}: not computed, because {' '.join(why.split())}", "yellow")
+        # the first line says what is lacking; the others, in eval.json and on the page, how to come by it
+        Text(f"{metric}: not computed, because {why.splitlines()[0]}", "yellow")
         for metric, why in evaluation.not_computed.items()
     ]
     return Group(table, *reasons, Text(reading(evaluation)))
