@@ -36,7 +36,7 @@ def print_table(evaluation: Evaluation) -> Group:
     table.add_column("measure", no_wrap=True)
     for column in ("value", "95 % interval", "clips"):
         table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("better")
+    table.add_column("best")
     for name, found in evaluation.overall.items():
         own = evaluation.measures[name]
         value = f"{readable(found.value)} {own.unit}".rstrip()
