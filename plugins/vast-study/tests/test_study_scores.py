@@ -53,6 +53,7 @@ def test_scores_are_means_of_judges_means_with_students_interval():
 
 def test_only_rated_clips_count():
     votes = [vote(1, "a", "x", 4), *(vote(1, None, f"t{kind}", 1, kind=kind) for kind in ("training", "gold", "trap"))]
+    votes.append(vote(1, "a", "y", 1, kind="gold"))
     (only,) = mean_scores(Ratings.of(votes, ["sync"], ["a"]))
     assert (only.score.mean, only.votes) == (4, 1)
 
