@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner
 from scipy import stats
 
+from vast_core.cli import cli
 from vast_core.errors import InputError
 from vast_core.statistics import holm
-from vast_metrics.evaluation.compare import compare, read_all
-from vast_metrics.evaluation.compare_commands import compare_evaluations
-from vast_metrics.evaluation.paired import differences, flipped_signs
+from vast_metrics.evaluation.bootstrap import units
+from vast_metrics.evaluation.compare import compare, sign_flip_p
 from vast_metrics.evaluation.results import ClipResult, Evaluation, MeasureOf, Overall
 
 MEASURES = {
@@ -55,38 +55,40 @@ def clips(count, seed, **shifts):
     }
 
 
-def table(comparison, name):
-    return next(found for found in comparison.measures if found.name == name)
+def compared(folder, **systems):
+    """Evaluations, written and held against the first one."""
+    for name, own in systems.items():
+        (folder / name).mkdir()
+        attrs.evolve(own, generated=name).write(folder / name)
+    return compare([folder / name for name in systems])
 
 
-def verdicts(comparison, system):
-    return {
-        found.name: row.difference.verdict
-        for found in comparison.measures
-        for row in found.rows
-        if row.system == system
-    }
+def difference(comparison, measure, system="ours"):
+    known = next(found for found in comparison.measures if found.name == measure)
+    return next(own for own in known.differences if own.system == system)
+
+
+def verdicts(comparison):
+    return {found.name: own.verdict for found in comparison.measures for own in found.differences}
+
+
+def flipped(values, speakers):
+    """p of the values of clips by these speakers."""
+    return sign_flip_p([np.asarray(values)[places].sum() for places in units(speakers)])
 
 
 @pytest.mark.parametrize("count", [6, 9, 30])
 def test_scipy_finds_the_same_p(count):
     values = np.random.default_rng(count).normal(0.4, 1, count)
+    many = count > 14
     oracle = stats.permutation_test(
-        (values,), np.mean, permutation_type="samples", n_resamples=20_000 if count > 13 else np.inf, rng=1
+        (values,), np.mean, permutation_type="samples", n_resamples=20_000 if many else np.inf, rng=1
     )
-    assert flipped_signs(values, ["ada"] * count) == pytest.approx(oracle.pvalue, abs=0.01 if count > 13 else 1e-12)
-
-
-def test_speakers_flip_as_a_whole():
-    values = np.random.default_rng(5).normal(0.3, 1, 24)
-    speakers = [f"speaker {number % 8}" for number in range(24)]
-    sums = [sum(values[number::8]) for number in range(8)]
-    oracle = stats.permutation_test((sums,), np.sum, permutation_type="samples", n_resamples=np.inf)
-    assert flipped_signs(values, speakers) == pytest.approx(oracle.pvalue)
+    assert sign_flip_p(values) == pytest.approx(oracle.pvalue, abs=0.01 if many else 1e-12)
 
 
 def test_equal_values_are_no_evidence():
-    assert flipped_signs([0.0] * 20, ["ada"] * 20) == 1
+    assert sign_flip_p([0.0] * 20) == 1
 
 
 @pytest.mark.parametrize(
@@ -100,104 +102,121 @@ def test_equal_values_are_no_evidence():
 )
 def test_equal_systems_differ_by_chance_in_one_of_twenty(draw):
     rng = np.random.default_rng(3)
-    false = np.mean([flipped_signs(*draw(rng)) <= 0.05 for _ in range(1000)])
-    assert 0.03 < false < 0.07
+    assert 0.03 < np.mean([flipped(*draw(rng)) <= 0.05 for _ in range(1000)]) < 0.07
 
 
-def test_of_several_equal_systems_one_wins_in_one_of_twenty():
-    rng, names = np.random.default_rng(4), [f"clip {number}" for number in range(10)]
-    won = 0
-    for _ in range(150):
-        base, *others = (dict(zip(names, rng.normal(size=10), strict=True)) for _ in range(5))
-        found = differences(base, dict(zip("abcd", others, strict=True)), dict.fromkeys(names, "ada"), "lower")
-        assert [own.adjusted for own in found.values()] == holm([own.p for own in found.values()])
-        won += any(own.verdict != "no evidence" for own in found.values())
-    assert won / 150 < 0.1
+def test_of_several_equal_systems_one_wins_in_one_of_twenty(tmp_path):
+    """Each measure is a simulation of its own: four systems that differ by nothing but chance."""
+    rng = np.random.default_rng(4)
+    names = [f"measure {number}" for number in range(120)]
+    measures = dict.fromkeys(names, MEASURES["error"])
+    found = compared(
+        tmp_path,
+        **{
+            system: evaluation(
+                {f"clip {n}": dict(zip(names, rng.normal(size=120), strict=True)) for n in range(8)}, measures=measures
+            )
+            for system in ("base", "first", "second", "third", "fourth")
+        },
+    )
+    for own in found.measures:
+        assert [each.adjusted for each in own.differences] == holm([each.p for each in own.differences])
+    won = [any(each.verdict != "no evidence" for each in own.differences) for own in found.measures]
+    assert np.mean(won) < 0.1
 
 
-def test_a_planted_difference_is_found_and_named():
+def test_a_planted_difference_is_found_and_named(tmp_path):
     planted = {"error": -1.0, "skew": 1.0, "rate": 1.0}
-    found = compare({"base": evaluation(clips(12, 1)), "ours": evaluation(clips(12, 2, **planted))})
-    assert verdicts(found, "ours") == {"error": "better", "skew": "worse", "rate": "different"}
-    apart = table(found, "error").rows[1].difference
+    found = compared(tmp_path, base=evaluation(clips(12, 1)), ours=evaluation(clips(12, 2, **planted)))
+    assert verdicts(found) == {"error": "better", "skew": "worse", "rate": "different"}
+    apart = difference(found, "error")
     assert apart.low < -1.0 < apart.high < 0
     assert "all clips together" in found.not_compared["fid"]
 
 
-def test_closer_to_zero_is_judged_by_size_and_not_by_sign():
+def test_closer_to_zero_is_judged_by_size_and_not_by_sign(tmp_path):
     near = {clip: {"skew": -value["skew"] / 10} for clip, value in clips(12, 1).items()}
-    found = compare({"base": evaluation(clips(12, 1)), "ours": evaluation(near)})
-    assert verdicts(found, "ours") == {"skew": "better"}
-    assert table(found, "skew").rows[1].mean > 0
+    found = compared(tmp_path, base=evaluation(clips(12, 1)), ours=evaluation(near))
+    assert verdicts(found) == {"skew": "better"}
+    assert difference(found, "skew").mean > 0
 
 
-def test_five_clips_are_too_few_for_a_verdict():
-    found = compare({"base": evaluation(clips(5, 1)), "ours": evaluation(clips(5, 2, error=-9.0))})
-    assert verdicts(found, "ours")["error"] == "too few"
-    assert table(found, "error").rows[1].difference.p is None
+def test_five_clips_are_too_few_for_a_verdict(tmp_path):
+    found = compared(tmp_path, base=evaluation(clips(5, 1)), ours=evaluation(clips(5, 2, error=-9.0)))
+    assert difference(found, "error").verdict == "not tested"
+    assert difference(found, "error").p is None
 
 
-def test_only_common_clips_are_compared():
+def test_only_common_clips_are_compared(tmp_path):
     ours = clips(12, 2)
     ours["another"] = ours.pop("clip 3")
     del ours["clip 5"]["rate"]
-    found = compare({"base": evaluation(clips(12, 1)), "ours": evaluation(ours)})
-    assert len(found.clips) == 11
-    assert found.only_some == {"base": ("clip 3",), "ours": ("another",)}
-    assert (table(found, "error").clips, table(found, "rate").clips) == (11, 10)
+    found = compared(tmp_path, base=evaluation(clips(12, 1)), ours=evaluation(ours))
+    assert any("11 clips in common" in note for note in found.notes)
+    assert {name: len(difference(found, name).by_clip) for name in ("error", "rate")} == {"error": 11, "rate": 10}
     mean = np.mean([own["error"] for clip, own in clips(12, 1).items() if clip != "clip 3"])
-    assert table(found, "error").rows[0].mean == pytest.approx(mean)
+    assert difference(found, "error").first_mean == pytest.approx(mean)
 
 
-def written(folder, name, **changes):
-    place = folder / name
-    place.mkdir(parents=True)
-    evaluation(clips(8, len(name)), generated=name, **changes).write(place)
-    return place
+@pytest.mark.parametrize(
+    ("change", "words"), [({"digest": "b" * 64}, "v1 b{12}"), ({"geometry": "model"}, "--tracked")]
+)
+def test_what_was_not_measured_alike_is_refused(tmp_path, change, words):
+    with pytest.raises(InputError, match=rf"(?s)not measured alike.*a{{12}}.*{words}"):
+        compared(tmp_path, base=evaluation(clips(8, 1)), ours=evaluation(clips(8, 2), **change))
 
 
-def test_other_protocols_and_geometries_are_refused(tmp_path):
-    places = [written(tmp_path, "base"), written(tmp_path, "ours", digest="b" * 64)]
-    with pytest.raises(InputError, match=r"ours was measured by protocol v1 b{12}, base by v1 a{12}"):
-        read_all(places)
-    with pytest.raises(InputError, match="other has geometry 'model', base 'tracked'"):
-        read_all([places[0], written(tmp_path, "other", geometry="model")])
-    with pytest.raises(InputError, match="named twice"):
-        read_all([places[0], places[0]])
+def test_clips_of_one_name_and_other_references_are_not_paired(tmp_path):
+    def with_curves(seed):
+        own = evaluation(clips(8, seed))
+        rng = np.random.default_rng(1)
+        lips = [rng.normal(size=50) for _ in own.clips]
+        lips[2] = lips[2] + seed
+        curves = [{"reference": tuple(curve.tolist())} for curve in lips]
+        return attrs.evolve(
+            own, clips=tuple(attrs.evolve(clip, curves=each) for clip, each in zip(own.clips, curves, strict=True))
+        )
+
+    found = compared(tmp_path, base=with_curves(1), ours=with_curves(2))
+    assert len(difference(found, "error").by_clip) == 7
+    assert any("references differ: clip 2" in note for note in found.notes)
 
 
-def test_a_measure_of_another_version_is_not_compared():
-    newer = {**MEASURES, "error": attrs.evolve(MEASURES["error"], provider="vast-metrics 2")}
-    found = compare({"base": evaluation(clips(8, 1)), "ours": evaluation(clips(8, 2), measures=newer)})
-    assert "vast-metrics 2" in found.not_compared["error"]
-
-
-def test_systems_without_a_common_clip_are_refused():
-    with pytest.raises(InputError, match="no clip is in all"):
-        compare({"base": evaluation(clips(3, 1)), "ours": evaluation({"other": {"error": 1.0}})})
+def test_systems_without_a_common_clip_are_refused(tmp_path):
+    with pytest.raises(InputError, match="no clip in common"):
+        compared(tmp_path, base=evaluation(clips(3, 1)), ours=evaluation({"other": {"error": 1.0}}))
 
 
 def test_runs_stand_for_their_evaluation(tmp_path):
-    runs = [written(tmp_path, f"{name}/eval").parent for name in ("first", "second")]
-    assert list(read_all(runs)) == ["first", "second"]
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="run `vast eval"):
-        read_all([runs[0], tmp_path / "empty"])
+    for name in ("first", "second"):
+        (tmp_path / name / "eval").mkdir(parents=True)
+        evaluation(clips(8, 1), generated=name).write(tmp_path / name / "eval")
+    found = compare([tmp_path / "first", tmp_path / "second"])
+    assert [system.name for system in found.systems] == ["first", "second"]
+    assert {own.difference for measure in found.measures for own in measure.differences} == {0.0}
+    with pytest.raises(InputError, match="each once"):
+        compare([tmp_path / "first", tmp_path / "first"])
 
 
 def test_the_command_writes_what_it_prints(tmp_path):
-    places = [str(written(tmp_path, name)) for name in ("base", "<b>ours<b>")]
+    places = [tmp_path / name for name in ("base", "ours")]
+    for place in places:
+        place.mkdir()
+        evaluation(clips(8, len(place.name)), generated=f"<b>{place.name}").write(place)
     out = tmp_path / "out"
-    done = CliRunner().invoke(compare_evaluations, [*places, "--out", str(out)])
+    done = CliRunner().invoke(cli, ["compare", *map(str, places), "--out", str(out)])
     assert done.exit_code == 0, done.output
-    assert "The unit is the clip" in done.output
     assert "vast ablate" in done.output
     rows = list(csv.DictReader((out / "compare.csv").open(encoding="utf-8")))
     plain = json.loads((out / "compare.json").read_text(encoding="utf-8"))
-    assert len(rows) == sum(len(found["rows"]) for found in plain["measures"]) == 6
-    assert float(rows[1]["difference"]) == plain["measures"][0]["rows"][1]["difference"]["mean"]
+    assert [row["measure"] for row in rows] == ["error", "skew", "rate"]
+    assert float(rows[0]["difference"]) == plain["measures"][0]["differences"][0]["difference"]
     page = (out / "compare.html").read_text(encoding="utf-8")
-    assert "vast ablate" in page
     assert "a" * 64 in page
+    assert "vast ablate" in page
     assert "<b>ours" not in page
-    assert CliRunner().invoke(compare_evaluations, places[:1]).exit_code == 2
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").touch()
+    again = CliRunner().invoke(cli, ["compare", *map(str, places), "--out", str(tmp_path / "other")])
+    assert again.exit_code != 0
+    assert "holds other files" in again.output + str(again.exception)
