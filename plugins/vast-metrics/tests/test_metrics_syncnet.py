@@ -40,7 +40,7 @@ def talking(face, frames=40, size=96, seconds=None):
     draw = torch.Generator().manual_seed(0)
     pictures = torch.rand(frames, 3, size // 8, size // 8, generator=draw)
     region = torch.zeros(frames, 1, size, size)
-    region[:, :, 20:70, 30:66] = 1
+    region[:, :, 16:86, 24:74] = 1
     return Performance(
         face=face,
         fps=25.0,
@@ -148,6 +148,63 @@ def test_a_planted_shift_is_found(late):
 # -------------------------------------------------------------------------------------------------------- metric
 
 
+@pytest.fixture(scope="module")
+def plain_weights(tmp_path_factory):
+    """Weights by which a picture is its third frame's blue, and sound its loudness at that time, alike in scale."""
+    network = SyncNet()
+    for name, parameter in network.named_parameters():
+        normalises = isinstance(network.get_submodule(name.rpartition(".")[0]), torch.nn.modules.batchnorm._BatchNorm)
+        parameter.data.fill_(1.0 if normalises and name.endswith("weight") else 0.0)
+    with torch.no_grad():
+        network.netcnnlip[0].weight[0, 0, 2, 3, 3] = 1
+        network.netcnnlip[4].weight[0, 0, 0, 2, 2] = 1
+        network.netcnnlip[18].weight[0, 0, 0, 3, 3] = 1
+        network.netcnnaud[18].weight[0, 0, 0, 1] = 1  # rows 4 to 10, about 80 ms, where the third frame starts
+        for convolutions, places in ((network.netcnnaud, (0, 4, 8, 11, 14)), (network.netcnnlip, (8, 11, 14))):
+            for at in places:
+                convolutions[at].weight[0, 0, ..., 1, 1] = 1
+        for ends, one, nothing in ((network.netfclip, 255, 0), (network.netfcaud, 4, 17.5)):
+            ends[0].weight[0, 0] = 1
+            ends[3].weight[0, 0], ends[3].bias[0] = 1 / one, -nothing / one - 0.5
+    path = tmp_path_factory.mktemp("plain") / "syncnet_v2.safetensors"
+    save_file(network.state_dict(), path)
+    return path
+
+
+@pytest.mark.parametrize("late", [-3, 2])
+def test_a_shift_of_real_sound_is_found_by_weights_that_know_it(plain_weights, face, late):
+    """From files of pictures and sound to milliseconds: blue, not red, follows the loudness, ``late`` frames before."""
+    draw, frames = np.random.default_rng(4), 45
+    level = np.convolve(draw.normal(size=frames + 20), np.hanning(11), "valid")[: frames + 10]
+    level = (level - level.min()) / np.ptp(level)
+    seconds = np.arange(frames * 640) / 640 + 5 - late
+    loud = 300 * np.exp(2 * np.interp(seconds, np.arange(len(level)), level)) * draw.normal(size=frames * 640)
+    pictures = torch.rand(frames, 3, 1, 1, generator=torch.Generator().manual_seed(0)).repeat(1, 1, 128, 128)
+    pictures[:, 2] = torch.from_numpy(level[5 : 5 + frames])[:, None, None]
+    one = Performance(face=face, fps=25.0, frames=pictures, wave=torch.from_numpy(loud / 32768).float())
+    found = LSE(plain_weights)(one, one)
+    assert found["lse_offset"] == late * 40
+    assert found["lse_d"] < 0.1 < found["lse_c"]
+
+
+@pytest.mark.parametrize("frames", [29, 40])
+def test_no_frame_is_lost_to_rounding(face, frames):
+    """As in the public evaluation, of T frames T - 5 windows are compared; 29 * 640 / 16000 * 25 is 28.999..."""
+    asked = []
+
+    class Counting(torch.nn.Module):
+        def see(self, pictures):
+            asked.extend(pictures)
+            return torch.zeros(len(pictures), 2)
+
+        hear = see
+
+    metric = LSE(None)
+    metric.__dict__["network"] = Counting()
+    metric(talking(face, frames), talking(face, frames))
+    assert len(asked) == 2 * (frames - 5)
+
+
 def test_weights_as_a_user_has_them(weights, face):
     metric = LSE.from_config(LSEConfig(weights=weights.parent), None)
     found = metric(talking(face), talking(face))
@@ -180,6 +237,12 @@ def test_what_cannot_be_judged(weights, face, change, why):
         LSE(weights)(attrs.evolve(one, **change), one)
 
 
+def test_a_face_of_few_pixels_is_not_judged(weights, face):
+    small = attrs.evolve(talking(face), frames=torch.zeros(40, 3, 48, 48), region=None)
+    with pytest.raises(NotComputed, match="a face of 64 pixels is needed, and this one has 48"):
+        LSE(weights)(small, small)
+
+
 def test_the_face_is_cut_as_the_public_pipeline_does():
     """A box of 36 x 50 about (48, 45): half of 25, so 70 pixels from 13 to 83 and from 20 to 90."""
     region = torch.zeros(20, 1, 96, 96, dtype=torch.bool)
@@ -188,9 +251,10 @@ def test_the_face_is_cut_as_the_public_pipeline_does():
     column = torch.arange(96.0).expand(20, 3, 96, 96) / 96
     row = column.transpose(-1, -2)
     metric = LSE(None)
-    across, down = metric._faces(column, region)[3, 0, 100], metric._faces(row, region)[3, 0, :, 100]
+    boxes = lse._boxes(region)
+    across, down = metric._faces(column, boxes)[3, 0, 100], metric._faces(row, boxes)[3, 0, :, 100]
     expected = lambda start: (start + (torch.arange(224) + 0.5) / 224 * 70 - 0.5) / 96  # noqa: E731
     torch.testing.assert_close(across, expected(13.0), atol=1e-4, rtol=0)
     torch.testing.assert_close(down, expected(20.0), atol=1e-4, rtol=0)
-    beyond = torch.ones(20, 1, 96, 96, dtype=torch.bool)
+    beyond = lse._boxes(torch.ones(20, 1, 96, 96, dtype=torch.bool))
     assert metric._faces(torch.ones(20, 3, 96, 96), beyond)[0, 0, 223, 0] == pytest.approx(lse.LSE.grey)

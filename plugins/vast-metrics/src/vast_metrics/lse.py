@@ -23,6 +23,8 @@ from .syncnet import FPS, FRAMES, PICTURE, SyncNet, cepstra, windows
 
 SHIFT = 15
 """Frames to either side that the sound is moved."""
+SMALLEST = 64
+"""Pixels of a face, the larger of width and height, that are asked for; the public pipeline asks for 100."""
 RELEASED = Released(
     what="SyncNet of 2016 (54 MB; whether you may use its published weights is yours to judge)",
     file="syncnet_v2.safetensors",
@@ -38,7 +40,8 @@ class LSE(Metric):
     d(s) = 1/N sum_t |v_t - a_(t + s)|,  LSE-D = min_s d(s),  LSE-C = median_s d(s) - LSE-D,  s = -15 ... 15,
 
     where a is 0 beyond the clip, as in the public evaluation. ``lse_offset`` is the best s in milliseconds, positive
-    where the sound is late. SyncNet was trained on television: drawn faces may score badly though in sync.
+    where the sound is late (the public program prints -s, in frames). SyncNet was trained on television: drawn faces
+    may score badly though in sync.
 
     The face is cut out as the public pipeline does, a square of 2.8 half sizes of its box reaching below the chin, from
     the box of ``Performance.region`` rather than from that of the detector used there: figures compare within a
@@ -77,18 +80,25 @@ class LSE(Metric):
 
     @torch.no_grad()
     def __call__(self, prediction: Performance, reference: Performance) -> dict[str, float]:
-        """Of the prediction's frames (T, 3, Y, X) at 25 fps and its sound, at least 1 s of both."""
+        """Of the prediction's frames (T, 3, Y, X) at 25 fps and its sound, at least 1 s of both.
+
+        Raises :class:`vast_core.errors.NotComputed` where it has less, a face of fewer than 64 pixels, or no weights.
+        """
         frames, _, region = pairs.frames(prediction, reference, "lse")
         if prediction.wave is None:
             raise NotComputed("the prediction has no sound")
         if prediction.fps != FPS:
             raise NotComputed(f"SyncNet knows {FPS:g} fps alone, and the clip has {prediction.fps:g}")
         wave = prediction.wave.detach().cpu().numpy()
-        length = min(len(frames), int(len(wave) / SAMPLE_RATE * FPS))
+        length = min(len(frames), int(len(wave) * FPS // SAMPLE_RATE))
         if length < FPS:
             raise NotComputed(f"a second of pictures and sound is needed, and the clip has {length / FPS:.2f} s")
+        boxes = _boxes(region)[:length]
+        size = float(np.median((boxes[:, 2:] - boxes[:, :2]).max(1)))
+        if size < SMALLEST:
+            raise NotComputed(f"a face of {SMALLEST} pixels is needed, and this one has {size:.0f}")
         sound = windows(cepstra(wave), length)
-        faces = (self._faces(frames[:length], region[:length]) * 255).round().flip(1)
+        faces = (self._faces(frames[:length], boxes) * 255).round().flip(1)
         starts = range(len(sound))
         seen = [
             self.network.see(torch.stack([faces[at : at + FRAMES].transpose(0, 1) for at in some]))
@@ -97,11 +107,11 @@ class LSE(Metric):
         heard = [self.network.hear(some) for some in torch.split(sound, 64)]
         return distances(torch.cat(seen), torch.cat(heard))
 
-    def _faces(self, frames: Tensor, region: Tensor) -> Tensor:
-        """The face (T, 3, 224, 224) of frames (T, 3, Y, X), from boxes of the region (T, 1, Y, X), smoothed in time."""
-        boxes = median_filter(_boxes(region), size=(13, 1), mode="nearest")
+    def _faces(self, frames: Tensor, boxes: NDArray[np.float64]) -> Tensor:
+        """The face (T, 3, 224, 224) of frames (T, 3, Y, X), about boxes (T, 4) that are smoothed in time."""
+        smooth = median_filter(boxes, size=(13, 1), mode="nearest")
         faces = []
-        for frame, (left, top, right, bottom) in zip(frames, boxes, strict=True):
+        for frame, (left, top, right, bottom) in zip(frames, smooth, strict=True):
             half = max(right - left, bottom - top) / 2
             x, y = (left + right) / 2, (top + bottom) / 2
             faces.append(_cut(frame, x - 1.4 * half, y - half, 2.8 * half, self.grey))
