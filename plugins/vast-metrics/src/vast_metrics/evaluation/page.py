@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from vast_core.media import VideoFile, VideoWriter
 from vast_core.plots import readable
-from vast_core.report import Block, Cell, Figure, Folded, Order, Ranked, Rejected, Section, Table, Text, Video
+from vast_core.report import Block, Cell, Figure, Folded, Listing, Order, Ranked, Rejected, Section, Table, Text, Video
 from vast_core.report import write_report as write_html
 
 from .figures import plot_lips, plot_spread
@@ -61,8 +61,10 @@ def _measures(evaluation: Evaluation) -> Iterator[Block]:
     columns = ["measure", "value", "95 % interval", "clips", "better", "metric", "of"]
     yield Table(columns, rows, f"Protocol {evaluation.protocol}, digest {evaluation.digest[:SHORT]}")
     if evaluation.not_computed:
-        reasons = [[metric, why] for metric, why in evaluation.not_computed.items()]
-        yield Table(["metric", "not computed, because"], reasons)
+        yield _lacking(evaluation.not_computed)
+    for metric, why in evaluation.not_computed.items():
+        if len(why.splitlines()) > 1:
+            yield Listing(f"{metric}: what is missing, and how to come by it", why)
 
 
 def _spread(evaluation: Evaluation) -> Iterator[Block]:
@@ -113,7 +115,12 @@ def _numbers(clip: ClipResult, evaluation: Evaluation) -> Iterator[Block]:
     if rows:
         yield Table(["measure", "this clip", "all clips", "unit"], rows)
     if clip.not_computed:
-        yield Table(["metric", "not computed, because"], [[metric, why] for metric, why in clip.not_computed.items()])
+        yield _lacking(clip.not_computed)
+
+
+def _lacking(reasons: Mapping[str, str]) -> Table:
+    """Each metric with the first line of why; the others tell how to mend it."""
+    return Table(["metric", "not computed, because"], [[name, why.splitlines()[0]] for name, why in reasons.items()])
 
 
 def _unbroken(words: str) -> str:
