@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import statistics
+from pathlib import Path
 
 import attrs
 import numpy as np
@@ -13,6 +15,7 @@ from torch.nn import functional
 
 from vast_core.errors import NotComputed, WeightsError
 from vast_core.interfaces import Performance
+from vast_core.media import VideoFile
 from vast_metrics import lse
 from vast_metrics.config import LSEConfig
 from vast_metrics.lse import LSE, distances
@@ -241,6 +244,25 @@ def test_a_face_of_few_pixels_is_not_judged(weights, face):
     small = attrs.evolve(talking(face), frames=torch.zeros(40, 3, 48, 48), region=None)
     with pytest.raises(NotComputed, match="a face of 64 pixels is needed, and this one has 48"):
         LSE(weights)(small, small)
+
+
+EXAMPLE = Path(os.environ.get("VAST_WEIGHTS", "")) / "example.avi"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (EXAMPLE.is_file() and EXAMPLE.with_name("syncnet_v2.safetensors").is_file()),
+    reason="VAST_WEIGHTS names no folder with syncnet_v2.safetensors and example.avi, which download_model.sh fetches",
+)
+@torch.no_grad()
+def test_the_public_example_has_the_figures_of_its_readme():
+    """Its pictures are faces already; the public program judges them as JPEGs, so the figures may differ a little."""
+    video = VideoFile(EXAMPLE, 25.0)
+    faces = torch.from_numpy(np.stack(list(video.frames()))).permute(0, 3, 1, 2) / 255
+    found = LSE(None).compare(faces, video.wave())
+    assert found["lse_offset"] == -3 * 40
+    assert found["lse_d"] == pytest.approx(5.353, abs=0.3)
+    assert found["lse_c"] == pytest.approx(10.021, abs=0.5)
 
 
 def test_the_face_is_cut_as_the_public_pipeline_does():

@@ -97,12 +97,14 @@ class LSE(Metric):
         size = float(np.median((boxes[:, 2:] - boxes[:, :2]).max(1)))
         if size < SMALLEST:
             raise NotComputed(f"a face of {SMALLEST} pixels is needed, and this one has {size:.0f}")
-        sound = windows(cepstra(wave), length)
-        faces = (self._faces(frames[:length], boxes) * 255).round().flip(1)
-        starts = range(len(sound))
+        return self.compare(self._faces(frames[:length], boxes), wave)
+
+    def compare(self, faces: Tensor, wave: NDArray[np.float32]) -> dict[str, float]:
+        """The measures of faces (T, 3, 224, 224) in [0, 1], cut as SyncNet is used to, and their sound (S,)."""
+        pictures, sound = (255 * faces).round().flip(1), windows(cepstra(wave), len(faces))
         seen = [
-            self.network.see(torch.stack([faces[at : at + FRAMES].transpose(0, 1) for at in some]))
-            for some in (starts[i : i + self.chunk] for i in range(0, len(starts), self.chunk))
+            self.network.see(torch.stack([pictures[at : at + FRAMES].transpose(0, 1) for at in some]))
+            for some in torch.split(torch.arange(len(sound)), self.chunk)
         ]
         heard = [self.network.hear(some) for some in torch.split(sound, 64)]
         return distances(torch.cat(seen), torch.cat(heard))
