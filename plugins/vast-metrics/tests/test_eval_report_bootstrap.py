@@ -24,7 +24,7 @@ def test_large_samples_have_the_interval_of_a_normal_mean():
     assert interval(values, alone(400), 8000, 1) == (low, high)
 
 
-@pytest.mark.parametrize("count", [4, 9, 30])
+@pytest.mark.parametrize("count", [5, 9, 30])
 def test_scipy_finds_the_same_percentiles(count):
     values = np.random.default_rng(2).gamma(2, size=count)
     level = 1 - 2 * tails(count)[0] / 100
@@ -98,6 +98,8 @@ def test_pooling_anew_gives_the_same_interval_as_means(names):
     assert found["most"][1] == max(values)
 
 
-def test_one_unit_has_nothing_to_draw_from():
-    with pytest.raises(ValueError, match="two clips"):
-        interval([1.0], ["ada"], 100, 1)
+def test_few_clips_have_no_interval_rather_than_a_false_one():
+    for count in range(5):
+        assert interval([1.0, 2.0, 3.0, 4.0][:count], alone(count), 100, 1) == (None, None)
+        assert pooled_intervals(Pooled(), [1.0, 2.0, 3.0, 4.0][:count], alone(count), 100, 1) == {}
+    assert None not in interval([1.0, 2.0, 3.0, 4.0, 5.0], alone(5), 100, 1)

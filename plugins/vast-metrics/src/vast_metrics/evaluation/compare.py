@@ -65,7 +65,7 @@ class Difference:
     """Mean over clips, this system minus the first; of distances from 0 where closer to 0 is better."""
     low: float | None
     high: float | None
-    """Bootstrap over ``unit``, 95 %; None where there is a single one."""
+    """Bootstrap over ``unit``, 95 %; None where there are too few."""
     unit: Unit
     units: int
     p: float | None
@@ -200,7 +200,7 @@ def _difference(
     away[np.abs(away) <= 1e-9 * np.maximum(np.abs(own), np.abs(first))] = 0.0  # the same but for rounding
     speakers = [clip.speaker for clip, _ in having]
     drawn = units(speakers)
-    low, high = interval(away.tolist(), speakers, RESAMPLES, SEED) if len(drawn) > 1 else (None, None)
+    low, high = interval(away.tolist(), speakers, RESAMPLES, SEED)
     return Difference(
         system=system,
         first_mean=float(first.mean()),

@@ -152,7 +152,7 @@ class Engine:
             self._clips[number] = attrs.evolve(clip, values={**clip.values, **_checked(metric, own, whole=False)})
         bounds: Mapping[str, tuple[float, float]] = {}
         rule = self.protocol.bootstrap
-        if metric.resampled and len(parts) > 1:
+        if metric.resampled:
             speakers = [self._clips[number].speaker for number, _ in numbered]
             bounds = pooled_intervals(metric, parts, speakers, rule.resamples, rule.seed)
         return {
@@ -165,9 +165,8 @@ class Engine:
         """A measure over all clips: pooled, or the mean; the interval from clips wherever each has a value."""
         having = [clip for clip in self._clips if measure in clip.values]
         values = [clip.values[measure] for clip in having]
-        rule, low, high = self.protocol.bootstrap, None, None
-        if len(values) > 1:
-            low, high = interval(values, [clip.speaker for clip in having], rule.resamples, rule.seed)
+        rule = self.protocol.bootstrap
+        low, high = interval(values, [clip.speaker for clip in having], rule.resamples, rule.seed)
         if pooled is None:
             return (
                 Overall(value=math.fsum(values) / len(values), low=low, high=high, clips=len(values))

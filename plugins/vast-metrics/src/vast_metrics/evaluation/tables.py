@@ -15,7 +15,7 @@ from rich.text import Text
 from vast_core.atomic import write_text
 from vast_core.plots import readable
 
-from .bootstrap import unit_of
+from .bootstrap import FEWEST, unit_of
 from .results import ClipResult, Evaluation, Overall
 
 WHOLE, LONG = "overall.csv", "eval.csv"
@@ -76,7 +76,7 @@ def reading(evaluation: Evaluation) -> str:
     drawn = {unit_of([clip.speaker for clip in having(evaluation, measure)]) for measure in evaluation.overall}
     speakers = len({clip.speaker for clip in evaluation.clips})
     if all(found.low is None for found in evaluation.overall.values()):
-        return "A single clip: there are no intervals."
+        return f"Means over clips, without intervals: of fewer than {FEWEST} clips none would hold what it says."
     if drawn == {"clips"}:
         over = f"over clips; with {speakers} speaker{'s' * (speakers > 1)} they tell of other clips, not other speakers"
     elif drawn == {"speakers"}:
