@@ -226,7 +226,7 @@ def test_a_delay_shows_in_the_lips_and_blur_in_the_picture(evaluator, real, tmp_
     assert delayed["lip_correlation"].value < 0.6
     assert blurred["lip_correlation"].value > 0.95
     assert blurred["psnr"].value < 35
-    assert delayed["psnr"].low <= delayed["psnr"].value <= delayed["psnr"].high
+    assert delayed["psnr"].low is delayed["psnr"].high is None  # of two clips
 
 
 def test_a_larger_copy_and_a_shifted_one_are_brought_back(evaluator, real, tmp_path):

@@ -73,9 +73,10 @@ def having(evaluation: Evaluation, measure: str) -> list[ClipResult]:
 
 def reading(evaluation: Evaluation) -> str:
     """How the numbers are to be read."""
-    drawn = {unit_of([clip.speaker for clip in having(evaluation, measure)]) for measure in evaluation.overall}
+    bounded = [measure for measure, found in evaluation.overall.items() if found.low is not None]
+    drawn = {unit_of([clip.speaker for clip in having(evaluation, measure)]) for measure in bounded}
     speakers = len({clip.speaker for clip in evaluation.clips})
-    if all(found.low is None for found in evaluation.overall.values()):
+    if not bounded:
         return f"Means over clips, without intervals: of fewer than {FEWEST} clips none would hold what it says."
     if drawn == {"clips"}:
         over = f"over clips; with {speakers} speaker{'s' * (speakers > 1)} they tell of other clips, not other speakers"
@@ -83,7 +84,8 @@ def reading(evaluation: Evaluation) -> str:
         over = f"over the {speakers} speakers, each with all clips"
     else:
         over = "over speakers, each with all clips, or over clips where fewer than six speakers have the measure"
-    return f"Means over clips, or what a metric makes of all together; 95 % bootstrap intervals {over}."
+    few = f", and none of fewer than {FEWEST}" * any(found.clips < FEWEST for found in evaluation.overall.values())
+    return f"Means over clips, or what a metric makes of all together; 95 % bootstrap intervals {over}{few}."
 
 
 def write_csv(folder: Path, evaluation: Evaluation) -> list[Path]:
