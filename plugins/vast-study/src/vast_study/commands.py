@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 
-@click.group()
+@click.group(short_help="Let people judge videos in their browsers.")
 def study() -> None:
     """Let people judge videos: a mean opinion score test as a web application."""
 
