@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -158,8 +159,10 @@ def test_serve_prepares_opens_and_stops(folder):
     code = "import sys; from vast_core.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", code, "study", "serve", "mos.yaml", "--port", "0"]
     environment = os.environ | {"COLUMNS": "200"}
+    # whoever starts the tests in the background has them ignore Ctrl-C, and so would the server
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, preexec_fn=heed
     ) as serve:
         told = ""
         while "Ctrl-C" not in told and (line := serve.stdout.readline()):
