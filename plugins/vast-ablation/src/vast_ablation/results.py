@@ -6,16 +6,13 @@ Imports no torch.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import attrs
-import cattrs
 
-from vast_core.atomic import write_text
-from vast_core.errors import InputError
+from vast_core.results_file import read_results, write_results
 
 from .design import written
 
@@ -142,19 +139,8 @@ class Ablation:
 
         Raises :class:`vast_core.errors.InputError` where there is none, or none that this version understands.
         """
-        path = folder / FILE
-        if not path.is_file():
-            raise InputError(f"{path}: there is no such file; name the folder (--out) of a `vast ablate`")
-        try:
-            plain = json.loads(path.read_text(encoding="utf-8"))
-            version = plain["version"]
-            if version == VERSION:
-                return cattrs.structure(plain, cls)
-        except (ValueError, KeyError, TypeError, AttributeError, cattrs.BaseValidationError) as error:
-            raise InputError(f"{path}: no sound file of an ablation ({error}); `vast ablate` writes it anew") from error
-        raise InputError(f"{path}: is of version {version}, this vast reads version {VERSION}")
+        return read_results(folder / FILE, cls, VERSION, "vast ablate")
 
     def write(self, folder: Path) -> Path:
         """Write it into ``folder``; gives the file."""
-        write_text(folder / FILE, json.dumps(cattrs.unstructure(self), indent=1) + "\n")
-        return folder / FILE
+        return write_results(folder / FILE, self)
