@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import attrs
 import numpy as np
@@ -10,6 +11,8 @@ from scipy import stats
 
 CONFIDENCE = 0.95
 """Of every interval; 1 - CONFIDENCE is the level of every test."""
+
+Verdict = Literal["better", "worse", "different", "no evidence", "not tested"]
 
 
 @attrs.frozen
@@ -46,3 +49,17 @@ def holm(p: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p) - rank) * p[place]))
         adjusted[place] = largest
     return adjusted
+
+
+def verdict_of(difference: float, adjusted: float | None, better: str) -> Verdict:
+    """What a difference, with its corrected p, is evidence of; None is a p that could not be had.
+
+    Where closer to 0 is better, ``difference`` is of the distances from 0.
+    """
+    if adjusted is None:
+        return "not tested"
+    if adjusted >= 1 - CONFIDENCE:
+        return "no evidence"
+    if better == "neither":
+        return "different"
+    return "better" if (difference > 0) == (better == "higher") else "worse"

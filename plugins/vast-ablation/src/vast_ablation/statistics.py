@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import attrs
 from scipy import stats
 
-from vast_core.statistics import CONFIDENCE, Estimate, estimate, holm
+from vast_core.statistics import Estimate, Verdict, estimate, holm, verdict_of
 
 from .results import Better
-
-Verdict = Literal["better", "worse", "different", "no evidence", "not tested"]
 
 
 @attrs.frozen
@@ -55,7 +53,7 @@ def compare(
             difference=(found := estimate(values)),
             p=tested.get(name),
             adjusted=adjusted.get(name),
-            verdict=_verdict(found.mean, adjusted.get(name), better),
+            verdict=verdict_of(found.mean, adjusted.get(name), better),
         )
         for name, values in differences.items()
     }
@@ -78,13 +76,3 @@ def _paired_p(differences: Sequence[float]) -> float | None:
         return None
     p = float(stats.ttest_1samp(differences, 0).pvalue)
     return p if math.isfinite(p) else None
-
-
-def _verdict(difference: float, adjusted: float | None, better: Better) -> Verdict:
-    if adjusted is None:
-        return "not tested"
-    if adjusted >= 1 - CONFIDENCE:
-        return "no evidence"
-    if better == "neither":
-        return "different"
-    return "better" if (difference > 0) == (better == "higher") else "worse"

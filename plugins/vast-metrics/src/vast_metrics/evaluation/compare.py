@@ -14,7 +14,6 @@ import json
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Literal
 
 import attrs
 import cattrs
@@ -22,7 +21,7 @@ import numpy as np
 
 from vast_core.atomic import write_text
 from vast_core.errors import InputError
-from vast_core.statistics import CONFIDENCE, holm
+from vast_core.statistics import Verdict, holm, verdict_of
 
 from .bootstrap import Unit, interval, unit_of, units
 from .results import FILE as EVALUATION
@@ -40,8 +39,6 @@ ALL_SIGNS = 14
 """Units up to which every choice of signs is tried; beyond, ``SIGNS`` of them by chance."""
 
 SIGNS = 20_000
-
-Verdict = Literal["better", "worse", "different", "no evidence", "not tested"]
 
 
 @attrs.frozen(kw_only=True)
@@ -185,7 +182,7 @@ def _compared(
     tested = [own for own in found if own.p is not None]
     adjusted = dict(zip([own.system for own in tested], holm([own.p or 0.0 for own in tested]), strict=True))
     return tuple(
-        attrs.evolve(own, adjusted=p, verdict=_verdict(own.difference, p, known.better))
+        attrs.evolve(own, adjusted=p, verdict=verdict_of(own.difference, p, known.better))
         for own in found
         for p in [adjusted.get(own.system)]
     )
@@ -215,16 +212,6 @@ def _difference(
         verdict="not tested",
         by_clip={clip.name: float(value) for (clip, _), value in zip(having, away, strict=True)},
     )
-
-
-def _verdict(difference: float, adjusted: float | None, better: str) -> Verdict:
-    if adjusted is None:
-        return "not tested"
-    if adjusted >= 1 - CONFIDENCE:
-        return "no evidence"
-    if better == "neither":
-        return "different"
-    return "better" if (difference > 0) == (better == "higher") else "worse"
 
 
 def _measured_alike(folders: Sequence[Path], evaluations: Sequence[Evaluation]) -> None:

@@ -23,7 +23,8 @@ STATIC = Path(__file__).parents[1] / "pages" / "static"
 
 
 async def _no_page(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+    if not isinstance(error, HTTPException):
+        raise error
     words = {404: "There is no such page.", 405: "This page cannot be used in that way."}
     return refused(request, Refusal(error.status_code, words.get(error.status_code, "This request is not understood.")))
 

@@ -83,10 +83,9 @@ def votes_of(session: Session, tasks: Iterable[Task]) -> dict[int, dict[str, Vot
 
 def open_tasks(session: Session, judge: Judge, tasks: Sequence[Task], questions: Sequence[Question]) -> list[Task]:
     """Tasks that may be looked at: those of the current block up to the first without all its scores."""
-    if stage(judge, tasks) not in ("training", "block"):
-        return []
     first = current(tasks)
-    assert first is not None  # else the stage were "finished"
+    if first is None or stage(judge, tasks) not in ("training", "block"):
+        return []
     block = [task for task in tasks if task.block == first.block and task.closed is None]
     votes = votes_of(session, block)
     complete = [len(votes[task.id]) == len(questions) for task in block]
