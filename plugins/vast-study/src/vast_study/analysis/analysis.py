@@ -154,6 +154,8 @@ def _notes(analysis: Analysis, nobody_left: bool) -> Iterable[str]:
         )
     if not any(judge.traps[1] for judge in analysis.judges):
         yield "No trap clip was judged, so inattention shows only where someone gives nearly always the same score."
+    if main.judges == 1:
+        return  # nothing is tested, and it was said
     fallback = {found.question: found.why for found in main.comparisons if found.pairs and found.why}
     for question, why in fallback.items():
         name = _title(analysis, question)

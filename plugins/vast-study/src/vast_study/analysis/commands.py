@@ -55,9 +55,8 @@ def export(study: Study, console: Console, *, out: Path | None = None) -> Path:
         )
     path = out or study.folder / "votes.csv"
     write_text(path, votes_csv(votes))
-    console.print(
-        f"written: {path}, {len(votes):,} scores of {len({vote.judge for vote in votes})} judges", soft_wrap=True
-    )
+    people = len({vote.judge for vote in votes})
+    console.print(f"written: {path}, {len(votes):,} scores of {people} judge{'s' * (people != 1)}", soft_wrap=True)
     return path
 
 
