@@ -17,11 +17,12 @@ from torch import nn
 
 from vast_audio import acoustic_stage, distillation
 from vast_audio.acoustic_model import BANDS, AcousticModel
-from vast_audio.acoustic_stage import Distillation, judge, save
+from vast_audio.acoustic_stage import Distillation, inputs_of, judge, save
 from vast_audio.config import AcousticStage, PpgConfig
 from vast_audio.distillation import Pieces
 from vast_audio.labelled_speech import Utterance, quantised
 from vast_audio.ppg import SHIPPED, Ppg, load_model
+from vast_audio.spectrum import MelEnergy
 from vast_audio.whisper import mel_filters
 from vast_core.errors import InputError, Interrupted, RecipeError
 from vast_core.interfaces import Clip, Phone, Sizes
@@ -359,24 +360,33 @@ def test_the_table_is_read_in_80_columns():
 
 
 class Fixed(nn.Module):
-    """Gives the logits that it is told to, whatever it hears."""
+    """Gives the logits that it is told to, and its head the sound's energies, scaled."""
 
-    margin = 3
-
-    def __init__(self, logits):
+    def __init__(self, logits, scale=1.0):
         super().__init__()
         self.logits = nn.Parameter(logits)
+        self.scale = scale
 
     def features(self, energy):
-        assert energy.shape[1] == self.logits.shape[1] + 2 * self.margin
-        return energy
+        assert energy.shape[1:] == (self.logits.shape[1], 2, BANDS)
+        return energy.mean((2, 3))
 
-    def forward(self, features):
+    def lower_end(self, features):
+        return self.scale * features
+
+    def head(self, hidden):
+        assert hidden.shape == self.logits.shape[:2]
         return self.logits
 
 
 def batch_of(target):
-    return Pieces(wave=torch.zeros(len(target), target.shape[1] * 320), target=target)
+    torch.manual_seed(7)
+    wave, unspoilt = torch.randn(2, len(target), target.shape[1] * 320)
+    return Pieces(wave=wave, unspoilt=unspoilt, target=target)
+
+
+def learning(model, encoder=None, **options):
+    return Distillation(model, encoder, AcousticStage(**options), torch.device("cpu"))
 
 
 def test_the_loss_is_a_weighted_cross_entropy_over_known_steps():
@@ -386,21 +396,37 @@ def test_the_loss_is_a_weighted_cross_entropy_over_known_steps():
     model = Fixed(torch.randn(2, 30, len(PHONES)))
     known = target.sum(-1) > 0
     rows, wanted = model.logits[known], target[known]
-    (plain,) = Distillation(model, 1.0, torch.device("cpu"))(batch_of(target), 0.0)
+    (plain,) = learning(model, closures=1.0)(batch_of(target), 0.0)
     torch.testing.assert_close(plain.loss, nn.functional.cross_entropy(rows, wanted))
     right = (rows.argmax(-1) == wanted.argmax(-1)).float().mean()
     torch.testing.assert_close(plain.terms["agreement"], right)
     assert plain.parameters == [model.logits]
     # three times as heavy as other steps, by how probable it is that the lips are closed
     closed = wanted[:, [PHONE_INDEX[phone] for phone in "PBM"]].sum(-1)
-    (heavy,) = Distillation(model, 3.0, torch.device("cpu"))(batch_of(target), 0.0)
+    (heavy,) = learning(model, closures=3.0)(batch_of(target), 0.0)
     each = nn.functional.cross_entropy(rows, wanted, reduction="none")
     torch.testing.assert_close(heavy.loss, (each * (1 + 2 * closed)).sum() / (1 + 2 * closed).sum())
 
 
+def test_the_spoilt_sound_is_to_be_heard_as_whisper_hears_the_unspoilt(monkeypatch):
+    """Here Whisper hears energies in whatever it is given, so what is missing is the difference of the two sounds'."""
+    monkeypatch.setattr(acoustic_stage, "imitated", lambda model, encoder, features: features)
+    target = torch.softmax(torch.randn(2, 30, len(PHONES)), -1)
+    model, batch = Fixed(torch.randn(2, 30, len(PHONES)), scale=2.0), batch_of(target)
+    (alone,) = learning(model)(batch, 0.0)
+    assert "unlike" not in alone.terms
+    energy = MelEnergy(mel_filters(BANDS).numpy())
+    spoilt, unspoilt = (inputs_of(model, energy, wave, 30) for wave in (batch.wave, batch.unspoilt))
+    missing = float(((2 * spoilt - unspoilt) ** 2).mean())
+    for weight in (0.0, 1.0, 2.5):
+        (both,) = learning(model, nn.Identity(), imitation=weight)(batch, 0.0)
+        assert both.terms["unlike"].item() == pytest.approx(missing)
+        assert both.loss.item() == pytest.approx(alone.loss.item() + weight * missing)
+
+
 def test_where_nothing_is_known_nothing_is_learned():
     model = Fixed(torch.randn(1, 30, len(PHONES)))
-    (objective,) = Distillation(model, 1.5, torch.device("cpu"))(batch_of(torch.zeros(1, 30, len(PHONES))), 0.0)
+    (objective,) = learning(model)(batch_of(torch.zeros(1, 30, len(PHONES))), 0.0)
     assert objective.loss.item() == 0
     objective.loss.backward()
     assert float(model.logits.grad.abs().max()) == 0
@@ -413,8 +439,6 @@ def test_where_nothing_is_known_nothing_is_learned():
 class Tuned(nn.Module):
     """Knows the toy language: which of two bands is louder, and whether there is sound at all."""
 
-    margin = 0
-
     def __init__(self, shift=0):
         super().__init__()
         self.shift = shift
@@ -424,12 +448,13 @@ class Tuned(nn.Module):
     def features(self, energy):
         return energy.mean(2)
 
-    def forward(self, energy):
+    def forward(self, energy, margin):
+        energy = energy.roll(self.shift, 1)[:, margin : energy.shape[1] - margin]
         logits = torch.full((*energy.shape[:2], len(PHONES)), -30.0)
         logits[..., 0] = -6.0
         for name, band in self.bands.items():
             logits[..., PHONE_INDEX[name]] = energy[..., band].log10()
-        return logits.roll(self.shift, 1)
+        return logits
 
 
 def test_a_model_that_hears_all_is_judged_so():

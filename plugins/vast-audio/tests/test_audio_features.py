@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from vast_audio.blocks import BLOCK
 from vast_audio.config import MelConfig, PpgConfig
 from vast_audio.mel import Mel
 from vast_audio.ppg import SHIPPED, Ppg
@@ -134,7 +135,7 @@ def test_chunks_with_margins_equal_the_whole(name, fps):
     """As synthesis cuts sound: margins of the stated context, ends on the nearest sample of a frame."""
     features = build(name, fps)
     wave = babble(12)
-    total, chunk = int(11 * fps), 48
+    total, chunk = int(11 * fps), 2 * BLOCK
     whole = features(wave[None], total)[0]
     margin = math.ceil(features.context * fps) + 1
     for start in range(0, total, chunk):

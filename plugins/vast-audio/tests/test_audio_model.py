@@ -1,20 +1,17 @@
-"""The network of audio/ppg and its start, held to Whisper's encoder, window by window."""
+"""The network of audio/ppg and its start, held to Whisper's encoder and to least squares by another way."""
 
-import math
-
+import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional
 
-from vast_audio.acoustic_model import BANDS, HEAD_PACE, HEADS, HIDDEN, SPAN, AcousticModel, HeadConv
-from vast_audio.pruning import start_from
-from vast_audio.whisper import HEAD_WIDTH, Encoder
-
-PLACE = 300
+from vast_audio import acoustic_model
+from vast_audio.acoustic_model import BANDS, CONV_RANK, HEAD_PACE, LAYERS, AcousticModel, HeadConv, Ranks
+from vast_audio.compression import imitated, reduced_rank, start_from
+from vast_audio.whisper import Encoder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def encoder():
     torch.manual_seed(0)
     return Encoder().eval()
@@ -23,9 +20,7 @@ def encoder():
 @pytest.fixture
 def model():
     torch.manual_seed(1)
-    network = AcousticModel().eval()
-    nn.init.normal_(network.place)
-    return network
+    return AcousticModel().eval()
 
 
 def random(*shape, seed=2):
@@ -36,117 +31,127 @@ def energies(batch, steps):
     return random(batch, steps, 2, BANDS).abs()
 
 
-@pytest.mark.parametrize("steps", [2 * SPAN + 1, 2 * SPAN + 64, 230])
 @torch.no_grad()
-def test_each_step_is_the_middle_of_its_own_window(encoder, steps):
-    """Whisper's first layer on each window by itself, at Whisper's positions, normalised as the middle one would be."""
-    whole = AcousticModel.of(encoder)
-    layer = encoder.layers[0]
-    attention, norm = layer.self_attn, layer.self_attn_layer_norm
-    norm.weight.copy_(random(384)), norm.bias.copy_(random(384, seed=3))
-    whole.layers[0].load_state_dict(layer.state_dict())
-    x = random(2, steps, 384, seed=4) + encoder.positions[PLACE]
-    found = whole.layers[0](x)
-    assert found.shape == (2, steps - 2 * SPAN, 384)
-    moved = encoder.positions[PLACE - SPAN : PLACE + SPAN + 1] - encoder.positions[PLACE]
-    for number in {0, 1, 63, 64, steps - 2 * SPAN - 1} & set(range(steps - 2 * SPAN)):
-        window = x[1, number : number + 2 * SPAN + 1]
-        centred = window + moved - (window + moved).mean(-1, keepdim=True)
-        deviation = (window.var(-1, correction=0, keepdim=True) + norm.eps).sqrt()
-        keys = centred / deviation * norm.weight + norm.bias
-        q, k, v = (
-            projection(rows).unflatten(-1, (-1, HEAD_WIDTH)).transpose(0, 1)
-            for projection, rows in (
-                (attention.q_proj, keys[SPAN : SPAN + 1]),
-                (attention.k_proj, keys),
-                (attention.v_proj, keys),
-            )
-        )
-        mixed = torch.softmax(q @ k.transpose(-1, -2) / math.sqrt(HEAD_WIDTH), -1) @ v
-        row = window[SPAN] + attention.out_proj(mixed.flatten())
-        row = row + layer.fc2(functional.gelu(layer.fc1(layer.final_layer_norm(row))))
-        torch.testing.assert_close(found[1, number], row, atol=1e-5, rtol=1e-4)
+def lower_end_of(encoder, features):
+    """Whisper's own code, without its layers above."""
+    encoder.layers, encoder.layer_norm = encoder.layers[: len(LAYERS)], nn.Identity()
+    return encoder(features)
 
 
-def test_below_the_layers_it_is_whisper(model, encoder):
-    whole = AcousticModel.of(encoder)
-    features = model.features(energies(1, 2 * model.margin + 20))
-    x = functional.gelu(encoder.conv1(features))[..., 1:-1]  # what Whisper pads there is cut off
-    x = functional.gelu(functional.conv1d(x, encoder.conv2.weight, encoder.conv2.bias, stride=2)).transpose(1, 2)
-    torch.testing.assert_close(whole.below(features), x + encoder.positions[PLACE])
+def unlike(found, expected):
+    """Share of the variance of ``expected`` in which ``found`` differs."""
+    return float((found - expected).var() / (expected - expected.mean((0, 1))).var())
 
 
 @torch.no_grad()
-def lower_end(model, features):
-    hidden = model.below(features)
-    for layer in model.layers:
-        hidden = layer(hidden)
-    return hidden
-
-
-@torch.no_grad()
-def test_what_does_nothing_is_what_is_pruned(model):
-    """Where only so many heads and units count as are kept, nothing is lost."""
-    torch.manual_seed(5)
-    encoder = Encoder().eval()
-    for number, layer in enumerate(encoder.layers):
-        idle = torch.randperm(6)[HEADS:]
-        layer.self_attn.out_proj.weight.unflatten(1, (6, HEAD_WIDTH))[:, idle] = 0
-        layer.fc2.weight[:, torch.randperm(1536)[HIDDEN:]] = 0
-        layer.fc2.weight.mul_(3 + number)
-    features = random(6, BANDS, 2 * (model.reach * 2 + 300))
+def test_at_full_rank_it_is_whisper(encoder, monkeypatch):
+    monkeypatch.setattr(acoustic_model, "LAYERS", (Ranks(384, 384, 384, 384),) * 3)
+    monkeypatch.setattr(acoustic_model, "CONV_RANK", 384)
+    model, features, new = AcousticModel().eval(), random(8, BANDS, 800), random(1, BANDS, 250, seed=3)
     start_from(model, encoder, features)
-    expected, found = lower_end(AcousticModel.of(encoder), features), lower_end(model, features)
-    assert (expected - found).var() < 1e-3 * (expected - expected.mean((0, 1))).var()
-    normal = (found - model.mean) / model.std
-    torch.testing.assert_close(normal.mean((0, 1)), torch.zeros(384), atol=1e-3, rtol=0)
-    torch.testing.assert_close(normal.std((0, 1)), torch.ones(384), atol=0.05, rtol=0)
+    found = model.lower_end(new) * model.std + model.mean
+    assert unlike(found, lower_end_of(encoder, new)) < 0.01
+    fitted = model.lower_end(features)
+    torch.testing.assert_close(fitted.mean((0, 1)), torch.zeros(384), atol=0.01, rtol=0)
+    torch.testing.assert_close(fitted.std((0, 1)), torch.ones(384), atol=0.02, rtol=0)
 
 
 @torch.no_grad()
-def test_what_is_lost_is_fitted(model, encoder):
-    """Better than the same heads and units with the weights that they had."""
-    features = random(4, BANDS, 2 * (model.reach * 2 + 300))
+def test_what_has_no_greater_rank_is_kept(model, encoder):
+    """Also of sound that it was not fitted to."""
+
+    def reduce(weight, rank):
+        left, values, right = torch.linalg.svd(weight.flatten(1), full_matrices=False)
+        weight.copy_((left[:, :rank] * values[:rank] @ right[:rank]).reshape(weight.shape))
+
+    reduce(encoder.conv2.weight, CONV_RANK)
+    for layer, ranks in zip(encoder.layers, LAYERS, strict=False):
+        attention = layer.self_attn
+        together = torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight])
+        reduce(together, ranks.qkv)
+        for projection, rows in zip(
+            (attention.q_proj, attention.k_proj, attention.v_proj), together.chunk(3), strict=True
+        ):
+            projection.weight.copy_(rows)
+        reduce(attention.out_proj.weight, ranks.out)
+        reduce(layer.fc1.weight, ranks.fc1)
+        reduce(layer.fc2.weight, ranks.fc2)
+    new = random(1, BANDS, 250, seed=3)
+    start_from(model, encoder, random(8, BANDS, 800))
+    assert unlike(model.lower_end(new) * model.std + model.mean, lower_end_of(encoder, new)) < 0.01
+
+
+@torch.no_grad()
+def test_what_is_lost_is_made_up_for(model, encoder):
+    """Nearer to Whisper than its maps reduced one by one, each with no regard to what goes in."""
+    features = random(8, BANDS, 800)
     start_from(model, encoder, features)
-    expected, found = lower_end(AcousticModel.of(encoder), features), lower_end(model, features)
-    error = (expected - found).var()
-    for layer, theirs in zip(model.layers, encoder.layers, strict=False):
-        kept = [int((theirs.fc1.weight - row).abs().sum(1).argmin()) for row in layer.fc1.weight]
-        layer.fc2.weight.copy_(theirs.fc2.weight[:, kept])
-    assert error < (expected - lower_end(model, features)).var()
+    expected = (lower_end_of(encoder, features) - model.mean) / model.std
+    error = unlike(model.lower_end(features), expected)
+
+    def reduce(to, *maps):
+        weight = torch.cat([linear.weight for linear in maps])
+        left, values, right = torch.linalg.svd(weight, full_matrices=False)
+        rank = len(to.down.weight)
+        to.down.weight.copy_(right[:rank])
+        to.up.weight.copy_(left[:, :rank] * values[:rank])
+        to.up.bias.copy_(torch.cat([torch.zeros(len(m.weight)) if m.bias is None else m.bias for m in maps]))
+
+    for reduced, whole in zip(model.layers, encoder.layers, strict=False):
+        attention = whole.self_attn
+        reduce(reduced.qkv, attention.q_proj, attention.k_proj, attention.v_proj)
+        reduce(reduced.out, attention.out_proj)
+        reduce(reduced.fc1, whole.fc1)
+        reduce(reduced.fc2, whole.fc2)
+    assert error < 0.9 * unlike(model.lower_end(features), expected)
+
+
+@torch.no_grad()
+def test_what_is_imitated_is_whispers_own(model, encoder):
+    model.mean.copy_(random(384)), model.std.copy_(random(384, seed=3).abs() + 0.5)
+    features = random(2, BANDS, 120)
+    found = imitated(model, encoder, features)
+    torch.testing.assert_close(found * model.std + model.mean, lower_end_of(encoder, features), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("rank", [1, 3, 5])
+def test_the_map_of_a_rank_is_the_best(rank):
+    """Held to numpy: with a bias, the error is what least squares leave and the singular values that are cut off."""
+    x, noise = random(200, 7).double() + 3, random(200, 5, seed=3).double()
+    y = x @ random(7, 5, seed=4).double() + noise - 2
+    down, up, bias = reduced_rank(x, y, rank)
+    assert (down.shape, up.shape, bias.shape) == ((rank, 7), (5, rank), (5,))
+    error = float((y - x @ (up @ down).double().T - bias).square().sum())
+    centred, target = (x - x.mean(0)).numpy(), (y - y.mean(0)).numpy()
+    fitted = centred @ np.linalg.lstsq(centred, target, rcond=None)[0]
+    best = np.square(target - fitted).sum() + np.square(np.linalg.svd(fitted, compute_uv=False)[rank:]).sum()
+    assert error == pytest.approx(best, rel=1e-3)
+    torch.testing.assert_close(down.norm(dim=1), up.norm(dim=0), atol=1e-5, rtol=1e-4)
+
+
+def test_margins_are_heard_but_have_no_logits(model):
+    features = random(2, BANDS, 2 * 120)
+    whole = model(features)
+    assert whole.shape == (2, 120, 40)
+    for margin in (0, 3, 10, 11, 32):
+        torch.testing.assert_close(model(features, margin), whole[:, margin : 120 - margin], atol=1e-5, rtol=1e-4)
+    changed = features.clone()
+    changed[..., :2] += 1
+    assert not torch.allclose(model(changed, 32), model(features, 32))
 
 
 def test_the_head_learns_faster_by_its_pace():
     conv = HeadConv(6, 5, 3, dilation=2)
-    plain = nn.Conv1d(6, 5, 3, dilation=2)
+    plain = nn.Conv1d(6, 5, 3, dilation=2, padding="same")
     with torch.no_grad():
         plain.weight.copy_(HEAD_PACE * conv.weight), plain.bias.copy_(HEAD_PACE * conv.bias)
-    x, wanted = random(2, 6, 20), random(2, 5, 16, seed=3)
+    x, wanted = random(2, 6, 20), random(2, 5, 20, seed=3)
     torch.testing.assert_close(conv(x), plain(x))
     for layer, rate in ((conv, 1e-4), (plain, HEAD_PACE * 1e-4)):
         optimiser = torch.optim.AdamW(layer.parameters(), lr=rate, weight_decay=0.0)
         (layer(x) - wanted).square().sum().backward()
         optimiser.step()
     torch.testing.assert_close(HEAD_PACE * conv.weight, plain.weight)
-
-
-def test_a_part_has_the_rows_of_the_whole(model):
-    energy = energies(1, 2 * model.margin + 150)
-    whole, part = model(model.features(energy)), model(model.features(energy[:, 37:-20]))
-    assert whole.shape == (1, 150, 40)
-    torch.testing.assert_close(part, whole[:, 37:-20], atol=1e-5, rtol=1e-4)
-
-
-def test_no_step_depends_on_what_is_beyond_the_margin(model):
-    energy = energies(1, 2 * model.margin + 1).requires_grad_()
-    model(model.features(energy)).square().sum().backward()
-    touched = energy.grad.abs().sum((0, 2, 3)) > 0
-    assert touched.all()  # all of the margin is used
-    other = energy.detach().clone()
-    wider = torch.cat([energies(1, 9), other, energies(1, 9)], dim=1)
-    torch.testing.assert_close(
-        model(model.features(wider))[:, 9:-9], model(model.features(other)), atol=1e-5, rtol=1e-4
-    )
 
 
 @pytest.mark.parametrize("gain", [1e-4, 1e4])
@@ -157,7 +162,7 @@ def test_gain_cancels(model, gain):
 
 def test_every_parameter_learns(model):
     model.train()
-    model(model.features(energies(1, 2 * model.margin + 80))).square().sum().backward()
+    model(model.features(energies(1, 80))).square().sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name

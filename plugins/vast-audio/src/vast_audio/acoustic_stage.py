@@ -25,15 +25,15 @@ from vast_core.weights import save_weights
 
 from .acoustic_model import BANDS, STEP_RATE, AcousticModel
 from .alignment import align
+from .compression import imitated, start_from
 from .config import AcousticStage
 from .distillation import TEACHER_LAG, Ahead, PieceDrawer, Pieces, teach, whole
 from .evaluation import Noise
 from .figures import Tally
 from .labelled_speech import Utterance, held_out, labels, quantised
-from .ppg import StepClock
-from .pruning import start_from
+from .ppg import Ppg, StepClock
 from .spectrum import MelEnergy
-from .whisper import WhisperPhones, mel_filters
+from .whisper import Encoder, WhisperPhones, mel_filters
 from .whisper_weights import DIGEST
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from vast_core.stages import Context
 
 _CLOCK = StepClock(STEP_RATE)
-_FITTED = 3
+_FITTED = 8
 """Batches of speech on which the network's start is fitted to Whisper."""
 _NOISES: Mapping[str, Noise | None] = {"clean": None, "10 dB noise": Noise(decibels=10.0)}
 
@@ -76,10 +76,11 @@ def run(context: Context) -> list[Path]:
     torch.manual_seed(context.recipe.seed)
     model = AcousticModel(dropout=0.1)
     batches = Ahead(PieceDrawer(known, heard, options, context.recipe.seed))
-    if options.teacher:
+    encoder = WhisperPhones().encoder if options.teacher else None
+    if encoder is not None:
         energy = MelEnergy(mel_filters(BANDS).numpy())
         some = torch.cat([inputs_of(model, energy, batches(n).wave, options.frames) for n in range(_FITTED)])
-        start_from(model, WhisperPhones().encoder, some)
+        start_from(model, encoder, some)
     try:
         Trainer(
             run=context.run,
@@ -88,7 +89,7 @@ def run(context: Context) -> list[Path]:
             model=model,
             settings=options,
             batch_at=batches,
-            objectives=Distillation(model, options.closures, context.device),
+            objectives=Distillation(model, encoder, options, context.device),
             device=context.device,
             console=console,
             betas=(0.9, 0.98),
@@ -139,41 +140,49 @@ def _name_sources(options: AcousticStage, known: Sequence[Utterance], context: C
 
 
 class Distillation:
-    """What a step minimises: the weighted mean cross entropy, in nats, of the target with the model's posterior.
+    """What a step minimises: cross entropy of the target with the model's posterior, in nats, and ``imitation`` times
+    the mean square error of what the head is given with what Whisper's whole lower end hears in the unspoilt sound.
 
-    Steps whose phone nobody knows do not count; ``closures`` is the weight of P, B and M.
+    Of the cross entropy the weighted mean is taken over the steps whose phone somebody knows; ``closures`` is the
+    weight of P, B and M.
     """
 
-    def __init__(self, model: AcousticModel, closures: float, device: torch.device) -> None:
-        self._model, self._device = model, device
-        weights = [closures if VISEME_OF[phone] == "PBM" else 1.0 for phone in PHONES]
+    def __init__(
+        self, model: AcousticModel, encoder: Encoder | None, options: AcousticStage, device: torch.device
+    ) -> None:
+        self._model, self._device, self._imitation = model, device, options.imitation
+        weights = [options.closures if VISEME_OF[phone] == "PBM" else 1.0 for phone in PHONES]
         self._weights = torch.tensor(weights, device=device)
         self._energy = MelEnergy(mel_filters(BANDS).numpy()).to(device)
+        self._encoder = None if encoder is None else encoder.to(device)
 
     def __call__(self, batch: Pieces, progress: float) -> Iterator[Objective]:
         """The one objective."""
-        target = batch.target.to(self._device)
-        predicted = logits(self._model, self._energy, batch.wave.to(self._device), target.shape[1]).float()
+        model, target = self._model, batch.target.to(self._device)
+        hidden = model.lower_end(self._inputs(batch.wave, target.shape[1]))
+        predicted = model.head(hidden).float()
         known = target.sum(-1) > 0
         weight = target @ self._weights
         entropy = -(target * predicted.log_softmax(-1)).sum(-1)
         # there may be no known step, and then nothing is learned
         lost = (entropy * weight).sum() / weight.sum().clamp_min(1)
         right = ((predicted.argmax(-1) == target.argmax(-1)) & known).sum() / known.sum().clamp_min(1)
-        yield Objective("phones", lost, list(self._model.parameters()), {"agreement": right})
+        facts = {"agreement": right}
+        if self._encoder is not None:
+            wanted = imitated(model, self._encoder, self._inputs(batch.unspoilt, target.shape[1]))
+            unlike = (hidden - wanted).float().square().mean()
+            facts["unlike"] = unlike
+            lost = lost + self._imitation * unlike
+        yield Objective("phones", lost, list(model.parameters()), facts)
 
-
-def logits(model: AcousticModel, energy: MelEnergy, wave: Tensor, steps: int) -> Tensor:
-    """Logits (B, N, 40) of wave (B, S) at the first ``steps`` steps of 20 ms."""
-    result: Tensor = model(inputs_of(model, energy, wave, steps))
-    return result
+    def _inputs(self, wave: Tensor, steps: int) -> Tensor:
+        return inputs_of(self._model, self._energy, wave.to(self._device), steps)
 
 
 @torch.no_grad()
 def inputs_of(model: AcousticModel, energy: MelEnergy, wave: Tensor, steps: int) -> Tensor:
-    """What the network is given for the first ``steps`` steps of wave (B, S)."""
-    numbers = np.arange(-model.margin, steps + model.margin)
-    return model.features(energy(wave, _CLOCK.samples(numbers)).unflatten(1, (len(numbers), 2)))
+    """What the network is given for the first ``steps`` steps of wave (B, S), one window."""
+    return model.features(energy(wave, _CLOCK.samples(np.arange(steps))).unflatten(1, (steps, 2)))
 
 
 # ------------------------------------------------------------------------------------------------ figures
@@ -184,7 +193,7 @@ def judge(
     model: AcousticModel, utterances: Sequence[Utterance], with_teacher: bool
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Figures on ``utterances`` by condition, recogniser and source; see :class:`vast_audio.figures.Figures`."""
-    energy = MelEnergy(mel_filters(BANDS).numpy())
+    ppg = Ppg(STEP_RATE, 1.0, model).eval()
     teacher = WhisperPhones().eval() if with_teacher and utterances else None
     tallies: dict[str, dict[str, dict[str, Tally]]] = {}
     for condition, noise in _NOISES.items():
@@ -196,7 +205,7 @@ def judge(
             if noise is not None:
                 spoken = labels(utterance.phones, np.arange(len(wave)) / SAMPLE_RATE) > 0
                 wave = noise.behind(wave, spoken, utterance.name)
-            found = {"ppg": logits(model, energy, torch.from_numpy(wave)[None], steps)[0].argmax(-1).numpy()}
+            found = {"ppg": ppg(torch.from_numpy(wave)[None], steps)[0].argmax(-1).numpy()}
             said = {"ppg": utterance.labels(np.arange(steps) / STEP_RATE)}
             if teacher is not None:
                 found["teacher"] = whole(teacher, wave)[:steps].argmax(-1).numpy()

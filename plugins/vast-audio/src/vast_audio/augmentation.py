@@ -34,7 +34,7 @@ def spoilt(wave: Wave, rng: np.random.Generator, others: Wave) -> Wave:
         noise = _noise(len(wave), rng)
         if rng.random() < 0.3:
             noise *= _swell(len(wave), rng)
-        wave = mixed(wave, noise, rng.uniform(5, 45))
+        wave = mixed(wave, noise, rng.uniform(0, 40))
     if rng.random() < 0.15:
         wave = mixed(wave, others, rng.uniform(12, 30))
     if rng.random() < 0.2:

@@ -26,6 +26,13 @@ _AT_ONCE = 4
 """Windows in one batch."""
 
 
+def whole_blocks(ahead: float, fps: float) -> float:
+    """Seconds of context by which synthesis adds whole blocks as a margin; a row hears ``ahead`` seconds at most."""
+    # a frame more for the rounding of ends; synthesis adds one to the frames of the context, rounded up
+    margin = BLOCK * math.ceil((ahead * fps + 1) / BLOCK)
+    return (margin - 1.5) / fps
+
+
 class Blocks(nn.Module):
     """Where the windows of a frame rate lie, and how their steps become rows.
 
@@ -51,9 +58,7 @@ class Blocks(nn.Module):
         triangles = np.maximum(0.0, 1 - away / max(SAMPLE_RATE / fps, step))
         weights = (triangles / triangles.sum(1, keepdims=True)).astype(np.float32)
         self.register_buffer("weights", torch.as_tensor(weights), persistent=False)
-        # a frame more for the rounding of ends; synthesis adds one to the frames of the context, rounded up
-        margin = BLOCK * math.ceil(((self.samples - self.lead) / SAMPLE_RATE * fps + 1) / BLOCK)
-        self.context = (margin - 1.5) / fps
+        self.context = whole_blocks((self.samples - self.lead) / SAMPLE_RATE, fps)
 
     def forward(self, wave: Tensor, frames: int, hear: Callable[[Tensor], Tensor]) -> Tensor:
         """Rows (B, T, A) of wave (B, S); ``hear`` makes steps (W, N, A) of windows (W, samples).

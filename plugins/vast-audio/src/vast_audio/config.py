@@ -84,10 +84,10 @@ class AcousticStage(TrainingStage):
     """Training of the acoustic model of ``audio/ppg``, on the speech of a corpus."""
 
     steps: int = attrs.field(default=2000, validator=validators.ge(1))
-    batch: int = attrs.field(default=6, validator=validators.ge(1))
+    batch: int = attrs.field(default=12, validator=validators.ge(1))
     """B, pieces of speech."""
-    frames: int = attrs.field(default=400, validator=validators.ge(50))
-    """Steps of 20 ms in a piece."""
+    frames: int = attrs.field(default=200, validator=[validators.ge(50), validators.le(1500)])
+    """Steps of 20 ms in a piece, which is heard as one window."""
     learning_rate: float = attrs.field(default=3e-4, validator=validators.gt(0))
     """Of the lower end, at the end of the warm-up; the head learns 8 times as fast. A cosine brings it down to 0."""
     weight_decay: float = attrs.field(default=0.02, validator=validators.ge(0))
@@ -101,6 +101,8 @@ class AcousticStage(TrainingStage):
     """Share of the teacher in the targets where phones are known; it has all where they are not."""
     distrusted: tuple[str, ...] = ()
     """Sources, such as damaged recordings, in which the teacher has a fifth of that share."""
+    imitation: float = attrs.field(default=1.0, validator=validators.ge(0))
+    """Weight of what the network hears within being what Whisper hears, mean square error in deviations."""
     smoothing: float = attrs.field(default=0.05, validator=[validators.ge(0), validators.lt(1)])
     """Of the aligned phones, which agree with others' only so far."""
     draw: Mapping[str, float] = attrs.field(

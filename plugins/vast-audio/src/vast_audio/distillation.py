@@ -48,6 +48,8 @@ class Pieces:
 
     wave: Tensor
     """(B, S), mono at 16 kHz."""
+    unspoilt: Tensor
+    """(B, S), the same before it was spoilt."""
     target: Tensor
     """(B, N, 40): what each step's phone is, as probabilities; all 0 where nobody knows."""
 
@@ -81,20 +83,23 @@ class PieceDrawer:
         rng = np.random.default_rng((self._seed, step))
         pieces = [self._piece(rng) for _ in range(self._options.batch)]
         return Pieces(
-            wave=torch.from_numpy(np.stack([wave for wave, _ in pieces])),
-            target=torch.from_numpy(np.stack([target for _, target in pieces])),
+            wave=torch.from_numpy(np.stack([piece[0] for piece in pieces])),
+            unspoilt=torch.from_numpy(np.stack([piece[1] for piece in pieces])),
+            target=torch.from_numpy(np.stack([piece[2] for piece in pieces])),
         )
 
     def _draw(self, rng: np.random.Generator) -> Utterance:
         return self._utterances[int(rng.choice(len(self._utterances), p=self._chances))]
 
-    def _piece(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _piece(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """A piece of spoilt sound, the same unspoilt, and its target."""
         steps = self._options.frames
         samples = round(steps / STEP_RATE * SAMPLE_RATE)
         if rng.random() < _NOBODY:
             target = np.zeros((steps, len(PHONES)), np.float32)
             target[:, PHONES.index(SILENCE)] = 1
-            return nobody(samples, rng), target
+            wave = nobody(samples, rng)
+            return wave, wave, target
         waves: list[NDArray[np.float32]] = []
         targets: list[NDArray[np.float32]] = []
         skip = rng.uniform(0, 1)  # of the first utterance, so that pieces start anywhere
@@ -111,7 +116,7 @@ class PieceDrawer:
             targets.append(self._target(utterance, (start + np.arange(length)) / STEP_RATE / factor))
             missing -= length * STEP
         wave, target = np.concatenate(waves)[:samples], np.concatenate(targets)[:steps]
-        return spoilt(wave, rng, np.resize(self._draw(rng).wave, samples)), target
+        return spoilt(wave, rng, np.resize(self._draw(rng).wave, samples)), wave, target
 
     def _target(self, utterance: Utterance, seconds: NDArray[np.float64]) -> NDArray[np.float32]:
         """Probabilities (N, 40) of the phones at ``seconds``."""

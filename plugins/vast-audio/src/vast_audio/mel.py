@@ -45,7 +45,7 @@ class Mel(AudioFeatures):
         """
         wave = checked(wave)
         blocks = []
-        for steps in step_blocks(frames, self.per_frame, 0):
+        for steps in step_blocks(frames, self.per_frame):
             energy = self.energy(wave, np.rint(steps * self.hop).astype(np.int64))
             blocks.append(at_frames(((energy + _FLOOR).log() - _MEAN) / _SCALE, self.per_frame))
         return torch.cat(blocks, dim=1)

@@ -8,6 +8,7 @@ from typing import Self
 import attrs
 import numpy as np
 import torch
+from einops import rearrange
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -16,13 +17,16 @@ from vast_core.interfaces import SAMPLE_RATE, AudioFeatures, Sizes
 from vast_core.phones import PHONES
 from vast_core.weights import load_into, load_weights
 
-from .acoustic_model import BANDS, STEP_RATE, AcousticModel
+from .acoustic_model import BANDS, MARGIN, STEP_RATE, AcousticModel
+from .blocks import BLOCK, whole_blocks
 from .config import PpgConfig
-from .spectrum import WINDOW, MelEnergy, at_frames, checked, step_blocks, steps_per_frame
+from .spectrum import WINDOW, MelEnergy, at_frames, checked, steps_per_frame
 from .whisper import mel_filters
 
 SHIPPED = Path(__file__).with_name("ppg.safetensors")
 """The weights inside the package; its header says what they were trained on."""
+_AT_ONCE = 8
+"""Windows of each wave in one batch."""
 
 
 @attrs.frozen
@@ -51,25 +55,27 @@ class Ppg(AudioFeatures):
     """Row t is the posterior of the 40 labels of :data:`vast_core.phones.PHONES` around t / fps seconds.
 
     softmax(logits / temperature) at about 50 steps a second, laid out in step with the video frames, and their mean
-    weighted by a triangle of a frame to either side; each row sums to 1. The network is frozen.
+    weighted by a triangle of a frame to either side; each row sums to 1.
     """
 
-    def __init__(self, fps: float, temperature: float, weights: Path) -> None:
+    def __init__(self, fps: float, temperature: float, model: AcousticModel) -> None:
         super().__init__()
         self.temperature = temperature
         self.clock = StepClock(fps)
         self.energy = MelEnergy(mel_filters(BANDS).numpy())
-        self.model = AcousticModel()
-        if not self.model.last.weight.is_meta:
-            load_model(self.model, weights)
-        self.requires_grad_(False)
-        self.context = (self.clock.per_frame + self.model.margin) * self.clock.hop / SAMPLE_RATE
-        self.context += WINDOW / 2 / SAMPLE_RATE
+        self.model = model
+        self.steps = (BLOCK + 1) * self.clock.per_frame - 1 + 2 * MARGIN
+        """Steps of a window: those of its block of frames, to a frame around it, and the margins."""
+        ahead = (self.steps - MARGIN) * self.clock.hop + WINDOW / 2  # samples from a block's first frame
+        self.context = whole_blocks(ahead / SAMPLE_RATE, fps)
 
     @classmethod
     def from_config(cls, config: PpgConfig, sizes: Sizes) -> Self:
         """Build for the recipe's frame rate. Raises :class:`vast_core.errors.WeightsError` for a bad file."""
-        return cls(sizes.fps, config.temperature, config.weights or SHIPPED)
+        model = AcousticModel().requires_grad_(False)
+        if not model.last.weight.is_meta:
+            load_model(model, config.weights or SHIPPED)
+        return cls(sizes.fps, config.temperature, model)
 
     def forward(self, wave: Tensor, frames: int) -> Tensor:
         """Posteriors (B, T, 40), float32, of wave (B, S); see :class:`vast_core.interfaces.AudioFeatures`.
@@ -77,12 +83,23 @@ class Ppg(AudioFeatures):
         Raises :class:`vast_core.errors.InputError` where a sample is not a number.
         """
         wave = checked(wave)
-        blocks = []
-        for steps in step_blocks(frames, self.clock.per_frame, self.model.margin):
-            energy = self.energy(wave, self.clock.samples(steps)).unflatten(1, (len(steps), 2))
-            logits = self.model(self.model.features(energy)).float()
-            blocks.append(at_frames(torch.softmax(logits / self.temperature, dim=-1), self.clock.per_frame))
-        return torch.cat(blocks, dim=1)
+        rows = []
+        for first in range(0, frames, BLOCK * _AT_ONCE):
+            count = min(_AT_ONCE, -(-(frames - first) // BLOCK))
+            rows.append(self._rows(wave, first, count))
+        return torch.cat(rows, dim=1)[:, :frames]
+
+    def _rows(self, wave: Tensor, first: int, count: int) -> Tensor:
+        """Posteriors (B, count * BLOCK, 40) of ``count`` blocks of frames from frame ``first`` on."""
+        stride = BLOCK * self.clock.per_frame
+        start = (first - 1) * self.clock.per_frame + 1 - MARGIN
+        numbers = np.arange(start, start + (count - 1) * stride + self.steps)
+        energy = self.energy(wave, self.clock.samples(numbers)).unflatten(1, (len(numbers), 2))
+        windows = rearrange(energy.unfold(1, self.steps, stride), "b block two band n -> (b block) n two band")
+        logits = self.model(self.model.features(windows), MARGIN).float()
+        posteriors = torch.softmax(logits / self.temperature, dim=-1)
+        rows = at_frames(posteriors, self.clock.per_frame)
+        return rearrange(rows, "(b block) t a -> b (block t) a", block=count)
 
 
 def load_model(model: nn.Module, path: Path) -> None:

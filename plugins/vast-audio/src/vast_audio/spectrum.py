@@ -108,15 +108,15 @@ def at_frames(rows: Tensor, per_frame: int) -> Tensor:
     return (rows.unfold(1, 2 * per_frame - 1, per_frame) * weights).sum(-1)
 
 
-def step_blocks(frames: int, per_frame: int, margin: int) -> Iterator[NDArray[np.int64]]:
-    """Numbers of the steps that :func:`at_frames` needs, and ``margin`` more on either side, for some frames at a time.
+def step_blocks(frames: int, per_frame: int) -> Iterator[NDArray[np.int64]]:
+    """Numbers of the steps that :func:`at_frames` needs, for some frames at a time.
 
     All blocks together are for ``frames`` frames; the memory that one takes does not grow with their number.
     """
     count = max(1, _BLOCK // per_frame)
     for first in range(0, frames, count):
         last = min(first + count, frames)
-        yield np.arange((first - 1) * per_frame + 1 - margin, last * per_frame + margin)
+        yield np.arange((first - 1) * per_frame + 1, last * per_frame)
 
 
 def full_precision(wave: Tensor) -> AbstractContextManager[object]:

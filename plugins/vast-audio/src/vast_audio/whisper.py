@@ -49,6 +49,12 @@ def mel_filters(bands: int) -> Tensor:
     return torch.from_numpy(filters.astype(np.float32))
 
 
+def positions(width: int) -> Tensor:
+    """Sines and cosines (1500, ``width``) of every step up to :data:`LONGEST` seconds, which tell the step's place."""
+    angles = torch.arange(LONGEST * SAMPLE_RATE // STEP)[:, None] * torch.logspace(0, -4, width // 2)
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
 class LogMel(nn.Module):
     """Whisper's input: (max(x, max x - 8) + 4) / 4 with x = lg of the energy in mel bands, 100 windows a second.
 
@@ -124,9 +130,7 @@ class Encoder(nn.Module):
         self.conv2 = nn.Conv1d(width, width, 3, stride=2, padding=1)
         self.layers = nn.ModuleList(Layer(width) for _ in range(layers))
         self.layer_norm = nn.LayerNorm(width)
-        count = LONGEST * SAMPLE_RATE // STEP
-        angles = torch.arange(count)[:, None] * torch.logspace(0, -4, width // 2)
-        self.register_buffer("positions", torch.cat([angles.sin(), angles.cos()], dim=1), persistent=False)
+        self.register_buffer("positions", positions(width), persistent=False)
 
     def forward(self, mel: Tensor) -> Tensor:
         """(B, N, width) at 50 Hz of log-mel (B, bands, 2 N) at 100 Hz, N at most 1500."""
