@@ -1,7 +1,7 @@
 """The shipped weights on real talkers whose recordings nobody has damaged: the table in the README.
 
-``talkers.tsv`` has what is said in them, written down for this; nothing was trained on it. Skipped where the footage
-is not there.
+``talkers.tsv`` has what is said in them, put together from recognisers and published texts; nothing was trained on it.
+Skipped where the footage is not there.
 """
 
 import shutil
