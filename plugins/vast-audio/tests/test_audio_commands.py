@@ -99,7 +99,7 @@ def test_equal_rows_are_one_phone():
     )
 
 
-@pytest.mark.parametrize("start", [0.0, 0.43, 1.5])
+@pytest.mark.parametrize("start", [0.0, 0.43, 1.5, 2.2])
 def test_a_window_hears_what_the_whole_hears(tmp_path, registry, spoken, start):
     write_wave(tmp_path / "a.wav", spoken[0].wave)
     recognised = recogniser(registry, "ppg")

@@ -21,6 +21,7 @@ from vast_core.media import read_wave
 from vast_core.phones import PHONES
 from vast_core.registry import Registry
 
+from .blocks import BLOCK
 from .figures import STEPS_PER_SECOND
 
 STEP = SAMPLE_RATE / STEPS_PER_SECOND
@@ -80,9 +81,10 @@ class Recogniser:
         :class:`vast_core.errors.MediaError` where the file has no sound there.
         """
         first = math.floor(start * STEPS_PER_SECOND + 1e-6)
-        before = min(first, math.ceil(self.features.context * STEPS_PER_SECOND))
-        begin = (first - before) / STEPS_PER_SECOND
-        heard = read_wave(path, begin, seconds + before / STEPS_PER_SECOND + self.features.context)
+        # whole blocks after the beginning of the file, or rows made by the block would hear other windows than its own
+        begin = max(0, first - math.ceil(self.features.context * STEPS_PER_SECOND)) // BLOCK * BLOCK
+        before = first - begin
+        heard = read_wave(path, begin / STEPS_PER_SECOND, before / STEPS_PER_SECOND + seconds + self.features.context)
         wave = heard[round(before * STEP) :][: round(seconds * SAMPLE_RATE)]
         if not len(wave):
             raise MediaError(f"{path}: has no sound at {start:g} s; it ends before; name an earlier start")
