@@ -99,9 +99,9 @@ def test_equal_rows_are_one_phone():
     )
 
 
-@pytest.mark.parametrize("start", [0.0, 0.43, 1.5, 2.2])
+@pytest.mark.parametrize("start", [0.0, 0.43, 1.5, 2.9])
 def test_a_window_hears_what_the_whole_hears(tmp_path, registry, spoken, start):
-    write_wave(tmp_path / "a.wav", spoken[0].wave)
+    write_wave(tmp_path / "a.wav", np.tile(spoken[0].wave, 2))
     recognised = recogniser(registry, "ppg")
     window = recognised.window(tmp_path / "a.wav", start, 1.0)
     assert window.start == pytest.approx(start, abs=0.02)
