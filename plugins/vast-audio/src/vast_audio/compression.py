@@ -28,12 +28,11 @@ def start_from(model: AcousticModel, encoder: Encoder, features: Tensor) -> None
     model.conv1.load_state_dict(encoder.conv1.state_dict())
     x = functional.gelu(model.conv1(features))
     seen = functional.pad(x, (1, 1)).unfold(-1, 3, 2)
-    conv, expected = model.conv2, encoder.conv2(x)
-    down, up, bias = reduced_rank(rearrange(seen, "b i n k -> (b n) (i k)"), _rows(expected), len(conv.down.weight))
+    conv, wanted = model.conv2, encoder.conv2(x).transpose(1, 2).flatten(0, 1)
+    down, up, bias = reduced_rank(rearrange(seen, "b i n k -> (b n) (i k)"), wanted, len(conv.down.weight))
     conv.down.weight.copy_(rearrange(down, "r (i k) -> r i k", k=3))
     conv.up.load_state_dict({"weight": up[..., None], "bias": bias})
-    found = model.embedded(features)
-    expected = functional.gelu(expected).transpose(1, 2) + encoder.positions[: found.shape[1]]
+    expected, found = encoder.lower_end(features, 0), model.embedded(features)
     for whole, reduced in zip(encoder.layers, model.layers, strict=False):
         if isinstance(whole, Layer) and isinstance(reduced, LowRankLayer):
             expected = _fit(whole, reduced, expected, found)
@@ -46,11 +45,7 @@ def start_from(model: AcousticModel, encoder: Encoder, features: Tensor) -> None
 @torch.no_grad()
 def imitated(model: AcousticModel, encoder: Encoder, features: Tensor) -> Tensor:
     """What the whole lower end of ``encoder`` would give the head of ``model`` (B, N, width)."""
-    x = functional.gelu(encoder.conv2(functional.gelu(encoder.conv1(features)))).transpose(1, 2)
-    x = x + encoder.positions[: x.shape[1]]
-    for layer in encoder.layers[: len(model.layers)]:
-        x = layer(x)
-    return (x - model.mean) / model.std
+    return (encoder.lower_end(features, len(model.layers)) - model.mean) / model.std
 
 
 def _fit(whole: Layer, reduced: LowRankLayer, given: Tensor, found: Tensor) -> Tensor:
@@ -68,10 +63,6 @@ def _fit(whole: Layer, reduced: LowRankLayer, given: Tensor, found: Tensor) -> T
     expected: Tensor = middle + whole.fc2(functional.gelu(units))
     _set(reduced.fc2, functional.gelu(reduced.fc1(reduced.final_layer_norm(found))), expected - found)
     return expected
-
-
-def _rows(channels: Tensor) -> Tensor:
-    return channels.transpose(1, 2).flatten(0, 1)
 
 
 def _set(linear: LowRank, x: Tensor, y: Tensor) -> None:

@@ -134,12 +134,16 @@ class Encoder(nn.Module):
 
     def forward(self, mel: Tensor) -> Tensor:
         """(B, N, width) at 50 Hz of log-mel (B, bands, 2 N) at 100 Hz, N at most 1500."""
+        out: Tensor = self.layer_norm(self.lower_end(mel, len(self.layers)))
+        return out
+
+    def lower_end(self, mel: Tensor, layers: int) -> Tensor:
+        """What the first ``layers`` layers make of it, (B, N, width)."""
         x = functional.gelu(self.conv2(functional.gelu(self.conv1(mel)))).transpose(1, 2)
         x = x + self.positions[: x.shape[1]]
-        for layer in self.layers:
+        for layer in self.layers[:layers]:
             x = layer(x)
-        out: Tensor = self.layer_norm(x)
-        return out
+        return x
 
 
 class PhoneHead(nn.Module):
