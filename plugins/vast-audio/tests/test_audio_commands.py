@@ -182,7 +182,10 @@ def test_pictures_are_png_that_grow_with_the_time_and_darken_with_the_posterior(
     tally = Tally()
     tally.add([1, 2, 3], [1, 2, 4])
     draw_confusion(tmp_path / "confusion.png", tally, "three steps")
-    assert dark_blue(cv2.imread(str(tmp_path / "confusion.png"))) > 100
+    pictures["confusion"] = cv2.imread(str(tmp_path / "confusion.png"))
+    assert dark_blue(pictures["confusion"]) > 100
+    for name, picture in pictures.items():  # nothing is cut off
+        assert min(picture[[0, -1]].min(), picture[:, [0, -1]].min()) == 255, name
     assert not list(tmp_path.glob(".*"))
 
 

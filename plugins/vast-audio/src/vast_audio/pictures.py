@@ -75,7 +75,7 @@ def draw_confusion(path: Path, tally: Tally, title: str) -> None:
 
     Raises :class:`vast_core.errors.StorageError` where ``path`` cannot be written.
     """
-    with _written(path, 13.6, 7.6) as figure:
+    with _written(path, 13.6, 7.9) as figure:
         figure.suptitle(f"{title}: what is heard (column) where it is said (row), in % of the row", x=0.01, ha="left")
         left, right = figure.subplots(1, 2, width_ratios=(1, 1.25))
         visemes = shares(tally.visemes)
