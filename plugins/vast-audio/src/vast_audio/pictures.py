@@ -50,7 +50,7 @@ def draw_window(path: Path, window: Window, title: str, said: Sequence[Phone] = 
     rows = (0.7, *((0.36,) if said else ()), 0.36, 4.9)
     width = 1.5 + 2.3 * max(span, 1.5)
     with _written(path, width, 0.6 + strips * (sum(rows) + 0.5)) as figure:
-        figure.suptitle(_title(title, bool(said)), x=0.01, ha="left")
+        figure.suptitle(_title(title, bool(said)), x=0.01, ha="left", wrap=True)
         outer = figure.add_gridspec(strips, 1)
         peak = float(np.abs(window.wave).max(initial=0.0))
         for strip in range(strips):
