@@ -66,31 +66,43 @@ def statsmodels(scores):
     return MixedLM(scores[place], np.eye(width)[system], np.zeros(len(judge), int), exog_vc=spec)
 
 
+def at(means, ratios):
+    """A point of statsmodels' parameters; (4,) variances of the effects by that of the rest."""
+    return MixedLMParams.from_components(fe_params=means, cov_re=np.zeros((0, 0)), vcomp=np.asarray(ratios, float))
+
+
 @pytest.mark.parametrize(
-    ("seed", "missing", "stops_short"), [(0, 0, False), (1, 0, False), (2, 0.25, True), (3, 0.5, False)]
+    ("seed", "missing", "judge_system"), [(0, 0, 0.3), (1, 0, 0.3), (2, 0.25, 0.3), (3, 0.5, 0.3), (4, 0, 0)]
 )
-def test_the_mixed_model_is_statsmodels(seed, missing, stops_short):
-    """Statsmodels gives our optimum the likelihood that we do, and finds no better one (once a worse one)."""
-    scores = simulated(seed, 10, 3, 7, better=0.5)
+def test_the_mixed_model_is_statsmodels(seed, missing, judge_system):
+    """Held at our optimum, statsmodels has our likelihood, means and errors; nowhere does it have a higher likelihood.
+
+    Its own optimiser is not asked: where that stops, sometimes far below the optimum, depends on the processor.
+    """
+    scores = simulated(seed, 10, 3, 7, better=0.5, judge_system=judge_system)
     scores[np.random.default_rng(seed).random(scores.shape) < missing] = np.nan
     ours, model = fit_mixed(scores), statsmodels(scores)
     deviations = dict(ours.components)
-    ratios = np.array([(deviations.get(name, 0) / deviations["rest"]) ** 2 for name in EFFECTS])
-    there = MixedLMParams.from_components(fe_params=ours.means, cov_re=np.zeros((0, 0)), vcomp=ratios)
+    assert ("judge × system" in deviations) == (judge_system > 0)
+    # statsmodels divides by these, so none is nought
+    ratios = np.array([max((deviations.get(name, 0) / deviations["rest"]) ** 2, 1e-9) for name in EFFECTS])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        theirs = model.fit(reml=True, method=["lbfgs", "powell"])
-    assert model.loglike(there) == pytest.approx(ours.likelihood, abs=1e-4)
-    assert theirs.llf < ours.likelihood + 1e-4
-    if stops_short:
-        assert theirs.llf < ours.likelihood - 0.1
-        return
-    assert ours.means == pytest.approx(theirs.fe_params, abs=0.01)
+        held = at(np.ones(3), np.zeros(4))
+        theirs = model.fit(reml=True, method="lbfgs", start_params=at(ours.means, ratios), free=held)
+    assert theirs.vcomp / theirs.scale == pytest.approx(ratios)
+    assert theirs.llf == pytest.approx(ours.likelihood, abs=1e-6)
+    assert theirs.fe_params == pytest.approx(ours.means)
+    assert math.sqrt(theirs.scale) == pytest.approx(deviations["rest"], rel=1e-5)
     covariance = theirs.cov_params()[:3, :3]
-    difference, error, _ = ours.contrast(0, 1)
-    assert difference == pytest.approx(theirs.fe_params[0] - theirs.fe_params[1], abs=0.01)
     expected = math.sqrt(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
-    assert error == pytest.approx(expected, rel=0.01)
+    assert ours.contrast(0, 1)[:2] == pytest.approx((theirs.fe_params[0] - theirs.fe_params[1], expected), rel=1e-5)
+
+    rng = np.random.default_rng(seed)
+    near = [ratios * np.exp(rng.normal(0, size, 4)) for size in np.geomspace(0.01, 1, 60)]
+    far = np.exp(rng.uniform(math.log(1e-4), math.log(10), (200, 4)))
+    highest = max(model.loglike(at(ours.means, point)) for point in (*near, *far))
+    assert highest < ours.likelihood + 1e-5
 
 
 @pytest.mark.parametrize("seed", range(3))
