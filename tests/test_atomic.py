@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from vast_core.atomic import write_picture, write_text
-from vast_core.weights import save_weights
+from vast_core.files import write_picture, write_text
+from vast_core.runs import save_weights
 
 WRITERS = {
-    "weights": "from vast_core.weights import save_weights; save_weights(path, {'a': torch.randn(100_000)}, {})",
-    "picture": "from vast_core.atomic import write_picture; write_picture(path, noise)",
-    "text": "from vast_core.atomic import write_text; write_text(path, 'text ' * 100_000)",
+    "weights": "from vast_core.runs.weights import save_weights; save_weights(path, {'a': torch.randn(100_000)}, {})",
+    "picture": "from vast_core.files.atomic import write_picture; write_picture(path, noise)",
+    "text": "from vast_core.files.atomic import write_text; write_text(path, 'text ' * 100_000)",
     "clip": """
         from types import SimpleNamespace
-        from vast_core.store import Store
+        from vast_core.runs import Store
         Store(path.parent).write_clip(SimpleNamespace(file=path.name), {'a': torch.randn(100_000)})
     """,
 }

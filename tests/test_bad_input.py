@@ -11,13 +11,15 @@ from rich.console import Console
 
 from vast_core.errors import InputError
 from vast_core.media import VideoWriter
-from vast_core.pipeline import assemble, run_recipe
-from vast_core.prompt import Prompt, read_prompt
+from vast_core.pipeline import assemble
 from vast_core.recipe import load_recipe
 from vast_core.registry import Registry
-from vast_core.run import Run
-from vast_core.stages import Context
-from vast_core.stages.style import StyleModel, load_face
+from vast_core.runner import run_recipe
+from vast_core.runs import Run
+from vast_core.speak.prompt import Prompt, read_prompt
+from vast_core.speak.style_model import StyleModel
+from vast_core.stages import StageContext
+from vast_core.stages.style import load_face
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = Path(os.environ.get("VAST_WEIGHTS", ROOT.parent / "shared" / "models"))
@@ -87,7 +89,7 @@ def prepared(folder, tmp_path_factory):
         registry = Registry.discover()
         recipe = load_recipe("vast_footage", registry, [f"corpus.path={folder}", "stages.prepare.synchronise=false"])
         run = run_recipe(recipe, registry, place / "out", False, ("prepare",))
-        yield Context(run=run, pipeline=assemble(recipe, registry), console=Console(quiet=True))
+        yield StageContext(run=run, pipeline=assemble(recipe, registry), console=Console(quiet=True))
 
 
 def test_good_clips_are_used_and_bad_ones_listed_with_their_reason(prepared):

@@ -11,7 +11,7 @@ import pytest
 from safetensors import safe_open
 
 import vast_core
-from vast_core.canonical import CanonicalFace, canonical_face
+from vast_core.mesh import CanonicalFace, canonical_face
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_regions_are_symmetric_and_apart(face):
 
 
 def test_the_file_says_where_it_comes_from():
-    with safe_open(Path(vast_core.__file__).with_name("canonical.safetensors"), "np") as file:
+    with safe_open(Path(vast_core.__file__).with_name("mesh") / "canonical.safetensors", "np") as file:
         header = file.metadata()
     assert header["license"] == "Apache-2.0"
     assert header["sha256"] == "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"

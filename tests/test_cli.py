@@ -417,7 +417,7 @@ def test_run_hands_over_what_was_asked(tmp_path, monkeypatch, arguments, out, re
     def run_recipe(recipe, registry, out, resume, stages):
         handed.update(steps=recipe.flow.config.steps, registry=registry, out=out, resume=resume, stages=stages)
 
-    monkeypatch.setitem(sys.modules, "vast_core.pipeline", types.SimpleNamespace(run_recipe=run_recipe))
+    monkeypatch.setitem(sys.modules, "vast_core.runner", types.SimpleNamespace(run_recipe=run_recipe))
     monkeypatch.chdir(tmp_path)
     parts = {"corpus": "synthetic", "face": "landmarks", "audio": "mel", "style": "attentive"}
     parts |= {"flow": "planar", "decoder": "hybrid", "renderer": "mesh"}

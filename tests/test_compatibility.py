@@ -17,7 +17,8 @@ import pytest
 import yaml
 
 import vast_core
-from vast_core import declarations, entry_points, errors, hookspecs, interfaces, stages
+from vast_core import errors, interfaces, stages
+from vast_core.registry import declarations, discovery, hookspecs
 
 RECORDED = Path(__file__).with_name("vast_v1.yaml")
 
@@ -26,15 +27,11 @@ Surface = dict[str, Any]
 
 def surface() -> Surface:
     """The public surface as it is."""
-    defined = [
-        value
-        for name, value in vars(interfaces).items()
-        if inspect.isclass(value) and value.__module__ == interfaces.__name__ and not name.startswith("_")
-    ]
+    defined = [value for value in (getattr(interfaces, name) for name in interfaces.__all__) if inspect.isclass(value)]
     values = [declarations.Component, declarations.StageSpec, *(cls for cls in defined if attrs.has(cls))]
-    contracts = [stages.Stage, stages.Context, *(cls for cls in defined if not attrs.has(cls))]
+    contracts = [stages.Stage, stages.StageContext, *(cls for cls in defined if not attrs.has(cls))]
     return {
-        "entry points": entry_points.GROUP,
+        "entry points": discovery.GROUP,
         "vast_core": sorted(name for name in vast_core.__all__ if not name.startswith("_")),
         "kinds": list(declarations.KINDS),
         "sample rate": interfaces.SAMPLE_RATE,

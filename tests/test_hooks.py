@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from vast_core import hookspecs, pipeline
 from vast_core.errors import StorageError
 from vast_core.recipe import load_recipe
-from vast_core.registry import KINDS, Registry
+from vast_core.registry import KINDS, Registry, hookspecs
+from vast_core.runner import run_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 HOOKS = {name: function for name, function in vars(hookspecs).items() if name.startswith("vast_")}
@@ -110,7 +110,7 @@ def walk(tmp_path_factory, packages_in):
 
         loaded = load_recipe(recipe, registry, ["flow.steps=5", "stages.walk.steps=9"])
         for _ in range(2):
-            pipeline.run_recipe(loaded, registry, folder / "out", False, None)
+            run_recipe(loaded, registry, folder / "out", False, None)
         yield vast_walker.calls
         del sys.modules["vast_walker"]
 
@@ -156,7 +156,7 @@ def test_what_a_plugin_brings_when_a_stage_starts_is_kept(walk, tmp_path):
     registry = Registry()
     registry.register(vast_walker, name="walker", distribution="vast-walker")
     loaded = load_recipe(write_walk(tmp_path), registry)
-    pipeline.run_recipe(loaded, registry, tmp_path / "fed")
+    run_recipe(loaded, registry, tmp_path / "fed")
     called = [walk.pop() for _ in range(len(walk) - before)]
     assert of(called, "step") == []
     assert not (tmp_path / "fed" / "made.txt").exists()

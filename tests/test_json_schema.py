@@ -15,9 +15,7 @@ from jsonschema import Draft202012Validator
 
 from vast_core import Component, StageSpec, hookimpl
 from vast_core.errors import RecipeError
-from vast_core.json_schema import recipe_schema
-from vast_core.options import COMPUTED, options
-from vast_core.recipe import load_recipe, packaged_recipes, recipes_folder
+from vast_core.recipe import COMPUTED, load_recipe, options, packaged_recipes, recipe_schema, recipes_folder
 from vast_core.registry import Registry
 
 

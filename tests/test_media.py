@@ -15,10 +15,10 @@ import av
 import numpy as np
 import pytest
 
-from vast_core import media
 from vast_core.errors import MediaError, StorageError
 from vast_core.interfaces import SAMPLE_RATE, Footage
 from vast_core.media import VideoFile, VideoWriter, file_digest, read_wave
+from vast_core.media import reading as media
 
 
 def grey(level: float, size=(48, 64)):

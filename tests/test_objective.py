@@ -7,8 +7,8 @@ import torch
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 from vast_core.interfaces import Flow, FlowOutput, Posterior, Sizes
-from vast_core.objective import beta_at, bound, gaussian_kl, gaussian_log_likelihood, standard_normal_log_prob
 from vast_core.registry import Registry
+from vast_core.training import beta_at, bound, gaussian_kl, gaussian_log_likelihood, standard_normal_log_prob
 
 Z, H = 4, 3
 SIZES = Sizes(fps=25, image=64, audio=4, expression=4, lower_face=2, vertices=3, style=Z, context=H)

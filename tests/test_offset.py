@@ -5,7 +5,8 @@ import pytest
 from scipy.signal import lfilter
 
 from vast_core.interfaces import SAMPLE_RATE
-from vast_core.offset import LEAD_MS, LipRidge, LipSync, _deviation, estimate_offsets, shift_wave
+from vast_core.media import LEAD_MS, LipRidge, LipSync, estimate_offsets, shift_wave
+from vast_core.media.sync import _deviation
 
 FPS = 25.0
 FINE = 40

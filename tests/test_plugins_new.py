@@ -13,8 +13,8 @@ import pytest
 
 import vast_core
 from vast_core.cli.plugins_new import LONGEST, TEMPLATE, Names
-from vast_core.declarations import KINDS
 from vast_core.errors import InputError
+from vast_core.registry import KINDS
 
 ROOT = Path(__file__).resolve().parents[1]
 FASTEST = "flow"

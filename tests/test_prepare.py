@@ -3,10 +3,11 @@
 import pytest
 
 from vast_core.errors import InputError
-from vast_core.pipeline import assemble, run_recipe
+from vast_core.pipeline import assemble
 from vast_core.recipe import load_recipe
 from vast_core.registry import Registry
-from vast_core.stages import Context
+from vast_core.runner import run_recipe
+from vast_core.stages import StageContext
 
 SMALL = ("run=[prepare]", "corpus.speakers=2", "corpus.styles=1", "corpus.avatar_seconds=2")
 
@@ -19,7 +20,7 @@ def prepared(tmp_path, monkeypatch):
     def prepare(*changes):
         recipe = load_recipe("vast_tiny", registry, [*SMALL, *changes])
         run = run_recipe(recipe, registry, tmp_path / "run")
-        context = Context(run=run, pipeline=assemble(recipe, registry), console=None)
+        context = StageContext(run=run, pipeline=assemble(recipe, registry), console=None)
         return context.store, (tmp_path / "run" / "weights" / "face.safetensors").read_bytes()
 
     return prepare

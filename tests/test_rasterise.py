@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vast_core.canonical import canonical_face
-from vast_core.rasterise import interpolate, rasterise, sample_texture, shade, vertex_normals
+from vast_core.mesh import canonical_face, interpolate, rasterise, sample_texture, shade, vertex_normals
 
 ONE = np.array([[0, 1, 2]])
 QUAD = np.array([[0, 1, 2], [0, 2, 3]])

@@ -12,11 +12,10 @@ import pytest
 import yaml
 from attrs.validators import ge, in_
 
-from vast_core import Component, hookimpl, recipe
+from vast_core import Component, hookimpl
 from vast_core.errors import ComponentError, RecipeError
-from vast_core.recipe import find_recipe, load_recipe, packaged_recipes
-from vast_core.registry import Registry
-from vast_core.stage_config import RendererStage, StyleStage
+from vast_core.recipe import find_recipe, finding, load_recipe, packaged_recipes
+from vast_core.registry import Registry, RendererStage, StyleStage
 
 
 @attrs.frozen(kw_only=True)
@@ -557,7 +556,7 @@ def test_mistakes_in_the_section_of_ablations(write, registry):
 
 def test_a_packaged_recipe_is_found_by_name(write, tmp_path, registry, monkeypatch):
     write(MINIMAL, "packaged/ablations/no_flow.yaml")
-    monkeypatch.setattr(recipe, "recipes_folder", lambda: tmp_path / "packaged")
+    monkeypatch.setattr(finding, "recipes_folder", lambda: tmp_path / "packaged")
     assert packaged_recipes() == ("ablations/no_flow",)
     assert load_recipe("ablations/no_flow", registry).name == "no_flow"
     assert load_recipe(write("base: ablations/no_flow\n"), registry).name == "r"
@@ -575,7 +574,7 @@ def test_every_recipe_of_the_repository_is_sound():
     assert len(names) >= 5
     assert "vast_default" in names
     installed = Registry.discover(environ={})
-    folder = recipe.recipes_folder()
+    folder = finding.recipes_folder()
     for name in names:
         loaded = load_recipe(name, installed, ["corpus.path=."] if "footage" in name else [])
         assert loaded.name == Path(name).name

@@ -9,9 +9,9 @@ from pathlib import Path
 import attrs
 import pytest
 
-from vast_core import Component, hookimpl, registry
+from vast_core import Component, hookimpl
 from vast_core.errors import ComponentError
-from vast_core.registry import KINDS, Registry
+from vast_core.registry import KINDS, Registry, registry
 
 GOOD = """
 @hookimpl

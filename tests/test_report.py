@@ -16,9 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vast_core import report
 from vast_core.errors import InputError, MediaError, StorageError
-from vast_core.plots import readable
 from vast_core.report import (
     Figure,
     Folded,
@@ -36,8 +34,10 @@ from vast_core.report import (
     plot_curves,
     plot_losses,
     plot_matrix,
+    readable,
     write_report,
 )
+from vast_core.report import page as report
 
 VOID = {"meta", "img", "br", "hr", "input", "link", "wbr"}
 
@@ -402,7 +402,7 @@ def test_both_themes_can_be_read(page, tmp_path):
                 assert contrast(theme[text], theme[ground]) >= 4.5, (text, ground)
         assert contrast(theme["good"], theme["good-tint"]) >= 4.5
         assert contrast(theme["bad"], theme["bad-tint"]) >= 4.5
-        from vast_core.plots import COLOURS
+        from vast_core.report import COLOURS
 
         for colour in COLOURS:
             assert contrast(colour, theme["card"]) >= 3, colour

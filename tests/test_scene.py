@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from vast_core.scene import Crop, dilate, erosion_radius, eyes_masks, hull_masks, make_scene
+from vast_core.mesh import Crop, dilate, erosion_radius, eyes_masks, hull_masks, make_scene
 
 
 def picture(rows=200, columns=300):

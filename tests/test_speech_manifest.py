@@ -6,7 +6,7 @@ import pytest
 
 from vast_core.errors import InputError
 from vast_core.interfaces import Phone
-from vast_core.speech_manifest import Recording, format_phones, parse_phones, read_manifest, write_manifest
+from vast_core.media import Recording, format_phones, parse_phones, read_manifest, write_manifest
 
 SPEECH = Path(__file__).resolve().parents[1] / "../shared/speech"
 HEADER = "file\tspeaker\tseconds\ttranscript\tphones (ARPAbet:start-end, seconds)"

@@ -14,13 +14,14 @@ import attrs
 import pytest
 
 from vast_core import StageSpec, hookimpl
-from vast_core import run as runs
+from vast_core.checking import check_recipe
 from vast_core.errors import ComponentError, InputError, RecipeError
 from vast_core.interfaces import Sizes
-from vast_core.pipeline import assemble, check_recipe, run_recipe
+from vast_core.pipeline import assemble
 from vast_core.recipe import load_recipe
-from vast_core.registry import Registry
-from vast_core.stage_config import CORE_STAGES, StyleStage, TrainingStage
+from vast_core.registry import CORE_STAGES, Registry, StyleStage, TrainingStage
+from vast_core.runner import run_recipe
+from vast_core.runs import keys
 
 ROOMS = """
 from pathlib import Path
@@ -87,7 +88,7 @@ class Counting(Room):
         figures = {"counted": list(range(context.options(Count).to)), "style": context.options(Style).steps}
         return [context.run.write_figures("count", figures)]
 
-from vast_core.stage_config import StyleStage as Style
+from vast_core.registry.core_stages import StyleStage as Style
 
 counting, silent, lying = Counting(), Room(gives=None), Room(gives=[Path("no/such/file")])
 boasting, shouting, handless = Room(tells=boast), Room(tells=shout), object()
@@ -362,7 +363,7 @@ def test_a_stage_runs_again_only_after_a_change(recipe, registry, tmp_path):
     assert (times, run.figures("count")["counted"]) == (1, [0])
     source = Path(vast_rooms.__file__)
     source.write_text(source.read_text() + "\n# changed\n")
-    runs.source_digest.cache_clear()
+    keys.source_digest.cache_clear()
     assert counted("stages.count.to=1")[1] == 1
     (tmp_path / "out" / "stages" / "count.figures.json").unlink()
     assert counted("stages.count.to=1")[1] == 1, "what it has written is gone"
@@ -375,8 +376,8 @@ def test_the_weights_in_a_package_count_as_its_source(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
 
     def digest():
-        runs.source_digest.cache_clear()
-        return runs.source_digest("vast_weighty")
+        keys.source_digest.cache_clear()
+        return keys.source_digest("vast_weighty")
 
     first = digest()
     (package / "__pycache__" / "compiled.pyc").write_bytes(b"by another Python")
@@ -472,5 +473,5 @@ def test_check_counts_memory_for_the_stages_that_run_only(capsys):
 
 
 def test_declaring_stages_needs_no_torch():
-    code = "import sys; import vast_core, vast_core.stage_config; sys.exit('torch' in sys.modules)"
+    code = "import sys; import vast_core, vast_core.registry.core_stages; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vast_core.store import PreparedClip, Rejected, Store
+from vast_core.runs import PreparedClip, RejectedClip, Store
 
 
 def clip(number, **other):
@@ -38,11 +38,11 @@ def test_round_trip(store):
     assert not store.complete
     identities = {"ann": torch.randn(7, 3), "bo": torch.randn(7, 3)}
     store.write_identities(identities)
-    store.write_index(own, [Rejected(clip="bad", reason="no face")])
+    store.write_index(own, [RejectedClip(clip="bad", reason="no face")])
     again = Store(store.path)
     assert again.complete
     assert again.clips == own
-    assert again.rejected == [Rejected(clip="bad", reason="no face")]
+    assert again.rejected == [RejectedClip(clip="bad", reason="no face")]
     assert torch.equal(again.read(own[0], "expression", 3, 9), arrays["expression"][3:9])
     assert again.read(own[0], "valid").dtype == torch.bool
     assert torch.allclose(again.vertices(own[1]), identities["bo"] + displacement, atol=2e-3)

@@ -6,7 +6,7 @@ import torch
 from vast_core.pipeline import assemble
 from vast_core.recipe import load_recipe
 from vast_core.registry import Registry
-from vast_core.stages.style import StyleModel
+from vast_core.speak.style_model import StyleModel
 
 
 class Rows:

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vast_core.interfaces import Sizes
-from vast_core.objective import beta_at, bound, gaussian_log_likelihood
 from vast_core.registry import Registry
+from vast_core.training import beta_at, bound, gaussian_log_likelihood
 
 A, E, FACTORS = 10, 6, 3
 SIZES = Sizes(fps=25, image=64, audio=A, expression=E, lower_face=3, vertices=9, style=8, context=12)

@@ -11,8 +11,10 @@ from vast_core.interfaces import SAMPLE_RATE
 from vast_core.pipeline import assemble
 from vast_core.recipe import load_recipe
 from vast_core.registry import Registry
-from vast_core.stages.style import StyleModel, decode_whole
-from vast_core.synthesis import CHUNK, Spool, express, forward_and_back, frames_of
+from vast_core.speak.avatar import Spool, forward_and_back
+from vast_core.speak.perform import CHUNK, express, frames_of
+from vast_core.speak.style_model import StyleModel
+from vast_core.stages.style import decode_whole
 
 
 @pytest.fixture(scope="module")

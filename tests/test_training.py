@@ -13,10 +13,9 @@ from torch import nn
 
 from vast_core.errors import Interrupted
 from vast_core.interfaces import Objective
-from vast_core.run import Run
-from vast_core.stage_config import TrainingStage
+from vast_core.registry import TrainingStage
+from vast_core.runs import Run, load_weights
 from vast_core.training import Diverged, Trainer
-from vast_core.weights import load_weights
 
 
 def read_metrics(path):

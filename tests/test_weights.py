@@ -8,9 +8,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from vast_core import weights
 from vast_core.errors import StorageError, WeightsError
-from vast_core.weights import differences, load_into, load_weights, save_weights
+from vast_core.runs import differences, load_into, load_weights, save_weights, weights
 
 
 def test_round_trip_is_exact(tmp_path):

@@ -5,9 +5,8 @@ Importing this package imports no torch, so that a plugin's declarations stay li
 
 from __future__ import annotations
 
-from .declarations import Component, StageSpec
-from .hookspecs import hookimpl
-
-__version__ = "0.1.0"
+from .registry.declarations import Component, StageSpec
+from .registry.hookspecs import hookimpl
+from .version import __version__
 
 __all__ = ["Component", "StageSpec", "__version__", "hookimpl"]

@@ -8,10 +8,9 @@ import pytest
 import torch
 
 from vast_core import Component
-from vast_core.canonical import canonical_face
 from vast_core.errors import InputError
 from vast_core.interfaces import Drawing, Face
-from vast_core.rasterise import rasterise, sample_texture, shade, vertex_normals
+from vast_core.mesh import canonical_face, rasterise, sample_texture, shade, vertex_normals
 from vast_core.testing.kit import Subject, check, rules
 
 MESH = canonical_face()

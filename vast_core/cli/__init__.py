@@ -18,10 +18,10 @@ from typing import NoReturn
 import attrs
 import click
 
-from .. import __version__
 from ..errors import ComponentError, VastError
-from ..plugin_import import SLOW
-from ..registry import Registry
+from ..registry.isolation import SLOW
+from ..registry.registry import Registry
+from ..version import __version__
 from .lazy import LazyGroup, Places
 
 COMMANDS: Places = {
@@ -173,7 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _explain_fault(error: Exception, in_full: bool) -> str:
-    from ..plugin_health import fault_line
+    from ..registry.discovery import fault_line
 
     details = "".join(traceback.format_exception(error))
     what = f"{type(error).__name__}: {error} (at {fault_line(error)})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from . import Session
+from ..cli import Session
 
 
 @click.command()
@@ -22,12 +22,12 @@ def check(session: Session, recipe: str, overrides: tuple[str, ...]) -> None:
       vast check recipes/vast_default.yaml
       vast check vast_default renderer.size=256
     """
-    from ..recipe import load_recipe
+    from ..recipe.loading import load_recipe
 
     session.tell_troubles()
     loaded = load_recipe(recipe, session.registry, overrides)
     loaded.require()
 
-    from ..pipeline import check_recipe  # after the checks, as it imports torch
+    from ..checking import check_recipe  # after the checks, as it imports torch
 
     check_recipe(loaded, session.registry)

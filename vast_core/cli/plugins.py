@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from . import Session
+from ..cli import Session
 from .lazy import LazyGroup, Places
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..registry import Registry
+    from ..registry.registry import Registry
 
 COMMANDS: Places = {
     "show": ("vast_core.cli.plugins_show:show", "Show all that is known of a component or a stage."),

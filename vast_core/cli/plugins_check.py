@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import Session
+from ..cli import Session
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..declarations import Component
+    from ..registry.declarations import Component
     from ..testing.kit import Outcome
 
 STYLES = {"sound": "green", "broken": "bold red", "in part": "yellow", "not checked": "yellow"}
@@ -94,8 +94,8 @@ def _check(
 
 def _config(component: Component, options: Sequence[str]) -> Any:
     """The config that options such as ``steps=3`` make; raises :class:`RecipeError` where they make none."""
-    from ..recipe_document import Problem, read_overrides, recipe_error
-    from ..recipe_schema import INVALID, Reader
+    from ..recipe.document import Problem, read_overrides, recipe_error
+    from ..recipe.reader import INVALID, Reader
 
     problems: list[Problem] = []
     node, reader = read_overrides(options, problems), Reader()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from . import Session
+from ..cli import Session
 
 
 @click.command()
@@ -25,7 +25,7 @@ def doctor(context: click.Context) -> None:
     """
     import textwrap
 
-    from ..plugin_health import findings
+    from ..doctor import findings
     from .console import plain_console
 
     console, session = plain_console(), context.ensure_object(Session)

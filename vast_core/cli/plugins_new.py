@@ -12,11 +12,11 @@ from typing import Any, cast
 import attrs
 import click
 
-from .. import __version__
-from ..declarations import KINDS, Kind
+from ..cli import Session
 from ..errors import InputError, StorageError
-from ..registry import Registry
-from . import Session
+from ..registry.declarations import KINDS, Kind
+from ..registry.registry import Registry
+from ..version import __version__
 
 TEMPLATE = Path(__file__).parents[1] / "package_template"
 """What is written; its README.md says how it is laid out."""

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from . import Session
+from ..cli import Session
 
 if TYPE_CHECKING:
-    from ..declarations import Component, StageSpec
-    from ..options import Option
-    from ..registry import Registry
+    from ..recipe.options import Option
+    from ..registry.declarations import Component, StageSpec
+    from ..registry.registry import Registry
 
 
 @click.command()
@@ -48,8 +48,8 @@ def find(registry: Registry, name: str) -> Component | StageSpec:
 
     Raises :class:`vast_core.errors.ComponentError` where there is none, or several; the message says what to write.
     """
-    from ..declarations import KINDS
     from ..errors import ComponentError
+    from ..registry.declarations import KINDS
 
     kind, slash, rest = name.partition("/")
     if slash and kind == "stage":
@@ -71,8 +71,8 @@ def find(registry: Registry, name: str) -> Component | StageSpec:
 
 def page(declared: Component | StageSpec, registry: Registry, width: int) -> Iterator[str]:
     """What is shown, line by line."""
-    from ..declarations import Component
-    from ..options import options
+    from ..recipe.options import options
+    from ..registry.declarations import Component
 
     kind = declared.kind if isinstance(declared, Component) else "stage"
     yield from _wrapped(f"{kind}/{declared.name}: {declared.summary}", width)
@@ -111,7 +111,7 @@ def _doc(declared: Component | StageSpec, width: int) -> Iterator[str]:
 
 
 def _option(option: Option, width: int) -> Iterator[str]:
-    from ..options import written
+    from ..recipe.options import written
 
     default = "no default, to be stated" if option.required else f"default {written(option.default)}"
     told = "; ".join(filter(None, [option.kind, option.range, default]))
@@ -121,10 +121,11 @@ def _option(option: Option, width: int) -> Iterator[str]:
 
 def _uses(declared: Component | StageSpec, registry: Registry) -> Iterator[tuple[str, str]]:
     """The packaged recipes that use it, each with the options that it sets other than by default."""
-    from ..declarations import Component
     from ..errors import RecipeError
-    from ..options import options, written
-    from ..recipe import load_recipe, packaged_recipes
+    from ..recipe.finding import packaged_recipes
+    from ..recipe.loading import load_recipe
+    from ..recipe.options import options, written
+    from ..registry.declarations import Component
 
     for name in packaged_recipes():
         try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from . import Session
+from ..cli import Session
 
 
 @click.command()
@@ -34,7 +34,7 @@ def run(
       vast run vast_default flow.use=planar flow.steps=16 --out runs/planar
       vast run my_recipe.yaml --resume
     """
-    from ..recipe import load_recipe
+    from ..recipe.loading import load_recipe
 
     session.tell_troubles()
     loaded = load_recipe(recipe, session.registry, overrides)
@@ -44,6 +44,6 @@ def run(
     chosen = loaded.chosen(named)
     loaded.require(chosen)
 
-    from ..pipeline import run_recipe  # after the checks, as it imports torch
+    from ..runner import run_recipe  # after the checks, as it imports torch
 
     run_recipe(loaded, session.registry, out or Path("runs", loaded.name), resume, [stage.name for stage in chosen])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from . import Session
+from ..cli import Session
 
 
 @click.command()
@@ -29,13 +29,13 @@ def schema(session: Session, out: Path | None) -> None:
     """
     import json
 
-    from ..json_schema import recipe_schema
+    from ..recipe.json_schema import recipe_schema
 
     text = json.dumps(recipe_schema(session.registry), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     if out is None:
         click.echo(text, nl=False)
     else:
-        from ..atomic import write_text  # it imports numpy
+        from ..files.atomic import write_text  # it imports numpy
 
         write_text(out, text)
         click.echo(f"{out}: the schema of recipes with {len(session.registry.components())} components")

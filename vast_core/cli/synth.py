@@ -44,25 +44,26 @@ def synth(
     from rich.console import Console
     from rich.progress import track
 
-    from ..avatar import find_clip
     from ..errors import InputError
     from ..interfaces import SAMPLE_RATE
-    from ..media import read_wave
+    from ..media.reading import read_wave
     from ..pipeline import assemble
-    from ..prompt import Prompt, style_code
-    from ..recipe import load_recipe
-    from ..run import Run
-    from ..stages import Context
+    from ..recipe.loading import load_recipe
+    from ..runs.directory import Run
+    from ..speak.avatar import BaseClip
+    from ..speak.perform import frames_of, perform, write_video
+    from ..speak.prompt import Prompt, style_code
+    from ..stages.avatar_pictures import find_clip
+    from ..stages.context import StageContext
     from ..stages.renderer import load_renderer
     from ..stages.style import load_face, load_style
-    from ..synthesis import BaseClip, frames_of, perform, write_video
 
     registry = context.obj.registry
     if not (run / "recipe.yaml").is_file():
         raise InputError(f"{run}: no folder of a run, as it holds no recipe.yaml; name one that `vast run` has made")
     recipe = load_recipe(run / "recipe.yaml", registry)
     pipeline, console = assemble(recipe, registry), Console()
-    work = Context(run=Run(run, recipe, registry), pipeline=pipeline, console=console)
+    work = StageContext(run=Run(run, recipe, registry), pipeline=pipeline, console=console)
     base = BaseClip.load(run / "weights" / "avatar.safetensors")
     if avatar not in (None, base.avatar):
         raise InputError(

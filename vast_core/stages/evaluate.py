@@ -11,36 +11,33 @@ import json
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..atomic import write_picture, write_text
-from ..avatar import Avatar, Piece, make_avatar
-from ..interfaces import Performance, Posterior, RendererBatch, State
-from ..objective import gaussian_kl, gaussian_log_likelihood, standard_normal_log_prob
-from ..offset import LipRidge, LipSync
+from ..files.atomic import write_picture, write_text
+from ..interfaces import Performance, Posterior, RendererBatch, State, unposed
+from ..media.lip_regression import LipRidge, LipSync
+from ..mesh.scene import erosion_radius
 from ..pipeline import Pipeline
-from ..scene import erosion_radius
-from ..scores import Scores
-from ..stage_config import EvaluateStage
-from ..store import PreparedClip, Store
-from .prepare import canonical
+from ..registry.core_stages import EvaluateStage
+from ..report.scores import Scores
+from ..runs.store import PreparedClip, Store
+from ..speak.style_model import StyleModel
+from ..training.bound import gaussian_kl, gaussian_log_likelihood, standard_normal_log_prob
+from .avatar_pictures import AvatarPictures, Piece, image_vertices, make_avatar
+from .context import StageContext
 from .renderer import load_renderer
-from .style import StyleModel, decode_whole, load_face, load_style, posterior_of, prompt_code
-
-if TYPE_CHECKING:
-    from . import Context
-
+from .style import decode_whole, load_face, load_style, posterior_of, prompt_code
 
 KL_SAMPLES, LIKELIHOOD_SAMPLES = 512, 8
 """Of the style code, for a clip's bound; decoding takes the time."""
 
 
-def inputs(context: Context) -> dict[str, Any]:
+def inputs(context: StageContext) -> dict[str, Any]:
     """What the figures depend on."""
     recipe = context.recipe
     return {
@@ -50,7 +47,7 @@ def inputs(context: Context) -> dict[str, Any]:
     }
 
 
-def run(context: Context) -> list[Path]:
+def run(context: StageContext) -> list[Path]:
     """Measure, and write ``evaluation.json`` and the pictures beside it."""
     load_face(context)
     model = load_style(context)
@@ -74,7 +71,7 @@ def run(context: Context) -> list[Path]:
 # ------------------------------------------------------------------------------------- style transfer
 
 
-def style_transfer(context: Context, model: StyleModel) -> dict[str, Any] | None:
+def style_transfer(context: StageContext, model: StyleModel) -> dict[str, Any] | None:
     """Distance (mm) from the counterfactual truth, for ours, the zero code and a wrong prompt.
 
     The target is a held-out sentence, the prompt another sentence, by another speaker where there is one, in a
@@ -94,7 +91,7 @@ def style_transfer(context: Context, model: StyleModel) -> dict[str, Any] | None
             truth_clip = corpus.counterfactual(sources[target.source], style)
             if truth_clip is None or truth_clip.track is None:
                 return None
-            truth = canonical(truth_clip.track)[target.start : target.start + target.frames]
+            truth = unposed(truth_clip.track)[target.start : target.start + target.frames]
             wrong = unseen[(unseen.index(style) + 1 + number % (len(unseen) - 1)) % len(unseen)]
             codes = {
                 "ours": _code(context, model, target, style, sources),
@@ -134,7 +131,9 @@ def _one_a_sentence(clips: Sequence[PreparedClip], sources: dict[str, Any]) -> l
     return list(chosen.values())
 
 
-def _code(context: Context, model: StyleModel, target: PreparedClip, style: str, sources: dict[str, Any]) -> Tensor:
+def _code(
+    context: StageContext, model: StyleModel, target: PreparedClip, style: str, sources: dict[str, Any]
+) -> Tensor:
     """The code of a prompt in ``style``: another sentence, by another speaker where there is one."""
     said = sources[target.source].transcript
     prompts = [c for c in context.store.of("held_out", style=style) if sources[c.source].transcript != said]
@@ -145,7 +144,7 @@ def _code(context: Context, model: StyleModel, target: PreparedClip, style: str,
 # -------------------------------------------------------------------------------------- held-out clips
 
 
-def held_out(context: Context, model: StyleModel) -> dict[str, Any]:
+def held_out(context: StageContext, model: StyleModel) -> dict[str, Any]:
     """Every metric on held-out clips, prompted by a training clip of the same manner, and the lips against ridge."""
     store, pipeline, settings = context.store, context.pipeline, context.options(EvaluateStage)
     heard = [clip for clip in store.of("held_out") if clip.heard]
@@ -265,7 +264,7 @@ def _pearson(a: Tensor, b: Tensor) -> float:
     return 0.0 if float(pair.std(dim=1).min()) < 1e-9 else float(torch.corrcoef(pair)[0, 1])
 
 
-def performance_of(context: Context, clip: PreparedClip) -> Performance:
+def performance_of(context: StageContext, clip: PreparedClip) -> Performance:
     """A prepared clip as it was tracked; the pose is left out, as no model here moves the head."""
     store, pipeline = context.store, context.pipeline
     return Performance(
@@ -284,7 +283,7 @@ def performance_of(context: Context, clip: PreparedClip) -> Performance:
 
 
 @torch.no_grad()
-def rendering(context: Context) -> dict[str, Any]:
+def rendering(context: StageContext) -> dict[str, Any]:
     """Image metrics over the face of held-out clips, for ours, the nearest training frame and the bare mesh."""
     renderer, pipeline, avatar = load_renderer(context), context.pipeline, make_avatar(context)
     metrics = [metric for metric in pipeline.metrics if metric.needs == "frames"]
@@ -347,9 +346,7 @@ def _bare(batch: RendererBatch) -> Tensor:
 class NearestFrame:
     """The baseline that draws nothing: the training frame whose face vertices lie nearest in the crop."""
 
-    def __init__(self, context: Context, avatar: Avatar) -> None:
-        from ..avatar import image_vertices
-
+    def __init__(self, context: StageContext, avatar: AvatarPictures) -> None:
         self._avatar = avatar
 
         def positions(piece: Piece) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import attrs
 import numpy as np
@@ -21,23 +21,20 @@ from safetensors.numpy import save_file
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..atomic import replacing
 from ..errors import InputError
-from ..interfaces import AudioFeatures, Clip, Face, FaceTrack
-from ..offset import LipSync, Offset, estimate_offsets, shift_wave
-from ..run import cache_root, component_key, digest
-from ..stage_config import PrepareStage
-from ..store import PreparedClip, Rejected
-from ..weights import load_into, load_weights, save_weights
-
-if TYPE_CHECKING:
-    from . import Context
-
-SILENCE = 10 ** (-60 / 20)
-"""Sound whose level never exceeds this (root mean square over the clip) is no sound."""
+from ..files.atomic import replacing
+from ..interfaces import SILENCE, Clip, Face, FaceTrack, listen, unposed
+from ..media.lip_regression import LipSync
+from ..media.sync import Offset, estimate_offsets, shift_wave
+from ..registry.core_stages import PrepareStage
+from ..runs.directory import cache_root
+from ..runs.keys import component_key, digest
+from ..runs.store import PreparedClip, RejectedClip
+from ..runs.weights import load_into, load_weights, save_weights
+from .context import StageContext
 
 
-def inputs(context: Context) -> dict[str, Any]:
+def inputs(context: StageContext) -> dict[str, Any]:
     """What preparation depends on."""
     recipe = context.run.recipe
     return {
@@ -83,14 +80,14 @@ class _Tracks(Sequence[FaceTrack]):
         return self._shots[index].track(self._stops[index])
 
 
-def run(context: Context) -> list[Path]:
+def run(context: StageContext) -> list[Path]:
     """Fill the store, or find it filled by a run before."""
     store, face = context.store, context.pipeline.face
     weights = context.run.weights / "face.safetensors"
     if store.complete:
         context.console.print(f"[dim]prepared clips of an earlier run are used: {store.path}[/dim]")
     else:
-        rejected: list[Rejected] = []
+        rejected: list[RejectedClip] = []
         shots = list(_tracked(context, rejected))
         if not shots:
             raise InputError("no clip of the corpus can be used:\n" + _reasons(rejected))
@@ -117,18 +114,15 @@ def run(context: Context) -> list[Path]:
     return [weights]
 
 
-def _reasons(rejected: list[Rejected]) -> str:
+def _reasons(rejected: list[RejectedClip]) -> str:
     return "\n".join(f"  {item.clip}: {item.reason}" for item in rejected[:20])
 
 
-def _header(context: Context) -> dict[str, Any]:
+def _header(context: StageContext) -> dict[str, Any]:
     return {"what": "face", "components": context.run.components(), "sizes": context.pipeline.sizes.known()}
 
 
-# ------------------------------------------------------------------------------------------- tracking
-
-
-def _tracked(context: Context, rejected: list[Rejected]) -> Iterator[_Shot]:
+def _tracked(context: StageContext, rejected: list[RejectedClip]) -> Iterator[_Shot]:
     """Every shot of every clip, its track written to disk; what cannot be tracked goes to ``rejected``."""
     face, fps = context.pipeline.face, context.run.recipe.fps
     least = context.options(PrepareStage).min_seconds
@@ -154,7 +148,7 @@ def _tracked(context: Context, rejected: list[Rejected]) -> Iterator[_Shot]:
                     f"the longest shot with a face lasts {longest / fps:.2f} s; at least {least} s are needed"
                 )
         except InputError as error:
-            rejected.append(Rejected(clip=clip.name, reason=str(error)))
+            rejected.append(RejectedClip(clip=clip.name, reason=str(error)))
             continue
         yield from usable
 
@@ -191,7 +185,7 @@ def _shot(clip: Clip, file: Path) -> _Shot:
     return _Shot(clip, file, frames, int(meta["start"]), notes, (rows, columns))
 
 
-def _training_frames(context: Context, shot: _Shot) -> int:
+def _training_frames(context: StageContext, shot: _Shot) -> int:
     """How many of a shot's frames, from its first, are to be trained on."""
     settings, fps = context.options(PrepareStage), context.run.recipe.fps
     if shot.clip.speaker in settings.held_out_speakers:
@@ -203,7 +197,7 @@ def _training_frames(context: Context, shot: _Shot) -> int:
     return shot.frames - held_out if held_out >= settings.min_seconds * fps else shot.frames
 
 
-def _fit(context: Context, shots: list[_Shot]) -> dict[str, NDArray[np.float32]]:
+def _fit(context: StageContext, shots: list[_Shot]) -> dict[str, NDArray[np.float32]]:
     """Each speaker's neutral face; the face component learns its basis on what is to be trained on."""
     face = context.pipeline.face
     identities = {}
@@ -221,14 +215,11 @@ def _fit(context: Context, shots: list[_Shot]) -> dict[str, NDArray[np.float32]]
     return identities
 
 
-# ---------------------------------------------------------------------------------------------- sound
-
-
 def _features(
-    context: Context,
+    context: StageContext,
     shots: list[_Shot],
     identities: dict[str, NDArray[np.float32]],
-    rejected: list[Rejected],
+    rejected: list[RejectedClip],
 ) -> tuple[dict[str, Tensor], dict[str, Offset]]:
     """Audio features (T, A) of each clip with usable sound, in sync, and the offset that was corrected."""
     settings = context.options(PrepareStage)
@@ -243,12 +234,14 @@ def _features(
         try:
             wave = clip.footage.wave()
         except InputError as error:
-            rejected.append(Rejected(clip=name, reason=f"its sound cannot be read, its face serves as style: {error}"))
+            rejected.append(
+                RejectedClip(clip=name, reason=f"its sound cannot be read, its face serves as style: {error}")
+            )
             continue
         if wave is None or not len(wave):
-            rejected.append(Rejected(clip=name, reason="no sound; its face serves as a style prompt only"))
+            rejected.append(RejectedClip(clip=name, reason="no sound; its face serves as a style prompt only"))
         elif float(np.sqrt(np.mean(np.square(wave, dtype=np.float64)))) < SILENCE:
-            rejected.append(Rejected(clip=name, reason="silent sound; its face serves as a style prompt only"))
+            rejected.append(RejectedClip(clip=name, reason="silent sound; its face serves as a style prompt only"))
         else:
             sounds[name] = listen(audio, wave, lengths[name], context.device)
             if settings.synchronise:
@@ -263,7 +256,7 @@ def _features(
         if not offset.confident:
             del sounds[name]
             rejected.append(
-                Rejected(
+                RejectedClip(
                     clip=name,
                     reason=f"its sound does not belong to its lips (best correlation {offset.correlation:.2f} at "
                     f"{offset.milliseconds:+.0f} ms); its face serves as a style prompt only",
@@ -275,44 +268,27 @@ def _features(
     return sounds, offsets
 
 
-@torch.no_grad()
-def listen(audio: AudioFeatures, wave: NDArray[np.float32], frames: int, device: torch.device) -> Tensor:
-    """Audio features (T, A) of one wave (S,) on the CPU."""
-    rows: Tensor = audio(torch.from_numpy(wave)[None].to(device), frames)
-    return rows[0].float().cpu()
-
-
 def _lip_sync(face: Face, shot: _Shot, identities: dict[str, NDArray[np.float32]], rows: Tensor) -> LipSync:
     track = shot.track()
-    opening = face.lip_opening(canonical(track)).numpy()
+    opening = face.lip_opening(unposed(track)).numpy()
     own = rows[track.start : track.start + len(track)].numpy()
     return LipSync(name=shot.clip.name, audio=own, opening=opening, valid=track.valid)
 
 
-def canonical(track: FaceTrack) -> Tensor:
-    """Vertices (T, V, 3) of a track with its pose undone."""
-    inverse = np.linalg.inv(track.pose[:, :, :3].astype(np.float64)).astype(np.float32)
-    moved = track.vertices - track.pose[:, None, :, 3]
-    return torch.from_numpy(moved @ inverse.transpose(0, 2, 1))
-
-
-# -------------------------------------------------------------------------------------------- writing
-
-
 def _write(
-    context: Context,
+    context: StageContext,
     shots: list[_Shot],
     identities: dict[str, NDArray[np.float32]],
     sounds: dict[str, Tensor],
     offsets: dict[str, Offset],
-    rejected: list[Rejected],
+    rejected: list[RejectedClip],
 ) -> list[PreparedClip]:
     face, settings, fps = context.pipeline.face, context.options(PrepareStage), context.run.recipe.fps
     clips: list[PreparedClip] = []
     for shot in progress_over(shots, "encoding", console=context.console, transient=True):
         track, identity = shot.track(), identities[shot.clip.speaker]
         expression = torch.from_numpy(face.encode(track, identity))
-        displacement = (canonical(track) - torch.from_numpy(identity)).half()
+        displacement = (unposed(track) - torch.from_numpy(identity)).half()
         several = sum(other.clip is shot.clip for other in shots) > 1
         middle = _training_frames(context, shot)
         for split, start, stop in (("train", 0, middle), ("held_out", middle, shot.frames)):
@@ -321,7 +297,7 @@ def _write(
             name = shot.clip.name + (f" from {shot.start / fps:.2f} s" if several else "")
             name += " (end)" if split == "held_out" and start else ""
             if track.valid[start:stop].mean() < 0.5:
-                rejected.append(Rejected(clip=name, reason="a face is seen in less than half of its frames"))
+                rejected.append(RejectedClip(clip=name, reason="a face is seen in less than half of its frames"))
                 continue
             sound = sounds.get(shot.clip.name)
             audio = (

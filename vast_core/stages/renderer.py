@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import numpy as np
 import torch
 
-from ..avatar import Avatar, choose_avatar, make_avatar
 from ..errors import InputError
 from ..interfaces import Renderer, RendererBatch, Scene
-from ..scene import erosion_radius
-from ..stage_config import RendererStage
-from ..training import Trainer
-from ..weights import load_into, load_weights, save_weights
+from ..mesh.scene import erosion_radius
+from ..registry.core_stages import RendererStage
+from ..runs.weights import load_into, load_weights, save_weights
+from ..training.loop import Trainer
+from .avatar_pictures import AvatarPictures, choose_avatar, make_avatar
+from .context import StageContext
 from .style import load_face
 
-if TYPE_CHECKING:
-    from . import Context
 
-
-def inputs(context: Context) -> dict[str, Any]:
+def inputs(context: StageContext) -> dict[str, Any]:
     """What the renderer stage depends on."""
     return {
         "prepared": context.key("prepare"),
@@ -34,7 +32,7 @@ def inputs(context: Context) -> dict[str, Any]:
 class Sequences:
     """Draws training batches of consecutive frames; which ones depends on the step's number alone."""
 
-    def __init__(self, context: Context, avatar: Avatar) -> None:
+    def __init__(self, context: StageContext, avatar: AvatarPictures) -> None:
         self._context, self._avatar = context, avatar
         self._settings = context.options(RendererStage)
         self._pieces = [piece for piece in avatar.of("train") if piece.clip.frames >= self._settings.frames]
@@ -71,7 +69,7 @@ def _joined(parts: list[RendererBatch]) -> RendererBatch:
     )
 
 
-def run(context: Context) -> list[Path]:
+def run(context: StageContext) -> list[Path]:
     """Train and write ``weights/renderer.safetensors``."""
     load_face(context)
     context.pipeline.face.cpu()
@@ -103,7 +101,7 @@ def run(context: Context) -> list[Path]:
     return [path]
 
 
-def load_renderer(context: Context) -> Renderer:
+def load_renderer(context: StageContext) -> Renderer:
     """The trained renderer, ready to use."""
     path = context.run.weights / "renderer.safetensors"
     model = context.pipeline.renderer

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import numpy as np
@@ -14,81 +13,22 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..interfaces import Objective, Posterior
-from ..objective import beta_at, bound, gaussian_log_likelihood
-from ..pipeline import Pipeline
-from ..stage_config import StyleStage
-from ..store import PreparedClip, Store
-from ..training import Trainer
-from ..weights import load_into, load_weights, save_weights
-
-if TYPE_CHECKING:
-    from . import Context
+from ..registry.core_stages import StyleStage
+from ..runs.store import PreparedClip, Store
+from ..runs.weights import load_into, load_weights, save_weights
+from ..speak.style_model import StyleModel
+from ..training.bound import beta_at, bound, gaussian_log_likelihood
+from ..training.loop import Trainer
+from .context import StageContext
 
 
-def inputs(context: Context) -> dict[str, Any]:
+def inputs(context: StageContext) -> dict[str, Any]:
     """What the style stage depends on."""
     return {
         "prepared": context.key("prepare"),
         **context.component_inputs("style", "flow", "decoder"),
         "seed": context.recipe.seed,
     }
-
-
-LEAST_NOISE = 0.02
-"""Of the leading coefficient's standard deviation, which is 1: finer detail than that is not worth learning, and a
-coefficient that hardly varies would else draw all attention to its last digits."""
-
-
-LEAST_DEVIATION = 0.5
-"""Of an audio feature, as a share of the mean deviation of all: by no less is it standardised (our choice)."""
-
-
-class StyleModel(nn.Module):
-    """The three parts that train together, the noise of the observed expression, and the scale of the audio features.
-
-    Features are standardised, each by its own deviation over the training footage: the closures of P, B and M, which
-    everyone sees, are rare in posteriorgrams, and would else be learned last. What varies less than most (see
-    ``LEAST_DEVIATION``) is not raised as far: a phone that the footage lacks would come a hundredfold when it is heard.
-    """
-
-    audio_mean: Tensor
-    audio_std: Tensor
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        super().__init__()
-        self.style, self.flow, self.decoder = pipeline.style, pipeline.flow, pipeline.decoder
-        self.log_noise = nn.Parameter(torch.zeros(pipeline.sizes.expression))
-        """ln of the observation noise of each coefficient (E,), learned (our choice)."""
-        self.register_buffer("audio_mean", torch.zeros(pipeline.sizes.audio))
-        self.register_buffer("audio_std", torch.ones(pipeline.sizes.audio))
-
-    def expect(self, windows: Windows) -> None:
-        """Take the scale of the audio features, and where the noise starts, from the training footage.
-
-        The noise starts at half of what each coefficient varies by: an explained half is soon reached.
-        """
-        rows = windows.clips()
-        expression, audio = (torch.cat([row[part][row[2]] for row in rows]) for part in (0, 1))
-        self.log_noise.data = (0.5 * expression.std(0)).clamp_min(LEAST_NOISE).log().to(self.log_noise)
-        deviation = audio.std(0)
-        self.audio_mean.copy_(audio.mean(0))
-        self.audio_std.copy_(deviation.clamp_min(LEAST_DEVIATION * float(deviation.mean())))
-        self.decoder.start_from([(self.hear(heard), face, valid) for face, heard, valid in rows])
-
-    def hear(self, audio: Tensor) -> Tensor:
-        """Audio features (B, T, A) standardised, as encoder and decoder want them."""
-        return (audio - self.audio_mean) / self.audio_std
-
-    @property
-    def log_std(self) -> Tensor:
-        """The noise in use, bounded below."""
-        return self.log_noise.clamp_min(math.log(LEAST_NOISE))
-
-    def code(self, expression: Tensor, audio: Tensor, mask: Tensor, heard: Tensor) -> Tensor:
-        """Style code z_K (B, Z) of a prompt, at the posterior's mean."""
-        posterior = self.style(expression, self.hear(audio), mask, heard)
-        z: Tensor = self.flow(posterior.mean, posterior.context).z
-        return z
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -114,7 +54,7 @@ class StyleBatch:
 class Windows:
     """Draws training batches; which ones depends on the step's number alone."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: StageContext) -> None:
         self._store, self._settings = context.store, context.options(StyleStage)
         self._seed, self._device = context.run.recipe.seed, context.device
         self._clips = [clip for clip in context.store.of("train") if clip.heard]
@@ -208,7 +148,7 @@ class Windows:
 
 
 def objectives(
-    model: StyleModel, context: Context, identity: Tensor, batch: StyleBatch, progress: float
+    model: StyleModel, context: StageContext, identity: Tensor, batch: StyleBatch, progress: float
 ) -> Iterator[Objective]:
     """Eq. 7 on a batch, with two terms beside it that act on lips and velocity (our choice)."""
     settings, face = context.options(StyleStage), context.pipeline.face
@@ -239,11 +179,11 @@ def objectives(
     yield Objective("bound", loss, list(model.parameters()), logged)
 
 
-def run(context: Context) -> list[Path]:
+def run(context: StageContext) -> list[Path]:
     """Train and write ``weights/style.safetensors``."""
     load_face(context)
     model, windows = StyleModel(context.pipeline), Windows(context)
-    model.expect(windows)
+    model.expect(windows.clips())
     identity = torch.stack(list(context.store.identities.values())).mean(0).to(context.device)
     context.pipeline.face.to(context.device)
     trainer = Trainer(
@@ -269,13 +209,13 @@ def run(context: Context) -> list[Path]:
     return [path]
 
 
-def load_face(context: Context) -> None:
+def load_face(context: StageContext) -> None:
     """Load the expression basis that the prepare stage learned."""
     path = context.run.weights / "face.safetensors"
     load_into(context.pipeline.face, load_weights(path)[0], path)
 
 
-def load_style(context: Context) -> StyleModel:
+def load_style(context: StageContext) -> StyleModel:
     """The trained model, ready to use."""
     path = context.run.weights / "style.safetensors"
     model = StyleModel(context.pipeline)

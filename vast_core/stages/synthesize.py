@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import cv2
@@ -12,31 +12,30 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..atomic import write_picture
-from ..avatar import choose_avatar, find_clip, footage_of, make_avatar
 from ..errors import InputError
+from ..files.atomic import write_picture
 from ..interfaces import SAMPLE_RATE
-from ..offset import shift_wave
-from ..scene import Image
-from ..stage_config import SynthesizeStage
-from ..store import PreparedClip
-from ..synthesis import BaseClip, perform, write_video
+from ..media.sync import shift_wave
+from ..mesh.scene import Image
+from ..registry.core_stages import SynthesizeStage
+from ..runs.store import PreparedClip
+from ..speak.avatar import BaseClip
+from ..speak.perform import perform, write_video
+from .avatar_pictures import choose_avatar, find_clip, footage_of, make_avatar
+from .context import StageContext
 from .renderer import load_renderer
 from .style import load_face, load_style, prompt_code
-
-if TYPE_CHECKING:
-    from . import Context
 
 STRIP_ROWS, STRIP_COLUMNS, STRIP_HEIGHT, STRIP_SECONDS = 3, 6, 192, 3.0
 """Of the picture that shows the same words in several styles."""
 
 
-def inputs(context: Context) -> dict[str, Any]:
+def inputs(context: StageContext) -> dict[str, Any]:
     """What the sample video depends on."""
     return {"style": context.key("style"), "renderer": context.key("renderer")}
 
 
-def run(context: Context) -> list[Path]:
+def run(context: StageContext) -> list[Path]:
     """Write ``weights/avatar.safetensors`` and ``samples/<avatar>.mp4``."""
     load_face(context)
     model, renderer = load_style(context), load_renderer(context)
@@ -66,7 +65,7 @@ def run(context: Context) -> list[Path]:
     return [path, out, picture]
 
 
-def _sound(context: Context, spoken: PreparedClip) -> NDArray[np.float32]:
+def _sound(context: StageContext, spoken: PreparedClip) -> NDArray[np.float32]:
     """What is said in a prepared clip, as long as the recipe asks for."""
     fps = context.run.recipe.fps
     wave = find_clip(context.pipeline.corpus, spoken.source).footage.wave()
@@ -92,7 +91,7 @@ def _reduced(frame: Image) -> Image:
     return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
 
 
-def base_clip(context: Context) -> BaseClip:
+def base_clip(context: StageContext) -> BaseClip:
     """The avatar's longest training piece, ready to be played."""
     avatar = make_avatar(context)
     piece = max(avatar.of("train"), key=lambda p: p.clip.frames)
@@ -109,12 +108,12 @@ def base_clip(context: Context) -> BaseClip:
     )
 
 
-def _as_prepared(context: Context, base: BaseClip) -> PreparedClip:
+def _as_prepared(context: StageContext, base: BaseClip) -> PreparedClip:
     own = [c for c in context.store.of("train", speaker=base.avatar) if c.source == base.source]
     return attrs.evolve(next(c for c in own if c.start == base.start), frames=len(base))
 
 
-def _choose(context: Context) -> tuple[PreparedClip, list[PreparedClip]]:
+def _choose(context: StageContext) -> tuple[PreparedClip, list[PreparedClip]]:
     """A held-out sentence of the avatar, and prompts in other styles (never trained on, where there are such)."""
     store = context.store
     avatar, trained = choose_avatar(context), {clip.style for clip in store.of("train")}

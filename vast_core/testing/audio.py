@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..interfaces import SAMPLE_RATE, AudioFeatures
-from ..synthesis import CHUNK
+from ..speak.perform import CHUNK
 from .kit import Subject, require, rule
 
 _CLOSE = 1e-4

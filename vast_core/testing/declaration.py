@@ -16,8 +16,6 @@ from typing import Any
 import attrs
 import torch
 
-from ..declarations import KINDS, Kind
-from ..entry_points import GROUP
 from ..errors import ComponentError, InputError, VastError, WeightsError
 from ..interfaces import (
     SIZE_GIVEN_BY,
@@ -31,12 +29,14 @@ from ..interfaces import (
     Sizes,
     StyleEncoder,
 )
-from ..json_schema import of_type
-from ..options import field_docs
-from ..recipe import Recipe, Use
-from ..recipe_document import Problem, read_document
-from ..recipe_schema import INVALID, Reader
-from ..weights import load_into, load_weights, save_weights
+from ..recipe.document import Problem, read_document
+from ..recipe.json_schema import of_type
+from ..recipe.model import Recipe, Use
+from ..recipe.options import field_docs
+from ..recipe.reader import INVALID, Reader
+from ..registry.declarations import KINDS, Kind
+from ..registry.discovery import GROUP
+from ..runs.weights import load_into, load_weights, save_weights
 from .kit import NotApplicable, Subject, first_line, not_applicable, require, rule
 
 INTERFACES: dict[Kind, type] = {
@@ -158,7 +158,7 @@ def option_docstrings(subject: Subject) -> None:
 def option_types(subject: Subject) -> None:
     """Every option's type is one that a recipe can give."""
     wrong = _unreadable(subject)
-    require(not wrong, f"no recipe can give {', '.join(wrong)}; see `Types understood` in vast_core/recipe_schema.py")
+    require(not wrong, f"no recipe can give {', '.join(wrong)}; see `Types understood` in vast_core/recipe/reader.py")
 
 
 def _unreadable(subject: Subject) -> list[str]:

@@ -13,99 +13,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..canonical import canonical_face
 from ..errors import InputError, WeightsError
 from ..interfaces import Face, FaceTrack, place
+from .face_samples import (
+    SIZE,
+    Floats,
+    canonical_of,
+    fitted_face,
+    made_face,
+    motions,
+    poses,
+    template_of,
+    track_of,
+    tracks_and_templates,
+    unseen_track,
+)
 from .kit import Subject, not_applicable, require, rule
-
-_SIZE = 64
-_FRAMES = 40
-Floats = NDArray[np.float32]
-
-
-def _made(subject: Subject) -> Face:
-    face: Face = subject.make().eval()
-    return face
-
-
-def _template(subject: Subject, face: Face) -> Floats:
-    """The neutral shape (V, 3) that tracks are made of."""
-    own = getattr(face, "template", None)
-    if own is not None:
-        return np.asarray(own, np.float32)
-    mesh, count = canonical_face().vertices, subject.sizes[0].vertices
-    if len(mesh) != count:
-        not_applicable(f"of its {count} vertices no neutral shape is known; give it an attribute `template`")
-    return mesh.copy()
-
-
-def _motions(face: Face, template: Floats) -> NDArray[np.float64]:
-    """Three smooth motions (3, V, 3): the lower lip goes down, the corners of the lips apart, the brows up."""
-    height, lips = float(np.ptp(template[:, 1])), template[face.lips]
-    below = lips[lips[:, 1] < lips[:, 1].mean()].mean(0)
-    left, right = lips[lips[:, 0].argmin()], lips[lips[:, 0].argmax()]
-
-    def bump(centre: Floats, *direction: float) -> NDArray[np.float64]:
-        away = np.linalg.norm(template - centre, axis=1) / (0.12 * height)
-        weight: NDArray[np.float64] = np.exp(-0.5 * away**2)[:, None] * np.array(direction) * 0.06 * height
-        return weight
-
-    upper = bump(template[face.upper_face].mean(0), 0, 1, 0)
-    return np.stack([bump(below, 0, -1, 0.1), bump(left, -1, 0, 0) + bump(right, 1, 0, 0), upper])
-
-
-def _amounts(frames: int, seed: int) -> NDArray[np.float64]:
-    """How much of each motion (T, 3), slow waves around 0.5."""
-    draw, time = np.random.default_rng(seed), np.arange(frames)[:, None] / 25
-    amounts: NDArray[np.float64] = 0.5 + 0.5 * np.sin(
-        2 * np.pi * draw.uniform(0.8, 2.5, 3) * time + draw.uniform(0, 6, 3)
-    )
-    return amounts
-
-
-def _pose(template: Floats, frames: int, scale: float = 1.0, turn: float = 0.0, shift: float = 0.0) -> Floats:
-    """A head that is still (T, 3, 4), upright in the middle of an image of ``_SIZE`` pixels, or turned and moved."""
-    size = 0.7 * _SIZE * scale / float(np.ptp(template[:, :2], axis=0).max())
-    cos, sin = np.cos(turn), np.sin(turn)
-    linear = size * np.diag([1.0, -1.0, -1.0]) @ np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
-    middle = np.array([_SIZE / 2 + shift, _SIZE / 2, 0]) - linear @ ((template.max(0) + template.min(0)) / 2)
-    return np.tile(np.concatenate([linear, middle[:, None]], 1).astype(np.float32), (frames, 1, 1))
-
-
-def _track(canonical: NDArray[np.floating], pose: Floats) -> FaceTrack:
-    vertices = canonical @ pose[:, :, :3].transpose(0, 2, 1) + pose[:, None, :, 3]
-    return FaceTrack(vertices=vertices.astype(np.float32), pose=pose, valid=np.ones(len(pose), bool))
-
-
-def _corpus(face: Face, template: Floats) -> tuple[list[FaceTrack], list[Floats]]:
-    """Three tracks of two speakers, with their neutral faces."""
-    motions, tracks, identities = _motions(face, template), [], []
-    for number in range(3):
-        identity = (template * (1.0, 1.05, 1.0) if number == 2 else template).astype(np.float32)
-        moved = identity + np.einsum("tk,kvc->tvc", _amounts(_FRAMES, number), motions)
-        tracks.append(_track(moved, _pose(template, _FRAMES, 1 + 0.1 * number)))
-        identities.append(identity)
-    return tracks, identities
-
-
-def _fitted(subject: Subject) -> tuple[Face, Floats]:
-    face = _made(subject)
-    template = _template(subject, face)
-    face.fit(*_corpus(face, template))
-    return face, template
-
-
-def _unseen(face: Face, template: Floats, **pose: float) -> FaceTrack:
-    """The motions in other amounts than in :func:`_corpus`."""
-    moved = template + np.einsum("tk,kvc->tvc", _amounts(30, 9), _motions(face, template))
-    return _track(moved, _pose(template, 30, **pose))
-
-
-def _canonical(track: FaceTrack) -> NDArray[np.float64]:
-    inverse = np.linalg.inv(track.pose[:, :, :3].astype(np.float64))
-    unposed: NDArray[np.float64] = (track.vertices - track.pose[:, None, :, 3]) @ inverse.transpose(0, 2, 1)
-    return unposed
-
 
 # ---------------------------------------------------------------------------------------------- the mesh
 
@@ -113,7 +36,7 @@ def _canonical(track: FaceTrack) -> NDArray[np.float64]:
 @rule("face")
 def triangles(subject: Subject) -> None:
     """``triangles`` is (F, 3), int64, of three different vertices below V each."""
-    face, count = _made(subject), subject.sizes[0].vertices
+    face, count = made_face(subject), subject.sizes[0].vertices
     found = face.triangles
     require(found.ndim == 2 and found.shape[1] == 3 and len(found) > 0, f"triangles are {found.shape}, not (F, 3)")
     require(found.dtype == np.int64, f"triangles are {found.dtype}, not int64")
@@ -127,7 +50,7 @@ def triangles(subject: Subject) -> None:
 @rule("face")
 def regions(subject: Subject) -> None:
     """``lips``, ``upper_face`` and ``eyes`` are int64 indices of some vertices each, below V and none twice."""
-    face, count = _made(subject), subject.sizes[0].vertices
+    face, count = made_face(subject), subject.sizes[0].vertices
     for name in ("lips", "upper_face", "eyes"):
         found = np.asarray(getattr(face, name, ()))
         require(found.ndim == 1 and len(found) > 0, f"{name} is {found.shape}: no vertices")
@@ -141,9 +64,9 @@ def regions(subject: Subject) -> None:
 @rule("face")
 def unit(subject: Subject) -> None:
     """``millimetres`` in a canonical unit are more than 0, and make a head of 10 to 40 cm where the mesh is known."""
-    face = _made(subject)
+    face = made_face(subject)
     require(face.millimetres > 0, f"millimetres is {face.millimetres}")
-    height = float(np.ptp(_template(subject, face)[:, 1])) * face.millimetres
+    height = float(np.ptp(template_of(subject, face)[:, 1])) * face.millimetres
     require(100 <= height <= 400, f"by its millimetres = {face.millimetres:g}, the face is {height:.0f} mm high")
 
 
@@ -157,10 +80,10 @@ def _encoded(face: Face, track: FaceTrack, identity: Floats) -> Floats:
 @rule("face")
 def neutral_face(subject: Subject) -> None:
     """The identity (V, 3), float32, of somebody who holds still is that face, wherever the head."""
-    face = _made(subject)
-    shape = (_template(subject, face) * (1.05, 0.95, 1.0)).astype(np.float32)
+    face = made_face(subject)
+    shape = (template_of(subject, face) * (1.05, 0.95, 1.0)).astype(np.float32)
     still = np.broadcast_to(shape, (20, *shape.shape))
-    tracks = [_track(still, _pose(shape, 20)), _track(still, _pose(shape, 20, scale=0.7, turn=0.3, shift=9))]
+    tracks = [track_of(still, poses(shape, 20)), track_of(still, poses(shape, 20, scale=0.7, turn=0.3, shift=9))]
     found = face.identity(tracks)
     fits = found.shape == shape.shape and found.dtype == np.float32
     require(fits, f"the identity is {found.shape} {found.dtype}, expected {shape.shape} float32")
@@ -171,8 +94,8 @@ def neutral_face(subject: Subject) -> None:
 @rule("face")
 def expression_of_a_track(subject: Subject) -> None:
     """``encode`` gives (T, E), float32 and finite, for a single frame, too."""
-    face, template = _fitted(subject)
-    track = _unseen(face, template)
+    face, template = fitted_face(subject)
+    track = unseen_track(face, template)
     for frames in (30, 1):
         part = FaceTrack(vertices=track.vertices[:frames], pose=track.pose[:frames], valid=track.valid[:frames])
         found, expected = face.encode(part, template), (frames, subject.sizes[0].expression)
@@ -184,7 +107,7 @@ def expression_of_a_track(subject: Subject) -> None:
 @rule("face")
 def decodes_any_shape(subject: Subject) -> None:
     """``decode`` gives (..., V, 3) for expression (..., E): of one frame, of a clip, of a batch."""
-    (face, template), sizes = _fitted(subject), subject.sizes[0]
+    (face, template), sizes = fitted_face(subject), subject.sizes[0]
     for leading in ((), (5,), (2, 3)):
         with torch.no_grad():
             shape = tuple(face.decode(torch.zeros(*leading, sizes.expression), torch.from_numpy(template)).shape)
@@ -195,8 +118,8 @@ def decodes_any_shape(subject: Subject) -> None:
 @rule("face")
 def differentiable(subject: Subject) -> None:
     """A gradient goes through ``decode`` to the expression."""
-    face, template = _fitted(subject)
-    expression = torch.from_numpy(_encoded(face, _unseen(face, template), template)).requires_grad_()
+    face, template = fitted_face(subject)
+    expression = torch.from_numpy(_encoded(face, unseen_track(face, template), template)).requires_grad_()
     vertices = face.decode(expression, torch.from_numpy(template))
     require(vertices.requires_grad, "vertices do not depend on the expression for autograd")
     (gradient,) = torch.autograd.grad(vertices.square().sum(), expression)
@@ -212,9 +135,9 @@ def _decoded(face: Face, expression: Floats, identity: Floats) -> torch.Tensor:
 @rule("face")
 def encode_undoes_decode(subject: Subject) -> None:
     """The expression of a face that was made from an expression is that expression, to 2 % of its spread."""
-    face, template = _fitted(subject)
-    expression = _encoded(face, _unseen(face, template), template)
-    pose = _pose(template, len(expression), scale=0.9)
+    face, template = fitted_face(subject)
+    expression = _encoded(face, unseen_track(face, template), template)
+    pose = poses(template, len(expression), scale=0.9)
     vertices = place(_decoded(face, expression, template), torch.from_numpy(pose)).numpy()
     again = _encoded(face, FaceTrack(vertices=vertices, pose=pose, valid=np.ones(len(pose), bool)), template)
     off = float(np.abs(again - expression).max() / max(1e-6, np.abs(expression).max()))
@@ -224,9 +147,9 @@ def encode_undoes_decode(subject: Subject) -> None:
 @rule("face")
 def gives_back_what_it_was_shown(subject: Subject) -> None:
     """Motions of the kind that it was fitted to come back from the expression, to a quarter of what they are."""
-    face, template = _fitted(subject)
-    track = _unseen(face, template)
-    true, found = _canonical(track), _decoded(face, _encoded(face, track, template), template).numpy()
+    face, template = fitted_face(subject)
+    track = unseen_track(face, template)
+    true, found = canonical_of(track), _decoded(face, _encoded(face, track, template), template).numpy()
     left = float(np.square(found - true).mean() / np.square(template - true).mean()) ** 0.5
     require(left <= 0.25, f"{100 * left:.0f} % of the motion is missing or wrong (root of the mean square)")
 
@@ -234,9 +157,9 @@ def gives_back_what_it_was_shown(subject: Subject) -> None:
 @rule("face")
 def pose_is_not_expression(subject: Subject) -> None:
     """The expression is the same wherever the head is, how large, and which way it looks."""
-    face, template = _fitted(subject)
-    one = _encoded(face, _unseen(face, template), template)
-    other = _encoded(face, _unseen(face, template, scale=0.6, turn=0.3, shift=12), template)
+    face, template = fitted_face(subject)
+    one = _encoded(face, unseen_track(face, template), template)
+    other = _encoded(face, unseen_track(face, template, scale=0.6, turn=0.3, shift=12), template)
     off = float(np.abs(other - one).max() / max(1e-6, np.abs(one).max()))
     require(off <= 0.02, f"of a head turned, farther away and aside, it is off by {100 * off:.1f} %")
 
@@ -244,9 +167,9 @@ def pose_is_not_expression(subject: Subject) -> None:
 @rule("face")
 def what_it_learns_is_saved(subject: Subject) -> None:
     """With the state of a fitted one, a new one encodes and decodes alike."""
-    (face, template), other = _fitted(subject), subject.make(seed=1).eval()
+    (face, template), other = fitted_face(subject), subject.make(seed=1).eval()
     other.load_state_dict(face.state_dict())
-    track = _unseen(face, template)
+    track = unseen_track(face, template)
     expression = _encoded(face, track, template)
     try:
         alike = np.array_equal(_encoded(other, track, template), expression)
@@ -262,8 +185,8 @@ def fit_is_repeatable(subject: Subject) -> None:
     """Fitted twice to the same tracks, it gives the same expression."""
     expressions = []
     for _ in range(2):
-        face, template = _fitted(subject)
-        expressions.append(_encoded(face, _unseen(face, template), template))
+        face, template = fitted_face(subject)
+        expressions.append(_encoded(face, unseen_track(face, template), template))
     off = float(np.abs(expressions[0] - expressions[1]).max())
     require(off <= 1e-5 * float(np.abs(expressions[0]).max()), f"the expression differs by up to {off:.1e}")
 
@@ -271,9 +194,9 @@ def fit_is_repeatable(subject: Subject) -> None:
 @rule("face")
 def leaves_tracks_alone(subject: Subject) -> None:
     """Tracks, of which some frames are not valid, and identities are as they were."""
-    face = _made(subject)
-    template = _template(subject, face)
-    tracks, identities = _corpus(face, template)
+    face = made_face(subject)
+    template = template_of(subject, face)
+    tracks, identities = tracks_and_templates(face, template)
     for track in tracks:
         track.valid[5:8] = False
     names, given = ("vertices", "pose", "valid"), [identity.copy() for identity in identities]
@@ -294,14 +217,14 @@ def leaves_tracks_alone(subject: Subject) -> None:
 def _opened(face: Face, template: Floats) -> torch.Tensor:
     """The neutral face with the lower lip further and further down: (5, V, 3)."""
     amounts = np.linspace(0.5, 2, 5)[:, None, None]
-    return torch.from_numpy((template + amounts * _motions(face, template)[0]).astype(np.float32))
+    return torch.from_numpy((template + amounts * motions(face, template)[0]).astype(np.float32))
 
 
 @rule("face")
 def lips_that_open(subject: Subject) -> None:
     """``lip_opening`` is (...,), not negative, and grows as the lower lip goes down."""
-    face = _made(subject)
-    vertices = _opened(face, _template(subject, face))
+    face = made_face(subject)
+    vertices = _opened(face, template_of(subject, face))
     found = face.lip_opening(vertices)
     require(
         tuple(found.shape) == (5,), f"of vertices {tuple(vertices.shape)} it is {tuple(found.shape)}, expected (5,)"
@@ -314,8 +237,8 @@ def lips_that_open(subject: Subject) -> None:
 @rule("face")
 def lip_opening_has_no_unit(subject: Subject) -> None:
     """``lip_opening`` is a ratio: of a face twice as large, it is the same."""
-    face = _made(subject)
-    vertices = _opened(face, _template(subject, face))
+    face = made_face(subject)
+    vertices = _opened(face, template_of(subject, face))
     off = float((face.lip_opening(2 * vertices) - face.lip_opening(vertices)).abs().max())
     require(off <= 1e-4, f"of a face twice as large, it differs by {off:.3f}")
 
@@ -324,9 +247,9 @@ def lip_opening_has_no_unit(subject: Subject) -> None:
 
 
 def _posed(subject: Subject, face: Face, frames: int = 2, **pose: float) -> Floats:
-    """Vertices (T, V, 3) of the neutral face in an image of ``_SIZE`` pixels."""
-    template = _template(subject, face)
-    return _track(np.broadcast_to(template, (frames, *template.shape)), _pose(template, frames, **pose)).vertices
+    """Vertices (T, V, 3) of the neutral face in an image of ``SIZE`` pixels."""
+    template = template_of(subject, face)
+    return track_of(np.broadcast_to(template, (frames, *template.shape)), poses(template, frames, **pose)).vertices
 
 
 def _plain(value: int) -> NDArray[np.uint8]:
@@ -336,8 +259,8 @@ def _plain(value: int) -> NDArray[np.uint8]:
 @rule("face")
 def drawing(subject: Subject) -> None:
     """``draw`` gives uint8: mesh and texture (T, 3, Y, X), coverage (T, 1, Y, X), in any size, of one frame, too."""
-    face = _made(subject)
-    for frames, size in ((2, _SIZE), (1, 48)):
+    face = made_face(subject)
+    for frames, size in ((2, SIZE), (1, 48)):
         drawn = face.draw(_posed(subject, face, frames), size, _plain(200))
         for name, channels in (("mesh", 3), ("texture", 3), ("coverage", 1)):
             found, shape = getattr(drawn, name), (frames, channels, size, size)
@@ -348,8 +271,8 @@ def drawing(subject: Subject) -> None:
 @rule("face")
 def coverage(subject: Subject) -> None:
     """Coverage is 255 where the texture is drawn, and 0 elsewhere, where the texture is black."""
-    face = _made(subject)
-    drawn = face.draw(_posed(subject, face), _SIZE, _plain(200))
+    face = made_face(subject)
+    drawn = face.draw(_posed(subject, face), SIZE, _plain(200))
     covered, painted = drawn.coverage[:, 0] > 127, drawn.texture.max(1) > 0
     values = np.unique(drawn.coverage)
     require(set(values.tolist()) <= {0, 255}, f"coverage has values other than 0 and 255: {values[:8].tolist()}")
@@ -365,19 +288,19 @@ def coverage(subject: Subject) -> None:
 @rule("face")
 def no_texture(subject: Subject) -> None:
     """Without a texture, the texture that is drawn is the mesh."""
-    face = _made(subject)
-    drawn = face.draw(_posed(subject, face), _SIZE)
+    face = made_face(subject)
+    drawn = face.draw(_posed(subject, face), SIZE)
     require(np.array_equal(drawn.texture, drawn.mesh), "without a texture, texture and mesh differ")
 
 
 @rule("face")
 def beyond_the_edge(subject: Subject) -> None:
     """A face half out of the image is drawn by half, and one wholly outside not at all."""
-    face = _made(subject)
+    face = made_face(subject)
     shares = []
-    for shift in (0, _SIZE / 2, 3 * _SIZE):
-        shares.append(float((face.draw(_posed(subject, face, shift=shift), _SIZE).coverage > 0).mean()))
-    require(shares[2] == 0, f"a face {2 * _SIZE} pixels outside the image covers {100 * shares[2]:.0f} % of it")
+    for shift in (0, SIZE / 2, 3 * SIZE):
+        shares.append(float((face.draw(_posed(subject, face, shift=shift), SIZE).coverage > 0).mean()))
+    require(shares[2] == 0, f"a face {2 * SIZE} pixels outside the image covers {100 * shares[2]:.0f} % of it")
     half = shares[1] / max(shares[0], 1e-6)
     require(0.3 < half < 0.7, f"a face half outside the image covers {100 * half:.0f} % of what it covers within")
 
@@ -385,14 +308,14 @@ def beyond_the_edge(subject: Subject) -> None:
 @rule("face")
 def texture_of_frames(subject: Subject) -> None:
     """Unwrapped from frames of one colour, and drawn again, a face has that colour; the texture is (U, U, 3), uint8."""
-    face = _made(subject)
+    face = made_face(subject)
     vertices, colour = _posed(subject, face, 3), np.array([180, 120, 60], np.uint8)
-    frames = [np.broadcast_to(colour, (_SIZE, _SIZE, 3)).copy() for _ in vertices]
+    frames = [np.broadcast_to(colour, (SIZE, SIZE, 3)).copy() for _ in vertices]
     texture = face.unwrap(iter(frames), vertices)
     shape = texture.shape
     fits = len(shape) == 3 and shape[0] == shape[1] and shape[2] == 3 and texture.dtype == np.uint8
     require(fits, f"the texture is {shape} {texture.dtype}, expected (U, U, 3) uint8")
-    drawn = face.draw(vertices[:1], _SIZE, texture)
+    drawn = face.draw(vertices[:1], SIZE, texture)
     inside = drawn.texture[0][:, drawn.coverage[0, 0] > 0]
     if inside.size:
         found = np.median(inside, axis=1)
@@ -405,7 +328,7 @@ def texture_of_frames(subject: Subject) -> None:
 @rule("face")
 def refuses_what_shows_no_face(subject: Subject) -> None:
     """Where no frame shows a face, ``track`` raises an InputError."""
-    face = _made(subject)
+    face = made_face(subject)
     frames = (np.full((120, 160, 3), 90, np.uint8) for _ in range(15))
     try:
         found = face.track(frames, 25)

@@ -14,9 +14,9 @@ from typing import Any, Literal, NoReturn
 import attrs
 import torch
 
-from ..declarations import Component, Kind
 from ..errors import ComponentError, NotComputed, WeightsError
 from ..interfaces import Sizes
+from ..registry.declarations import Component, Kind
 
 Check = Callable[["Subject"], None]
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ..declarations import KINDS, Component
-from ..entry_points import normalised
 from ..errors import ComponentError
-from ..registry import Registry
+from ..registry.declarations import KINDS, Component
+from ..registry.discovery import normalised
+from ..registry.registry import Registry
 
 if TYPE_CHECKING:
     from _pytest.mark import ParameterSet

@@ -21,9 +21,9 @@ from vast_ablation.results import Ablation
 from vast_ablation.sharing import alone
 from vast_core.cli import Session, cli
 from vast_core.errors import InputError, Interrupted, RecipeError, VastError
-from vast_core.pipeline import run_recipe
 from vast_core.recipe import load_recipe
 from vast_core.registry import Registry
+from vast_core.runner import run_recipe
 
 FLOWS = ("flow.use=plain,steep", "flow.steps=2,3")
 
@@ -121,7 +121,7 @@ def test_what_a_run_took_from_another_is_not_changed_with_it(lab, ablate):
     ablate("flow.use=plain,steep", seeds="1")
     ours, theirs = (lab.folder / "out" / "cells" / f"flow.use={n}" / "seed1" for n in ("steep", "plain"))
     assert (ours / "weights" / "drawing.txt").samefile(theirs / "weights" / "drawing.txt"), "it takes no room"
-    from vast_core.atomic import write_text
+    from vast_core.files import write_text
 
     write_text(theirs / "weights" / "drawing.txt", "another")
     assert (ours / "weights" / "drawing.txt").read_text() == "seed 1"

@@ -27,10 +27,10 @@ from vast_audio.whisper import mel_filters
 from vast_core.errors import InputError, Interrupted, RecipeError
 from vast_core.interfaces import Clip, Phone, Sizes
 from vast_core.phones import PHONE_INDEX, PHONES, VISEMES
-from vast_core.pipeline import run_recipe
 from vast_core.recipe import load_recipe
 from vast_core.registry import Registry
-from vast_core.weights import load_weights, read_header
+from vast_core.runner import run_recipe
+from vast_core.runs import load_weights, read_header
 
 RATE = 16_000
 TONES = {"SIL": 0.0, "M": 500.0, "IY": 3000.0}

@@ -13,9 +13,8 @@ from vast_audio import alignment
 from vast_audio.alignment import align, pronounced, spoken_words
 from vast_audio.labelled_speech import labels
 from vast_core.errors import ComponentError, InputError
-from vast_core.media import read_wave
+from vast_core.media import parse_phones, read_wave
 from vast_core.phones import PHONES, VISEME_OF, VISEMES
-from vast_core.speech_manifest import parse_phones
 from vast_corpora.speech import SENTENCES, VOICES, say
 
 RATE = 16_000

@@ -19,10 +19,9 @@ from vast_audio.terminal import agreement, closures, window_lines
 from vast_core.cli import main
 from vast_core.errors import InputError, MediaError
 from vast_core.interfaces import Clip, Phone
-from vast_core.media import read_wave
+from vast_core.media import format_phones, read_wave
 from vast_core.phones import PHONE_INDEX, PHONES
 from vast_core.registry import Registry
-from vast_core.speech_manifest import format_phones
 from vast_corpora.speech import VOICES, say
 
 RATE = 16_000

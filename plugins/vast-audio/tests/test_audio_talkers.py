@@ -13,8 +13,8 @@ pytest.importorskip("pocketsphinx", reason="pip install 'vast-avatar[align]'")
 
 from vast_audio.evaluation import Noise, chosen_clips, evaluate
 from vast_audio.recognition import recogniser
+from vast_core.media import NAME
 from vast_core.registry import Registry
-from vast_core.speech_manifest import NAME
 
 FOOTAGE = Path(__file__).resolve().parents[3] / "../shared/footage"
 

@@ -20,13 +20,12 @@ from vast_audio.config import PpgWhisperConfig
 from vast_audio.ppg_whisper import PpgWhisper
 from vast_audio.whisper import Encoder, LogMel, PhoneHead, WhisperPhones, mel_filters
 from vast_audio.whisper_weights import DIGEST, HEAD, encoder_digest, find_whisper
-from vast_core import weight_files
 from vast_core.errors import WeightsError
 from vast_core.interfaces import Sizes
 from vast_core.phones import PHONES, VISEME_OF, phone_index
-from vast_core.synthesis import CHUNK
+from vast_core.runs import load_weights, save_weights, weight_files
+from vast_core.speak.perform import CHUNK
 from vast_core.testing import conformance
-from vast_core.weights import load_weights, save_weights
 
 RATE = 16_000
 FPS = (22.13, 24.0, 25.0, 29.97, 60.0)
@@ -103,13 +102,13 @@ def babble(seconds, seed=0):
 
 
 def test_filters_agree_with_torchaudio():
-    functional = pytest.importorskip("torchaudio.functional", reason="pip install 'vast-avatar[oracles]'")
+    functional = pytest.importorskip("torchaudio.functional")
     theirs = functional.melscale_fbanks(201, 0.0, 8000.0, 80, RATE, norm="slaney", mel_scale="slaney")
     torch.testing.assert_close(mel_filters(80), theirs, atol=1e-6, rtol=1e-3)
 
 
 def test_log_mel_agrees_with_transformers():
-    transformers = pytest.importorskip("transformers", reason="pip install 'vast-avatar[oracles]'")
+    transformers = pytest.importorskip("transformers")
     wave = babble(3)
     theirs = transformers.WhisperFeatureExtractor(chunk_length=3)(wave.numpy(), sampling_rate=RATE)
     torch.testing.assert_close(
@@ -118,7 +117,7 @@ def test_log_mel_agrees_with_transformers():
 
 
 def test_encoder_agrees_with_transformers():
-    transformers = pytest.importorskip("transformers", reason="pip install 'vast-avatar[oracles]'")
+    transformers = pytest.importorskip("transformers")
     config = transformers.WhisperConfig(
         d_model=128, encoder_layers=2, encoder_attention_heads=2, encoder_ffn_dim=512, max_source_positions=150
     )
@@ -383,7 +382,7 @@ def test_built_from_the_release_it_is_the_same(tmp_path, monkeypatch):
 @needs_weights
 def test_it_hears_what_is_said_when_it_is_said():
     """Four sentences of synthetic voices: the phones at their times, and worse 60 ms off."""
-    speech = pytest.importorskip("vast_corpora.speech", reason="needs vast-corpora, which speaks")
+    speech = pytest.importorskip("vast_corpora.speech")
     whisper = build(25.0, weights=COMBINED)
     right, alike, early, late, total = 0, 0, 0, 0, 0
     for number in range(4):
@@ -408,7 +407,7 @@ def test_it_hears_what_is_said_when_it_is_said():
 
 @needs_weights
 def test_silence_and_quiet_speech():
-    speech = pytest.importorskip("vast_corpora.speech", reason="needs vast-corpora, which speaks")
+    speech = pytest.importorskip("vast_corpora.speech")
     whisper = build(25.0, weights=COMBINED)
     assert (whisper(torch.zeros(1, 3 * RATE), 75)[..., phone_index("SIL")] == 1).all()
     wave = torch.from_numpy(speech.say(speech.SENTENCES[0], speech.VOICES[0]).wave)[None]

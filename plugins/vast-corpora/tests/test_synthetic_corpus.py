@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from vast_core.canonical import canonical_face
 from vast_core.errors import InputError
 from vast_core.interfaces import SAMPLE_RATE, Footage, Sizes
+from vast_core.mesh import canonical_face
 from vast_corpora.config import SyntheticConfig
 from vast_corpora.synthetic import SyntheticCorpus
 

@@ -4,8 +4,8 @@ import attrs
 import numpy as np
 import pytest
 
-from vast_core.canonical import canonical_face
 from vast_core.interfaces import Phone
+from vast_core.mesh import canonical_face
 from vast_core.phones import PHONES
 from vast_corpora.articulation import CONTROLS, DIPHTHONGS, TARGETS, articulate, head_motion
 from vast_corpora.head import pose_face, speaker_shape

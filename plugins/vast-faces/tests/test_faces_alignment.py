@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from vast_core.canonical import canonical_face
+from vast_core.mesh import canonical_face
 from vast_faces.alignment import place, robust_similarity, similarity, smooth_pose, split, unplace
 from vast_faces.smoothing import kernel, smooth
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from vast_core.canonical import canonical_face
 from vast_core.errors import InputError
 from vast_core.interfaces import FaceTrack, Sizes, place
+from vast_core.mesh import canonical_face
 from vast_faces.config import LandmarksConfig
 from vast_faces.landmarks import LandmarkFace
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from vast_core.canonical import canonical_face
 from vast_core.errors import InputError
+from vast_core.mesh import canonical_face
 from vast_faces.config import LandmarksConfig
 from vast_faces.shots import CutDetector, Followed, follow
 from vast_faces.tracker import Detection, Region, region_of

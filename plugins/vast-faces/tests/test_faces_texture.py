@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vast_core.canonical import canonical_face
-from vast_core.rasterise import rasterise, sample_texture
+from vast_core.mesh import canonical_face, rasterise, sample_texture
 from vast_faces.config import LandmarksConfig
 from vast_faces.landmarks import LandmarkFace
 from vast_faces.texture import texture_layout

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from vast_core.canonical import canonical_face
 from vast_core.errors import InputError
 from vast_core.interfaces import FaceTrack, place
+from vast_core.mesh import canonical_face
 from vast_faces.alignment import split
 from vast_faces.config import LandmarksConfig
 from vast_faces.landmarks import LandmarkFace

@@ -8,9 +8,9 @@ import torch
 from scipy import stats
 
 from vast_core.errors import ComponentError, InputError
-from vast_core.pipeline import run_recipe
 from vast_core.recipe import load_recipe
 from vast_core.registry import Registry
+from vast_core.runner import run_recipe
 from vast_flows.experiments.config import DensitiesStage
 from vast_flows.experiments.densities import (
     ENERGIES,

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vast_core.scene import Crop
+from vast_core.mesh import Crop
 from vast_metrics.evaluation.alignment import Alignment, View, rescaling, similarity
 
 SIZES = ((240, 320), (240, 320))

@@ -11,7 +11,7 @@ from scipy import stats
 
 from vast_core.cli import cli
 from vast_core.errors import InputError
-from vast_core.statistics import holm
+from vast_core.report import holm
 from vast_metrics.evaluation.bootstrap import units
 from vast_metrics.evaluation.compare import compare, sign_flip_p
 from vast_metrics.evaluation.results import ClipResult, Evaluation, MeasureOf, Overall

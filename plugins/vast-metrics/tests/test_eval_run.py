@@ -9,10 +9,10 @@ import torch
 
 from vast_core.errors import InputError
 from vast_core.media import VideoFile
-from vast_core.pipeline import run_recipe
 from vast_core.recipe import load_recipe
 from vast_core.registry import Registry
-from vast_core.weights import load_weights, save_weights
+from vast_core.runner import run_recipe
+from vast_core.runs import load_weights, save_weights
 from vast_metrics.evaluation.evaluator import Evaluator
 from vast_metrics.evaluation.protocol import Protocol
 

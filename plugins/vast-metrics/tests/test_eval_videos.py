@@ -99,9 +99,9 @@ class Square(Face):
         return FaceTrack(vertices=vertices, pose=pose, valid=np.ones(len(points), bool), start=begin)
 
     def identity(self, tracks):
-        from vast_core.stages.prepare import canonical
+        from vast_core.interfaces import unposed
 
-        return np.median(np.concatenate([canonical(track).numpy() for track in tracks]), axis=0).astype(np.float32)
+        return np.median(np.concatenate([unposed(track).numpy() for track in tracks]), axis=0).astype(np.float32)
 
     def lip_opening(self, vertices):
         return (vertices[..., 0, :] - vertices[..., 1, :]).norm(dim=-1) / 2

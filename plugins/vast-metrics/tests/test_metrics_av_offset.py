@@ -13,7 +13,7 @@ import torch
 
 from vast_core.errors import NotComputed
 from vast_core.interfaces import Performance, Sizes
-from vast_core.offset import shift_wave
+from vast_core.media import shift_wave
 from vast_metrics.av_offset import AVOffset
 
 FPS = 25.0
@@ -141,7 +141,7 @@ def landmarks_and_ppg():
 @pytest.mark.slow
 def test_the_lag_of_styles_is_told(metric):
     """Lips of the synthetic corpus lag by what their style says, and the sound is early by so much."""
-    from vast_core.stages.prepare import canonical
+    from vast_core.interfaces import unposed
     from vast_corpora.config import SyntheticConfig
     from vast_corpora.synthetic import SyntheticCorpus
 
@@ -149,7 +149,7 @@ def test_the_lag_of_styles_is_told(metric):
     corpus = SyntheticCorpus(SyntheticConfig(styles=24, held_out_styles=0, sentences=1, avatar_seconds=0.0), FPS)
     parts, lags = [], []
     for clip in (clip for clip in corpus.clips() if clip.split == "train"):
-        shape = Performance(face=face, fps=FPS, vertices=canonical(clip.track), name=clip.name, speaker=clip.speaker)
+        shape = Performance(face=face, fps=FPS, vertices=unposed(clip.track), name=clip.name, speaker=clip.speaker)
         one = heard(shape, clip.footage.wave())
         parts.append(metric.part(one, one))
         lags.append(1000 * clip.factors["lag"])
@@ -170,8 +170,8 @@ def test_the_lag_of_styles_is_told(metric):
 @pytest.mark.skipif("VAST_WEIGHTS" not in os.environ, reason="VAST_WEIGHTS names no folder with the face tracker")
 def test_real_sound_that_was_moved():
     """Sound moved by -200 to 200 ms is told to some milliseconds; that of other speakers is not taken for in sync."""
+    from vast_core.interfaces import unposed
     from vast_core.media import VideoFile
-    from vast_core.stages.prepare import canonical
 
     face, heard = landmarks_and_ppg()
     clips, waves = [], []
@@ -180,7 +180,7 @@ def test_real_sound_that_was_moved():
         track = max(face.track(video.frames(), FPS), key=len)
         waves.append(video.wave()[round(track.start / FPS * 16_000) :])
         shape = Performance(
-            face=face, fps=FPS, vertices=canonical(track), name=path.stem, speaker=path.stem.partition("_")[0]
+            face=face, fps=FPS, vertices=unposed(track), name=path.stem, speaker=path.stem.partition("_")[0]
         )
         clips.append(heard(shape, waves[-1]))
     metric, errors, told = AVOffset(reach_ms=400.0), [], 0

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from vast_core.canonical import canonical_face
 from vast_core.errors import NotComputed
 from vast_core.interfaces import SAMPLE_RATE
+from vast_core.mesh import canonical_face
 from vast_faces.config import LandmarksConfig
 from vast_faces.landmarks import LandmarkFace
 from vast_metrics.blinks import BlinkRate

@@ -16,8 +16,8 @@ from torch import nn
 from torchmetrics.functional.image.lpips import _LPIPS
 from torchmetrics.image import fid as torchmetrics_fid
 
-from vast_core import weight_files
 from vast_core.errors import NotComputed, WeightsError
+from vast_core.runs import weight_files
 from vast_metrics import inception
 from vast_metrics.config import FIDConfig, LPIPSConfig
 from vast_metrics.fid import FID, frechet_distance
@@ -158,9 +158,7 @@ def inception_file(folder):
 
 def test_features_are_those_of_torchmetrics(monkeypatch, inception_file, pictures):
     """Its network is torch-fidelity's; only its weights, which would be downloaded, are ours."""
-    fidelity = pytest.importorskip(
-        "torch_fidelity.feature_extractor_inceptionv3", reason="pip install 'vast-avatar[oracles]'"
-    )
+    fidelity = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
     monkeypatch.setattr(fidelity, "load_state_dict_from_url", lambda *_, **__: load_file(inception_file))
     theirs = torchmetrics_fid.NoTrainInceptionV3(name="inception-v3-compat", features_list=["2048"])
     frames = pictures[1][:3]

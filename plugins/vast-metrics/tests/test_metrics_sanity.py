@@ -10,8 +10,7 @@ import attrs
 import pytest
 import torch
 
-from vast_core.interfaces import SAMPLE_RATE, Performance
-from vast_core.stages.prepare import canonical
+from vast_core.interfaces import SAMPLE_RATE, Performance, unposed
 from vast_corpora.config import SyntheticConfig
 from vast_corpora.synthetic import SyntheticCorpus
 from vast_faces.config import LandmarksConfig
@@ -109,7 +108,7 @@ def clips():
         return Performance(
             face=face,
             fps=25.0,
-            vertices=canonical(clip.track)[:FRAMES],
+            vertices=unposed(clip.track)[:FRAMES],
             neutral=shapes[clip.speaker],
             pose=torch.from_numpy(clip.track.pose)[:FRAMES],
             name=clip.name,
@@ -123,7 +122,7 @@ def clips():
         third = FRAMES * SAMPLE_RATE // 75
         wave[third : 2 * third] = 0
         prompt = next(other for other in trained if other.style == clip.style and other.speaker != clip.speaker)
-        takes = tuple(canonical(corpus.counterfactual(clip, style).track)[:FRAMES] for style in corpus.styles)
+        takes = tuple(unposed(corpus.counterfactual(clip, style).track)[:FRAMES] for style in corpus.styles)
         return performance(clip, wave=wave, prompt=performance(prompt), takes=takes)
 
     chosen = [recorded(clip) for clip in trained[::5]]

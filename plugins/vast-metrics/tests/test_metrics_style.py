@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from vast_core.canonical import canonical_face
 from vast_core.errors import NotComputed
-from vast_core.interfaces import Performance
+from vast_core.interfaces import Performance, unposed
 from vast_core.media import VideoFile
-from vast_core.stages.prepare import canonical
+from vast_core.mesh import canonical_face
 from vast_corpora.config import SyntheticConfig
 from vast_corpora.synthetic import SyntheticCorpus
 from vast_faces.config import LandmarksConfig
@@ -180,7 +179,7 @@ def test_an_unknown_speakers_sentence_finds_its_style_among_all(real_face):
     draw = np.random.default_rng(0)
 
     def seen(clip, **rest):
-        vertices = canonical(clip.track)
+        vertices = unposed(clip.track)
         given = {"name": clip.name, "style": clip.style} | rest
         return Performance(face=real_face, fps=25.0, vertices=vertices, neutral=shapes[clip.speaker], **given)
 
@@ -204,7 +203,7 @@ def footage(real_face):
     shapes, people = {}, {}
     for path in sorted([*FOOTAGE.glob("talkers/*.mp4"), *FOOTAGE.glob("styles/[MW]0*.mp4")]):
         track = max(face.track(VideoFile(path, 25.0).frames(), 25.0), key=len)
-        shapes[path.stem] = canonical(track)
+        shapes[path.stem] = unposed(track)
         people.setdefault(path.stem.partition("_")[0], []).append(path.stem)
     found = {}
     for names in people.values():

@@ -58,7 +58,7 @@ def talking(face, frames=40, size=96, seconds=None):
 
 @pytest.mark.parametrize("samples", [300, 400, 401, 16_000, 39_999])
 def test_cepstra_are_those_of_python_speech_features(samples):
-    theirs = pytest.importorskip("python_speech_features", reason="pip install 'vast-avatar[oracles]'")
+    theirs = pytest.importorskip("python_speech_features", reason="not installed")
     steps = np.round(SOUND[:samples] * 32768).clip(-32768, 32767).astype(np.int16)
     expected = theirs.mfcc(steps, 16_000)
     assert cepstra(SOUND[:samples]).shape == expected.shape
@@ -218,7 +218,7 @@ def test_weights_as_a_user_has_them(weights, face):
 
 def test_without_weights_it_says_what_to_do(face, monkeypatch, tmp_path):
     monkeypatch.setenv("VAST_WEIGHTS", str(tmp_path))
-    monkeypatch.setattr("vast_core.weight_files.user_cache_dir", lambda name: str(tmp_path / "cache"))
+    monkeypatch.setattr("vast_core.runs.weight_files.user_cache_dir", lambda name: str(tmp_path / "cache"))
     with pytest.raises(NotComputed, match=r"syncnet_v2\.safetensors"):
         LSE(None)(talking(face), talking(face))
     save_file({"other": torch.zeros(1)}, tmp_path / "syncnet_v2.safetensors")

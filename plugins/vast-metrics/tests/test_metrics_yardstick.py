@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from vast_core.errors import ComponentError, InputError
-from vast_core.offset import LipSync
-from vast_core.pipeline import run_recipe
+from vast_core.media import LipSync
 from vast_core.recipe import load_recipe
 from vast_core.registry import Registry
+from vast_core.runner import run_recipe
 from vast_metrics.config import LipYardstickStage
 from vast_metrics.lip_regression import PENALTIES, leave_one_speaker_out
 

@@ -20,8 +20,9 @@ from vast_study.headphones import trials
 from vast_study.reading import read_study
 from vast_study.server.application import application
 from vast_study.server.site import Site
-from vast_study.storage import Judge, Medium, Task, keep_fact, open_storage
+from vast_study.storage import keep_fact, open_storage
 from vast_study.study import Question, Study
+from vast_study.tables import Judge, Medium, Task
 from vast_study.votes import raw_votes
 
 SYSTEMS = ("ember-secret", "frost-secret")

@@ -18,8 +18,9 @@ from vast_study import media as media_module
 from vast_study.enrolment import enrol
 from vast_study.media import draw_instruction, write_medium
 from vast_study.preparation import planned, prepare, wanted
-from vast_study.storage import Medium, Task, medium_path, open_storage
+from vast_study.storage import medium_path, open_storage
 from vast_study.study import Known, Question, Study
+from vast_study.tables import Medium, Task
 
 SECRET = "ember-secret"
 """Stands wherever a file may say where it is from."""

@@ -30,8 +30,9 @@ from vast_study.commands import study as group
 from vast_study.enrolment import enrol
 from vast_study.export import csv_text
 from vast_study.reading import read_study
-from vast_study.storage import Judge, Medium, Task, Vote, keep_fact, open_storage
+from vast_study.storage import keep_fact, open_storage
 from vast_study.study import Question, Study
+from vast_study.tables import Judge, Medium, Task, Vote
 
 QUALITY = {"ours": [3.8, 3.7, 3.6], "one": [3.2, 3.1, 3.0], "two": [3.2, 3.1, 3.0], "three": [3.2, 3.1, 3.0]}
 QUESTIONS = ("sync", "expressiveness", "naturalness")

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from vast_study.enrolment import fingerprint
 from vast_study.server.application import application
 from vast_study.server.security import BODY, Limit, is_session, neighbourhood, open_session
-from vast_study.storage import Judge, Medium, Vote
+from vast_study.tables import Judge, Medium, Vote
 
 PAGES = ["/", "/consent", "/nowhere", "/experimenter", "/static/study.css", "/clip/1", "/j/" + "0" * 32]
 

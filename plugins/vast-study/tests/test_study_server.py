@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from vast_study.storage import Judge, Task, Vote
+from vast_study.tables import Judge, Task, Vote
 
 
 def there(reply):

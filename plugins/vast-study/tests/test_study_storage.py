@@ -22,8 +22,9 @@ from vast_core.errors import InputError, StorageError
 from vast_study import storage as storage_module
 from vast_study.enrolment import enrol, judge_of
 from vast_study.rules import Refused
-from vast_study.storage import Base, Judge, Medium, Task, Vote, fact, keep_fact, open_storage
+from vast_study.storage import fact, keep_fact, open_storage
 from vast_study.study import Question, Study
+from vast_study.tables import Base, Judge, Medium, Task, Vote
 from vast_study.votes import raw_votes
 
 
@@ -154,7 +155,7 @@ def test_a_wrong_database_is_named(tmp_path, url, told):
 
 
 def test_a_database_that_cannot_be_reached_is_named_without_its_password(tmp_path):
-    pytest.importorskip("pg8000", reason="pip install 'vast-avatar[oracles]'")
+    pytest.importorskip("pg8000")
     url = "postgresql+pg8000://ann:s3cret@127.0.0.1:1/study"
     with pytest.raises(StorageError, match=r"ann:\*\*\*@127\.0\.0\.1:1/study") as caught:
         open_storage(attrs.evolve(make_study(tmp_path), database=url))
@@ -334,7 +335,8 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from sqlalchemy import select
 from test_study_storage import make_study, come, vote
-from vast_study.storage import Task, Vote, open_storage
+from vast_study.storage import open_storage
+from vast_study.tables import Task, Vote
 
 study = make_study(Path({folder!r}))
 storage = open_storage(study)

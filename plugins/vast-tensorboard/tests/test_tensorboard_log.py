@@ -12,8 +12,8 @@ import pluggy
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from vast_core import hookspecs
 from vast_core.errors import StorageError
+from vast_core.registry import hookspecs
 from vast_tensorboard import log, plugin
 
 

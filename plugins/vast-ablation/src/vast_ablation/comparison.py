@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
-from vast_core.statistics import Estimate, estimate
+from vast_core.report import Estimate, estimate
 
 from .results import Ablation, CellResult, Measure
 from .statistics import Comparison, compare

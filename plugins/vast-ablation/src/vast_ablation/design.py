@@ -11,13 +11,9 @@ from typing import Any, Self
 import attrs
 import yaml
 
-from vast_core.ablate_section import Ablate
-from vast_core.declarations import PARTS, Component
 from vast_core.errors import ComponentError, RecipeError
-from vast_core.recipe import Draft, Recipe
-from vast_core.recipe_document import Mark, Node, Problem, merged, read_value
-from vast_core.recipe_schema import Reader
-from vast_core.registry import Registry
+from vast_core.recipe import Ablate, Draft, Mark, Node, Problem, Reader, Recipe, merged, read_value
+from vast_core.registry import PARTS, Component, Registry
 
 Combination = Mapping[str, Node]
 """A value of each factor, by the factor's key."""

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from vast_core.atomic import write_text
 from vast_core.errors import InputError, Interrupted
+from vast_core.files import write_text
 from vast_core.registry import Registry
 
 from .job import Engine, Job, Running

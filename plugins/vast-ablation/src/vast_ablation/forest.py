@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vast_core.plots import COLOURS, INK, SOFT, drawing, to_svg
+from vast_core.report import COLOURS, INK, SOFT, drawing, to_svg
 
 from .comparison import MeasureTable
 from .results import Ablation

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vast_core.plots import readable
-from vast_core.report import Cell, Section, Table, Text
-from vast_core.statistics import estimate
+from vast_core.report import Cell, Section, Table, Text, estimate, readable
 
 from .comparison import pooled
 from .results import Ablation

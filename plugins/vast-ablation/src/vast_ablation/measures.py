@@ -1,6 +1,6 @@
 """What a run's ``evaluation.json`` says, of each held-out clip and of a plugin's stages, brought into one form.
 
-Of the figures of a plugin's stage (:meth:`vast_core.run.Run.write_figures`), every number at the top counts, as
+Of the figures of a plugin's stage (:meth:`vast_core.runs.Run.write_figures`), every number at the top counts, as
 ``<stage>.<name>``. Two entries may tell more: ``measures``, ``{name: {better: ..., unit: ...}}``, what is known of
 them, and ``clips``, ``{clip: {name: value}}``, whatever a clip is there.
 

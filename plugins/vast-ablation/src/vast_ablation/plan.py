@@ -10,13 +10,13 @@ import attrs
 import torch
 from rich.console import Console
 
+from vast_core.checking import walk
 from vast_core.errors import InputError, RecipeError, VastError
-from vast_core.pipeline import Pipeline, assemble, walk
-from vast_core.plugin_health import fault_line
+from vast_core.pipeline import Pipeline, assemble
 from vast_core.recipe import Recipe
-from vast_core.registry import Registry
-from vast_core.run import Run
-from vast_core.stages import Context
+from vast_core.registry import Registry, fault_line
+from vast_core.runs import Run
+from vast_core.stages import StageContext
 
 from .design import Cell, Design
 
@@ -95,7 +95,7 @@ def planned(cell: Cell, seed: int, pipeline: Pipeline, registry: Registry) -> Pl
     recipe = attrs.evolve(pipeline.recipe, seed=seed, source=source)
     path = Path("cells", cell.slug, f"seed{seed}")
     run = Run(path, recipe, registry)
-    context = Context(run=run, pipeline=pipeline, console=Console(quiet=True))
+    context = StageContext(run=run, pipeline=pipeline, console=Console(quiet=True))
     keys = {stage.name: context.key(stage.name) for stage in recipe.run}
     return PlannedRun(cell=cell, seed=seed, path=path, recipe=recipe, keys=keys, components=run.components())
 

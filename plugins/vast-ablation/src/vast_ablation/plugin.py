@@ -9,7 +9,7 @@ from vast_core import hookimpl
 if TYPE_CHECKING:
     import click
 
-    from vast_core.run import Run
+    from vast_core.runs import Run
 
 
 @hookimpl

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 
 import attrs
 
-from vast_core.results_file import read_results, write_results
+from vast_core.files import read_results, write_results
 
 from .design import written
 

@@ -22,8 +22,8 @@ from typing import IO, Any, Self
 import attrs
 from rich.console import Console
 
-from vast_core.atomic import replacing, write_text
-from vast_core.run import Run
+from vast_core.files import replacing, write_text
+from vast_core.runs import Run
 
 from .results import FILE
 

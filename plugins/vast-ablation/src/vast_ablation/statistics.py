@@ -13,7 +13,7 @@ from typing import get_args
 import attrs
 from scipy import stats
 
-from vast_core.statistics import Estimate, Verdict, estimate, holm, verdict_of
+from vast_core.report import Estimate, Evidence, estimate, evidence_of, holm
 
 from .results import Better
 
@@ -28,7 +28,7 @@ class Comparison:
     """Of Student's paired t test, two-sided; None below two common seeds, or where the difference does not vary."""
     adjusted: float | None
     """``p`` after Holm's correction over the cells compared in this measure."""
-    verdict: Verdict
+    verdict: Evidence
     """``better`` or ``worse`` (``different`` where neither can be said) only where ``adjusted`` is below 0.05."""
 
 
@@ -53,7 +53,7 @@ def compare(
             difference=(found := estimate(values)),
             p=tested.get(name),
             adjusted=adjusted.get(name),
-            verdict=verdict_of(found.mean, adjusted.get(name), better),
+            verdict=evidence_of(found.mean, adjusted.get(name), better),
         )
         for name, values in differences.items()
     }

@@ -19,9 +19,8 @@ from torch import Tensor
 from vast_core.errors import InputError
 from vast_core.interfaces import SAMPLE_RATE, Clip, Objective
 from vast_core.phones import PHONES, VISEME_OF
-from vast_core.run import cache_root, digest
+from vast_core.runs import cache_root, digest, save_weights
 from vast_core.training import Trainer
-from vast_core.weights import save_weights
 
 from .acoustic_model import BANDS, STEP_RATE, AcousticModel
 from .alignment import align
@@ -38,8 +37,8 @@ from .whisper_weights import DIGEST
 
 if TYPE_CHECKING:
     from vast_core.report import Section
-    from vast_core.run import Run
-    from vast_core.stages import Context
+    from vast_core.runs import Run
+    from vast_core.stages import StageContext
 
 _CLOCK = StepClock(STEP_RATE)
 _FITTED = 8
@@ -47,7 +46,7 @@ _FITTED = 8
 _NOISES: Mapping[str, Noise | None] = {"clean": None, "10 dB noise": Noise(decibels=10.0)}
 
 
-def inputs(context: Context) -> dict[str, Any]:
+def inputs(context: StageContext) -> dict[str, Any]:
     """What training depends on."""
     return {
         "clips": [(clip.name, clip.digest, clip.split) for clip in context.pipeline.corpus.clips()],
@@ -56,7 +55,7 @@ def inputs(context: Context) -> dict[str, Any]:
     }
 
 
-def run(context: Context) -> list[Path]:
+def run(context: StageContext) -> list[Path]:
     """Align, ask the teacher, train, judge; write ``weights/ppg.safetensors``."""
     options, console = context.options(AcousticStage), context.console
     clips = list(context.pipeline.corpus.clips())
@@ -114,7 +113,7 @@ def run(context: Context) -> list[Path]:
     return [path, context.run.write_figures("acoustic", facts)]
 
 
-def _read(clips: Sequence[Clip], context: Context) -> Iterator[Utterance]:
+def _read(clips: Sequence[Clip], context: StageContext) -> Iterator[Utterance]:
     """The sound of ``clips`` and their phones, aligned where the corpus knows only the words."""
     quiet = not context.console.is_terminal
     for clip in progress_over(clips, "speech   ", console=context.console, transient=True, disable=quiet):
@@ -130,7 +129,7 @@ def _read(clips: Sequence[Clip], context: Context) -> Iterator[Utterance]:
         yield Utterance(name=clip.name, samples=quantised(wave), phones=phones)
 
 
-def _name_sources(options: AcousticStage, known: Sequence[Utterance], context: Context) -> None:
+def _name_sources(options: AcousticStage, known: Sequence[Utterance], context: StageContext) -> None:
     """Say which sources the options name that there are not; a recipe may be for more than one has at hand."""
     sources = {utterance.source for utterance in known}
     for option, named in (("draw", options.draw), ("distrusted", options.distrusted)):
@@ -252,7 +251,7 @@ def _table(figures: Mapping[str, Any]) -> Printed:
 def report(run: Run) -> list[Section]:
     """The figures, for the run's report."""
     from vast_core.report import Section, Table
-    from vast_core.report import Text as Paragraphs
+    from vast_core.report.page import Text as Paragraphs
 
     figures = run.figures("acoustic")["figures"]
     told = Table(_HEADINGS, _rows(figures), _CAPTION) if figures else Paragraphs(_NO_FIGURES)

@@ -146,9 +146,9 @@ def evaluate_folder(
     from rich.console import Console
     from rich.progress import track
 
-    from vast_core.atomic import write_text
     from vast_core.cli.console import plain_console
     from vast_core.errors import InputError
+    from vast_core.files import write_text
 
     from .evaluation import Noise, chosen_clips, evaluate
     from .recognition import recogniser
@@ -209,8 +209,8 @@ def measure_leakage(context: click.Context, folder: Path, figures: Path | None, 
     """
     import json
 
-    from vast_core.atomic import write_text
     from vast_core.cli.console import plain_console
+    from vast_core.files import write_text
 
     from .leakage import leakage_table, measure
 

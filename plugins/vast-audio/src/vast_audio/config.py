@@ -9,7 +9,7 @@ import attrs
 from attrs import validators
 
 from vast_core.phones import PHONES
-from vast_core.stage_config import TrainingStage
+from vast_core.registry import TrainingStage
 
 from .wav2vec2_bundles import BUNDLES
 

@@ -20,8 +20,8 @@ from rich.progress import track as progress_over
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
-from vast_core.atomic import replacing
 from vast_core.errors import InputError
+from vast_core.files import replacing
 from vast_core.interfaces import SAMPLE_RATE
 from vast_core.phones import PHONES, SILENCE
 

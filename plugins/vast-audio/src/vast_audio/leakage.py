@@ -21,9 +21,8 @@ from torch import Tensor
 
 from vast_core.errors import InputError
 from vast_core.interfaces import AudioFeatures, Sizes
-from vast_core.media import read_wave
+from vast_core.media import read_manifest, read_wave
 from vast_core.registry import Registry
-from vast_core.speech_manifest import read_manifest
 
 from .linear_probe import Examples, LinearProbe
 from .voices import FPS, FRAME, Nearness, Rows, are_posteriors, nearness, same_sentence

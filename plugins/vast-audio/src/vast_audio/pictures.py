@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vast_core.atomic import replacing
+from vast_core.files import replacing
 from vast_core.interfaces import SAMPLE_RATE, Phone
 from vast_core.phones import PHONE_INDEX, PHONES, SILENCE, VISEME_OF, VISEMES
-from vast_core.plots import COLOURS, INK, LINE, SOFT
+from vast_core.report import COLOURS, INK, LINE, SOFT
 
 from .figures import STEPS_PER_SECOND, Tally
 from .recognition import Window, decided

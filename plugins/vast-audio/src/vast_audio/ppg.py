@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vast_core.errors import WeightsError
 from vast_core.interfaces import SAMPLE_RATE, AudioFeatures, Sizes
 from vast_core.phones import PHONES
-from vast_core.weights import load_into, load_weights
+from vast_core.runs import load_into, load_weights
 
 from .acoustic_model import BANDS, MARGIN, STEP_RATE, AcousticModel
 from .blocks import BLOCK, whole_blocks
@@ -52,7 +52,7 @@ class StepClock:
 
 
 class Ppg(AudioFeatures):
-    """Row t is the posterior of the 40 labels of :data:`vast_core.phones.PHONES` around t / fps seconds.
+    """Row t is the posterior of the 40 labels of :data:`vast_core.media.PHONES` around t / fps seconds.
 
     softmax(logits / temperature) at about 50 steps a second, laid out in step with the video frames, and their mean
     weighted by a triangle of a frame to either side; each row sums to 1.

@@ -27,7 +27,7 @@ _QUIET_STEPS = 8
 
 
 class PpgWhisper(AudioFeatures):
-    """Row t is the posterior of the 40 labels of :data:`vast_core.phones.PHONES` around t / fps seconds.
+    """Row t is the posterior of the 40 labels of :data:`vast_core.media.PHONES` around t / fps seconds.
 
     softmax(logits / temperature) 50 times a second, and silence where nothing is heard for 0.17 s to either side;
     each row sums to 1. The network is frozen. How windows make rows, :mod:`vast_audio.blocks` says.

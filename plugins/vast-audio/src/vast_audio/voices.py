@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vast_core.interfaces import Phone
-from vast_core.media import read_wave
+from vast_core.media import Recording, read_wave
 from vast_core.phones import PHONES, SILENCE, VISEME_OF, VISEMES
-from vast_core.speech_manifest import Recording
 
 FPS = 25.0
 """Rows a second, as in the default recipe."""

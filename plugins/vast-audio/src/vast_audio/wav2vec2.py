@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from vast_core.errors import ComponentError
 from vast_core.interfaces import AudioFeatures, Sizes
-from vast_core.weights import load_into
+from vast_core.runs import load_into
 
 from .blocks import Blocks
 from .config import Wav2Vec2Config

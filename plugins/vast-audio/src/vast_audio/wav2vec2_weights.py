@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vast_core.weight_files import find_file, read_tensors, suggested_folder
+from vast_core.runs import find_file, read_tensors, suggested_folder
 
 from .wav2vec2_bundles import BUNDLES
 

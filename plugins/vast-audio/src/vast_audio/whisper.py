@@ -18,7 +18,7 @@ from torch.nn import functional
 from vast_core.errors import WeightsError
 from vast_core.interfaces import SAMPLE_RATE
 from vast_core.phones import PHONES
-from vast_core.weights import load_into
+from vast_core.runs import load_into
 
 from .spectrum import full_precision
 from .whisper_weights import WhisperWeights, find_whisper
@@ -198,7 +198,7 @@ class WhisperPhones(nn.Module):
     def forward(self, wave: Tensor) -> Tensor:
         """Logits (B, N, 40) of wave (B, S) at 16 kHz; N = S / 320, rounded up, and step n belongs to (n + 1/2) / 50 s.
 
-        The columns are those of :data:`vast_core.phones.PHONES`. ValueError where S is 0 or more than 30 s.
+        The columns are those of :data:`vast_core.media.PHONES`. ValueError where S is 0 or more than 30 s.
         """
         samples = wave.shape[1]
         if not 0 < samples <= LONGEST * SAMPLE_RATE:

@@ -16,8 +16,7 @@ from torch import Tensor
 
 from vast_core.errors import WeightsError
 from vast_core.phones import PHONES
-from vast_core.weight_files import find_file, read_tensors, suggested_folder
-from vast_core.weights import load_weights
+from vast_core.runs import find_file, load_weights, read_tensors, suggested_folder
 
 REPOSITORY = "openai/whisper-tiny.en"
 """Where the official release is."""

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vast_core.rasterise import interpolate, rasterise, vertex_normals
+from vast_core.mesh import interpolate, rasterise, vertex_normals
 
 from .bust import Bust
 from .look import Look

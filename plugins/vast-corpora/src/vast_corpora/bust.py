@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from vast_core.canonical import canonical_face
+from vast_core.mesh import canonical_face
 
 from .head import turn_jaw
 from .look import Look

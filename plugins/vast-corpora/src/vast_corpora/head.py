@@ -14,7 +14,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from vast_core.canonical import CanonicalFace, canonical_face
+from vast_core.mesh import CanonicalFace, canonical_face
 
 from .articulation import Curves
 

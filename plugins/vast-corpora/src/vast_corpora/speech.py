@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 
 from vast_core.errors import ComponentError, InputError
 from vast_core.interfaces import SAMPLE_RATE, Phone
+from vast_core.media import Recording, write_manifest
 from vast_core.phones import SILENCE
-from vast_core.speech_manifest import Recording, write_manifest
 
 
 @attrs.frozen

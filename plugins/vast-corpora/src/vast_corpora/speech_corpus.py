@@ -19,12 +19,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from vast_core.atomic import replacing
 from vast_core.errors import InputError, MediaError
+from vast_core.files import replacing
 from vast_core.interfaces import Clip, Corpus, Phone, Sizes
-from vast_core.media import read_wave
-from vast_core.run import cache_root, source_digest
-from vast_core.speech_manifest import Recording, format_phones, parse_phones, read_manifest
+from vast_core.media import Recording, format_phones, parse_phones, read_manifest, read_wave
+from vast_core.runs import cache_root, source_digest
 
 from . import flite, speech
 from .config import SpeechConfig

@@ -13,8 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vast_core.canonical import canonical_face
-from vast_core.rasterise import interpolate, rasterise
+from vast_core.mesh import canonical_face, interpolate, rasterise
 
 from .look import Colour, Look
 

@@ -1,6 +1,6 @@
 """Read the canonical face out of ``face_landmarker.task``: ``python -m vast_faces.extract TASK OUT``.
 
-This is how ``vast_core/canonical.safetensors`` was made. The task file is a zip; its member
+This is how ``vast_core/mesh/canonical.safetensors`` was made. The task file is a zip; its member
 ``geometry_pipeline_metadata_landmarks.binarypb`` is a protocol buffer (wire format:
 https://protobuf.dev/programming-guides/encoding/) that holds MediaPipe's canonical face model.
 """

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vast_core.canonical import canonical_face
 from vast_core.errors import InputError
 from vast_core.interfaces import Drawing, Face, FaceTrack, Sizes
+from vast_core.mesh import canonical_face
 
 from . import texture as textures
 from .alignment import Doubles, split, unplace

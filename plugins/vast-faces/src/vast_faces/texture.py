@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vast_core.canonical import CanonicalFace
-from vast_core.rasterise import (
+from vast_core.mesh import (
+    CanonicalFace,
     Raster,
     interpolate,
     rasterise,

@@ -6,9 +6,9 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from vast_core.canonical import canonical_face
 from vast_core.errors import InputError
 from vast_core.interfaces import FaceTrack
+from vast_core.mesh import canonical_face
 
 from .alignment import place, robust_similarity, similarity, smooth_pose, unplace
 from .config import LandmarksConfig

@@ -11,7 +11,7 @@ import torch
 
 from vast_core.errors import NotComputed
 from vast_core.interfaces import Measure, Performance, PooledMetric, Sizes
-from vast_core.offset import LipOffset, LipSync, Offset
+from vast_core.media import LipOffset, LipSync, Offset
 
 from . import pairs
 from .config import AVOffsetConfig
@@ -36,12 +36,12 @@ class AVOffset(PooledMetric):
     is the offset, its height the confidence. Recorded footage is often late by itself, so that the offset of a perfect
     copy is not 0: ``av_offset_deviation`` is what was added to the reference's own.
 
-    A peak that may be chance (see :mod:`vast_core.offset`) gives a clip no offset, only its confidence. Measured with
-    ``ppg``: of 7 clips of 5 public talkers, the sound moved by -200 to 200 ms in steps of 40, all 77 were told, to
+    A peak that may be chance (see :mod:`vast_core.media.sync`) gives a clip no offset, only its confidence. Measured
+    with ``ppg``: of 7 clips of 5 public talkers, the sound moved by -200 to 200 ms in steps of 40, all 77 were told, to
     within 1.1 ms of the move; of 38 pairs of lips with the sound of another speaker, one was taken for in sync. The lag
     that a style of the synthetic corpus gives its lips, -78 to 74 ms, is told from each of 96 sentences of about 3 s,
     to 8.4 ms RMS and 33 at most (both: ``pytest -m slow test_metrics_av_offset.py``). Where 0 lies is less sure: by
-    another regression the talkers' offsets come out 11 to 43 ms smaller, and :data:`vast_core.offset.LEAD_MS` is what
+    another regression the talkers' offsets come out 11 to 43 ms smaller, and :data:`vast_core.media.LEAD_MS` is what
     holds for talkers in sync. Our estimator; SyncNet's is ``lse``.
     """
 

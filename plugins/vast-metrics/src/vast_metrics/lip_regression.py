@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vast_core.errors import InputError
-from vast_core.offset import LipSync
+from vast_core.media import LipSync
 
 Floats = NDArray[np.float64]
 

@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 from rich.table import Table as Grid
 from torch import Tensor
 
-from vast_core.avatar import find_clip
 from vast_core.errors import InputError
-from vast_core.offset import LipSync, shift_wave
+from vast_core.interfaces import listen
+from vast_core.media import LipSync, shift_wave
 from vast_core.recipe import Use
 from vast_core.report import Block, Section, Table, Text
-from vast_core.run import Run, component_key
-from vast_core.stages import Context
-from vast_core.stages.prepare import listen
-from vast_core.stages.style import StyleModel, decode_whole, load_face, load_style
-from vast_core.store import PreparedClip
+from vast_core.runs import PreparedClip, Run, component_key
+from vast_core.speak.style_model import StyleModel
+from vast_core.stages import StageContext
+from vast_core.stages.avatar_pictures import find_clip
+from vast_core.stages.style import decode_whole, load_face, load_style
 
 from .config import LipYardstickStage
 from .lip_regression import leave_one_speaker_out, pearson
@@ -38,7 +38,7 @@ MEASURE = (
 MEAN = "mean over clips"
 
 
-def inputs(context: Context) -> dict[str, Any]:
+def inputs(context: StageContext) -> dict[str, Any]:
     """What the correlations depend on."""
     options = context.options(LipYardstickStage)
     uses = audio_uses(context.recipe, context.run.registry, options.audio)
@@ -49,7 +49,7 @@ def inputs(context: Context) -> dict[str, Any]:
     }
 
 
-def run(context: Context) -> list[Path]:
+def run(context: StageContext) -> list[Path]:
     """Measure, print, and keep the figures."""
     options = context.options(LipYardstickStage)
     clips = [clip for clip in context.store.clips if clip.heard]
@@ -70,7 +70,7 @@ def run(context: Context) -> list[Path]:
     return [context.run.write_figures("lip_yardstick", figures)]
 
 
-def _listened(context: Context, use: Use, clips: Sequence[PreparedClip]) -> list[LipSync]:
+def _listened(context: StageContext, use: Use, clips: Sequence[PreparedClip]) -> list[LipSync]:
     """What is heard, by these features, and seen of each prepared clip; the sound's offset corrected as prepared."""
     store, face = context.store, context.pipeline.face
     audio = audio_alone(context.recipe, context.run.registry, use).to(context.device).eval()
@@ -88,7 +88,7 @@ def _listened(context: Context, use: Use, clips: Sequence[PreparedClip]) -> list
     return found
 
 
-def _decoded(context: Context, use: Use, seed: int, clips: Sequence[PreparedClip]) -> list[float]:
+def _decoded(context: StageContext, use: Use, seed: int, clips: Sequence[PreparedClip]) -> list[float]:
     """Correlation of each clip with the opening by a decoder that was trained without its speaker."""
     openings: list[tuple[PreparedClip, Tensor]] = []
     for speaker in dict.fromkeys(clip.speaker for clip in clips):
@@ -100,7 +100,7 @@ def _decoded(context: Context, use: Use, seed: int, clips: Sequence[PreparedClip
     return [_correlation(context, clip, openings) for clip in clips]
 
 
-def _spoken(fold: Context, model: StyleModel, clip: PreparedClip) -> Tensor:
+def _spoken(fold: StageContext, model: StyleModel, clip: PreparedClip) -> Tensor:
     """The decoder's lip opening (T,) of a clip; each half is prompted by the other.
 
     So no frame is predicted with a style code that has seen it.
@@ -117,7 +117,7 @@ def _spoken(fold: Context, model: StyleModel, clip: PreparedClip) -> Tensor:
     return torch.cat(halves)
 
 
-def _correlation(context: Context, clip: PreparedClip, openings: Sequence[tuple[PreparedClip, Tensor]]) -> float:
+def _correlation(context: StageContext, clip: PreparedClip, openings: Sequence[tuple[PreparedClip, Tensor]]) -> float:
     """Correlation over a prepared clip, which may be part of one whose opening was predicted."""
     for whole, opening in openings:
         begin = clip.start - whole.start
@@ -179,7 +179,7 @@ def _rows(figures: dict[str, Any]) -> Iterator[tuple[str, list[float | None]]]:
         yield "standard deviation over seeds", [own.get("spread_over_seeds") for own in summary.values()]
 
 
-def _print(context: Context, figures: dict[str, Any]) -> None:
+def _print(context: StageContext, figures: dict[str, Any]) -> None:
     grid = Grid("", title="lip opening of unseen speakers, correlation", title_justify="left")
     for name in figures["summary"]:
         grid.add_column(name, justify="right")

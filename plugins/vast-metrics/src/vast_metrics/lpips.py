@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vast_core.interfaces import Measure, Metric, Performance, Sizes
-from vast_core.weights import load_weights
+from vast_core.runs import load_weights
 
 from . import pairs
 from .config import LPIPSConfig

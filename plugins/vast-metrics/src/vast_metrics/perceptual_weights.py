@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vast_core.errors import NotComputed, WeightsError
-from vast_core.weight_files import find_file, read_tensors, suggested_folder
+from vast_core.runs import find_file, read_tensors, suggested_folder
 
 
 @attrs.frozen(kw_only=True)

@@ -9,11 +9,11 @@ import attrs
 import numpy as np
 
 from vast_core.interfaces import AudioFeatures
-from vast_core.pipeline import assemble, run_recipe
+from vast_core.pipeline import assemble
 from vast_core.recipe import Recipe, Use
-from vast_core.registry import Registry
-from vast_core.stage_config import PrepareStage
-from vast_core.stages import Context
+from vast_core.registry import PrepareStage, Registry
+from vast_core.runner import run_recipe
+from vast_core.stages import StageContext
 
 
 def audio_uses(recipe: Recipe, registry: Registry, names: Sequence[str]) -> list[Use]:
@@ -30,7 +30,7 @@ def audio_uses(recipe: Recipe, registry: Registry, names: Sequence[str]) -> list
     return list(uses.values())
 
 
-def trial(context: Context, audio: Use, seed: int, stages: Sequence[str], held_out: str) -> Context:
+def trial(context: StageContext, audio: Use, seed: int, stages: Sequence[str], held_out: str) -> StageContext:
     """Take the run's recipe through ``stages`` in a folder below ``trials/`` of the run, or find that done before.
 
     The speaker ``held_out`` is held out whole and everyone else is trained on.
@@ -44,7 +44,7 @@ def trial(context: Context, audio: Use, seed: int, stages: Sequence[str], held_o
     own = attrs.evolve(recipe, name=name, audio=audio, seed=seed, renderer=None, run=run, stages=options)
     context.console.print(f"[bold cyan]{', '.join(parts)}[/bold cyan]")
     done = run_recipe(own, registry, context.run.path / "trials" / name, resume=context.resume)
-    return Context(run=done, pipeline=assemble(own, registry), console=context.console)
+    return StageContext(run=done, pipeline=assemble(own, registry), console=context.console)
 
 
 def audio_alone(recipe: Recipe, registry: Registry, audio: Use) -> AudioFeatures:

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from .design import order
 from .preparation import planned
-from .storage import Fact, Judge, Task
 from .study import Study
+from .tables import Fact, Judge, Task
 
 LINK = re.compile(r"[0-9a-f]{32}")
 """What a personal link ends in: 128 random bits."""

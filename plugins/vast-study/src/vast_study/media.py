@@ -20,8 +20,8 @@ import numpy as np
 from av.bitstream import BitStreamFilterContext
 from numpy.typing import NDArray
 
-from vast_core.atomic import replacing
 from vast_core.errors import MediaError
+from vast_core.files import replacing
 from vast_core.media import EXACT_COLOUR, SOUND_GAP, VideoFile
 
 ENCODING = "1"

@@ -23,8 +23,9 @@ from vast_core.errors import InputError
 from .design import Place, Plan
 from .rules import Refused
 from .sources import videos
-from .storage import Judge, Medium, Storage, fact, keep_fact, medium_path
+from .storage import Storage, fact, keep_fact, medium_path
 from .study import Study, TaskKind
+from .tables import Judge, Medium
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,8 +11,7 @@ import attrs
 from attrs.validators import ge, lt
 
 from vast_core.errors import InputError
-from vast_core.recipe_document import Node, read_document, recipe_error, shown
-from vast_core.recipe_schema import Reader
+from vast_core.recipe import Node, Reader, read_document, recipe_error, shown
 
 from .sources import lacking, videos
 from .study import HeadphonesCheck, Known, Question, Study

@@ -14,8 +14,8 @@ from sqlalchemy.orm import ORMExecuteState, Session, sessionmaker
 
 from vast_core.errors import InputError
 
-from .storage import Judge, Task, Vote
 from .study import Study
+from .tables import Judge, Task, Vote
 
 FOREVER: dict[type, tuple[str, ...]] = {
     Judge: ("number", "row", "link", "invited", "consented", "finished", "withdrawn", "completion_code"),

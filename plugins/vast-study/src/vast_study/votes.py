@@ -6,8 +6,8 @@ import attrs
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from .storage import Judge, Medium, Task, Vote
 from .study import Study
+from .tables import Judge, Medium, Task, Vote
 
 
 @attrs.frozen(kw_only=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from vast_core import hookimpl
 
 if TYPE_CHECKING:
-    from vast_core.run import Run
+    from vast_core.runs import Run
 
 
 @hookimpl

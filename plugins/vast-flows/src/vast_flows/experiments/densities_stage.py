@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from rich.table import Table as Grid
 
-from vast_core.atomic import replacing
+from vast_core.files import replacing
 from vast_core.report import Figure, Section, Table, Text
-from vast_core.run import Run, component_key
-from vast_core.stages import Context
+from vast_core.runs import Run, component_key
+from vast_core.stages import StageContext
 
 from .config import DensitiesStage
 from .densities import EDGE, ENERGIES, Approximation, Energy, divergence, fit, grid
@@ -31,13 +31,13 @@ PICTURE = "densities.png"
 PIXELS = 100
 
 
-def inputs(context: Context) -> dict[str, Any]:
+def inputs(context: StageContext) -> dict[str, Any]:
     """What the fits depend on."""
     options = context.options(DensitiesStage)
     return {"flow": component_key(context.run.registry.get("flow", options.flow)), "seed": context.recipe.seed}
 
 
-def run(context: Context) -> list[Path]:
+def run(context: StageContext) -> list[Path]:
     """Fit, draw, print, and keep the figures."""
     options, seed = context.options(DensitiesStage), context.recipe.seed
     rows: list[list[NDArray[np.float64]]] = []
@@ -128,7 +128,7 @@ def _table(figures: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     return ["density", *(f"K = {length}" for length in lengths)], rows
 
 
-def _print(context: Context, figures: Mapping[str, Any]) -> None:
+def _print(context: StageContext, figures: Mapping[str, Any]) -> None:
     columns, rows = _table(figures)
     table = Grid(*columns, title=f"{figures['flow']}: {MEASURE}", title_justify="left")
     for row in rows:

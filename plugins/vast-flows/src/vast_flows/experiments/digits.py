@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from vast_core.errors import InputError
 from vast_core.interfaces import Flow, Posterior
-from vast_core.objective import beta_at, bound, standard_normal_log_prob
+from vast_core.training import beta_at, bound, standard_normal_log_prob
 
 PIXELS, LEVELS = 64, 16
 """Each of the 8 x 8 pixels counts the black ones among 4 x 4 of a finer picture: a whole number from 0 to 16."""

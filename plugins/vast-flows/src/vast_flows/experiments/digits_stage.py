@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from vast_core.report import Section, Table, Text
-from vast_core.run import Run, component_key
-from vast_core.stages import Context
+from vast_core.runs import Run, component_key
+from vast_core.stages import StageContext
 
 from .config import DigitsStage
 from .digits import DigitsModel, digits, measure, train
@@ -33,13 +33,13 @@ WORDS = {
 }
 
 
-def inputs(context: Context) -> dict[str, Any]:
+def inputs(context: StageContext) -> dict[str, Any]:
     """What the figures depend on."""
     flow = context.run.registry.get("flow", context.options(DigitsStage).flow)
     return {"flow": component_key(flow), "seed": context.recipe.seed}
 
 
-def run(context: Context) -> list[Path]:
+def run(context: StageContext) -> list[Path]:
     """Train, measure, print, and keep the figures."""
     options, seed = context.options(DigitsStage), context.recipe.seed
     training, held_out = digits()

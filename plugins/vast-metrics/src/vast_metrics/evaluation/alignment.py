@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vast_core.scene import Crop, Image
+from vast_core.mesh import Crop, Image
 
 Doubles = NDArray[np.float64]
 Size = tuple[int, int]

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from vast_core.statistics import CONFIDENCE
+from vast_core.report import CONFIDENCE
 
 if TYPE_CHECKING:
     from vast_core.interfaces import PooledMetric

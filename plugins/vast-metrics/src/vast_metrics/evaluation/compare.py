@@ -19,9 +19,9 @@ import attrs
 import cattrs
 import numpy as np
 
-from vast_core.atomic import write_text
 from vast_core.errors import InputError
-from vast_core.statistics import Verdict, holm, verdict_of
+from vast_core.files import write_text
+from vast_core.report import Evidence, evidence_of, holm
 
 from .bootstrap import Unit, interval, unit_of, units
 from .results import FILE as EVALUATION
@@ -69,7 +69,7 @@ class Difference:
     """Of the sign-flip test, two-sided; None below ``FEWEST`` units."""
     adjusted: float | None
     """``p`` after Holm's correction over the systems compared in this measure."""
-    verdict: Verdict
+    verdict: Evidence
     """``better`` or ``worse`` (``different`` where neither can be said) only where ``adjusted`` is below 0.05."""
     by_clip: Mapping[str, float]
 
@@ -182,7 +182,7 @@ def _compared(
     tested = [own for own in found if own.p is not None]
     adjusted = dict(zip([own.system for own in tested], holm([own.p or 0.0 for own in tested]), strict=True))
     return tuple(
-        attrs.evolve(own, adjusted=p, verdict=verdict_of(own.difference, p, known.better))
+        attrs.evolve(own, adjusted=p, verdict=evidence_of(own.difference, p, known.better))
         for own in found
         for p in [adjusted.get(own.system)]
     )

@@ -10,9 +10,22 @@ from rich.console import Group
 from rich.table import Table as Grid
 from rich.text import Text as Line
 
-from vast_core.atomic import write_text
-from vast_core.plots import COLOURS, INK, SOFT, drawing, readable, to_svg
-from vast_core.report import Block, Cell, Figure, Section, Table, Text, write_report
+from vast_core.files import write_text
+from vast_core.report import (
+    COLOURS,
+    INK,
+    SOFT,
+    Block,
+    Cell,
+    Figure,
+    Section,
+    Table,
+    Text,
+    drawing,
+    readable,
+    to_svg,
+    write_report,
+)
 
 from .compare import FEWEST, Comparison, Difference, MeasureComparison, System
 from .figures import title_of

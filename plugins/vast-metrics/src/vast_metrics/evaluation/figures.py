@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vast_core.plots import COLOURS, INK, SOFT, drawing, to_svg
+from vast_core.report import COLOURS, INK, SOFT, drawing, to_svg
 
 from .results import ClipResult, Evaluation
 from .tables import having

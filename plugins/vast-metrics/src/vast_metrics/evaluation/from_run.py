@@ -19,23 +19,21 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from vast_core.avatar import find_clip, footage_of, image_vertices
 from vast_core.errors import InputError
-from vast_core.interfaces import AudioFeatures, Face, Performance, Renderer, place
-from vast_core.media import VideoWriter
-from vast_core.offset import shift_wave
+from vast_core.interfaces import AudioFeatures, Face, Performance, Renderer, listen, place
+from vast_core.media import VideoWriter, shift_wave
+from vast_core.mesh import Crop, hull_masks
 from vast_core.pipeline import assemble
 from vast_core.recipe import load_recipe
-from vast_core.registry import Registry
-from vast_core.run import Run
-from vast_core.scene import Crop, hull_masks
-from vast_core.stage_config import RendererStage
-from vast_core.stages import Context
-from vast_core.stages.prepare import listen
+from vast_core.registry import Registry, RendererStage
+from vast_core.runs import PreparedClip, Run
+from vast_core.speak.avatar import BaseClip
+from vast_core.speak.perform import perform
+from vast_core.speak.style_model import StyleModel
+from vast_core.stages import StageContext
+from vast_core.stages.avatar_pictures import find_clip, footage_of, image_vertices
 from vast_core.stages.renderer import load_renderer
-from vast_core.stages.style import PROMPT_FRAMES, StyleModel, decode_whole, load_face, load_style, prompt_code
-from vast_core.store import PreparedClip
-from vast_core.synthesis import BaseClip, perform
+from vast_core.stages.style import PROMPT_FRAMES, decode_whole, load_face, load_style, prompt_code
 
 from .alignment import View
 from .engine import Pair
@@ -54,7 +52,7 @@ OTHER_PERSON = "the clip shows another person than the run's avatar"
 class Trained:
     """A finished run, loaded."""
 
-    context: Context
+    context: StageContext
     model: StyleModel
     renderer: Renderer | None
     base: BaseClip | None
@@ -71,7 +69,7 @@ class Trained:
                 f"{path}: no folder of a run, as it holds no recipe.yaml; name one that `vast run` has made"
             )
         recipe = load_recipe(path / "recipe.yaml", registry)
-        context = Context(run=Run(path, recipe, registry), pipeline=assemble(recipe, registry), console=console)
+        context = StageContext(run=Run(path, recipe, registry), pipeline=assemble(recipe, registry), console=console)
         load_face(context)
         model = load_style(context)
         avatar = path / "weights" / "avatar.safetensors"

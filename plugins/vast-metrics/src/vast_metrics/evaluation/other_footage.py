@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vast_core.errors import ComponentError, InputError
-from vast_core.interfaces import AudioFeatures, Clip, Corpus, FaceTrack, Performance, Sizes
+from vast_core.interfaces import AudioFeatures, Clip, Corpus, FaceTrack, Performance, Sizes, listen, unposed
 from vast_core.registry import Registry
-from vast_core.stages.prepare import canonical, listen
 from vast_core.stages.style import PROMPT_FRAMES
 
 from .engine import Pair
@@ -96,7 +95,7 @@ class OtherFootage:
         sound = sound_of(wave, first + middle, last, fps)
         rows = listen(context.pipeline.audio, wave, last, context.device)[first:]
         heard = listen(self.audio, wave, last, CPU)[first:]
-        identity, vertices = self.identities[clip.speaker], canonical(track)
+        identity, vertices = self.identities[clip.speaker], unposed(track)
         shown = slice(max(0, middle - PROMPT_FRAMES), middle)
         prompt = Performance(
             face=self.run.face,

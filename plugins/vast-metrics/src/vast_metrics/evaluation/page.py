@@ -8,9 +8,22 @@ from pathlib import Path
 import numpy as np
 
 from vast_core.media import VideoFile, VideoWriter
-from vast_core.plots import readable
-from vast_core.report import Block, Cell, Figure, Folded, Listing, Order, Ranked, Rejected, Section, Table, Text, Video
-from vast_core.report import write_report as write_html
+from vast_core.report import (
+    Block,
+    Cell,
+    Figure,
+    Folded,
+    Listing,
+    Order,
+    Ranked,
+    Rejected,
+    Section,
+    Table,
+    Text,
+    Video,
+    readable,
+)
+from vast_core.report.page import write_report as write_html
 
 from .figures import plot_lips, plot_spread
 from .results import ClipResult, Evaluation, MeasureOf

@@ -15,9 +15,7 @@ import attrs
 from attrs.validators import ge, gt
 
 from vast_core.errors import InputError
-from vast_core.recipe import Draft, Recipe, plain
-from vast_core.recipe_document import Mark, Node, read_document, recipe_error, shown
-from vast_core.recipe_schema import Reader
+from vast_core.recipe import Draft, Mark, Node, Reader, Recipe, plain, read_document, recipe_error, shown
 from vast_core.registry import Registry
 
 VERSION = 1

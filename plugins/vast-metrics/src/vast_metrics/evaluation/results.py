@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 import attrs
 
-from vast_core.results_file import read_results, write_results
+from vast_core.files import read_results, write_results
 
 FILE = "eval.json"
 VERSION = 1

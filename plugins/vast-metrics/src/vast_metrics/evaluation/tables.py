@@ -12,8 +12,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from vast_core.atomic import write_text
-from vast_core.plots import readable
+from vast_core.files import write_text
+from vast_core.report import readable
 
 from .bootstrap import FEWEST, unit_of
 from .results import ClipResult, Evaluation, Overall

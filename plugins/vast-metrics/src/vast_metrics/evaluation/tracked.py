@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vast_core.errors import InputError
-from vast_core.interfaces import Clip, Corpus, Face, FaceTrack, Performance, Sizes
+from vast_core.interfaces import Clip, Corpus, Face, FaceTrack, Performance, Sizes, listen, unposed
 from vast_core.media import VideoWriter
+from vast_core.mesh import Crop, Image, as_images, hull_masks
 from vast_core.pipeline import Pipeline
 from vast_core.registry import Registry
-from vast_core.scene import Crop, Image, as_images, hull_masks
-from vast_core.stages.prepare import canonical, listen
 
 from .alignment import Alignment, View
 from .engine import Pair
@@ -178,7 +177,7 @@ class Reader:
         return Performance(
             face=self.pipeline.face,
             fps=self.protocol.fps,
-            vertices=canonical(track),
+            vertices=unposed(track),
             neutral=torch.from_numpy(self.pipeline.face.identity([track])),
             audio=self._heard(clip.footage.wave(), span),
             name=clip.name,
@@ -204,9 +203,9 @@ def _seen(follow: Follower, clip: Clip, what: str) -> Followed:
 
 
 def _motion(face: Face, track: FaceTrack, span: slice, view: View) -> dict[str, Any]:
-    """What a performance has of a track: vertices and neutral face, canonical; pose and mouth, in the crop."""
+    """What a performance has of a track: vertices and neutral face, unposed; pose and mouth, in the crop."""
     return {
-        "vertices": canonical(track)[span],
+        "vertices": unposed(track)[span],
         "neutral": torch.from_numpy(face.identity([track])),
         "pose": torch.from_numpy(view.pose(track.pose[span])),
         "mouth": mouth_boxes(face, view.vertices(track.vertices[span])),

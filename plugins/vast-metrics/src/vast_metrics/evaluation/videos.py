@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from vast_core.atomic import replacing
 from vast_core.errors import InputError
+from vast_core.files import replacing
 from vast_core.interfaces import SAMPLE_RATE, Clip, Face, FaceTrack
 from vast_core.recipe import Recipe
-from vast_core.run import cache_root, component_key, digest
+from vast_core.runs import cache_root, component_key, digest
 
 Wave = NDArray[np.float32]
 

@@ -8,8 +8,8 @@ import attrs
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from ..storage import Judge, Task
 from ..study import Study
+from ..tables import Judge, Task
 
 State = Literal["invited", "started", "finished", "withdrawn"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vast_core.atomic import write_text
 from vast_core.errors import InputError
+from vast_core.files import write_text
 
 from ..export import csv_text, votes_csv
 from ..storage import open_storage

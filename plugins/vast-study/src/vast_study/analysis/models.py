@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from vast_core.statistics import CONFIDENCE, Estimate, holm
+from vast_core.report import CONFIDENCE, Estimate, holm
 
 from .mixed import Fit, fit_mixed
 from .ratings import Ratings, Scores, mean_over_clips

@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 from scipy import stats
 
-from vast_core.statistics import CONFIDENCE, Estimate, estimate
+from vast_core.report import CONFIDENCE, Estimate, estimate
 
 from .ratings import Ratings, Scores, mean_over_clips
 

@@ -13,8 +13,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from vast_core.atomic import write_text
-from vast_core.statistics import Estimate
+from vast_core.files import write_text
+from vast_core.report import Estimate
 
 from . import wording
 from .analysis import Analysis

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vast_core.statistics import Estimate
+from vast_core.report import Estimate
 
 from .analysis import Analysis
 from .models import Comparison, Pair

@@ -9,7 +9,7 @@ import attrs
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from ..storage import Medium, Task
+from ..tables import Medium, Task
 from . import judging
 from .judging import Refusal, Score
 from .security import sign

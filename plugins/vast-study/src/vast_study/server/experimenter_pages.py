@@ -15,7 +15,8 @@ from starlette.routing import Route
 
 from ..enrolment import enrol
 from ..export import votes_csv
-from ..storage import Judge, Medium, Task, Vote, keep_fact
+from ..storage import keep_fact
+from ..tables import Judge, Medium, Task, Vote
 from ..votes import raw_votes
 from .judge_pages import is_open, places
 from .judging import Refusal

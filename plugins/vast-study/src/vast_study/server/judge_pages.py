@@ -9,8 +9,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from .. import enrolment
-from ..storage import Judge, fact
+from ..storage import fact
 from ..study import Study
+from ..tables import Judge
 from . import judging
 from .judging import Refusal
 from .security import form_token

@@ -13,8 +13,8 @@ import attrs
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ..storage import Judge, Medium, Task, Vote
 from ..study import Question
+from ..tables import Judge, Medium, Task, Vote
 
 Stage = Literal["consent", "headphones", "training", "block", "finished", "withdrawn"]
 

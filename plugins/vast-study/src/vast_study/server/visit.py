@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from .. import enrolment
-from ..storage import Judge, Task
+from ..tables import Judge, Task
 from . import judging
 from .judging import Refusal
 from .security import form_token, neighbourhood

@@ -1,0 +1,53 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+
+from ..errors import StorageError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; rename it onto ``path`` at success, remove it at failure.
+
+    Raises :class:`StorageError` where the disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
+        mode = temporary.stat().st_mode
+        yield temporary
+        temporary.chmod(mode)  # safetensors keeps its files from everybody else, whatever the umask says
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise StorageError(
+            f"{path}: cannot be written ({why}); free some space or choose another folder, "
+            "then run the same command again"
+        ) from error
+    finally:
+        with suppress(OSError):  # where even its folder is missing; the error above says why
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path``, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_picture(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write ``image`` (Y, X, 3), RGB, to ``path`` as PNG, whole or not at all."""
+    _, content = cv2.imencode(".png", image[..., ::-1])
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.tobytes())

@@ -1,0 +1,38 @@
+"""Results on disk as JSON that says its version, written whole or not at all. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cattrs
+
+from ..errors import InputError
+from .atomic import write_text
+
+T = TypeVar("T")
+
+
+def read_results(path: Path, kind: type[T], version: int, command: str) -> T:
+    """What :func:`write_results` has written of an attrs class ``kind`` whose field ``version`` is ``version``.
+
+    Raises :class:`InputError` where there is no such file, or none that this version understands: ``command`` writes
+    it.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file; name the folder of a `{command}`, which writes it")
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        found = plain["version"]
+        if found == version:
+            return cattrs.structure(plain, kind)
+    except (ValueError, KeyError, TypeError, AttributeError, cattrs.BaseValidationError) as error:
+        raise InputError(f"{path}: no sound file of `{command}` ({error}), which writes it anew") from error
+    raise InputError(f"{path}: is of version {found}, this vast reads version {version}")
+
+
+def write_results(path: Path, results: Any) -> Path:
+    """Write an attrs object; gives the file."""
+    write_text(path, json.dumps(cattrs.unstructure(results), indent=1) + "\n")
+    return path

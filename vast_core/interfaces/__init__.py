@@ -1,0 +1,79 @@
+"""What each kind of component must do, and the axis letters that every docstring uses.
+
+=======  ==========================================  =======  =====================================
+letter   meaning                                     letter   meaning
+=======  ==========================================  =======  =====================================
+``B``    batch                                       ``H``    encoder context, seen by the flow
+``T``    video frames, at the recipe's fps           ``V``    mesh vertices
+``S``    audio samples, at 16 kHz                    ``F``    mesh triangles
+``A``    audio features                              ``C``    image channels
+``E``    expression coefficients                     ``Y``    image rows
+``Z``    style code                                  ``X``    image columns
+=======  ==========================================  =======  =====================================
+
+Images are float in [0, 1] between components and uint8 on disk. Audio is mono float in [-1, 1].
+
+Two frames of reference hold vertices:
+
+* **canonical**: x to the image's right, y up, z toward the viewer; the unit is that of the face's own
+  canonical mesh (centimetres for the first-party face);
+* **image**: x right, y down, in pixels of the footage, z away from the viewer in the same unit.
+
+A pose (3, 4) maps the first onto the second: ``image = pose[:, :3] @ canonical + pose[:, 3]``.
+
+A component is made by ``from_config(config, sizes)``, where ``config`` is the frozen attrs class that its
+plugin declares. A config that fixes a width says so, without torch, in ``sizes() -> dict[str, int]``, with the
+names of :class:`Sizes`; :data:`SIZE_GIVEN_BY` says which kind of component gives which. So no recipe states a width
+twice.
+
+A component that is an ``nn.Module`` draws its weights from torch's global generator and moves with ``to(device)``; on
+torch's meta device ``vast check`` makes one of each and asks for shapes, without data. Nothing that is given to a
+component is written to.
+"""
+
+from __future__ import annotations
+
+from .audio import SILENCE, AudioFeatures, listen
+from .corpus import Clip, Corpus, Footage, Phone
+from .decoder import Decoder, DecoderOutput, State
+from .face import Drawing, Face, FaceTrack, place, unposed
+from .flow import Flow, FlowOutput
+from .metric import Measure, Metric, Performance, PooledMetric
+from .objective import Objective
+from .renderer import Renderer, RendererBatch, RendererOutput, Scene
+from .sizes import SAMPLE_RATE, SIZE_GIVEN_BY, Sizes
+from .style import Posterior, StyleEncoder
+
+__all__ = [
+    "SAMPLE_RATE",
+    "SILENCE",
+    "SIZE_GIVEN_BY",
+    "AudioFeatures",
+    "Clip",
+    "Corpus",
+    "Decoder",
+    "DecoderOutput",
+    "Drawing",
+    "Face",
+    "FaceTrack",
+    "Flow",
+    "FlowOutput",
+    "Footage",
+    "Measure",
+    "Metric",
+    "Objective",
+    "Performance",
+    "Phone",
+    "PooledMetric",
+    "Posterior",
+    "Renderer",
+    "RendererBatch",
+    "RendererOutput",
+    "Scene",
+    "Sizes",
+    "State",
+    "StyleEncoder",
+    "listen",
+    "place",
+    "unposed",
+]

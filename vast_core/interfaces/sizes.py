@@ -1,0 +1,94 @@
+"""Every width in a pipeline, and the rate of the sound."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from ..errors import InputError
+from ..registry.declarations import Part
+
+SAMPLE_RATE = 16_000
+"""Samples a second of every wave between components."""
+
+SIZE_GIVEN_BY: Mapping[str, Part] = {
+    "image": "renderer",
+    "audio": "audio",
+    "expression": "face",
+    "lower_face": "face",
+    "vertices": "face",
+    "style": "style",
+    "context": "style",
+}
+"""The kind of component whose config gives each width."""
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class Sizes:
+    """Every width in a pipeline, worked out once from the components' configs.
+
+    A recipe need not have every part: reading a width that none of its parts gives raises
+    :class:`vast_core.errors.InputError`.
+    """
+
+    fps: float
+    """Video frames a second."""
+    _image: int | None = None
+    _audio: int | None = None
+    _expression: int | None = None
+    _lower_face: int | None = None
+    _vertices: int | None = None
+    _style: int | None = None
+    _context: int | None = None
+
+    @property
+    def image(self) -> int:
+        """Y = X of the renderer's crop, in pixels."""
+        return self._width("image", self._image)
+
+    @property
+    def audio(self) -> int:
+        """A."""
+        return self._width("audio", self._audio)
+
+    @property
+    def expression(self) -> int:
+        """E."""
+        return self._width("expression", self._expression)
+
+    @property
+    def lower_face(self) -> int:
+        """How many of the E coefficients, counted from the first, move the lower face."""
+        return self._width("lower_face", self._lower_face)
+
+    @property
+    def vertices(self) -> int:
+        """V."""
+        return self._width("vertices", self._vertices)
+
+    @property
+    def style(self) -> int:
+        """Z."""
+        return self._width("style", self._style)
+
+    @property
+    def context(self) -> int:
+        """H."""
+        return self._width("context", self._context)
+
+    def known(self) -> dict[str, float]:
+        """The sizes that are known, by name."""
+        sizes = {field.name.lstrip("_"): getattr(self, field.name) for field in attrs.fields(Sizes)}
+        return {name: size for name, size in sizes.items() if size is not None}
+
+    def __repr__(self) -> str:
+        return f"Sizes({', '.join(f'{name}={size}' for name, size in self.known().items())})"
+
+    def _width(self, name: str, width: int | None) -> int:
+        if width is None:
+            raise InputError(
+                f"the size {name!r} is not known, as the recipe has no part that gives it; "
+                f"a section `{SIZE_GIVEN_BY[name]}` would (see `vast plugins` for what is installed)"
+            )
+        return width

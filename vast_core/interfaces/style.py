@@ -1,0 +1,50 @@
+"""The posterior of the style code, and the encoder that gives it."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any, Self
+
+import attrs
+import torch
+from torch import Tensor, nn
+
+from .sizes import Sizes
+
+
+@attrs.frozen(eq=False)
+class Posterior:
+    """q(z0 given X, A), a diagonal Gaussian, and the context that the flow sees (VAST, eq. 7)."""
+
+    mean: Tensor
+    """(B, Z)."""
+    log_std: Tensor
+    """(B, Z)."""
+    context: Tensor
+    """(B, H)."""
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """z0 (B, Z) = mean + std * noise, with standard normal ``noise`` (B, Z)."""
+        return self.mean + self.log_std.exp() * noise
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """ln q0(z) (B,), in nats."""
+        scaled = (z - self.mean) * torch.exp(-self.log_std)
+        return -(0.5 * scaled.square() + self.log_std + 0.5 * math.log(2 * math.pi)).sum(-1)
+
+
+class StyleEncoder(nn.Module, ABC):
+    """Reads a speaker's manner out of a prompt clip of any length."""
+
+    @classmethod
+    @abstractmethod
+    def from_config(cls, config: Any, sizes: Sizes) -> Self: ...
+
+    @abstractmethod
+    def forward(self, expression: Tensor, audio: Tensor, mask: Tensor, heard: Tensor) -> Posterior:
+        """q(z0 given X, A) of expression (B, T, E) and audio (B, T, A).
+
+        ``mask`` (B, T) is False on frames to ignore; ``heard`` (B,) is False where the prompt has no sound, and
+        its audio is then ignored.
+        """

@@ -1,0 +1,31 @@
+"""Pictures and sound, in and out of files, and whether they belong together."""
+
+from __future__ import annotations
+
+from .lip_regression import LipRidge, LipSync
+from .reading import EXACT_COLOUR, SOUND_GAP, VideoFile, file_digest, read_wave
+from .speech_manifest import NAME, Recording, format_phones, parse_phones, read_manifest, write_manifest
+from .sync import LEAD_MS, LipOffset, Offset, estimate_offsets, shift_wave
+from .writing import VideoWriter
+
+__all__ = [
+    "EXACT_COLOUR",
+    "LEAD_MS",
+    "NAME",
+    "SOUND_GAP",
+    "LipOffset",
+    "LipRidge",
+    "LipSync",
+    "Offset",
+    "Recording",
+    "VideoFile",
+    "VideoWriter",
+    "estimate_offsets",
+    "file_digest",
+    "format_phones",
+    "parse_phones",
+    "read_manifest",
+    "read_wave",
+    "shift_wave",
+    "write_manifest",
+]

@@ -1,0 +1,145 @@
+"""What a renderer sees of one avatar: crops, masks, the eroded background, and the way back into the footage."""
+
+from __future__ import annotations
+
+import attrs
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..interfaces import Face, Scene
+
+Image = NDArray[np.uint8]
+
+
+@attrs.frozen
+class Crop:
+    """A square of the footage, ``side`` pixels wide from (``x``, ``y``), brought to ``size`` pixels."""
+
+    x: float
+    y: float
+    side: float
+    size: int
+
+    @classmethod
+    def around(cls, vertices: NDArray[np.float32], margin: float, size: int) -> Crop:
+        """The square around all positions of a face (T, V, 3), in image pixels, ``margin`` times as wide."""
+        low, high = vertices[..., :2].min((0, 1)), vertices[..., :2].max((0, 1))
+        centre, side = (low + high) / 2, float((high - low).max() * margin)
+        return cls(float(centre[0] - side / 2), float(centre[1] - side / 2), side, size)
+
+    @property
+    def scale(self) -> float:
+        """Crop pixels in one pixel of the footage."""
+        return self.size / self.side
+
+    @property
+    def _matrix(self) -> NDArray[np.float64]:
+        # pixel centres lie at whole numbers in OpenCV, half a pixel in from the edge
+        k = self.scale
+        return np.array([[k, 0, (0.5 - self.x) * k - 0.5], [0, k, (0.5 - self.y) * k - 0.5]])
+
+    def vertices(self, vertices: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Vertices (..., 3) from the footage's pixels to the crop's."""
+        matrix = self._matrix
+        return np.concatenate(
+            [vertices[..., :2] * self.scale + matrix[:, 2], vertices[..., 2:] * self.scale], axis=-1
+        ).astype(np.float32)
+
+    def cut(self, frame: Image) -> Image:
+        """The crop (size, size, 3) of a frame (Y, X, 3); what lies outside repeats the border."""
+        if self.scale < 0.5:  # warpAffine does not average: reduce first
+            box = _resized(frame, max(self.scale, 1e-3) * 2)
+            ratio = box.shape[0] / frame.shape[0]
+            return Crop(self.x * ratio, self.y * ratio, self.side * ratio, self.size)._warped(box)
+        return self._warped(frame)
+
+    def _warped(self, frame: Image) -> Image:
+        size = (self.size, self.size)
+        flags = cv2.INTER_LINEAR if self.scale < 1 else cv2.INTER_CUBIC
+        return np.asarray(cv2.warpAffine(frame, self._matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE))
+
+    def paste(self, frame: Image, crop: Image, weight: NDArray[np.float32]) -> Image:
+        """``frame`` with ``crop`` (size, size, 3) laid in, as far as ``weight`` (size, size) in [0, 1] says."""
+        back, size = cv2.invertAffineTransform(self._matrix), (frame.shape[1], frame.shape[0])
+        flags = cv2.INTER_CUBIC if self.scale < 1 else cv2.INTER_AREA
+        image = cv2.warpAffine(crop, back, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        alpha = cv2.warpAffine(weight, back, size, flags=cv2.INTER_LINEAR, borderValue=0.0)[..., None]
+        mixed = frame + alpha * (image.astype(np.float32) - frame)
+        return np.asarray(np.clip(np.rint(mixed), 0, 255), np.uint8)
+
+
+def _resized(frame: Image, ratio: float) -> Image:
+    size = (max(1, round(frame.shape[1] * ratio)), max(1, round(frame.shape[0] * ratio)))
+    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
+
+
+def hull_masks(vertices: NDArray[np.float32], size: int) -> Image:
+    """1 inside the convex hull of vertices (T, N, 3), in crop pixels: (T, 1, size, size)."""
+    masks = np.zeros((len(vertices), 1, size, size), np.uint8)
+    for mask, points in zip(masks, vertices, strict=True):
+        cv2.fillConvexPoly(mask[0], cv2.convexHull(np.rint(points[:, :2]).astype(np.int32)), 1)
+    return masks
+
+
+def mouth_masks(face: Face, vertices: NDArray[np.float32], size: int) -> Image:
+    """1 over the mouth with a margin, of a face (T, V, 3) in crop pixels: (T, 1, size, size)."""
+    grown = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * (size // 32) + 1,) * 2)
+    lips = hull_masks(vertices[:, face.lips], size)
+    return np.stack([cv2.dilate(mask[0], grown)[None] for mask in lips])
+
+
+def eyes_masks(face: Face, vertices: NDArray[np.float32], size: int) -> Image:
+    """1 over both eyes with a margin, of a face (T, V, 3) in crop pixels: (T, 1, size, size)."""
+    # the face does not say whose lid a vertex is: over all frames, each eye's lie on their own side of the middle
+    across = vertices[:, face.eyes, 0].mean(0)
+    right = across < (across.min() + across.max()) / 2
+    grown = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * max(1, size // 64) + 1,) * 2)
+    masks = hull_masks(vertices[:, face.eyes[right]], size) | hull_masks(vertices[:, face.eyes[~right]], size)
+    return np.stack([cv2.dilate(mask[0], grown)[None] for mask in masks])
+
+
+def dilate(mask: Tensor, radius: int) -> Tensor:
+    """Grow masks (..., 1, Y, X) by ``radius`` pixels."""
+    flat = mask.flatten(0, -4)
+    grown = torch.nn.functional.max_pool2d(flat, 2 * radius + 1, 1, radius)
+    return grown.view(mask.shape)
+
+
+def erosion_radius(size: int, generator: np.random.Generator | None = None) -> int:
+    """By how many pixels the hole is wider than the face.
+
+    Random between 2 and 7 % of the image in training: a renderer that has seen one width only learns to copy the
+    jaw's shadow beside it, and flickers (StableFace). The middle at inference.
+    """
+    low, high = max(1, round(0.02 * size)), max(2, round(0.07 * size))
+    return (low + high) // 2 if generator is None else int(generator.integers(low, high + 1))
+
+
+def as_images(pictures: Tensor) -> Tensor:
+    """uint8 to float in [0, 1]."""
+    return pictures.float() / 255
+
+
+def make_scene(
+    frames: Tensor,
+    hull: Tensor,
+    mesh: Tensor,
+    texture: Tensor,
+    coverage: Tensor,
+    audio: Tensor,
+    radius: int,
+) -> Scene:
+    """A scene of uint8 pictures (B, T, C, Y, X), the masks ``hull`` being 0 or 1 and ``coverage`` 0 or 255."""
+    covered = as_images(coverage)
+    hole = torch.maximum(dilate(hull.float(), radius), covered)
+    return Scene(
+        background=as_images(frames) * (1 - hole),
+        hole=hole,
+        mesh=as_images(mesh),
+        texture=as_images(texture),
+        coverage=covered,
+        audio=audio,
+    )

@@ -1,0 +1,171 @@
+"""A recipe: which component plays each part, which stages run in which order, and with what options.
+
+The first lines of ``recipes/vast_default.yaml`` show the form. Names are registry names, never import paths.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import attrs
+import yaml
+from attrs.validators import ge, lt, matches_re
+
+from ..errors import RecipeError
+from ..registry.core_stages import CORE_STAGES
+from ..registry.declarations import PARTS, Component, Kind, Part, StageSpec
+from .ablate_section import Ablate
+
+VERSION = 1
+"""The version of recipes that this vast reads, stated as ``vast: 1``."""
+
+Options = TypeVar("Options")
+
+
+@attrs.frozen(kw_only=True)
+class Use:
+    """A component and its options."""
+
+    component: Component
+    config: Any
+    """An instance of ``component.config``."""
+    name: str = attrs.field(default=attrs.Factory(lambda self: self.component.name, takes_self=True))
+    """The name as the recipe writes it, perhaps ``distribution/name``."""
+
+
+@attrs.frozen(kw_only=True)
+class Recipe:
+    """A whole recipe, checked, with every default filled in."""
+
+    vast: int = VERSION
+    name: str = attrs.field(validator=matches_re(r"[A-Za-z0-9][A-Za-z0-9._-]*"))
+    """Of the run's folder; the file's own name unless it says otherwise."""
+    seed: int = attrs.field(default=1, validator=[ge(0), lt(2**31)])
+    fps: float = attrs.field(default=25.0, validator=[ge(1), lt(1000)])
+    """Video frames a second, everywhere past the audio features."""
+    corpus: Use | None = None
+    face: Use | None = None
+    audio: Use | None = None
+    style: Use | None = None
+    flow: Use | None = None
+    decoder: Use | None = None
+    renderer: Use | None = None
+    metrics: tuple[Use, ...] = ()
+    run: tuple[StageSpec, ...] = CORE_STAGES
+    """The stages, in the order in which they run."""
+    stages: Mapping[str, Any] = attrs.field(factory=dict)
+    """Instances of the stages' configs, by the stage's name: of all that run, and of others that the recipe sets."""
+    ablate: Ablate | None = None
+    """What ``vast ablate`` varies, where the recipe says so."""
+    source: str = attrs.field(default="", eq=False)
+    """Where it was read, and what the command line changed."""
+
+    def use(self, kind: Kind) -> Use | None:
+        """The component of a kind other than metric; None where the recipe has none."""
+        found: Use | None = getattr(self, kind)
+        return found
+
+    def part(self, kind: Kind) -> Use:
+        """The component of a kind; raises :class:`RecipeError` where the recipe has none."""
+        found = self.use(kind)
+        if found is None:
+            raise RecipeError(
+                f"recipe {self.name} lacks the section `{kind}`; see `vast plugins` for what is installed"
+            )
+        return found
+
+    def section(self, kind: str) -> dict[str, Any]:
+        """The plain data of one section, defaults included, for digests; empty where the recipe has none.
+
+        ``kind`` is a kind of component; ``metric`` gives all metrics, by name.
+        """
+        if kind == "metric":
+            return {"metrics": [_plain_use(use, use.component.name) for use in self.metrics]}
+        if kind not in PARTS:
+            raise ValueError(f"no section is called {kind!r}")
+        used = self.use(cast(Kind, kind))
+        return {} if used is None else _plain_use(used, used.component.name)
+
+    def options(self, config: type[Options]) -> Options:
+        """The options of the stage whose config this class is; defaults where the recipe does not run it.
+
+        Raises :class:`RecipeError` where an option without default is not set.
+        """
+        for options in self.stages.values():
+            if type(options) is config:
+                return options
+        try:
+            return config()
+        except TypeError as error:
+            raise RecipeError(f"recipe {self.name} does not set the options {config.__name__}: {error}") from error
+
+    def runs(self, stage: str) -> bool:
+        """Whether a stage of this name is among those that run."""
+        return stage in {own.name for own in self.run}
+
+    def chosen(self, names: Iterable[str] | None) -> tuple[StageSpec, ...]:
+        """Those of the recipe's stages that are named, in the recipe's order; all where ``names`` is None.
+
+        Raises :class:`RecipeError` where the recipe does not run one of them.
+        """
+        if names is None:
+            return self.run
+        asked, known = list(names), [stage.name for stage in self.run]
+        for name in asked:
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else ""
+                raise RecipeError(f"recipe {self.name} runs no stage {name!r}{hint} (its stages: {', '.join(known)})")
+        if not asked:
+            raise RecipeError(f"no stage was chosen; name one at least of {', '.join(known)}")
+        return tuple(stage for stage in self.run if stage.name in asked)
+
+    def missing(self, stages: Iterable[StageSpec] | None = None) -> dict[str, tuple[Part, ...]]:
+        """The kinds that each stage, of ``stages`` or of all that run, needs and the recipe lacks; others left out."""
+        chosen = self.run if stages is None else stages
+        lacking = {stage.name: tuple(kind for kind in stage.needs if self.use(kind) is None) for stage in chosen}
+        return {stage: kinds for stage, kinds in lacking.items() if kinds}
+
+    def require(self, stages: Iterable[StageSpec] | None = None) -> None:
+        """Raise :class:`RecipeError` where a section is missing that one of ``stages``, or of all, needs."""
+        if lacking := self.missing(stages):
+            needs = "; ".join(f"{stage} needs {', '.join(kinds)}" for stage, kinds in lacking.items())
+            raise RecipeError(f"recipe {self.name} lacks sections: {needs}")
+
+    def to_yaml(self) -> str:
+        """The resolved recipe, which reads back equal to this one."""
+        document: dict[str, Any] = {"vast": self.vast, "name": self.name, "seed": self.seed, "fps": self.fps}
+        for kind in PARTS:
+            if (used := self.use(kind)) is not None:
+                document[kind] = _plain_use(used, used.name)
+        document["metrics"] = [_plain_use(use, use.name) for use in self.metrics]
+        document["run"] = [stage.name for stage in self.run]
+        document["stages"] = {name: _plain_config(options) for name, options in self.stages.items()}
+        if self.ablate is not None:
+            document["ablate"] = {key: value for key, value in _plain_config(self.ablate).items() if value is not None}
+        comment = ["Resolved recipe, all defaults filled in.", *self.source.splitlines()]
+        printable = ("".join(c if c.isprintable() else "?" for c in line) for line in comment)
+        header = "".join(f"# {line}\n" for line in printable)
+        return header + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+
+
+def plain(value: Any) -> Any:
+    """An option's value in the types of YAML and JSON, as far as it has any."""
+    if attrs.has(type(value)):
+        return _plain_config(value)
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _plain_config(config: Any) -> dict[str, Any]:
+    return {field.alias: plain(getattr(config, field.name)) for field in attrs.fields(type(config)) if field.init}
+
+
+def _plain_use(use: Use, name: str) -> dict[str, Any]:
+    return {"use": name, **_plain_config(use.config)}

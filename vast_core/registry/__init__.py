@@ -1,0 +1,25 @@
+"""How plugins are found, kept apart and listed. Imports no torch."""
+
+from __future__ import annotations
+
+from .core_stages import CORE_STAGES, PrepareStage, RendererStage, StyleStage, TrainingStage
+from .declarations import KINDS, PARTS, Component, StageSpec
+from .discovery import explain, fault_line
+from .hookspecs import hookimpl
+from .registry import Registry
+
+__all__ = [
+    "CORE_STAGES",
+    "KINDS",
+    "PARTS",
+    "Component",
+    "PrepareStage",
+    "Registry",
+    "RendererStage",
+    "StageSpec",
+    "StyleStage",
+    "TrainingStage",
+    "explain",
+    "fault_line",
+    "hookimpl",
+]

@@ -1,0 +1,173 @@
+"""What a plugin declares: components and stages, each by name, with its options and the place of its code.
+
+A declaration imports nothing; what it stands for is imported when a recipe asks for it. This module imports no torch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Any, Literal, get_args
+
+import attrs
+
+from ..errors import ComponentError
+
+Part = Literal["corpus", "face", "audio", "style", "flow", "decoder", "renderer"]
+
+PARTS: tuple[Part, ...] = get_args(Part)
+"""The kinds that a recipe names once each; of metrics it has a list."""
+
+Kind = Literal["corpus", "face", "audio", "style", "flow", "decoder", "renderer", "metric"]
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+def _check_kind(_: Component, __: attrs.Attribute[str], kind: object) -> None:
+    if kind not in KINDS:
+        raise ValueError(f"no kind of component is called {kind!r} (the kinds: {', '.join(KINDS)})")
+
+
+def _check_name(declared: Component | StageSpec, _: attrs.Attribute[str], name: object) -> None:
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        what = "component" if isinstance(declared, Component) else "stage"
+        raise ValueError(f"a {what}'s name is lower-case letters, digits and underscores, not {name!r}")
+
+
+def _check_target(component: Component, _: attrs.Attribute[str], target: object) -> None:
+    if not isinstance(target, str) or not re.fullmatch(r"[\w.]+:\w+", target):
+        raise ValueError(f"the target of {component.title} must be 'module:Class', not {target!r}")
+
+
+def _check_place(stage: StageSpec, _: attrs.Attribute[str], target: object) -> None:
+    if not isinstance(target, str) or not re.fullmatch(r"[\w.]+(:\w+)?", target):
+        raise ValueError(f"the target of {stage.title} must be 'package.module' or 'module:object', not {target!r}")
+
+
+def _check_needs(stage: StageSpec, _: attrs.Attribute[tuple[Part, ...]], needs: tuple[object, ...]) -> None:
+    for kind in needs:
+        if kind not in PARTS:
+            raise ValueError(f"{stage.title} needs {kind!r}, which is no part of a recipe ({', '.join(PARTS)})")
+
+
+def _as_needs(needs: object) -> object:
+    if isinstance(needs, str) or not isinstance(needs, Iterable):
+        raise TypeError(f"the needs of a stage are a list of kinds, not {needs!r}")
+    return tuple(needs)
+
+
+def _check_config(declared: Component | StageSpec, _: attrs.Attribute[type], config: object) -> None:
+    who = f"the config of {declared.title}"
+    if not isinstance(config, type) or not attrs.has(config):
+        raise TypeError(f"{who} must be an attrs class, decorated with @attrs.frozen(kw_only=True), not {config!r}")
+    if not _is_frozen(config):
+        raise TypeError(f"{who}, {config.__qualname__}, can be changed: decorate it with @attrs.frozen(kw_only=True)")
+    try:
+        fields = attrs.fields(attrs.resolve_types(config))
+    except NameError as error:
+        raise TypeError(f"{who}, {config.__qualname__}, has a type that is unknown at run time: {error}") from error
+    if isinstance(declared, Component) and "use" in {field.alias for field in fields}:
+        raise TypeError(f"{who}, {config.__qualname__}, has a field `use`, a word that recipes keep for the name")
+
+
+def _is_frozen(cls: type) -> bool:
+    try:
+        setattr(object.__new__(cls), "probe", None)  # noqa: B010 - mypy knows no such attribute
+    except AttributeError as error:  # FrozenError is one; a slotted class that is not frozen raises a plain one
+        return isinstance(error, attrs.exceptions.FrozenError)
+    return False
+
+
+@attrs.frozen(kw_only=True)
+class Component:
+    """A named, lazily imported implementation of one interface.
+
+    Raises ValueError or TypeError where the declaration itself is wrong.
+    """
+
+    kind: Kind = attrs.field(validator=_check_kind)
+    name: str = attrs.field(validator=_check_name)
+    target: str = attrs.field(validator=_check_target)
+    """``module:Class``, imported only at assembly."""
+    config: type = attrs.field(validator=_check_config)
+    """Frozen attrs class; its fields are the component's options in a recipe."""
+    summary: str
+    """One line."""
+    reference: str = ""
+    """The paper, where there is one."""
+    provider: str = ""
+    """Name and version of the distribution; filled in at discovery."""
+
+    @property
+    def title(self) -> str:
+        """Kind and name, for messages."""
+        return f"{self.kind} {self.name!r}"
+
+    @property
+    def distribution(self) -> str:
+        """Name of the distribution alone."""
+        return self.provider.partition(" ")[0]
+
+    def load(self) -> Any:
+        """Import the implementation; raises :class:`ComponentError` where it cannot be imported."""
+        return _imported(self)
+
+
+@attrs.frozen(kw_only=True)
+class StageSpec:
+    """A named, lazily imported stage of a run, and what a recipe must and may say for it.
+
+    Raises ValueError or TypeError where the declaration itself is wrong.
+    """
+
+    name: str = attrs.field(validator=_check_name)
+    target: str = attrs.field(validator=_check_place)
+    """``package.module`` or ``module:object``, imported only when it runs: a :class:`vast_core.stages.Stage`."""
+    config: type = attrs.field(validator=_check_config)
+    """Frozen attrs class of this stage alone; its fields are the options under ``stages.<name>`` in a recipe."""
+    needs: tuple[Part, ...] = attrs.field(default=(), converter=_as_needs, validator=_check_needs)
+    """The kinds of component that it cannot do without."""
+    summary: str
+    """One line."""
+    provider: str = ""
+    """Name and version of the distribution; filled in at discovery."""
+
+    @property
+    def title(self) -> str:
+        """What it is and its name, for messages."""
+        return f"stage {self.name!r}"
+
+    @property
+    def distribution(self) -> str:
+        """Name of the distribution alone."""
+        return self.provider.partition(" ")[0]
+
+    @property
+    def module(self) -> str:
+        """The module that its code is in."""
+        return self.target.partition(":")[0]
+
+    def load(self) -> Any:
+        """Import what runs it.
+
+        Raises :class:`ComponentError` where it cannot be imported, or lacks ``inputs`` or ``run``.
+        """
+        stage = _imported(self)
+        for name in ("inputs", "run"):
+            if not callable(getattr(stage, name, None)):
+                who = f"{self.title} of {self.provider or 'an unknown package'}"
+                raise ComponentError(f"{who}: {self.target} has no function {name}(context)")
+        return stage
+
+
+def _imported(declared: Component | StageSpec) -> Any:
+    module, _, attribute = declared.target.partition(":")
+    try:
+        found = import_module(module)
+        return getattr(found, attribute) if attribute else found
+    except (ImportError, AttributeError) as error:
+        raise ComponentError(
+            f"{declared.title} of {declared.provider or 'an unknown package'} cannot be imported "
+            f"from {declared.target}: {type(error).__name__}: {error}"
+        ) from error

@@ -1,0 +1,93 @@
+"""The hooks that a plugin may implement. Each has a test and a heading in CONTRIBUTING.md.
+
+Adding a hook, or an argument to one, is compatible; removing one is not, and would be ``vast.v2``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pluggy
+
+from .declarations import Component, Kind, StageSpec
+
+if TYPE_CHECKING:
+    import click
+
+PROJECT = "vast"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+class Recipe(Protocol):
+    """What a hook may rely on of a :class:`vast_core.recipe.Recipe`."""
+
+    @property
+    def name(self) -> str: ...
+
+    def use(self, kind: Kind) -> Any: ...
+
+
+class Pipeline(Protocol):
+    """What a hook may rely on of a :class:`vast_core.pipeline.Pipeline`."""
+
+    @property
+    def parts(self) -> Mapping[Any, Any]: ...
+
+
+class Run(Protocol):
+    """What a hook may rely on of a :class:`vast_core.runs.Run`."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def recipe(self) -> Any: ...
+
+    def record(self, stage: str) -> Mapping[str, Any] | None: ...
+
+    def figures(self, stage: str) -> Mapping[str, Any]: ...
+
+
+@hookspec
+def vast_components() -> Iterable[Component]:  # type: ignore[empty-body]
+    """Declare components. Called once, at discovery; must not import torch."""
+
+
+@hookspec
+def vast_stages() -> Iterable[StageSpec]:  # type: ignore[empty-body]
+    """Declare stages that a recipe may run. Called once, at discovery; must not import torch."""
+
+
+@hookspec
+def vast_commands(cli: click.Group) -> None:
+    """Add commands to ``vast``. Called each time the program starts; import inside the command's function."""
+
+
+@hookspec
+def vast_pipeline_built(pipeline: Pipeline, recipe: Recipe) -> None:
+    """The components of ``recipe`` have been assembled and nothing has run yet."""
+
+
+@hookspec
+def vast_run_started(run: Run) -> None:
+    """The run directory exists and ``run.recipe`` is resolved; no stage has run yet."""
+
+
+@hookspec
+def vast_stage_starting(run: Run, stage: str, key: str) -> None:
+    """A stage is about to run, as nothing with its ``key`` was found; whoever has its results may bring them now."""
+
+
+@hookspec
+def vast_stage_finished(run: Run, stage: str) -> None:
+    """A stage has written all its results (also when they were found in the cache)."""
+
+
+@hookspec
+def vast_step_end(step: int, losses: Mapping[str, float], run: Run) -> None:
+    """A logged training step has ended; ``losses`` has each term apart, keyed ``stage/objective/term``."""

@@ -1,0 +1,28 @@
+"""What lies on disk, and what makes a result out of date."""
+
+from __future__ import annotations
+
+from .directory import Run, cache_root
+from .keys import component_key, digest, source_digest
+from .store import PreparedClip, RejectedClip, Store
+from .weight_files import find_file, read_tensors, suggested_folder
+from .weights import differences, load_into, load_weights, read_header, save_weights
+
+__all__ = [
+    "PreparedClip",
+    "RejectedClip",
+    "Run",
+    "Store",
+    "cache_root",
+    "component_key",
+    "differences",
+    "digest",
+    "find_file",
+    "load_into",
+    "load_weights",
+    "read_header",
+    "read_tensors",
+    "save_weights",
+    "source_digest",
+    "suggested_folder",
+]

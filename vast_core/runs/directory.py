@@ -1,0 +1,184 @@
+"""The run directory: what was asked, what ran, and what came out.
+
+``runs/<name>/`` holds ``recipe.yaml`` (resolved), ``environment.json``, ``weights/*.safetensors``, ``checkpoints/``,
+``metrics.jsonl``, ``samples/``, ``evaluation.json``, ``report.html`` and ``stages/*.json``. A stage's key is a
+digest of all that it depends on: same key, nothing to do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+import attrs
+from platformdirs import user_cache_path
+
+from ..errors import StorageError
+from ..files.atomic import write_text
+from ..recipe.model import Recipe
+from ..registry.declarations import PARTS
+from ..registry.registry import Registry
+
+
+def cache_root() -> Path:
+    """Where prepared features are kept for all runs: ``VAST_CACHE``, else the user's cache folder."""
+    return Path(os.environ["VAST_CACHE"]) if "VAST_CACHE" in os.environ else user_cache_path("vast")
+
+
+def peak_memory_bytes() -> int:
+    """Largest resident set of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _git_state(folder: Path) -> dict[str, str] | None:
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "changed": git("status", "--porcelain", "-uno")}
+    except (OSError, subprocess.CalledProcessError):
+        return None  # not a checkout, or no git: provenance then rests on the versions
+
+
+def _installed() -> dict[str, str]:
+    """Version of each distribution, by name."""
+    read = [d.metadata for d in distributions()]  # once each: every `d.name` and `d.version` parses the file anew
+    return {own["Name"]: own["Version"] for own in sorted(read, key=lambda own: own["Name"].lower())}
+
+
+@attrs.define(eq=False)
+class Run:
+    """One run's directory, open for writing."""
+
+    path: Path
+    recipe: Recipe
+    registry: Registry
+
+    @property
+    def weights(self) -> Path:
+        """Folder of the trained weights."""
+        return self.path / "weights"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the training states."""
+        return self.path / "checkpoints"
+
+    @property
+    def samples(self) -> Path:
+        """Folder of the videos and pictures made."""
+        return self.path / "samples"
+
+    def start(self) -> None:
+        """Create the folder, write what was asked and with what, and tell the plugins.
+
+        Raises :class:`StorageError` where the folder cannot be written.
+        """
+        for folder in (self.path, self.weights, self.checkpoints, self.samples, self.path / "stages"):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StorageError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from error
+        write_text(self.path / "recipe.yaml", self.recipe.to_yaml())
+        write_text(self.path / "environment.json", json.dumps(self.environment(), indent=1))
+        self.registry.notify("vast_run_started", run=self)
+
+    def environment(self) -> dict[str, Any]:
+        """Versions, plugins, device and git state."""
+        import torch
+
+        cuda = torch.cuda.is_available()
+        return {
+            "python": platform.python_version(),
+            "system": platform.platform(),
+            "device": torch.cuda.get_device_name(0) if cuda else f"cpu, {torch.get_num_threads()} threads",
+            "git": _git_state(Path(__file__).parent),
+            "components": self.components(),
+            "distributions": _installed(),
+        }
+
+    def components(self) -> dict[str, str]:
+        """``name (distribution version)`` of each kind in the recipe."""
+        used = {kind: self.recipe.use(kind) for kind in PARTS}
+        return {
+            kind: f"{use.component.name} ({use.component.provider})" for kind, use in used.items() if use is not None
+        }
+
+    # ------------------------------------------------------------------------------------------ stages
+
+    def write_figures(self, stage: str, figures: Mapping[str, Any]) -> Path:
+        """Keep what ``stage`` has measured, JSON-able; ``evaluation.json`` shows it under ``stages``.
+
+        Gives the file, one of those that the stage has written.
+        """
+        path = self.path / "stages" / f"{stage}.figures.json"
+        write_text(path, json.dumps(figures, indent=1))
+        return path
+
+    def figures(self, stage: str) -> dict[str, Any]:
+        """What :meth:`write_figures` kept of ``stage``; empty where it kept nothing."""
+        path = self.path / "stages" / f"{stage}.figures.json"
+        figures: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+        return figures
+
+    def record(self, stage: str) -> dict[str, Any] | None:
+        """What was recorded when ``stage`` last finished, if it did."""
+        path = self.path / "stages" / f"{stage}.json"
+        if not path.is_file():
+            return None
+        record: dict[str, Any] = json.loads(path.read_text())
+        return record
+
+    def finished(self, stage: str, key: str) -> bool:
+        """Whether ``stage`` finished with this key and its files are still there."""
+        record = self.record(stage)
+        return (
+            record is not None
+            and record["key"] == key
+            and all(Path(self.path, file).exists() for file in record["files"])
+        )
+
+    def finish(self, stage: str, key: str, seconds: float, files: list[Path]) -> None:
+        """Record that ``stage`` has written ``files``."""
+        record = {
+            "key": key,
+            "seconds": round(seconds, 2),
+            "peak_memory_bytes": peak_memory_bytes(),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "files": [os.path.relpath(file, self.path) for file in files],
+        }
+        write_text(self.path / "stages" / f"{stage}.json", json.dumps(record, indent=1))
+
+    def forget(self, stage: str, after: int) -> None:
+        """Drop the log lines of steps that are about to run again."""
+        path = self.path / "metrics.jsonl"
+        if path.is_file():
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            if lines and not lines[-1].endswith("\n"):  # a full disk or a crash has cut it
+                lines.pop()
+            records = [json.loads(line) for line in lines]
+            kept = [line for line, r in zip(lines, records, strict=True) if r["stage"] != stage or r["step"] <= after]
+            write_text(path, "".join(kept))
+
+    def log(self, stage: str, step: int, losses: Mapping[str, float], seconds: float) -> None:
+        """Append a line to ``metrics.jsonl`` and tell the plugins."""
+        line = {"stage": stage, "step": step, "losses": dict(losses), "seconds": round(seconds, 3)}
+        try:
+            with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise StorageError(
+                f"{self.path / 'metrics.jsonl'}: cannot be written ({error.strerror}); free some space, then "
+                "go on with --resume"
+            ) from error
+        self.registry.notify("vast_step_end", step=step, losses=losses, run=self)

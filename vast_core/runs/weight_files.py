@@ -1,0 +1,57 @@
+"""Files of weights that others release: where they are looked for, and how they are read, as safetensors only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from platformdirs import user_cache_dir
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from ..errors import WeightsError
+
+VARIABLE = "VAST_WEIGHTS"
+"""Environment variable that names a folder of weights."""
+
+
+def find_file(names: Sequence[str], path: Path | None, what: str, how: str) -> Path:
+    """The file at ``path``; or the first of ``names`` in the folder ``path``, else in ``VAST_WEIGHTS`` and the cache.
+
+    Raises :class:`vast_core.errors.WeightsError` where there is none: ``what`` is missing, and ``how`` to get it.
+    """
+    variable = os.environ.get(VARIABLE)
+    if path is not None:
+        places = [path / name for name in (*names, "model.safetensors")] if path.is_dir() else [path]
+    else:
+        places = [Path(folder) / name for folder in (variable, user_cache_dir("vast")) if folder for name in names]
+    for file in places:
+        if file.is_file():
+            return file
+    raise WeightsError(
+        f"{what} is at none of these places:\n"
+        + "".join(f"  {file}\n" for file in places)
+        + f"{how}Or name the file in the option `weights`, or put it into a folder named by {VARIABLE}"
+        + ("." if variable else " (which is not set).")
+    )
+
+
+def suggested_folder() -> Path:
+    """Where a file would be found without any option."""
+    return Path(os.environ.get(VARIABLE) or user_cache_dir("vast"))
+
+
+def read_tensors(file: Path, unwanted: tuple[str, ...] = ()) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors in float32, without those whose names begin with one of ``unwanted``, and the file's metadata.
+
+    Raises :class:`vast_core.errors.WeightsError` where the file is no safetensors.
+    """
+    try:
+        with safe_open(file, framework="pt") as opened:
+            names = [name for name in opened.keys() if not name.startswith(unwanted)]  # noqa: SIM118 (no mapping)
+            tensors = {name: opened.get_tensor(name).to(torch.float32) for name in names}
+            return tensors, opened.metadata() or {}
+    except SafetensorError as error:
+        raise WeightsError(f"{file}: not a safetensors file, or damaged ({error}); get it again") from error

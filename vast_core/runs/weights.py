@@ -1,0 +1,111 @@
+"""Weights and training state as safetensors with a header; nothing here can run code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ..errors import WeightsError
+from ..files.atomic import replacing
+from ..version import __version__
+
+FORMAT = 1
+
+HEADER = "vast"
+"""Key of the header, JSON, in the file's metadata."""
+
+
+def save_weights(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+    """Write ``tensors`` and ``header`` (JSON-able) to ``path``, whole or not at all.
+
+    Raises :class:`vast_core.errors.StorageError` where the file cannot be written.
+    """
+    metadata = {HEADER: json.dumps({"format": FORMAT, "vast": __version__, **header})}
+    own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    with replacing(path) as temporary:
+        save_file(own, temporary, metadata=metadata)
+
+
+def load_weights(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and header of a file that :func:`save_weights` wrote.
+
+    Raises :class:`WeightsError` where the file is missing, damaged or of another format.
+    """
+    header = read_header(path)
+    with safe_open(path, framework="pt", device=device) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118 (no mapping)
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """The header alone. Raises as :func:`load_weights` does."""
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file; train it first with `vast run`")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except SafetensorError as error:
+        raise WeightsError(f"{path}: not a safetensors file, or damaged ({error}); train or copy it again") from error
+    if HEADER not in metadata:
+        raise WeightsError(f"{path}: a safetensors file that vast did not write (its header lacks {HEADER!r})")
+    header: dict[str, Any] = json.loads(metadata[HEADER])
+    if header["format"] != FORMAT:
+        raise WeightsError(
+            f"{path}: weights of format {header['format']}, this is vast {__version__} with format {FORMAT}; "
+            f"load it with vast {header['vast']}, or train again"
+        )
+    return header
+
+
+def load_into(module: nn.Module, tensors: Mapping[str, Tensor], where: Path | str) -> None:
+    """Fill ``module`` with ``tensors``; all names and shapes must fit.
+
+    Raises :class:`WeightsError` listing every tensor that is missing, left over or of another shape.
+    """
+    own = module.state_dict()
+    wrong = [f"{name}: missing in the file" for name in own if name not in tensors]
+    wrong += [f"{name}: unknown to this recipe's components" for name in tensors if name not in own]
+    wrong += [
+        f"{name}: {tuple(tensors[name].shape)} in the file, {tuple(own[name].shape)} in this recipe"
+        for name in own
+        if name in tensors and tensors[name].shape != own[name].shape
+    ]
+    if wrong:
+        more = f"\n  ... and {len(wrong) - 8} more" if len(wrong) > 8 else ""
+        raise WeightsError(
+            f"{where}: these weights belong to other components than the recipe names:\n  "
+            + "\n  ".join(wrong[:8])
+            + more
+            + "\n`vast inspect` shows what they were made with; use that recipe, or train again"
+        )
+    module.load_state_dict(dict(tensors))
+
+
+@attrs.frozen
+class Mismatch:
+    """A fact in a weights header that differs from the recipe they are loaded into."""
+
+    what: str
+    file: Any
+    recipe: Any
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.file!r} in the weights, {self.recipe!r} here"
+
+
+def differences(header: Mapping[str, Any], expected: Mapping[str, Any]) -> list[Mismatch]:
+    """Which of the ``expected`` header entries differ from those of a file, nested entries by dotted name."""
+    found = []
+    for key, here in expected.items():
+        there = header.get(key)
+        if isinstance(here, Mapping) and isinstance(there, Mapping):
+            found += [Mismatch(f"{key}.{m.what}", m.file, m.recipe) for m in differences(there, here)]
+        elif there != here:
+            found.append(Mismatch(key, there, here))
+    return found

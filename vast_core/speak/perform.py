@@ -1,0 +1,145 @@
+"""The avatar speaks: audio and a style code to a video, in chunks, so that memory does not grow with the audio.
+
+Head pose, background and blinks come from the avatar's base clip, played forward and back; expression comes from audio
+and style. The face is drawn at the renderer's size and laid back into the footage at the footage's own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..interfaces import SAMPLE_RATE, Face, Renderer, State, place
+from ..media.writing import VideoWriter
+from ..mesh.scene import Image, erosion_radius, hull_masks, make_scene
+from ..pipeline import Pipeline
+from .avatar import BaseClip, Spool, forward_and_back
+from .style_model import StyleModel
+
+CHUNK = 32
+"""Frames that are made at a time."""
+
+
+def frames_of(wave: NDArray[np.float32], fps: float) -> int:
+    """How many frames a wave (S,) lasts; the last may be longer than its sound."""
+    return max(1, math.ceil(len(wave) / SAMPLE_RATE * fps - 1e-6))
+
+
+def express(
+    pipeline: Pipeline, model: StyleModel, wave: NDArray[np.float32], code: Tensor, frames: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Expression (T, E) and audio features (T, A), chunk by chunk, of a wave (S,) in a style (1, Z)."""
+    fps, device = pipeline.sizes.fps, code.device
+    margin = math.ceil(pipeline.audio.context * fps) + 1
+    state: State | None = None
+    for start in range(0, frames, CHUNK):
+        stop = min(start + CHUNK, frames)
+        # rows of the chunk and of what the decoder looks ahead to, with the sound that they depend on
+        first, last = max(0, start - margin), min(stop + model.decoder.lookahead, frames)
+        low = round(first / fps * SAMPLE_RATE)
+        high = round((last + margin) / fps * SAMPLE_RATE)
+        sound = torch.from_numpy(wave[low:high]).to(device)[None]
+        rows = pipeline.audio(sound, last - first)[:, start - first :]
+        own, future = rows[:, : stop - start], rows[:, stop - start :]
+        mask = torch.ones(1, stop - start, dtype=torch.bool, device=device)
+        ahead = model.hear(future) if future.shape[1] else None
+        out = model.decoder(model.hear(own), code, mask, state, ahead)
+        state = out.state
+        yield out.expression[0].float(), own[0].float()
+
+
+@torch.no_grad()
+def perform(
+    pipeline: Pipeline,
+    model: StyleModel,
+    renderer: Renderer,
+    base: BaseClip,
+    footage: Iterator[Image],
+    wave: NDArray[np.float32],
+    code: Tensor,
+) -> Iterator[Image]:
+    """Frames (Y, X, 3) of the avatar speaking ``wave`` (S,) in the style ``code`` (1, Z), at its footage's size.
+
+    ``footage`` gives the base clip's frames. Raises :class:`vast_core.errors.StorageError` where the temporary
+    folder's disk is full.
+    """
+    total = frames_of(wave, pipeline.sizes.fps)
+    spool = Spool(footage, min(len(base), total), base.source)
+    try:
+        order = forward_and_back(min(len(base), total))
+        state: State | None = None
+        for expression, audio in express(pipeline, model, wave, code, total):
+            played = [next(order) for _ in range(len(expression))]
+            vertices = _posed(pipeline.face, base, expression.cpu(), played)
+            originals = [spool[number] for number in played]
+            images, weights, state = _draw(pipeline, renderer, base, originals, vertices, played, audio, state)
+            for original, image, weight in zip(originals, images, weights, strict=True):
+                yield base.crop.paste(original, image, weight)
+    finally:
+        spool.close()
+
+
+def write_video(frames: Iterable[Image], fps: float, wave: NDArray[np.float32], out: Path) -> None:
+    """Write ``frames`` with their sound to ``out``; a full disk leaves no half-written video."""
+    with VideoWriter(out, fps, wave) as writer:
+        for frame in frames:
+            writer.write(frame)
+
+
+def _posed(face: Face, base: BaseClip, expression: Tensor, played: Sequence[int]) -> NDArray[np.float32]:
+    """The speaking face (T, V, 3) in the footage's pixels, with the base clip's head pose and blinks."""
+    shape = face.decode(expression, base.identity)
+    lids = base.displacement[:, face.eyes].float()
+    shape[:, face.eyes] += lids[list(played)] - lids.median(0).values
+    return place(shape, base.pose[list(played)]).numpy()
+
+
+def _draw(
+    pipeline: Pipeline,
+    renderer: Renderer,
+    base: BaseClip,
+    originals: Sequence[Image],
+    vertices: NDArray[np.float32],
+    played: Sequence[int],
+    audio: Tensor,
+    state: State | None,
+) -> tuple[list[Image], list[NDArray[np.float32]], State]:
+    """Crops (size, size, 3) of a chunk's frames, and how far each may be laid over the footage."""
+    size, device = pipeline.sizes.image, audio.device
+    before = place(base.identity + base.displacement[list(played)].float(), base.pose[list(played)]).numpy()
+    now, before = base.crop.vertices(vertices), base.crop.vertices(before)
+    drawing = pipeline.face.draw(now, size, base.texture.numpy())
+    cut = np.stack([base.crop.cut(frame) for frame in originals]).transpose(0, 3, 1, 2)
+    # both the face that was there and the one that comes must lie in the hole
+    hull = np.maximum(hull_masks(before, size), hull_masks(now, size))
+
+    def batch(array: NDArray[np.uint8]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array))[None].to(device)
+
+    scene = make_scene(
+        batch(cut),
+        batch(hull),
+        batch(drawing.mesh),
+        batch(drawing.texture),
+        batch(drawing.coverage),
+        audio[None],
+        erosion_radius(size),
+    )
+    out = renderer(scene, state)
+    pictures = (out.frames[0].float().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    soft = [_feathered(hole[0].cpu().numpy(), size) for hole in scene.hole[0]]
+    return list(pictures), soft, out.state
+
+
+def _feathered(hole: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """A weight (Y, X) that falls to 0 just inside the edge of the hole."""
+    width = 2 * max(1, size // 64) + 1
+    inner = cv2.erode(hole, np.ones((width, width), np.uint8), borderValue=0.0)
+    return np.asarray(cv2.GaussianBlur(inner, (width, width), 0), np.float32)

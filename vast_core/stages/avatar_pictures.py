@@ -1,0 +1,213 @@
+"""The avatar's footage, cut, drawn and masked as its renderer sees it in training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import attrs
+import cattrs
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..errors import InputError
+from ..files.atomic import replacing, write_text
+from ..interfaces import Clip, Corpus, RendererBatch, place
+from ..mesh.scene import Crop, Image, as_images, eyes_masks, hull_masks, make_scene, mouth_masks
+from ..registry.core_stages import RendererStage
+from ..runs.directory import cache_root
+from ..runs.keys import digest, source_digest
+from ..runs.store import PreparedClip
+from .context import StageContext
+
+PICTURES = ("frames", "mesh", "texture", "coverage", "hull", "mouth", "eyes")
+
+
+def choose_avatar(context: StageContext) -> str:
+    """The speaker that the renderer is trained on: the recipe's, else the one with most training footage.
+
+    Raises :class:`InputError` where the recipe names a speaker that the corpus lacks.
+    """
+    amount: dict[str, int] = {}
+    for clip in context.store.of("train"):
+        amount[clip.speaker] = amount.get(clip.speaker, 0) + clip.frames
+    wanted = context.options(RendererStage).avatar
+    if wanted is None:
+        return max(amount, key=lambda speaker: amount[speaker])
+    if wanted not in amount:
+        raise InputError(f"stages.renderer.avatar: no speaker {wanted!r}; the corpus has {', '.join(sorted(amount))}")
+    return wanted
+
+
+def footage_of(context: StageContext, clip: PreparedClip) -> Iterator[Image]:
+    """The frames of one prepared clip, read again from the corpus."""
+    source = find_clip(context.pipeline.corpus, clip.source)
+    return islice(source.footage.frames(), clip.start, clip.start + clip.frames)
+
+
+def find_clip(corpus: Corpus, name: str) -> Clip:
+    """The corpus' clip of this name. Raises :class:`InputError` where it is gone."""
+    for clip in corpus.clips():
+        if clip.name == name:
+            return clip
+    raise InputError(f"{name}: the corpus no longer has this clip; put it back, or prepare again")
+
+
+@attrs.frozen(kw_only=True)
+class Piece:
+    """One clip's pictures on disk, cut to its crop."""
+
+    clip: PreparedClip
+    crop: Crop
+    file: str
+
+
+@attrs.frozen(slots=False)
+class AvatarPictures:
+    """The folder of one avatar's pictures: training pieces and held-out ones, and the mean texture."""
+
+    path: Path
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything was written."""
+        return (self.path / "index.json").is_file()
+
+    @cached_property
+    def _index(self) -> dict[str, Any]:
+        index: dict[str, Any] = json.loads((self.path / "index.json").read_text())
+        return index
+
+    @property
+    def name(self) -> str:
+        """The speaker."""
+        return str(self._index["name"])
+
+    @cached_property
+    def pieces(self) -> list[Piece]:
+        """All pieces, training ones first."""
+        return cattrs.structure(self._index["pieces"], list[Piece])
+
+    @cached_property
+    def texture(self) -> Image:
+        """The mean texture (U, U, 3)."""
+        with safe_open(self.path / "texture.safetensors", framework="numpy") as file:
+            return np.asarray(file.get_tensor("texture"))
+
+    def of(self, split: str) -> list[Piece]:
+        """The pieces of one split."""
+        return [piece for piece in self.pieces if piece.clip.split == split]
+
+    def read(self, piece: Piece, start: int, stop: int) -> dict[str, Tensor]:
+        """Pictures (1, T, C, Y, X), uint8, and audio (1, T, A) of some of a piece's frames."""
+        with safe_open(self.path / piece.file, framework="pt") as file:
+            return {name: file.get_slice(name)[start:stop][None] for name in (*PICTURES, "audio")}
+
+    def batch(self, piece: Piece, start: int, stop: int, radius: int, device: torch.device) -> RendererBatch:
+        """Some of a piece's frames as the renderer wants them, the hole wider than the face by ``radius``."""
+        rows = {name: value.to(device) for name, value in self.read(piece, start, stop).items()}
+        scene = make_scene(
+            rows["frames"], rows["hull"], rows["mesh"], rows["texture"], rows["coverage"], rows["audio"], radius
+        )
+        return RendererBatch(
+            scene=scene,
+            frames=as_images(rows["frames"]),
+            face=rows["hull"].float(),
+            mouth=rows["mouth"].float(),
+            eyes=rows["eyes"].float(),
+        )
+
+
+def avatar_key(context: StageContext) -> str:
+    """What an avatar's pictures depend on."""
+    settings = context.options(RendererStage)
+    own = [settings.avatar, settings.margin, settings.max_seconds, context.pipeline.sizes.image]
+    return digest([context.key("prepare"), source_digest("vast_core.mesh.scene"), source_digest(__name__), *own])
+
+
+def make_avatar(context: StageContext) -> AvatarPictures:
+    """Cut, draw and mask the avatar's footage, or find that a run before did."""
+    avatar = AvatarPictures(cache_root() / "avatars" / avatar_key(context))
+    if avatar.complete:
+        return avatar
+    name, settings, fps = choose_avatar(context), context.options(RendererStage), context.run.recipe.fps
+    chosen: list[PreparedClip] = []
+    for split, seconds in (("train", settings.max_seconds), ("held_out", settings.max_seconds / 4)):
+        left = round(seconds * fps)
+        # the longest clips first: the avatar's base clip is one of them
+        for clip in sorted(context.store.of(split, speaker=name), key=lambda c: -c.frames):
+            if left > fps:
+                chosen.append(attrs.evolve(clip, frames=min(clip.frames, left)))
+                left -= chosen[-1].frames
+    size = context.pipeline.sizes.image
+    crops, positions = [], []
+    for clip in chosen:
+        where = image_vertices(context, clip)
+        crop = Crop.around(where, settings.margin, size)
+        crops.append(crop)
+        positions.append(crop.vertices(where))
+    with context.console.status(f"drawing {name}") as status:
+        texture = _texture(context, chosen, crops, positions)
+        with replacing(avatar.path / "texture.safetensors") as temporary:
+            save_file({"texture": torch.from_numpy(texture)}, temporary)
+        pieces = []
+        for number, (clip, crop, position) in enumerate(zip(chosen, crops, positions, strict=True)):
+            status.update(f"drawing {name}: {clip.name}")
+            piece = Piece(clip=clip, crop=crop, file=f"{number:04d}.safetensors")
+            _write_piece(context, avatar, piece, position, texture)
+            pieces.append(piece)
+    write_text(avatar.path / "index.json", json.dumps({"name": name, "pieces": cattrs.unstructure(pieces)}))
+    return avatar
+
+
+def image_vertices(context: StageContext, clip: PreparedClip) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """The tracked face (T, V, 3) in the footage's pixels."""
+    store = context.store
+    vertices = store.identities[clip.speaker] + store.read(clip, "displacement", 0, clip.frames)
+    return place(vertices, store.read(clip, "pose", 0, clip.frames)).numpy()
+
+
+def _texture(context: StageContext, clips: list[PreparedClip], crops: list[Crop], positions: list[Any]) -> Image:
+    """Mean texture over training frames spread through all training clips."""
+    wanted = 80
+    total = sum(clip.frames for clip in clips if clip.split == "train")
+    every = max(1, total // wanted)
+    frames, vertices = [], []
+    for clip, crop, position in zip(clips, crops, positions, strict=True):
+        if clip.split != "train":
+            continue
+        for number, frame in enumerate(footage_of(context, clip)):
+            if number % every == 0:
+                frames.append(crop.cut(frame))
+                vertices.append(position[number])
+    return context.pipeline.face.unwrap(frames, np.stack(vertices))
+
+
+def _write_piece(context: StageContext, avatar: AvatarPictures, piece: Piece, position: Any, texture: Image) -> None:
+    face, size = context.pipeline.face, context.pipeline.sizes.image
+    cut = np.stack([piece.crop.cut(frame) for frame in footage_of(context, piece.clip)])
+    if len(cut) != piece.clip.frames:
+        raise InputError(
+            f"{piece.clip.source}: {len(cut)} frames could be read again where {piece.clip.frames} were prepared; "
+            "the file has changed since: prepare again"
+        )
+    drawing = face.draw(position, size, texture)
+    arrays = {
+        "frames": torch.from_numpy(cut).permute(0, 3, 1, 2).contiguous(),
+        "mesh": torch.from_numpy(drawing.mesh),
+        "texture": torch.from_numpy(drawing.texture),
+        "coverage": torch.from_numpy(drawing.coverage),
+        "hull": torch.from_numpy(hull_masks(position, size)),
+        "mouth": torch.from_numpy(mouth_masks(face, position, size)),
+        "eyes": torch.from_numpy(eyes_masks(face, position, size)),
+        "audio": context.store.read(piece.clip, "audio", 0, piece.clip.frames),
+    }
+    with replacing(avatar.path / piece.file) as temporary:
+        save_file(arrays, temporary)

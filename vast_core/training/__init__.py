@@ -1,0 +1,16 @@
+"""The training loop, and the bound that it minimises."""
+
+from __future__ import annotations
+
+from .bound import beta_at, bound, gaussian_kl, gaussian_log_likelihood, standard_normal_log_prob
+from .loop import Diverged, Trainer
+
+__all__ = [
+    "Diverged",
+    "Trainer",
+    "beta_at",
+    "bound",
+    "gaussian_kl",
+    "gaussian_log_likelihood",
+    "standard_normal_log_prob",
+]

@@ -1,0 +1,146 @@
+"""The bound of eq. 7, term by term."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import attrs
+import torch
+from torch import Tensor
+
+from ..interfaces import Flow, FlowOutput, Posterior
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Bound:
+    """The negative bound of one batch and what it is made of; each (), in nats, mean over the batch."""
+
+    loss: Tensor
+    """-E[ln p(X | zK, A)] + beta * KL, the KL counted after free bits: what is minimised."""
+    reconstruction: Tensor
+    """-E[ln p(X | zK, A)]."""
+    kl: Tensor
+    """KL(q(zK) || p(zK)) before beta and free bits; a sampled one may fall below 0 by chance."""
+    counted: Tensor
+    """The KL after free bits."""
+    log_det: Tensor
+    """The sum over the chain of ln|det|."""
+
+    @property
+    def terms(self) -> Mapping[str, Tensor]:
+        """The terms to log, by name."""
+        return {
+            "reconstruction": self.reconstruction,
+            "kl": self.kl,
+            "kl_counted": self.counted,
+            "log_det": self.log_det,
+        }
+
+
+def bound(
+    posterior: Posterior,
+    z0: Tensor,
+    flow_output: FlowOutput,
+    log_likelihood: Tensor,
+    *,
+    flow: Flow,
+    beta: float = 1.0,
+    free_bits: float = 0.0,
+) -> Bound:
+    """Eq. 7: loss = -ln p(X | zK, A) + beta (ln q0(z0 | X, A) - sum_k ln|det dH_k/dz_(k-1)| - ln p(zK)).
+
+    The closed form stands for the bracket where it holds, that is where ``flow`` is orthogonal and p(z) = N(0, I);
+    for any other flow the bracket is taken at the sample.
+
+    Args:
+        posterior: q0, its mean and log_std (B, Z).
+        z0: the sample (B, Z) of ``posterior`` that the flow was given.
+        flow_output: z_K (B, Z) and log_det (B,).
+        log_likelihood: ln p(X | zK, A) (B,), in nats.
+        flow: the flow that gave ``flow_output``; only its ``orthogonal`` is read.
+        beta: weight of the KL, at least 0.
+        free_bits: nats (despite the name) of each dimension's KL, mean over the batch, that cost nothing. Where the
+            KL is sampled it is not known by dimension, and Z * ``free_bits`` of the whole cost nothing (our choice).
+
+    Raises:
+        ValueError: where the shapes do not fit one another, or ``beta`` or ``free_bits`` is negative.
+
+    Source: VAST (Chen et al., 2023), eq. 7; free bits after Kingma et al. 2016, appendix C.8.
+    """
+    batch, width = posterior.mean.shape
+    for name, tensor, shape in (
+        ("posterior.log_std", posterior.log_std, (batch, width)),
+        ("z0", z0, (batch, width)),
+        ("flow_output.z", flow_output.z, (batch, width)),
+        ("flow_output.log_det", flow_output.log_det, (batch,)),
+        ("log_likelihood", log_likelihood, (batch,)),
+    ):
+        if tensor.shape != shape:
+            raise ValueError(
+                f"{name} is {tuple(tensor.shape)}; with posterior.mean {(batch, width)} it must be {shape}"
+            )
+    if beta < 0 or free_bits < 0:
+        raise ValueError(f"beta is {beta} and free_bits {free_bits}; neither may be negative")
+
+    q0 = Posterior(_wide(posterior.mean), _wide(posterior.log_std), posterior.context)
+    log_det = _wide(flow_output.log_det)
+    if flow.orthogonal:
+        by_dimension = gaussian_kl(q0).mean(0)
+        kl, counted = by_dimension.sum(), by_dimension.clamp_min(free_bits).sum()
+    else:
+        kl = (q0.log_prob(_wide(z0)) - log_det - standard_normal_log_prob(_wide(flow_output.z))).mean()
+        counted = kl.clamp_min(width * free_bits) if free_bits > 0 else kl
+    reconstruction = -_wide(log_likelihood).mean()
+    return Bound(
+        loss=reconstruction + beta * counted,
+        reconstruction=reconstruction,
+        kl=kl,
+        counted=counted,
+        log_det=log_det.mean(),
+    )
+
+
+def gaussian_kl(posterior: Posterior) -> Tensor:
+    """KL(N(mean, std^2) || N(0, 1)) of each dimension (B, Z), (mean^2 + std^2 - 1) / 2 - ln std, in nats."""
+    return 0.5 * (posterior.mean.square() + torch.expm1(2 * posterior.log_std)) - posterior.log_std
+
+
+def standard_normal_log_prob(z: Tensor) -> Tensor:
+    """ln N(z; 0, I) (B,) of z (B, Z), in nats."""
+    return -0.5 * (z.square() + math.log(2 * math.pi)).sum(-1)
+
+
+def gaussian_log_likelihood(prediction: Tensor, target: Tensor, mask: Tensor, log_std: Tensor) -> Tensor:
+    """ln N(target; prediction, exp(log_std)^2) (B,), summed over E and averaged over the frames that ``mask`` keeps.
+
+    The mean over frames is our choice: a clip's length then does not change the balance with the KL, and beta says
+    what the KL costs against one frame. A row without any frame counts 0. Masked frames may hold anything, NaN too.
+
+    Args:
+        prediction: (B, T, E).
+        target: (B, T, E).
+        mask: (B, T), False on frames to ignore.
+        log_std: (E,), ln of the observation noise, of each coefficient.
+    """
+    error = torch.where(mask[..., None], _wide(target) - _wide(prediction), 0.0)
+    log_std = _wide(log_std)
+    frames = -(0.5 * (error * torch.exp(-log_std)).square() + log_std + 0.5 * math.log(2 * math.pi)).sum(-1)
+    return (frames * mask).sum(-1) / mask.sum(-1).clamp_min(1)
+
+
+def beta_at(step: int, *, steps: int, beta: float, warmup: float) -> float:
+    """The weight of the KL at ``step`` of ``steps``: a line from 0 to ``beta`` over the share ``warmup`` of them.
+
+    Raises:
+        ValueError: where ``warmup`` is outside [0, 1].
+    """
+    if not 0 <= warmup <= 1:
+        raise ValueError(f"warmup is {warmup}; it is the share of the training, in [0, 1]")
+    length = warmup * steps
+    return beta if step >= length else beta * step / length
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    """In float32 at least: the terms are sums of many small numbers."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

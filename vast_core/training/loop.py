@@ -1,0 +1,235 @@
+"""The one training loop: it knows objectives, not what they are for.
+
+A step asks for a batch by its number, then minimises the stage's objectives one after another, each over its own
+parameters. Batches and noise depend on the step's number alone, so that a run that was stopped and resumed
+ends, on a CPU, with the same bits as one that was never stopped.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Generic, TypeVar
+
+import attrs
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
+from timm.scheduler import CosineLRScheduler
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+
+from ..device import autocast
+from ..errors import Interrupted, VastError
+from ..interfaces import Objective
+from ..registry.core_stages import TrainingStage
+from ..runs.directory import Run
+from ..runs.weights import load_into, load_weights, save_weights
+
+Batch = TypeVar("Batch")
+
+
+class Diverged(VastError):
+    """A loss is no longer a number."""
+
+
+@contextmanager
+def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C into a flag, so that a step is never cut in two; a second one interrupts at once."""
+    asked = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    try:
+        before = signal.signal(signal.SIGINT, note)
+    except ValueError:  # not the main thread: whoever started the thread handles the signal
+        yield lambda: False
+        return
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@attrs.define(eq=False)
+class Trainer(Generic[Batch]):
+    """Trains ``model`` in place and leaves its exponential moving average in it.
+
+    ``batch_at(step)`` draws the batch of a step; ``objectives(batch, progress)`` yields what to minimise.
+    """
+
+    run: Run
+    stage: str
+    key: str
+    """The stage's key: a checkpoint of another key is not resumed."""
+    model: nn.Module
+    settings: TrainingStage
+    batch_at: Callable[[int], Batch]
+    objectives: Callable[[Batch, float], Iterator[Objective]]
+    device: torch.device
+    console: Console
+    betas: tuple[float, float] = (0.9, 0.999)
+    _optimisers: dict[str, torch.optim.AdamW] = attrs.field(init=False, factory=dict)
+    _schedulers: dict[str, CosineLRScheduler] = attrs.field(init=False, factory=dict)
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the state is kept while training goes on."""
+        return self.run.checkpoints / f"{self.stage}.safetensors"
+
+    def fit(self, resume: bool) -> None:
+        """Train to the last step, or go on from the checkpoint.
+
+        Raises :class:`Interrupted` after Ctrl-C, :class:`Diverged` where a loss is no number, and
+        :class:`vast_core.errors.StorageError` where the state cannot be written.
+        """
+        self.model.to(self.device).train()
+        # timm's warm-up of the decay lets short runs have an average that has forgotten the initial weights
+        average = ModelEmaV3(self.model, decay=self.settings.ema, use_warmup=True, warmup_power=3 / 4)
+        step = self._restore(average) if resume and self.checkpoint.is_file() else 0
+        self.run.forget(self.stage, after=step)
+        steps = self.settings.steps
+        began, first = time.perf_counter(), step
+        with _deferred_interrupt() as interrupted, self._progress() as progress:
+            bar = progress.add_task(self.stage, total=steps, completed=step, losses="")
+            while step < steps:
+                losses = self._step(step)
+                step += 1
+                average.update(self.model, step=step)
+                rate = (step - first) / (time.perf_counter() - began)
+                if step % self.settings.log_every == 0 or step == steps:
+                    values = {name: float(value) for name, value in losses.items()}
+                    self._refuse_nan(values, step)
+                    self.run.log(self.stage, step, values, time.perf_counter() - began)
+                    shown = "  ".join(f"{n.rpartition('/')[2]} {v:.3g}" for n, v in list(values.items())[:5])
+                    progress.update(bar, losses=f"{rate:.1f} steps/s  {shown}")
+                progress.update(bar, completed=step)
+                if interrupted():
+                    self._save(average, step)
+                    raise Interrupted(
+                        f"stopped after step {step} of {steps} of stage {self.stage!r}, its state is in "
+                        f"{self.checkpoint}; the same command with --resume goes on from there"
+                    )
+                if step % self.settings.checkpoint_every == 0 and step < steps:
+                    self._save(average, step)
+        self.model.load_state_dict(average.module.state_dict())
+        self.model.eval()
+        self.checkpoint.unlink(missing_ok=True)
+
+    def _step(self, step: int) -> dict[str, Tensor]:
+        torch.manual_seed(self.run.recipe.seed * 1_000_003 + step)
+        batch = self.batch_at(step)
+        losses: dict[str, Tensor] = {}
+        objectives = iter(self.objectives(batch, step / self.settings.steps))
+        while True:
+            # the precision holds for the objective's own computation, never for the optimiser
+            with autocast(self.device):
+                objective = next(objectives, None)
+            if objective is None:
+                return losses
+            optimiser = self._optimiser(objective)
+            optimiser.zero_grad(set_to_none=True)
+            objective.loss.backward()  # type: ignore[no-untyped-call]
+            norm = nn.utils.clip_grad_norm_(objective.parameters, self.settings.clip_norm)
+            self._schedulers[objective.name].step_update(step)
+            optimiser.step()
+            prefix = f"{self.stage}/{objective.name}"
+            losses[f"{prefix}/loss"] = objective.loss.detach()
+            losses |= {f"{prefix}/{name}": value.detach() for name, value in objective.terms.items()}
+            losses[f"{prefix}/gradient_norm"] = norm
+
+    def _optimiser(self, objective: Objective) -> torch.optim.AdamW:
+        if objective.name not in self._optimisers:
+            optimiser = torch.optim.AdamW(
+                list(objective.parameters),
+                lr=self.settings.learning_rate,
+                betas=self.betas,
+                weight_decay=self.settings.weight_decay,
+            )
+            self._optimisers[objective.name] = optimiser
+            self._schedulers[objective.name] = CosineLRScheduler(
+                optimiser,
+                t_initial=self.settings.steps,
+                lr_min=0.02 * self.settings.learning_rate,
+                warmup_t=min(self.settings.warmup, self.settings.steps // 5),
+                warmup_lr_init=1e-6,
+                t_in_epochs=False,
+            )
+        return self._optimisers[objective.name]
+
+    def _refuse_nan(self, values: Mapping[str, float], step: int) -> None:
+        bad = [name for name, value in values.items() if not math.isfinite(value)]
+        if bad:
+            raise Diverged(
+                f"step {step} of stage {self.stage!r}: {', '.join(bad)} is no finite number; lower "
+                f"stages.{self.stage}.learning_rate (now {self.settings.learning_rate:g}) or clip_norm"
+            )
+
+    # ------------------------------------------------------------------------------------- checkpoints
+
+    def _names(self) -> dict[int, str]:
+        return {id(parameter): name for name, parameter in self.model.named_parameters()}
+
+    def _save(self, average: ModelEmaV3, step: int) -> None:
+        names = self._names()
+        tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
+        tensors |= {f"average/{name}": value for name, value in average.module.state_dict().items()}
+        owned: dict[str, list[str]] = {}
+        for objective, optimiser in self._optimisers.items():
+            parameters = optimiser.param_groups[0]["params"]
+            owned[objective] = [names[id(parameter)] for parameter in parameters]
+            for parameter in parameters:
+                for what, value in optimiser.state[parameter].items():
+                    tensors[f"optimiser/{objective}/{what}/{names[id(parameter)]}"] = torch.as_tensor(value)
+        save_weights(self.checkpoint, tensors, {"stage": self.stage, "key": self.key, "step": step, "owned": owned})
+
+    def _restore(self, average: ModelEmaV3) -> int:
+        tensors, header = load_weights(self.checkpoint, str(self.device))
+        if header["key"] != self.key:
+            self.console.print(
+                f"[yellow]{self.checkpoint} is of another recipe, other data or other code; starting afresh[/yellow]"
+            )
+            return 0
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+
+        load_into(self.model, part("model/"), self.checkpoint)
+        load_into(average.module, part("average/"), self.checkpoint)
+        parameters = dict(self.model.named_parameters())
+        for objective, names in header["owned"].items():
+            own = [parameters[name] for name in names]
+            optimiser = self._optimiser(Objective(objective, torch.zeros(()), own))
+            for name, parameter in zip(names, own, strict=True):
+                for what in ("step", "exp_avg", "exp_avg_sq"):
+                    value = tensors.get(f"optimiser/{objective}/{what}/{name}")
+                    if value is not None:
+                        # AdamW keeps its step counter on the CPU
+                        optimiser.state[parameter][what] = value.cpu() if what == "step" else value
+        step: int = header["step"]
+        self.console.print(f"resuming stage {self.stage!r} at step {step}")
+        return step
+
+    def _progress(self) -> Progress:
+        return Progress(
+            TextColumn("[bold]{task.description:>9}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            # the rest of the line: where that is short, the losses are cut and not the bar
+            TextColumn("{task.fields[losses]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+            console=self.console,
+            refresh_per_second=4,
+            expand=True,
+        )
