@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -146,6 +147,7 @@ def test_the_example_stage_runs_alone(packages):
 
 STAND_IN = """#!/usr/bin/env bash
 echo "python $*" >> "$LOG"
+if [[ $3 == freeze ]]; then printf '%s\n' numpy==2.9 nvidia-cublas==1 cuda-bindings==1 triton==1 zuko==3.0; fi
 if [[ $2 == venv ]]; then mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && echo "made $3" >> "$LOG"; fi
 [[ "$*" != *"$FAIL"* ]]
 """
@@ -156,24 +158,32 @@ if [[ $2 == venv ]]; then mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && echo "
     [
         ([], "nothing", ["venv", "pip", "pip", "ruff", "ruff", "mypy", "pytest", "pytest"]),
         ([], "mypy", ["venv", "pip", "pip", "ruff", "ruff", "mypy"]),
+        (["--newest"], "nothing", ["venv", "pip", "pip", "ruff", "ruff", "mypy", "pytest", "pytest", "pip"]),
+        (["--newest"], "slow", ["venv", "pip", "pip", "ruff", "ruff", "mypy", "pytest"]),
         (["--here"], "nothing", ["ruff", "ruff", "mypy", "pytest", "pytest"]),
         (["--hree"], "nothing", []),
     ],
 )
 def test_ci_run_takes_every_step_and_stops_at_the_first_that_fails(tmp_path, arguments, fail, steps):
-    python, log = tmp_path / "python", tmp_path / "log"
+    script, python, log = tmp_path / "checkout/.ci/run", tmp_path / "python", tmp_path / "log"
+    shutil.copytree(ROOT / ".ci", script.parent)
     python.write_text(STAND_IN)
     python.chmod(0o755)
     log.write_text("")
     environment = os.environ | {"PYTHON": str(python), "LOG": str(log), "FAIL": fail}
-    done = subprocess.run([ROOT / ".ci/run", *arguments], env=environment, capture_output=True, text=True)
+    done = subprocess.run([script, *arguments], env=environment, capture_output=True, text=True)
     lines = log.read_text().splitlines()
     assert [line.split()[2] for line in lines if line.startswith("python")] == steps
-    assert done.returncode == (0 if steps[-1:] == ["pytest"] else 1 if steps else 2)
+    assert done.returncode == (2 if not steps else 0 if fail == "nothing" else 1)
     assert ("all passed" in done.stdout) == (done.returncode == 0)
     for line in lines:
         if line.startswith("made"):
             assert not Path(line.split()[1]).exists(), "the environment is left behind"
+    installed = [line for line in lines if "--editable" in line]
+    assert [line.endswith("--constraint .ci/constraints.txt") for line in installed] == [not arguments] * len(installed)
+    kept = (ROOT / ".ci/constraints.txt").read_text()
+    passed = arguments == ["--newest"] and fail == "nothing"
+    assert script.with_name("constraints.txt").read_text() == ("numpy==2.9\nzuko==3.0\n" if passed else kept)
 
 
 def test_the_document_names_the_commands_that_ci_runs():

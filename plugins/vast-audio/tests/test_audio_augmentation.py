@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from scipy.signal import fftconvolve
 
 from vast_audio.augmentation import coloured, mixed, reverberant, spoilt, stretched, telephone
@@ -201,8 +202,7 @@ def test_a_line_has_the_255_steps_of_mu_law(seed):
 @pytest.mark.parametrize("seed", CODED[:4])
 def test_a_line_agrees_with_torchaudio(seed):
     """Whose 256 steps lie differently: what was coded here is moved there by half a step of that loudness at most."""
-    functional = pytest.importorskip("torchaudio.functional", reason="needs torchaudio")
-    torch = pytest.importorskip("torch")
+    functional = pytest.importorskip("torchaudio.functional", reason="pip install 'vast-avatar[oracles]'")
     coded = torch.from_numpy(telephone(babble(), np.random.default_rng(seed))[::2].copy())
     again = functional.mu_law_decoding(functional.mu_law_encoding(coded, 256), 256)
     half = 0.5 * (coded.abs() + 1 / 255) * math.log(256) / 127

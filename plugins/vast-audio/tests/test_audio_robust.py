@@ -16,6 +16,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from scipy import signal
 
 from vast_audio.voices import Spoken, nearness
 from vast_core.errors import InputError, MediaError, WeightsError
@@ -23,8 +24,6 @@ from vast_core.interfaces import Sizes
 from vast_core.media import read_wave
 from vast_core.phones import PHONES, VISEME_OF, VISEMES
 from vast_core.registry import Registry
-
-signal = pytest.importorskip("scipy.signal", reason="needs scipy, which resamples independently of FFmpeg")
 
 RATE = 16_000
 FPS = (24.0, 25.0, 29.97, 30.0, 60.0)

@@ -21,7 +21,7 @@ from vast_core.runs import weight_files
 from vast_core.speak.perform import CHUNK
 from vast_core.testing import conformance
 
-torchaudio = pytest.importorskip("torchaudio")
+torchaudio = pytest.importorskip("torchaudio", reason="pip install 'vast-avatar[wav2vec2]'")
 from vast_audio.wav2vec2 import Wav2Vec2  # noqa: E402 (after the skip)
 
 RATE = 16_000
@@ -121,7 +121,7 @@ def test_it_agrees_with_torchaudios_pipeline(small, monkeypatch, name):
 @pytest.mark.parametrize("name", [LETTERS, HIDDEN, WAVLM])
 def test_it_agrees_with_transformers(small, name):
     """Reading the file that transformers writes, names and all."""
-    transformers = pytest.importorskip("transformers")
+    transformers = pytest.importorskip("transformers", reason="pip install 'vast-avatar[oracles]'")
     kinds = {
         LETTERS: (transformers.Wav2Vec2Config, transformers.Wav2Vec2ForCTC),
         HIDDEN: (transformers.HubertConfig, transformers.HubertModel),

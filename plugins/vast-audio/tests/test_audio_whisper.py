@@ -102,13 +102,13 @@ def babble(seconds, seed=0):
 
 
 def test_filters_agree_with_torchaudio():
-    functional = pytest.importorskip("torchaudio.functional")
+    functional = pytest.importorskip("torchaudio.functional", reason="pip install 'vast-avatar[oracles]'")
     theirs = functional.melscale_fbanks(201, 0.0, 8000.0, 80, RATE, norm="slaney", mel_scale="slaney")
     torch.testing.assert_close(mel_filters(80), theirs, atol=1e-6, rtol=1e-3)
 
 
 def test_log_mel_agrees_with_transformers():
-    transformers = pytest.importorskip("transformers")
+    transformers = pytest.importorskip("transformers", reason="pip install 'vast-avatar[oracles]'")
     wave = babble(3)
     theirs = transformers.WhisperFeatureExtractor(chunk_length=3)(wave.numpy(), sampling_rate=RATE)
     torch.testing.assert_close(
@@ -117,7 +117,7 @@ def test_log_mel_agrees_with_transformers():
 
 
 def test_encoder_agrees_with_transformers():
-    transformers = pytest.importorskip("transformers")
+    transformers = pytest.importorskip("transformers", reason="pip install 'vast-avatar[oracles]'")
     config = transformers.WhisperConfig(
         d_model=128, encoder_layers=2, encoder_attention_heads=2, encoder_ffn_dim=512, max_source_positions=150
     )
@@ -382,7 +382,7 @@ def test_built_from_the_release_it_is_the_same(tmp_path, monkeypatch):
 @needs_weights
 def test_it_hears_what_is_said_when_it_is_said():
     """Four sentences of synthetic voices: the phones at their times, and worse 60 ms off."""
-    speech = pytest.importorskip("vast_corpora.speech")
+    speech = pytest.importorskip("vast_corpora.speech", reason="needs vast-corpora, which speaks")
     whisper = build(25.0, weights=COMBINED)
     right, alike, early, late, total = 0, 0, 0, 0, 0
     for number in range(4):
@@ -407,7 +407,7 @@ def test_it_hears_what_is_said_when_it_is_said():
 
 @needs_weights
 def test_silence_and_quiet_speech():
-    speech = pytest.importorskip("vast_corpora.speech")
+    speech = pytest.importorskip("vast_corpora.speech", reason="needs vast-corpora, which speaks")
     whisper = build(25.0, weights=COMBINED)
     assert (whisper(torch.zeros(1, 3 * RATE), 75)[..., phone_index("SIL")] == 1).all()
     wave = torch.from_numpy(speech.say(speech.SENTENCES[0], speech.VOICES[0]).wave)[None]

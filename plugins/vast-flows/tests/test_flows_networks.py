@@ -2,9 +2,6 @@
 
 import pytest
 import torch
-from nflows.transforms.made import MADE
-from pyro.distributions import transforms as pyro
-from pyro.nn import ConditionalAutoRegressiveNN, ConditionalDenseNN
 from torch import nn
 
 from vast_core.errors import InputError
@@ -19,6 +16,7 @@ from vast_flows.sylvester import LIMIT, SylvesterFlow
 B, Z, H = 12, 6, 5
 VARIANTS = ("orthogonal", "householder", "triangular")
 TIGHT = {"atol": 1e-10, "rtol": 1e-10}
+ORACLES = "pip install 'vast-avatar[oracles]'"
 
 
 def made(flow, config, style=Z):
@@ -123,6 +121,7 @@ def test_sylvester_is_pyros():
 
     For another Q, what Pyro 1.9.2 computes is z + R^T Q^T tanh(Q S^T z + b), of which its log_det is not ln|det|.
     """
+    pyro = pytest.importorskip("pyro.distributions.transforms", reason=ORACLES)
     torch.manual_seed(0)
     theirs = pyro.Sylvester(Z, count_transforms=2).double()
     for parameter in theirs.parameters():
@@ -250,12 +249,14 @@ def follow(transforms, z):
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_iaf_is_pyros_with_pyros_own_masks(steps):
+    networks = pytest.importorskip("pyro.nn", reason=ORACLES)
+    pyro = pytest.importorskip("pyro.distributions.transforms", reason=ORACLES)
     flow = made(InverseAutoregressiveFlow, IAFConfig(steps=steps, hidden=Z))
     z, h = data()
     chain = []
     for number, ours in enumerate(flow.steps):
         order = torch.arange(Z).flip(0) if number % 2 else torch.arange(Z)
-        theirs = ConditionalAutoRegressiveNN(Z, H, [Z, Z], permutation=order, nonlinearity=nn.Tanh())
+        theirs = networks.ConditionalAutoRegressiveNN(Z, H, [Z, Z], permutation=order, nonlinearity=nn.Tanh())
         copied(ours, theirs)
         for mask in theirs.layers:
             mask.mask = mask.mask.double()
@@ -269,6 +270,7 @@ def test_iaf_is_pyros_with_pyros_own_masks(steps):
 
 def test_the_masked_network_is_nflows():
     """Without a context, and without the units of degree 0, which nflows has not; its masks are its own."""
+    made = pytest.importorskip("nflows.transforms.made", reason=ORACLES)
     torch.manual_seed(0)
     each = 4
     ours = ConditionalNetwork.masked(0, each * Z, range(Z), sets=1).double()
@@ -276,7 +278,7 @@ def test_the_masked_network_is_nflows():
         parameter.data.normal_()
     for layer in ours.layers[1:]:
         layer.weight.data[:, :each] = 0  # what units of degree 0 pass on
-    theirs = MADE(Z, each * (Z - 1), num_blocks=1, use_residual_blocks=False, activation=torch.tanh).double()
+    theirs = made.MADE(Z, each * (Z - 1), num_blocks=1, use_residual_blocks=False, activation=torch.tanh).double()
     order = torch.cat([torch.arange(each * Z)[each + unit :: each] for unit in range(each)])  # 1, 2, 3 ... 1, 2, 3 ...
     first, second, last = ours.layers
     for layer, other, rows, columns in (
@@ -295,12 +297,14 @@ def test_the_masked_network_is_nflows():
 
 @pytest.mark.parametrize("style", [2, 5, 6])
 def test_coupling_is_pyros(style):
+    networks = pytest.importorskip("pyro.nn", reason=ORACLES)
+    pyro = pytest.importorskip("pyro.distributions.transforms", reason=ORACLES)
     flow = made(CouplingFlow, CouplingConfig(steps=2, hidden=7), style)
     z, h = data(style)
     kept = style // 2
     moved, log_det = z, torch.zeros(B).double()
     for number, ours in enumerate(flow.steps):
-        theirs = ConditionalDenseNN(kept, H, [7, 7], param_dims=[style - kept] * 2, nonlinearity=nn.Tanh())
+        theirs = networks.ConditionalDenseNN(kept, H, [7, 7], param_dims=[style - kept] * 2, nonlinearity=nn.Tanh())
         copied(ours, theirs)
         conditional = pyro.ConditionalAffineCoupling(kept, Bounded(theirs, 2.0)).condition(h)
         given = moved.flip(-1) if number % 2 else moved

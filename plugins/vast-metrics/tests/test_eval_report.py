@@ -276,7 +276,7 @@ def test_dots_that_would_hide_each_other_are_stacked():
 
 @pytest.mark.slow
 def test_a_browser_ranks_clips_and_plays_them(written, folder):
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    playwright = pytest.importorskip("playwright.sync_api", reason="pip install 'vast-avatar[oracles]'")
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("needs chromium")

@@ -158,7 +158,9 @@ def inception_file(folder):
 
 def test_features_are_those_of_torchmetrics(monkeypatch, inception_file, pictures):
     """Its network is torch-fidelity's; only its weights, which would be downloaded, are ours."""
-    fidelity = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+    fidelity = pytest.importorskip(
+        "torch_fidelity.feature_extractor_inceptionv3", reason="pip install 'vast-avatar[oracles]'"
+    )
     monkeypatch.setattr(fidelity, "load_state_dict_from_url", lambda *_, **__: load_file(inception_file))
     theirs = torchmetrics_fid.NoTrainInceptionV3(name="inception-v3-compat", features_list=["2048"])
     frames = pictures[1][:3]

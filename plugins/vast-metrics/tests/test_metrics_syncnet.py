@@ -58,7 +58,7 @@ def talking(face, frames=40, size=96, seconds=None):
 
 @pytest.mark.parametrize("samples", [300, 400, 401, 16_000, 39_999])
 def test_cepstra_are_those_of_python_speech_features(samples):
-    theirs = pytest.importorskip("python_speech_features", reason="not installed")
+    theirs = pytest.importorskip("python_speech_features", reason="pip install 'vast-avatar[oracles]'")
     steps = np.round(SOUND[:samples] * 32768).clip(-32768, 32767).astype(np.int16)
     expected = theirs.mfcc(steps, 16_000)
     assert cepstra(SOUND[:samples]).shape == expected.shape

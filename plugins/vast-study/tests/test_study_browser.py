@@ -14,7 +14,7 @@ import pytest
 
 from vast_study.headphones import trials
 
-playwright = pytest.importorskip("playwright.async_api", reason="needs playwright")
+playwright = pytest.importorskip("playwright.async_api", reason="pip install 'vast-avatar[oracles]'")
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: chromium is not installed")
 PAGES = Path(__file__).parents[1] / "src" / "vast_study" / "pages"

@@ -6,14 +6,11 @@ import math
 import warnings
 
 import numpy as np
-import pandas
 import pytest
 
 pytest.importorskip("sqlalchemy", reason="the extra `study` is not installed")
 
 from scipy import stats
-from statsmodels.regression.mixed_linear_model import MixedLM, MixedLMParams, VCSpec
-from statsmodels.stats.anova import AnovaRM
 
 from vast_study.analysis.mixed import fit_mixed
 from vast_study.analysis.models import compare, compare_systems, friedman, repeated_measures, signed_ranks
@@ -48,9 +45,16 @@ def compared(scores):
 
 
 EFFECTS = ("judge", "clip", "judge × system", "clip × system")
+ORACLES = "pip install 'vast-avatar[oracles]'"
 
 
-def statsmodels(scores):
+@pytest.fixture
+def theirs():
+    """The module of statsmodels."""
+    return pytest.importorskip("statsmodels.regression.mixed_linear_model", reason=ORACLES)
+
+
+def statsmodels(theirs, scores):
     """The same model, as statsmodels has it."""
     judge, system, clip = place = np.nonzero(~np.isnan(scores))
     width = scores.shape[1]
@@ -62,35 +66,46 @@ def statsmodels(scores):
     labels = [
         [[f"{name} {level}" for level in range(own.shape[1])]] for name, own in zip(EFFECTS, columns, strict=True)
     ]
-    spec = VCSpec(list(EFFECTS), labels, [[own] for own in columns])
-    return MixedLM(scores[place], np.eye(width)[system], np.zeros(len(judge), int), exog_vc=spec)
+    spec = theirs.VCSpec(list(EFFECTS), labels, [[own] for own in columns])
+    return theirs.MixedLM(scores[place], np.eye(width)[system], np.zeros(len(judge), int), exog_vc=spec)
 
 
 @pytest.mark.parametrize(
-    ("seed", "missing", "stops_short"), [(0, 0, False), (1, 0, False), (2, 0.25, True), (3, 0.5, False)]
+    ("seed", "missing", "judge_system"), [(0, 0, 0.3), (1, 0, 0.3), (2, 0.25, 0.3), (3, 0.5, 0.3), (4, 0, 0)]
 )
-def test_the_mixed_model_is_statsmodels(seed, missing, stops_short):
-    """Statsmodels gives our optimum the likelihood that we do, and finds no better one (once a worse one)."""
-    scores = simulated(seed, 10, 3, 7, better=0.5)
+def test_the_mixed_model_is_statsmodels(theirs, seed, missing, judge_system):
+    """Held at our optimum, statsmodels has our likelihood, means and errors; nowhere does it have a higher likelihood.
+
+    Its own optimiser is not asked: where that stops, sometimes far below the optimum, depends on the processor.
+    """
+    scores = simulated(seed, 10, 3, 7, better=0.5, judge_system=judge_system)
     scores[np.random.default_rng(seed).random(scores.shape) < missing] = np.nan
-    ours, model = fit_mixed(scores), statsmodels(scores)
+    ours, model = fit_mixed(scores), statsmodels(theirs, scores)
     deviations = dict(ours.components)
-    ratios = np.array([(deviations.get(name, 0) / deviations["rest"]) ** 2 for name in EFFECTS])
-    there = MixedLMParams.from_components(fe_params=ours.means, cov_re=np.zeros((0, 0)), vcomp=ratios)
+    assert ("judge × system" in deviations) == (judge_system > 0)
+    # statsmodels divides by these, so none is zero
+    ratios = np.array([max((deviations.get(name, 0) / deviations["rest"]) ** 2, 1e-9) for name in EFFECTS])
+
+    def at(ratios, means=ours.means):
+        """Its parameters; (4,) variances of the effects, divided by that of the rest."""
+        return theirs.MixedLMParams.from_components(fe_params=means, cov_re=np.zeros((0, 0)), vcomp=ratios)
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        theirs = model.fit(reml=True, method=["lbfgs", "powell"])
-    assert model.loglike(there) == pytest.approx(ours.likelihood, abs=1e-4)
-    assert theirs.llf < ours.likelihood + 1e-4
-    if stops_short:
-        assert theirs.llf < ours.likelihood - 0.1
-        return
-    assert ours.means == pytest.approx(theirs.fe_params, abs=0.01)
-    covariance = theirs.cov_params()[:3, :3]
-    difference, error, _ = ours.contrast(0, 1)
-    assert difference == pytest.approx(theirs.fe_params[0] - theirs.fe_params[1], abs=0.01)
+        held = at(np.zeros(4), means=np.ones(3))
+        found = model.fit(reml=True, method="lbfgs", start_params=at(ratios), free=held)
+    assert found.vcomp / found.scale == pytest.approx(ratios)
+    assert found.llf == pytest.approx(ours.likelihood, abs=1e-6)
+    assert found.fe_params == pytest.approx(ours.means)
+    assert math.sqrt(found.scale) == pytest.approx(deviations["rest"], rel=1e-5)
+    covariance = found.cov_params()[:3, :3]
     expected = math.sqrt(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
-    assert error == pytest.approx(expected, rel=0.01)
+    assert ours.contrast(0, 1)[:2] == pytest.approx((found.fe_params[0] - found.fe_params[1], expected), rel=1e-5)
+
+    rng = np.random.default_rng(seed)
+    near = [ratios * np.exp(rng.normal(0, size, 4)) for size in np.geomspace(0.01, 1, 60)]
+    far = np.exp(rng.uniform(math.log(1e-4), math.log(10), (200, 4)))
+    assert max(model.loglike(at(point)) for point in (*near, *far)) < ours.likelihood + 1e-5
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -156,10 +171,12 @@ def test_without_the_model_judges_are_compared_by_paired_t_tests():
 
 
 def test_repeated_measures_are_statsmodels():
+    anova = pytest.importorskip("statsmodels.stats.anova", reason=ORACLES)
+    pandas = pytest.importorskip("pandas", reason=ORACLES)
     means = simulated(1, better=0.4).mean(axis=2)
     judge, system = np.indices(means.shape)
     table = pandas.DataFrame({"score": means.ravel(), "judge": judge.ravel(), "system": system.ravel()})
-    theirs = AnovaRM(table, "score", "judge", ["system"]).fit().anova_table.iloc[0]
+    theirs = anova.AnovaRM(table, "score", "judge", ["system"]).fit().anova_table.iloc[0]
     assert repeated_measures(means) == pytest.approx((theirs["F Value"], theirs["Num DF"], theirs["Den DF"]))
 
 

@@ -5,13 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import pandas
 import pytest
 
 pytest.importorskip("sqlalchemy", reason="the extra `study` is not installed")
-
-from statsmodels.formula.api import ols
-from statsmodels.stats.anova import anova_lm
 
 from vast_study.analysis.ratings import Ratings, mean_over_clips
 from vast_study.analysis.scores import mean_scores, two_way
@@ -73,11 +69,14 @@ def test_means_leave_out_what_is_missing():
 
 
 def test_two_way_mean_squares_are_statsmodels():
+    formula = pytest.importorskip("statsmodels.formula.api", reason="pip install 'vast-avatar[oracles]'")
+    anova = pytest.importorskip("statsmodels.stats.anova", reason="pip install 'vast-avatar[oracles]'")
+    pandas = pytest.importorskip("pandas", reason="pip install 'vast-avatar[oracles]'")
     rng = np.random.default_rng(0)
     scores = rng.normal(0, 1, (7, 1)) + rng.normal(0, 0.8, (1, 5)) + rng.normal(0, 0.5, (7, 5))
     judge, clip = np.indices(scores.shape)
     table = pandas.DataFrame({"score": scores.ravel(), "judge": judge.ravel(), "clip": clip.ravel()})
-    squares = anova_lm(ols("score ~ C(judge) + C(clip)", table).fit())["mean_sq"]
+    squares = anova.anova_lm(formula.ols("score ~ C(judge) + C(clip)", table).fit())["mean_sq"]
     found = two_way(scores)
     variance = (squares["C(judge)"] + squares["C(clip)"] - squares["Residual"]) / 35
     # Satterthwaite's degrees of freedom lie between the fewest of the parts and the sum of all

@@ -36,6 +36,7 @@ def presentations(seed, judges=15, **room):
 
 def sureal(scores):
     """What Netflix's sureal makes of the same scores: its two statistics, and whom it rejects."""
+    pytest.importorskip("sureal", reason="pip install 'vast-avatar[oracles]'")
     from sureal.dataset_reader import RawDatasetReader
     from sureal.subjective_model import SubjrejMosModel
 

@@ -155,7 +155,7 @@ def test_a_wrong_database_is_named(tmp_path, url, told):
 
 
 def test_a_database_that_cannot_be_reached_is_named_without_its_password(tmp_path):
-    pytest.importorskip("pg8000")
+    pytest.importorskip("pg8000", reason="pip install 'vast-avatar[oracles]'")
     url = "postgresql+pg8000://ann:s3cret@127.0.0.1:1/study"
     with pytest.raises(StorageError, match=r"ann:\*\*\*@127\.0\.0\.1:1/study") as caught:
         open_storage(attrs.evolve(make_study(tmp_path), database=url))
