@@ -1,22 +1,22 @@
-"""Every error that a user may see. Each says what was wrong, where, and what to do."""
+"""Every error that a user may see. Each message says what was wrong, where, and what to do."""
 
 from __future__ import annotations
 
 
 class VastError(Exception):
-    """Base of all errors that are explained rather than traced; ``exit_code`` is that of the program."""
+    """Base class of errors that are explained in one message, without a traceback; ``exit_code`` is the program's."""
 
     exit_code = 1
 
 
 class InputError(VastError):
-    """What the user gave is wrong: exit code 2."""
+    """The user's input is wrong: exit code 2."""
 
     exit_code = 2
 
 
 class MediaError(InputError):
-    """A video or sound file cannot be read, or lacks what is needed."""
+    """A video or sound file cannot be read, or lacks pictures or sound that are needed."""
 
 
 class RecipeError(InputError):
@@ -24,7 +24,7 @@ class RecipeError(InputError):
 
 
 class WeightsError(InputError):
-    """Weights are missing, damaged, or belong to something else."""
+    """Weights are missing, damaged, or belong to other components."""
 
 
 class ComponentError(InputError):
@@ -32,14 +32,14 @@ class ComponentError(InputError):
 
 
 class Interrupted(VastError):
-    """The user pressed Ctrl-C; the message says what became of the work, and how to go on."""
+    """The user pressed Ctrl-C; the message says what was saved and how to continue."""
 
     exit_code = 130
 
 
 class NotComputed(VastError):
-    """A metric lacks what it needs; the message ends the sentence "not computed, because ..."."""
+    """A metric lacks what it needs; the message completes the sentence "not computed, because ..."."""
 
 
 class StorageError(VastError):
-    """A file could not be written; nothing half-written is left behind."""
+    """A file could not be written; no partial file is left behind."""

@@ -1,4 +1,4 @@
-"""The phones that audio features, corpora and metrics share: ARPAbet and silence, and what each looks like on the lips.
+"""Phones and visemes that audio features, corpora and metrics share: ARPAbet and silence.
 
 The set is that of the CMU Pronouncing Dictionary, 39 phones without stress, and ``SIL``. The viseme groups are our
 choice, after the lip-reading groups of J. Jeffers and M. Barley, Speechreading (Lipreading), 1971.
@@ -9,18 +9,18 @@ from __future__ import annotations
 from types import MappingProxyType
 
 SILENCE = "SIL"
-"""The label of silence and pauses; always index 0."""
+"""Label of silence and pauses; its index is always 0."""
 
 _LABELS = "SIL AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH"
 
 PHONES: tuple[str, ...] = tuple(_LABELS.split())
-"""All 40 labels, in the order of every posteriorgram's columns."""
+"""All 40 labels, in the order of the columns of every posteriorgram."""
 
 PHONE_INDEX = MappingProxyType({phone: index for index, phone in enumerate(PHONES)})
-"""Column of a label."""
+"""Column of each label."""
 
 VISEMES: tuple[str, ...] = ("SIL", "PBM", "FV", "TH", "TDNSZ", "SHCH", "KG", "L", "RW", "UO", "AA", "EI")
-"""Groups of phones that look alike."""
+"""Groups of phones that look alike on the lips."""
 
 VISEME_OF = MappingProxyType(
     {
@@ -46,11 +46,11 @@ VISEME_OF = MappingProxyType(
         for phone in members.split()
     }
 )
-"""Viseme group of a label."""
+"""Viseme of each label."""
 
 
 def phone_index(label: str) -> int:
-    """Column of ``label`` in a posteriorgram; ValueError, naming it, where it is no ARPAbet phone nor ``SIL``."""
+    """Column of ``label`` in a posteriorgram; raises ValueError if it is neither an ARPAbet phone nor ``SIL``."""
     try:
         return PHONE_INDEX[label]
     except KeyError:

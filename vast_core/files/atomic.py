@@ -17,9 +17,9 @@ from ..errors import StorageError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; rename it onto ``path`` at success, remove it at failure.
+    """Yield a temporary path beside ``path``; rename it to ``path`` on success, remove it on failure.
 
-    Raises :class:`StorageError` where the disk is full or the folder cannot be written.
+    Raises :class:`StorageError` if the disk is full or the folder cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part{path.suffix}")
     try:
@@ -27,7 +27,7 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.touch()
         mode = temporary.stat().st_mode
         yield temporary
-        temporary.chmod(mode)  # safetensors keeps its files from everybody else, whatever the umask says
+        temporary.chmod(mode)  # safetensors ignores the umask and makes its files private
         os.replace(temporary, path)
     except (OSError, SafetensorError) as error:
         why = getattr(error, "strerror", None) or error
@@ -36,7 +36,7 @@ def replacing(path: Path) -> Iterator[Path]:
             "then run the same command again"
         ) from error
     finally:
-        with suppress(OSError):  # where even its folder is missing; the error above says why
+        with suppress(OSError):  # its folder may be missing; the error above says why
             temporary.unlink(missing_ok=True)
 
 

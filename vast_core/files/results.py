@@ -1,4 +1,4 @@
-"""Results on disk as JSON that says its version, written whole or not at all. Imports no torch."""
+"""Results as JSON files that state their version. Imports no torch."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 
 def read_results(path: Path, kind: type[T], version: int, command: str) -> T:
-    """What :func:`write_results` has written of an attrs class ``kind`` whose field ``version`` is ``version``.
+    """Read what :func:`write_results` wrote of the attrs class ``kind``, whose field ``version`` must be ``version``.
 
-    Raises :class:`InputError` where there is no such file, or none that this version understands: ``command`` writes
-    it.
+    Raises :class:`InputError` if there is no such file, or not one of this version; the message names ``command``,
+    which writes it.
     """
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; name the folder of a `{command}`, which writes it")
@@ -33,6 +33,6 @@ def read_results(path: Path, kind: type[T], version: int, command: str) -> T:
 
 
 def write_results(path: Path, results: Any) -> Path:
-    """Write an attrs object; gives the file."""
+    """Write an attrs object as JSON; returns the path."""
     write_text(path, json.dumps(cattrs.unstructure(results), indent=1) + "\n")
     return path

@@ -12,27 +12,28 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 CONTEXT = 6
-"""Frames before and after a frame that its regression sees: 13 in all."""
+"""Frames before and after a frame that the regression uses: 13 in all."""
 
 WIDEST = 64
-"""Wider features are reduced to so many principal components (our choice)."""
+"""Number of principal components to which wider features are reduced (our choice)."""
 
 FOLDS = 16
-"""Clips are left out one by one, or in so many groups where there are more."""
+"""Number of groups in which clips are left out; with fewer clips, they are left out one by one."""
 
 BLOCKS = 6
-"""A clip that is judged by itself is cut into so many blocks, each predicted from the others."""
+"""Number of blocks into which a single clip is cut; each block is predicted from the others."""
 
 PENALTY = 0.3
-"""Ridge penalty per row of standardised features; with phone posteriors no offset moved by over 6 ms from 0.01 to 1."""
+"""Ridge penalty per row of standardised features. With phone posteriors, penalties from 0.01 to 1 moved no offset by
+more than 6 ms."""
 
 PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
-"""Those that the baseline chooses from."""
+"""Penalties from which the baseline chooses."""
 
 
 @attrs.frozen(eq=False)
 class LipSync:
-    """What is heard and seen of one clip, frame by frame."""
+    """Audio features and lip opening of one clip, frame by frame."""
 
     name: str
     audio: NDArray[np.float32]
@@ -81,7 +82,7 @@ class LipRidge:
 
 @attrs.frozen(eq=False)
 class Reduction:
-    """Standardises features and, where they are many, keeps their principal components."""
+    """Standardises features and reduces wide ones to their principal components."""
 
     mean: Floats
     scale: Floats
@@ -104,26 +105,26 @@ class Reduction:
 
 @attrs.frozen(eq=False)
 class Piece:
-    """A clip made ready."""
+    """One clip, reduced and standardised for the regression."""
 
     audio: Floats
     opening: Floats
     """(T,), of mean 0 and variance 1 over the valid frames."""
     valid: NDArray[np.bool_]
     fold: NDArray[np.int64]
-    """(T,): frames of one fold, here and in other pieces, are predicted from those of the others."""
+    """(T,): number of the fold. Frames of a fold, in all pieces, are predicted from the frames of the other folds."""
 
     @classmethod
     def of(cls, clip: LipSync, reduction: Reduction, fold: int) -> Self:
         opening = np.asarray(clip.opening, np.float64)
         valid = np.asarray(clip.valid, bool)
         mean, spread = (opening[valid].mean(), opening[valid].std()) if valid.any() else (0.0, 0.0)
-        if spread < 1e-9:  # A mouth that never moves says nothing about its sound.
+        if spread < 1e-9:  # A mouth that never moves carries no information about the sound.
             valid, spread = np.zeros_like(valid), 1.0
         return cls(reduction(clip.audio), (opening - mean) / spread, valid, np.full(len(opening), fold))
 
     def rows(self, late: float, context: int) -> tuple[Floats, NDArray[np.bool_]]:
-        """Features (T, D) heard ``late`` frames after each frame, and which of them (T,) lie in the clip."""
+        """Features (T, D) heard ``late`` frames after each frame, and whether each (T,) lies in the clip."""
         last = len(self.audio) - 1
         time = np.arange(last + 1) + late
         at = np.clip(time, 0, last)
@@ -135,13 +136,13 @@ class Piece:
         return rows, (time >= 0) & (time <= last) & self.valid
 
     def blocks(self) -> Piece:
-        """The piece with consecutive blocks for folds."""
+        """The piece with consecutive blocks as its folds."""
         return attrs.evolve(self, fold=np.arange(len(self.fold)) * BLOCKS // max(1, len(self.fold)))
 
 
 @attrs.frozen(eq=False)
 class Moments:
-    """X'X, X'y and the rows of each fold."""
+    """X'X, X'y and the number of rows, for each fold."""
 
     gram: dict[int, Floats]
     cross: dict[int, Floats]
@@ -164,12 +165,12 @@ class Moments:
 
 
 EVERYTHING = -1
-"""Fold of what was not learned from."""
+"""Fold of data that the regression has not learned from."""
 
 
 @attrs.frozen(eq=False)
 class Ridge:
-    """Weights (D,) learned without each fold, and with all."""
+    """Weights (D,) learned without each fold, and with all folds."""
 
     weights: dict[int, Floats]
     context: int
@@ -194,7 +195,7 @@ class Ridge:
         return cls(weights, context)
 
     def predict(self, piece: Piece, late: float) -> tuple[Floats, NDArray[np.bool_]]:
-        """Opening (T,) of a piece by what was learned without its folds, and where (T,) that may be judged."""
+        """Opening (T,) predicted without the frames' own folds, and whether each frame (T,) can be judged."""
         rows, valid = piece.rows(late, self.context)
         predicted = np.zeros(len(rows))
         for fold in np.unique(piece.fold):
@@ -214,7 +215,7 @@ class Ridge:
 
 
 def pearson(a: Floats, b: Floats) -> float:
-    """Correlation of two series; 0 where one of them does not vary."""
+    """Correlation of two series; 0 if one of them does not vary."""
     if len(a) < 2 or min(a.std(), b.std()) < 1e-9:
         return 0.0
     return float(np.corrcoef(a, b)[0, 1])

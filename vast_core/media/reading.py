@@ -20,13 +20,13 @@ from ..errors import MediaError
 from ..interfaces import SAMPLE_RATE
 
 SOUND_GAP = 0.02
-"""Seconds by which sound may stray from its timestamps before it is set back to them (our choice)."""
+"""Seconds by which decoded sound may drift from its timestamps before it is realigned with them (our choice)."""
 
 LOUDEST = 8.0
-"""Greatest sample of a float stream, 18 dB over full scale (our choice): lossy codecs stay far below."""
+"""Largest allowed sample of a float stream: 18 dB over full scale (our choice). Lossy codecs stay far below."""
 
 _SETTLING = 0.1
-"""Seconds that the resampler is given on either side of sound that is kept."""
+"""Seconds of extra sound for the resampler on each side of the sound that is kept."""
 
 # SWS_BILINEAR, SWS_ACCURATE_RND, SWS_FULL_CHR_H_INT: without the last two, pictures darken by 1.2 of 255 on average
 # each time they are written and read.
@@ -56,7 +56,7 @@ def _opened(path: Path) -> Iterator[InputContainer]:
 
 
 def _decode(path: Path, container: InputContainer, stream: Any) -> Iterator[Any]:
-    """Decoded frames of ``stream``; MediaError where the file breaks off before the end that it announces."""
+    """Decoded frames of ``stream``; raises MediaError if the file ends before the end that its header states."""
     packets, number, second, reached = 0, 0, 0.0, 0.0
     # Only the index of the mp4 family lists every packet; that of Matroska, for one, lists key frames alone.
     announced = len(stream.index_entries) if "mp4" in container.format.name else 0
@@ -104,7 +104,7 @@ def _upright(image: NDArray[np.uint8], matrix: tuple[int, int, int, int]) -> NDA
 
 @attrs.frozen(kw_only=True)
 class _Geometry:
-    """What the first frame says of all."""
+    """Facts of the first frame that hold for all frames."""
 
     start: float
     """Presentation time of the first frame, in seconds."""
@@ -123,10 +123,10 @@ class _Geometry:
 
 @attrs.frozen
 class VideoFile:
-    """A video file as :class:`vast_core.interfaces.Footage`: upright, at ``fps``, time 0 at its first frame.
+    """A video file as :class:`vast_core.interfaces.Footage`: upright, at ``fps``, with time 0 at its first frame.
 
-    Nothing is read before it is asked for. A file that breaks off gives its frames up to there, then raises
-    :class:`MediaError` with the frame and the second. Pixels that are not square are made so.
+    The file is read only on request. A file that is cut short gives its frames up to there, then raises
+    :class:`MediaError` with the frame and the second. Pixels that are not square are resampled to square ones.
     """
 
     path: Path
@@ -159,17 +159,17 @@ class VideoFile:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(Y, X) of an upright frame."""
+        """Size (Y, X) of an upright frame."""
         return self._geometry.size
 
     @property
     def native_fps(self) -> float:
-        """Frames a second in the file, on average."""
+        """Average frames a second of the file itself."""
         return 1 / self._geometry.period
 
     @property
     def seconds(self) -> float:
-        """Length of the pictures, by the file's header."""
+        """Length of the pictures according to the file's header, in seconds."""
         return self._geometry.seconds
 
     def frame_count(self) -> int:
@@ -179,7 +179,7 @@ class VideoFile:
     def frames(self) -> Iterator[NDArray[np.uint8]]:
         """Frames (Y, X, 3), RGB; frame n is the nearest in time to n / fps seconds after the first.
 
-        Where the file itself pauses, its last frame is held until the next is due.
+        If the file itself pauses, the last frame is repeated until the next one is due.
         """
         geometry = self._geometry
         emitted, shown, before, gap = 0, None, 0.0, geometry.period
@@ -199,7 +199,7 @@ class VideoFile:
             yield from self._repeat(shown, emitted, end)
 
     def wave(self) -> NDArray[np.float32] | None:
-        """The sound (S,), mono, 16 kHz, padded or cut to start with the first frame; None where there is none."""
+        """The sound (S,), mono, 16 kHz, padded or cut to start with the first frame; None if there is no sound."""
         start = self._geometry.start
         with _opened(self.path) as container:
             wave = _sound(self.path, container, start)
@@ -227,7 +227,7 @@ def _sound(
 ) -> NDArray[np.float32] | None:
     """The first sound stream, mono at 16 kHz, from ``start`` seconds on (None: from its own first sample).
 
-    Of that, ``seconds`` after the first ``skip``; the rest is decoded, not kept.
+    Keeps ``seconds`` of it after skipping ``skip`` seconds; the rest is decoded and dropped.
     """
     if not container.streams.audio:
         return None
@@ -270,7 +270,7 @@ def _sound(
 
 
 def _check_samples(path: Path, samples: NDArray[np.floating[Any]], second: float) -> None:
-    """MediaError where a float stream holds what the resampler would turn into clicks or clip to bare signs."""
+    """Raise MediaError if a float stream has samples that resampling would turn into clicks or clip."""
     greatest = np.abs(samples).max(initial=0.0)
     if not greatest <= LOUDEST:  # NaN too
         raise MediaError(
@@ -282,9 +282,9 @@ def _check_samples(path: Path, samples: NDArray[np.floating[Any]], second: float
 def read_wave(path: Path, start: float = 0.0, seconds: float = math.inf) -> NDArray[np.float32]:
     """The sound (S,), mono, 16 kHz, of a sound or video file, from its own first sample.
 
-    Of that, at most ``seconds`` from ``start`` on, none beyond the end, in memory that does not grow with the file;
-    resampled from another rate, it lies within half a sample of the same part of the whole. Raises
-    :class:`MediaError` where the file has no sound, cannot be read, or holds floats far over full scale.
+    Returns at most ``seconds`` from ``start`` on, and nothing beyond the end of the file. Memory does not grow with the
+    file. A part resampled from another rate lies within half a sample of the same part of the whole. Raises
+    :class:`MediaError` if the file has no sound, cannot be read, or holds floats far over full scale.
     """
     with _opened(path) as container:
         wave = _sound(path, container, None, start, seconds)
@@ -294,7 +294,7 @@ def read_wave(path: Path, start: float = 0.0, seconds: float = math.inf) -> NDAr
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal. Raises :class:`MediaError` where it cannot be read."""
+    """SHA-256 of a file's content, in hexadecimal. Raises :class:`MediaError` if the file cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,9 +1,9 @@
 """How late the sound of a clip is.
 
-Lip opening is regressed on audio features. What is learned from other clips is slid along a clip's own sound, and the
-peak of the correlation says how late that sound is, compared with theirs. What all clips share shows in a second
-regression, on a single row of features: that row tells most of the lips which belongs to their own moment, so no
-prior belief about which clips are in sync is needed, and one clip alone can be judged by it.
+Lip opening is regressed on audio features. A regression learned from other clips is slid along a clip's own sound; the
+peak of the correlation tells how late that sound is, compared with the sound of the other clips. An offset that all
+clips share is found by a second regression on a single row of features: the row of the same moment predicts the lips
+best. So no clip needs to be known to be in sync, and a single clip can be judged alone.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from ..interfaces import SAMPLE_RATE
 from .lip_regression import CONTEXT, EVERYTHING, FOLDS, Floats, LipSync, Piece, Reduction, Ridge, pearson
 
 LEAD_MS = 20.0
-"""By so much lips open ahead of their sound: 10 ms with phone posteriors, 33 with log-mel, on talkers in sync."""
+"""Milliseconds by which the lips lead the sound: 10 with phone posteriors, 33 with log-mel, on talkers in sync."""
 
 LEAST_CORRELATION = 0.15
+"""Lowest correlation at which a peak counts."""
 
 LEAST_SLID, LEAST_REFITTED = 3.0, 4.0
-"""A peak counts from so many standard deviations of chance: more where the regression itself is fitted anew at each
-lag. Of 60 unrelated clips of 8 s one passed each of them."""
+"""Standard deviations above chance from which a peak counts. The second limit is higher, because its regression is
+fitted anew at each lag. Of 60 unrelated clips of 8 s, one passed each limit."""
 
 
 @attrs.frozen
@@ -34,15 +35,15 @@ class Offset:
     """How late the sound of a clip is."""
 
     milliseconds: float
-    """Positive: the sound is late, and ``shift_wave`` moves it to the front by so much."""
+    """Positive if the sound is late; ``shift_wave`` corrects it by moving the sound forward."""
     correlation: float
-    """Of the lip opening predicted from the sound and the tracked one, at that offset."""
+    """Correlation of the lip opening predicted from the sound with the tracked one, at that offset."""
     confident: bool
-    """False where the correlation may be chance or has its peak at the end of the range searched."""
+    """False if the correlation may be chance, or peaks at the end of the searched range."""
 
 
 def shift_wave(wave: NDArray[np.float32], milliseconds: float) -> NDArray[np.float32]:
-    """Correct sound (S,) that is late by ``milliseconds``; same length, silence where nothing is known."""
+    """Correct sound (S,) that is late by ``milliseconds``; the length stays, and silence fills what is unknown."""
     late = round(milliseconds * SAMPLE_RATE / 1000)
     shifted = np.zeros_like(wave)
     length = max(0, len(wave) - abs(late))
@@ -53,12 +54,12 @@ def shift_wave(wave: NDArray[np.float32], milliseconds: float) -> NDArray[np.flo
 def estimate_offsets(clips: Sequence[LipSync], fps: float, max_offset_ms: float) -> list[Offset]:
     """Offset of each clip, in order, from -``max_offset_ms`` to ``max_offset_ms``.
 
-    Each clip is judged by itself alone, then by a regression on the others so corrected, twice. A clip that the others
-    do not explain, or that has no others, is left with the first judgement.
+    Each clip is first judged alone, then twice by a regression learned from the other, corrected clips. A clip that the
+    others do not explain, or a single clip, keeps the first estimate.
     """
     if not clips:
         return []
-    reach = math.ceil(max_offset_ms * fps / 1000) + 1  # A peak needs a neighbour on either side.
+    reach = math.ceil(max_offset_ms * fps / 1000) + 1  # A peak needs a neighbour on each side.
     reduction = Reduction.fit(clips)
     pieces = [Piece.of(clip, reduction, number % FOLDS) for number, clip in enumerate(clips)]
     alone = [_shared([piece.blocks()], np.zeros(1), reach) for piece in pieces]
@@ -82,25 +83,27 @@ def estimate_offsets(clips: Sequence[LipSync], fps: float, max_offset_ms: float)
 
 @attrs.frozen(eq=False)
 class LipOffset:
-    """A regression of lips on sound, learned from recordings, that tells how late the sound of other lips is.
+    """A regression of lips on sound, learned from recordings, that estimates how late the sound of other clips is.
 
-    What is learned from a group of clips, such as a speaker's, is never asked about that group. With one group clips
-    take its place, and of a single clip blocks of it, each predicted from the others.
+    A group of clips, such as those of one speaker, is judged only by what was learned from other groups. If there is
+    one group, its clips take the place of groups; if there is one clip, its blocks do.
     """
 
     reduction: Reduction
     model: Ridge
     folds: dict[str, int]
-    """By group; empty where there is but one clip."""
+    """Fold of each group; empty if there is only one clip."""
     fps: float
     reach: int
 
     @classmethod
     def fit(cls, recordings: Sequence[LipSync], groups: Sequence[str], fps: float, max_offset_ms: float) -> Self:
-        """Learn from those ``recordings``, each of one of ``groups``, whose sound is clearly theirs, corrected first.
+        """Learn from the ``recordings`` whose lips clearly follow their sound, after correction.
+
+        ``groups`` names the group of each recording.
 
         Raises:
-            ValueError: where there is no recording, or in none do the lips clearly follow the sound.
+            ValueError: if there is no recording, or the lips clearly follow the sound in none.
         """
         found = estimate_offsets(recordings, fps, max_offset_ms)
         sure = [number for number, offset in enumerate(found) if offset.confident]
@@ -118,7 +121,7 @@ class LipOffset:
         return cls(reduction, Ridge.fit(pieces, late, CONTEXT), folds, fps, reach)
 
     def of(self, clip: LipSync, group: str) -> Offset:
-        """How late the sound of ``clip`` is, by what was learned from other groups (or clips: name its own)."""
+        """How late the sound of ``clip`` is, judged without its own ``group`` (or clip, if there is one group)."""
         piece = Piece.of(clip, self.reduction, self.folds.get(group, self.folds.get(clip.name, EVERYTHING)))
         if not self.folds:
             piece = piece.blocks()
@@ -134,7 +137,7 @@ class _Peak:
 
     @classmethod
     def of(cls, curve: Sequence[tuple[Floats, Floats]], deviations: float) -> Self:
-        """Where series at -n ... n frames correlate best, to a fraction of a frame by a parabola."""
+        """The lag in -n ... n frames with the highest correlation, refined to a fraction of a frame by a parabola."""
         height = np.array([pearson(predicted, tracked) for predicted, tracked in curve])
         top = int(height.argmax())
         reach = len(height) // 2
@@ -147,7 +150,7 @@ class _Peak:
 
 
 def _slid(model: Ridge, piece: Piece, reach: int) -> _Peak:
-    """The lag at which the prediction of a piece, slid along its lips, agrees best."""
+    """The lag at which the prediction, slid along the lips of a piece, correlates best."""
     predicted, _ = model.predict(piece, 0.0)
     frames = np.arange(len(predicted))
     curve = []
@@ -158,7 +161,7 @@ def _slid(model: Ridge, piece: Piece, reach: int) -> _Peak:
 
 
 def _shared(pieces: Sequence[Piece], late: Floats, reach: int) -> _Peak:
-    """The lag beyond ``late`` at which a single row of features tells most of the lips of held-out folds."""
+    """The lag beyond ``late`` at which a single row of features best predicts the lips of held-out folds."""
     if not pieces:
         return _Peak(0.0, 0.0, False)
     lags = range(-reach, reach + 1)

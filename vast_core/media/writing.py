@@ -20,10 +20,10 @@ from ..interfaces import SAMPLE_RATE
 from .reading import EXACT_COLOUR
 
 ENCODERS = ("libx264", "libopenh264")
-"""H.264 encoders, the first available is used. PyAV's wheels carry libx264 (GPL); it is called, not linked to."""
+"""H.264 encoders; the first available one is used. PyAV's wheels contain libx264 (GPL), which is called, not linked."""
 
 WRITTEN_SAMPLE_RATE = 48_000
-"""Every player takes it, and one AAC frame of priming is then only 21 ms."""
+"""Samples a second of the written sound. Every player accepts it, and one AAC frame of priming lasts only 21 ms."""
 
 
 class VideoWriter:
@@ -35,9 +35,9 @@ class VideoWriter:
             for frame in frames:
                 writer.write(frame)
 
-    The sound is padded with silence, or cut, to the length of the pictures. An odd last row or column is doubled.
-    Memory does not grow with the number of frames. The file appears under its name when it is whole; after any
-    error nothing is left. Raises :class:`StorageError` where the disk is full or the place cannot be written.
+    The sound is padded with silence or cut to the length of the pictures. If the size is odd, the last row or column is
+    repeated. Memory does not grow with the number of frames. The file gets its name when it is complete; after an
+    error nothing is left. Raises :class:`StorageError` if the disk is full or the path cannot be written.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class VideoWriter:
     def __enter__(self) -> Self:
         with self._storing():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._temporary.touch()  # FFmpeg opens its file late; a place that cannot be written shows now.
+            self._temporary.touch()  # FFmpeg opens its file late; this finds a path that cannot be written now.
             # The name ends in .part, so the format is named.
             self._container: OutputContainer = av.open(
                 f"file:{self._temporary}", "w", format="mp4", options={"movflags": "+faststart"}
@@ -129,10 +129,10 @@ class VideoWriter:
         context.time_base = 1 / self._fps
         context.color_range, context.colorspace, context.color_primaries, context.color_trc = 1, 1, 1, 1
         if self._video.codec.name == "libx264":
-            # A third of the time of "medium" (26 ms for 1080x1920) for files of the same size, at 0.4 dB.
+            # A third of the time of "medium" (26 ms for 1080x1920) and the same file size, for a loss of 0.4 dB.
             self._video.options = {"crf": str(self._crf), "preset": "veryfast"}
         else:
-            # No constant quality there: the bits a second that crf 18 takes for faces, halved every 6 steps.
+            # libopenh264 has no constant quality: use the bit rate that crf 18 needs for faces, halved every 6 steps.
             self._video.bit_rate = int(0.12 * y * x * float(self._fps) * 2 ** ((18 - self._crf) / 6)) + 100_000
 
     def _hear(self) -> None:
@@ -163,7 +163,7 @@ class VideoWriter:
             ) from error
 
     def _discard(self) -> None:
-        # The reason for discarding is the error to tell; that the rest cannot be written either adds nothing.
+        # The original error is reported; a further one while closing adds nothing.
         with suppress(OSError, av.FFmpegError):
             self._container.close()
         self._temporary.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
-"""The canonical face: the mesh on which the first-party face component and the synthetic corpus agree.
+"""The canonical face: the mesh that the first-party face component and the synthetic corpus share.
 
 Geometry, texture coordinates and alignment weights are MediaPipe's (Apache-2.0, see ``NOTICE``), read out of
 ``face_landmarker.task`` by ``python -m vast_faces.extract``. The rings of lips, eyes and face oval are those of
-MediaPipe's face mesh. Left and right are the subject's: the left eye is at the image's right, x > 0.
+MediaPipe's face mesh. Left and right are those of the person shown: the left eye is at the image's right, x > 0.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ class CanonicalFace:
     uv: NDArray[np.float32]
     """(V, 2) in [0, 1]: column over width and row over height of the texture, (0, 0) at its upper left."""
     triangles: Indices
-    """(F, 3), F = 852, counter-clockwise as the viewer sees them, without the fillers."""
+    """(F, 3), F = 852, counter-clockwise for the viewer, without the fillers."""
     fillers: Indices
-    """(46, 3): 18 triangles over the mouth, then 28 over the eyes. Drawn, they would shut an open mouth."""
+    """(46, 3): 18 triangles over the mouth, then 28 over the eyes. If drawn, they would cover an open mouth."""
     alignment_index: Indices
-    """(33,): the vertices that hardly move with the expression."""
+    """(33,): vertices that hardly move with the expression."""
     alignment_weight: NDArray[np.float32]
-    """(33,): how far each of them counts in a rigid alignment."""
+    """(33,): weight of each of them in a rigid alignment."""
     mirror: Indices
-    """(V,): each vertex's partner across the plane x = 0; a vertex on the plane is its own."""
+    """(V,): mirror image of each vertex across the plane x = 0; a vertex on the plane is its own."""
 
     lips_outer: Indices
     """(20,): ring around the red of the lips, from the right corner along the lower lip to the left and back."""

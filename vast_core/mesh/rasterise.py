@@ -1,8 +1,8 @@
-"""Which triangle shows at which pixel, and how to shade and texture it.
+"""Which triangle is visible at which pixel, and how to shade and texture it.
 
-Pixel coordinates are OpenCV's: (0, 0) is the centre of the upper left pixel. So a crop made by
-``cv2.warpAffine(image, matrix, ...)`` fits vertices moved by the same matrix. Vertices are in the image frame of
-reference: x right, y down, z away from the viewer.
+Pixel coordinates are OpenCV's: (0, 0) is the centre of the upper left pixel. A crop made by
+``cv2.warpAffine(image, matrix, ...)`` therefore fits vertices moved by the same matrix. Vertices are in the image
+frame of reference: x right, y down, z away from the viewer.
 """
 
 from __future__ import annotations
@@ -15,37 +15,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ON_EDGE = 1e-4
-"""Pixels from an edge within which a pixel's centre counts as on it."""
+"""Distance from an edge, in pixels, within which a pixel's centre counts as on the edge."""
 
 _FLAT = 1e-6
-"""Square pixels below which a triangle counts as edge-on."""
+"""Area in square pixels below which a triangle counts as edge-on."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Raster:
-    """What :func:`rasterise` found at every pixel."""
+    """The result of :func:`rasterise` for every pixel."""
 
     triangle: NDArray[np.int32]
-    """(Y, X): index of the triangle in front, -1 where none is."""
+    """(Y, X): index of the front triangle, -1 if there is none."""
     weights: NDArray[np.float32]
-    """(Y, X, 3): barycentric weights of its corners, at least 0 and summing to 1; 0 where no triangle is."""
+    """(Y, X, 3): barycentric weights of its corners, non-negative with sum 1; 0 if there is no triangle."""
 
     @property
     def coverage(self) -> NDArray[np.bool_]:
-        """(Y, X): where a triangle is."""
+        """(Y, X): True where a triangle is visible."""
         return self.triangle >= 0
 
 
 def rasterise(
     vertices: NDArray[np.floating[Any]], triangles: NDArray[np.integer[Any]], shape: tuple[int, int]
 ) -> Raster:
-    """Draw ``triangles`` (F, 3) of ``vertices`` (V, 3) on an image of ``shape`` (Y, X), the farthest first.
+    """Draw ``triangles`` (F, 3) of ``vertices`` (V, 3) on an image of ``shape`` (Y, X), farthest first.
 
-    The painter's algorithm, triangles sorted by their mean z (our choice: right for a face, and quick). A triangle
-    has the pixels whose centre is in it or on its edge, at the vertices' full precision: neighbours leave no gap, and
-    the smallest move of a vertex moves what is drawn. Both sides of a triangle are drawn, edge-on it has no pixels.
+    The painter's algorithm, with triangles sorted by mean z (our choice: correct for a face, and fast). A triangle
+    covers the pixels whose centre lies in it or on its edge, at the full precision of the vertices: neighbours leave
+    no gap, and the smallest motion of a vertex changes the drawing. Both sides of a triangle are drawn; an edge-on
+    triangle has no pixels.
 
-    Raises ValueError where a vertex is not finite or an array has another shape.
+    Raises ValueError if a vertex is not finite or an array has another shape.
     """
     points = np.asarray(vertices, np.float64)
     if points.ndim != 2 or points.shape[1] != 3 or triangles.ndim != 2 or triangles.shape[1] != 3:
@@ -141,7 +142,7 @@ def _weights_at(
 def interpolate(
     raster: Raster, triangles: NDArray[np.integer[Any]], attributes: NDArray[np.floating[Any]]
 ) -> NDArray[np.float32]:
-    """Vertex ``attributes`` (V, C) at every pixel: (Y, X, C), 0 where no triangle is."""
+    """Vertex ``attributes`` (V, C) interpolated at every pixel: (Y, X, C), 0 if there is no triangle."""
     pixels = np.flatnonzero(raster.triangle >= 0)
     corners = triangles[raster.triangle.ravel()[pixels]]
     weights = raster.weights.reshape(-1, 3)[pixels]
@@ -157,8 +158,8 @@ def interpolate(
 def vertex_normals(vertices: NDArray[np.floating[Any]], triangles: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
     """Unit normals (V, 3): the mean of the adjoining triangles' normals, weighted by their area.
 
-    They point outward where triangles are counter-clockwise seen from outside in a frame with y up and z toward the
-    viewer, and so also after a rotation into the image frame. A vertex of no triangle has the normal 0.
+    They point outward if triangles are counter-clockwise from outside, in a frame with y up and z toward the viewer,
+    and after a rotation into the image frame. A vertex without triangles has the normal 0.
     """
     points = np.asarray(vertices, np.float32)
     a, b, c = (points[triangles[:, k]] for k in range(3))
@@ -177,11 +178,11 @@ def shade(
     light: tuple[float, float, float] = (0.2, -0.3, -1.0),
     ambient: float = 0.15,
 ) -> NDArray[np.float32]:
-    """Brightness (Y, X) in [0, 1] of a matt surface, smooth across triangles; 0 where no triangle is.
+    """Brightness (Y, X) in [0, 1] of a matt surface, smooth across triangles; 0 if there is no triangle.
 
     ambient + (1 - ambient) max(0, n.l), Lambert's law with the normal n interpolated from ``normals`` (V, 3) and made
-    unit (Phong 1975). ``light`` points toward the light in the image frame; the default is before, above and to the
-    right of the face.
+    unit (Phong 1975). ``light`` points toward the light in the image frame; by default the light is in front of the
+    face, above it and to its right.
     """
     interpolated = interpolate(raster, triangles, normals)
     direction = np.asarray(light, np.float32)
@@ -198,7 +199,7 @@ def sample_texture(
     uv: NDArray[np.floating[Any]],
     texture: NDArray[Any],
 ) -> NDArray[Any]:
-    """``texture`` (U, W, C) at every pixel, bilinear: (Y, X, C) of the texture's type, 0 where no triangle is.
+    """``texture`` (U, W, C) sampled bilinearly at every pixel: (Y, X, C) of the texture's type, 0 without a triangle.
 
     ``uv`` (V, 2) in [0, 1]: column over width and row over height, (0, 0) at the texture's upper left corner; so
     texel (0, 0) has its centre at (0.5 / W, 0.5 / U).

@@ -1,6 +1,6 @@
-"""Plots of the report, as SVG that follows the page's light or dark colours, and how the report writes numbers.
+"""Plots as SVG in the page's light or dark colours, and the way in which reports write numbers.
 
-Text stays text in the reader's own font; matplotlib is imported when the first plot is drawn.
+Text stays text, in the reader's own font. Matplotlib is imported when the first plot is drawn.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH = 5.0
-"""Inches; at 72 pixels each a plot fits a phone unscaled, so its letters stay readable there."""
+"""Width of a plot in inches. At 72 pixels an inch it fits a phone without scaling, so its letters stay readable."""
 
 COLOURS = ("#2f74d0", "#d9772b", "#1b9a77", "#8d62cf", "#c8455a", "#8a8f98")
-"""Mid-tones, at least 3:1 against both the light and the dark page, told apart by the colour-blind."""
+"""Mid-tones with a contrast of at least 3:1 on the light and the dark page, distinguishable with colour blindness."""
 
 THEME = {"#1f2328": ("ink", "#e8eaed"), "#66707b": ("soft", "#9aa3ad"), "#dfe3e8": ("line", "#343a42")}
-"""Each colour of the light page that a plot uses, its name, and the dark page's."""
+"""The light page's colours by which a plot is drawn; for each its name and the dark page's colour."""
 
 INK, SOFT, LINE = THEME
 
 _ON_DARK, _ON_PALE = "#ffffff", "#20242a"
-"""Letters in tinted cells, which keep their colour in the dark."""
+"""Colours of letters in tinted cells, whose background is the same on both pages."""
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
 
 
 def readable(value: float) -> str:
-    """Three significant digits without an exponent where they can be read so: 0.00123, 1.23, 12,300."""
+    """Three significant digits, without an exponent for common magnitudes: 0.00123, 1.23, 12,300."""
     if math.isnan(value):
         return "undefined"
     if math.isinf(value):
@@ -55,10 +55,10 @@ def readable(value: float) -> str:
 
 
 def plot_losses(metrics_jsonl: Path) -> bytes:
-    """Every loss over the steps, a panel for each objective, from a run's ``metrics.jsonl``.
+    """Every loss over the steps, with one panel for each objective, from a run's ``metrics.jsonl``.
 
-    Losses are keyed ``stage/objective/term``; ``gradient_norm`` is left out, being no loss. A step that was
-    repeated after a crash counts once, as it was the second time. The last line may be cut short, as a killed run
+    Losses are keyed ``stage/objective/term``; ``gradient_norm`` is left out, as it is not a loss. A step that was
+    repeated after a crash is drawn once, with its second value. The last line may be cut short, as a killed run
     leaves it; :class:`InputError` names any other line that is broken.
     """
     panels: dict[str, dict[str, dict[int, float]]] = {}
@@ -86,12 +86,12 @@ def plot_bars(
 ) -> bytes:
     """A bar for each label with its value written out; ``errors`` are half-lengths of whiskers in the same unit.
 
-    ``caption`` is written above; with ``highlight`` the other bars are grey.
+    ``caption`` is written above the bars. If ``highlight`` is given, the other bars are grey.
     """
     if not len(labels) == len(values) == len(values if errors is None else errors):
         raise ValueError(
             f"plot_bars: {len(labels)} labels, {len(values)} values, "
-            f"{'no' if errors is None else len(errors)} errors; give one of each a bar"
+            f"{'no' if errors is None else len(errors)} errors; give one of each for every bar"
         )
     with drawing(height=0.65 + 0.38 * len(labels), grid=False) as (figure, (axis,)):
         places = np.arange(len(labels))
@@ -146,9 +146,9 @@ def plot_curves(time: ArrayLike, curves: Mapping[str, ArrayLike], ylabel: str) -
 def plot_matrix(
     values: ArrayLike, row_labels: Sequence[str], column_labels: Sequence[str], unit: str, caption: str
 ) -> bytes:
-    """A matrix (R, C) as tinted cells, the larger the darker.
+    """A matrix (R, C) as tinted cells; larger values are darker.
 
-    Numbers are written in where there are at most eight columns; else the caption tells their range.
+    Up to eight columns, each cell shows its number; beyond that, the caption states the range.
     """
     cells = np.asarray(values, float)
     if cells.shape != (len(row_labels), len(column_labels)):
@@ -159,7 +159,7 @@ def plot_matrix(
     with drawing(height=1.1 + 0.34 * len(row_labels), grid=False) as (figure, (axis,)):
         finite = cells[np.isfinite(cells)]
         low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
-        top = high + 0.35 * (high - low) + 1e-12  # Short of the darkest blue, which no number can be read on.
+        top = high + 0.35 * (high - low) + 1e-12  # Leaves out the darkest blue, on which no number is readable.
         image = axis.pcolormesh(cells, cmap="Blues", vmin=low, vmax=top, edgecolor="face", linewidth=0.3)
         axis.invert_yaxis()
         axis.set_xticks(np.arange(len(column_labels)) + 0.5, column_labels)
@@ -218,13 +218,13 @@ def _loss_panel(axis: Axes, objective: str, terms: Mapping[str, Mapping[int, flo
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:
-    """Centred mean over a twentieth of the curve; not-a-numbers are left out of it."""
+    """Centred mean over a twentieth of the curve, ignoring NaN."""
     half = max(1, len(values) // 40)
     return np.array([np.nanmean(values[max(0, i - half) : i + half + 1]) for i in range(len(values))])
 
 
 def _legend(axis: Axes, entries: int, title: str = "") -> None:
-    """Title and legend above the panel, on lines of their own: nothing is ever drawn over a curve."""
+    """Title and legend on their own lines above the panel, so that nothing covers a curve."""
     columns = min(entries, 4)
     legend = axis.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=columns, frameon=False, borderaxespad=0.2)
     for text in legend.get_texts():
@@ -235,14 +235,14 @@ def _legend(axis: Axes, entries: int, title: str = "") -> None:
 
 @contextmanager
 def drawing(height: float, rows: int = 1, grid: bool = True) -> Iterator[tuple[Figure, Sequence[Axes]]]:
-    """A figure ``height`` inches high in the page's style, and its ``rows`` panels from top to bottom."""
+    """A figure in the page's style, ``height`` inches high, and its ``rows`` panels from top to bottom."""
     import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     style = {
         "font.size": 9.5,
-        "font.family": "DejaVu Sans",  # Measured with, wider than any font it will be shown in.
+        "font.family": "DejaVu Sans",  # Used to measure text; wider than the fonts in which the page shows it.
         "svg.fonttype": "none",
         "svg.hashsalt": "vast",
         "text.color": INK,
@@ -282,7 +282,7 @@ def _sentence(text: str) -> bytes:
 
 
 def to_svg(figure: Figure) -> bytes:
-    """SVG without document type, date and links, its colours and font left to the page's reader."""
+    """SVG without document type, date and links; colours and font follow the reader's page."""
     stream = io.StringIO()
     figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = stream.getvalue()

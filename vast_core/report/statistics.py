@@ -1,4 +1,4 @@
-"""What samples say: Student's intervals and Holm's correction, for every table of the project."""
+"""Student's intervals and Holm's correction, for every table of the project."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 from scipy import stats
 
 CONFIDENCE = 0.95
-"""Of every interval; 1 - CONFIDENCE is the level of every test."""
+"""Confidence level of all intervals; tests use 1 - CONFIDENCE."""
 
 Evidence = Literal["better", "worse", "different", "no evidence", "not tested"]
 
 
 @attrs.frozen
 class Estimate:
-    """A mean and its 95 % interval; without one (``low`` and ``high`` are None) where there is a single value."""
+    """A mean and its 95 % interval; ``low`` and ``high`` are None where there is a single value."""
 
     mean: float
     low: float | None
@@ -29,11 +29,11 @@ def estimate(values: Sequence[float]) -> Estimate:
     """Mean and Student's 95 % interval, mean +- t(0.975, n - 1) s / sqrt(n).
 
     Raises:
-        ValueError: where there is no value, or one is not finite.
+        ValueError: if there is no value, or one is not finite.
     """
     sample = np.asarray(values, float)
     if sample.size == 0 or not np.isfinite(sample).all():
-        raise ValueError(f"an estimate needs finite values, not {list(values)}")
+        raise ValueError(f"an estimate needs at least one value, all finite, not {list(values)}")
     mean = float(sample.mean())
     if sample.size == 1:
         return Estimate(mean, None, None, 1)
@@ -52,9 +52,9 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def evidence_of(difference: float, adjusted: float | None, better: str) -> Evidence:
-    """What a difference, with its corrected p, is evidence of; None is a p that could not be had.
+    """What a difference is evidence of, given its corrected p value; None stands for a p that could not be computed.
 
-    Where closer to 0 is better, ``difference`` is of the distances from 0.
+    For measures where closer to 0 is better, ``difference`` is the difference of the distances from 0.
     """
     if adjusted is None:
         return "not tested"
