@@ -1,6 +1,6 @@
-"""What is wrong with the plugins that are installed, why, and what to do about it.
+"""Problems of the installed plugins: what is wrong, why, and what to do.
 
-It looks at declarations and metadata only: no component is imported.
+Only declarations and metadata are read; no component is imported.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from .registry.isolation import SLOW
 from .registry.registry import Registry
 
 DEVELOPERS = {"dev", "develop", "doc", "docs", "lint", "test", "testing", "tests", "typing"}
-"""Extras that nobody needs to use a package."""
+"""Extras that are for developers and not needed to use a package."""
 
 
 @attrs.frozen
 class Finding:
-    """Something that a user should know of."""
+    """Something that a user should know."""
 
     wrong: bool
-    """Whether something does not work; else it is worth knowing."""
+    """True if something does not work; False if it is only worth knowing."""
     title: str
     cause: str
     remedy: str
 
 
 def findings(registry: Registry, commands: Mapping[str, Sequence[str]]) -> list[Finding]:
-    """All that is wrong or worth knowing; ``commands`` has the plugins that add each command."""
+    """All findings; ``commands`` maps each command to the plugins that add it."""
     return [
         *_unloaded(registry),
         *_clashes(registry, commands),
@@ -65,7 +65,7 @@ def _unloaded(registry: Registry) -> Iterator[Finding]:
 
 
 def _where(error: BaseException | None) -> str:
-    """The plugin's own line at which it failed; empty where it was none of its lines."""
+    """File and line in the plugin at which it failed; empty if it failed elsewhere."""
     own = Path(__file__).parent
     frames = traceback.extract_tb(error.__traceback__) if error is not None else []
     for frame in reversed(frames):
@@ -139,11 +139,11 @@ def _unsound(registry: Registry) -> Iterator[Finding]:
 
 
 def _has_module(name: str) -> bool:
-    """Whether a module is there; neither it nor the package that it is in is imported."""
+    """Whether a module exists; neither the module nor its package is imported."""
     top, *rest = name.split(".")
     try:
         spec = find_spec(top)
-    except (ImportError, ValueError):  # a module without a spec, such as one made by hand
+    except (ImportError, ValueError):  # a module without a spec, such as one created at run time
         return True
     for part in rest:
         if spec is None or spec.submodule_search_locations is None:
@@ -153,7 +153,7 @@ def _has_module(name: str) -> bool:
 
 
 def _packages(registry: Registry) -> Iterator[Finding]:
-    """Packages that the plugins' packages require, or could use."""
+    """Packages that the plugins' distributions require or can use, and that are missing."""
     seen = set()
     for plugin in registry.plugins:
         if plugin.entry_point is None or plugin.entry_point.dist is None or plugin.distribution in seen:
@@ -176,13 +176,13 @@ def _packages(registry: Registry) -> Iterator[Finding]:
 
 
 def _unmet(plugin: Plugin, extra: str) -> list[Requirement]:
-    """What a plugin's distribution requires, or one of its extras alone does, and is not installed so."""
+    """Requirements of a plugin's distribution, or of one of its extras, that are not installed."""
     distribution: Distribution | None = plugin.entry_point.dist if plugin.entry_point is not None else None
     lacking = []
     for line in (distribution.requires or []) if distribution is not None else []:
         try:
             requirement = Requirement(line)
-        except InvalidRequirement:  # pip has taken it; it is not for us to judge
+        except InvalidRequirement:  # pip accepted it
             continue
         marker = requirement.marker
         always = marker is None or marker.evaluate({"extra": ""})

@@ -1,4 +1,4 @@
-"""What a renderer sees of one avatar: crops, masks, the eroded background, and the way back into the footage."""
+"""The renderer's view of one avatar: crops, masks, the eroded background, and pasting back into the footage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Image = NDArray[np.uint8]
 
 @attrs.frozen
 class Crop:
-    """A square of the footage, ``side`` pixels wide from (``x``, ``y``), brought to ``size`` pixels."""
+    """A square of the footage, ``side`` pixels wide from (``x``, ``y``), resized to ``size`` pixels."""
 
     x: float
     y: float
@@ -25,14 +25,14 @@ class Crop:
 
     @classmethod
     def around(cls, vertices: NDArray[np.float32], margin: float, size: int) -> Crop:
-        """The square around all positions of a face (T, V, 3), in image pixels, ``margin`` times as wide."""
+        """The square around all positions of a face (T, V, 3) in image pixels, widened by the factor ``margin``."""
         low, high = vertices[..., :2].min((0, 1)), vertices[..., :2].max((0, 1))
         centre, side = (low + high) / 2, float((high - low).max() * margin)
         return cls(float(centre[0] - side / 2), float(centre[1] - side / 2), side, size)
 
     @property
     def scale(self) -> float:
-        """Crop pixels in one pixel of the footage."""
+        """Crop pixels per pixel of the footage."""
         return self.size / self.side
 
     @property
@@ -42,14 +42,14 @@ class Crop:
         return np.array([[k, 0, (0.5 - self.x) * k - 0.5], [0, k, (0.5 - self.y) * k - 0.5]])
 
     def vertices(self, vertices: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Vertices (..., 3) from the footage's pixels to the crop's."""
+        """Vertices (..., 3) converted from the footage's pixels to the crop's."""
         matrix = self._matrix
         return np.concatenate(
             [vertices[..., :2] * self.scale + matrix[:, 2], vertices[..., 2:] * self.scale], axis=-1
         ).astype(np.float32)
 
     def cut(self, frame: Image) -> Image:
-        """The crop (size, size, 3) of a frame (Y, X, 3); what lies outside repeats the border."""
+        """The crop (size, size, 3) of a frame (Y, X, 3); outside the frame, its border is repeated."""
         if self.scale < 0.5:  # warpAffine does not average: reduce first
             box = _resized(frame, max(self.scale, 1e-3) * 2)
             ratio = box.shape[0] / frame.shape[0]
@@ -62,7 +62,7 @@ class Crop:
         return np.asarray(cv2.warpAffine(frame, self._matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE))
 
     def paste(self, frame: Image, crop: Image, weight: NDArray[np.float32]) -> Image:
-        """``frame`` with ``crop`` (size, size, 3) laid in, as far as ``weight`` (size, size) in [0, 1] says."""
+        """``frame`` with ``crop`` (size, size, 3) blended in by ``weight`` (size, size) in [0, 1]."""
         back, size = cv2.invertAffineTransform(self._matrix), (frame.shape[1], frame.shape[0])
         flags = cv2.INTER_CUBIC if self.scale < 1 else cv2.INTER_AREA
         image = cv2.warpAffine(crop, back, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
@@ -93,7 +93,7 @@ def mouth_masks(face: Face, vertices: NDArray[np.float32], size: int) -> Image:
 
 def eyes_masks(face: Face, vertices: NDArray[np.float32], size: int) -> Image:
     """1 over both eyes with a margin, of a face (T, V, 3) in crop pixels: (T, 1, size, size)."""
-    # the face does not say whose lid a vertex is: over all frames, each eye's lie on their own side of the middle
+    # the face does not name the eye of a vertex: over all frames, each eye's vertices lie on its side of the middle
     across = vertices[:, face.eyes, 0].mean(0)
     right = across < (across.min() + across.max()) / 2
     grown = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * max(1, size // 64) + 1,) * 2)
@@ -109,17 +109,17 @@ def dilate(mask: Tensor, radius: int) -> Tensor:
 
 
 def erosion_radius(size: int, generator: np.random.Generator | None = None) -> int:
-    """By how many pixels the hole is wider than the face.
+    """Pixels by which the hole is wider than the face.
 
-    Random between 2 and 7 % of the image in training: a renderer that has seen one width only learns to copy the
-    jaw's shadow beside it, and flickers (StableFace). The middle at inference.
+    In training, random between 2 and 7 % of the image: a renderer that has seen a single width learns to copy the jaw's
+    shadow beside the hole, and flickers (StableFace). At inference, the middle of that range.
     """
     low, high = max(1, round(0.02 * size)), max(2, round(0.07 * size))
     return (low + high) // 2 if generator is None else int(generator.integers(low, high + 1))
 
 
 def as_images(pictures: Tensor) -> Tensor:
-    """uint8 to float in [0, 1]."""
+    """Convert uint8 to float in [0, 1]."""
     return pictures.float() / 255
 
 
@@ -132,7 +132,7 @@ def make_scene(
     audio: Tensor,
     radius: int,
 ) -> Scene:
-    """A scene of uint8 pictures (B, T, C, Y, X), the masks ``hull`` being 0 or 1 and ``coverage`` 0 or 255."""
+    """Make a scene of uint8 pictures (B, T, C, Y, X); the mask ``hull`` is 0 or 1, ``coverage`` 0 or 255."""
     covered = as_images(coverage)
     hole = torch.maximum(dilate(hull.float(), radius), covered)
     return Scene(

@@ -1,7 +1,7 @@
-"""A run's report: one HTML file with everything in it, read on a phone, at a desk, or on paper.
+"""Reports: one self-contained HTML file, for a phone, a desk or paper.
 
-A report is sections of blocks. Nothing in it is fetched and nothing runs; every text is escaped, as names of clips
-come from outside.
+A report consists of sections of blocks. It fetches nothing and runs no script. All text is escaped, because names of
+clips come from outside.
 """
 
 from __future__ import annotations
@@ -44,53 +44,53 @@ __all__ = [
 ]
 
 Cell = str | float | int | bool | None
-"""What a table shows; None is a dash."""
+"""Content of a table's cell; None is shown as a dash."""
 
 VIDEO_LIMIT = 30 * 1024**2
-"""Bytes of a video beyond which the report links to it."""
+"""Size in bytes above which a report links to a video instead of embedding it."""
 
 
 @attrs.frozen
 class Text:
-    """Plain paragraphs, parted by blank lines."""
+    """Plain paragraphs, separated by blank lines."""
 
     kind: ClassVar[str] = "text"
     text: str
 
     def view(self, folder: Path) -> Mapping[str, Any]:
-        """What the template shows."""
+        """Data for the template."""
         return {"paragraphs": [part.strip() for part in self.text.split("\n\n") if part.strip()]}
 
 
 @attrs.frozen
 class Verdict:
-    """A figure held against its target; consecutive ones stand in a row."""
+    """A value compared with its target; consecutive verdicts stand in a row."""
 
     kind: ClassVar[str] = "verdict"
     label: str
     value: float | str
     target: str
-    """In words: ``at most 0.6``; a remark where there is nothing to meet."""
+    """The target in words, such as ``at most 0.6``; a remark if there is no target."""
     passed: bool | None
-    """None where there is nothing to meet, or nothing could be measured."""
+    """None if there is no target, or nothing could be measured."""
     unit: str = ""
 
     def view(self, folder: Path) -> Mapping[str, Any]:
-        """What the template shows."""
+        """Data for the template."""
         word = {True: "met", False: "missed", None: ""}[self.passed]
         return {"value": _written(self.value), "word": word, "mark": {"met": "✓", "missed": "✗"}.get(word, "")}
 
 
 @attrs.frozen
 class Table:
-    """Rows of cells under named columns; columns of numbers are right-aligned, with as many digits as they bear."""
+    """Rows of cells under named columns; numbers are right-aligned and rounded to significant digits."""
 
     kind: ClassVar[str] = "table"
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     caption: str = ""
     highlight: int | None = None
-    """Number of the row to set off."""
+    """Index of the row to highlight."""
 
     def __attrs_post_init__(self) -> None:
         for number, row in enumerate(self.rows):
@@ -100,7 +100,7 @@ class Table:
                 )
 
     def view(self, folder: Path) -> Mapping[str, Any]:
-        """What the template shows."""
+        """Data for the template."""
         columns = [[row[index] for row in self.rows] for index in range(len(self.columns))]
         written = [_column(cells) for cells in columns]
         return {
@@ -111,14 +111,14 @@ class Table:
 
 @attrs.frozen
 class Figure:
-    """A picture, SVG or PNG; plots of this package follow the page's colours."""
+    """A picture, SVG or PNG; plots of :mod:`vast_core.report.plots` follow the page's colours."""
 
     kind: ClassVar[str] = "figure"
     caption: str
     image: bytes = attrs.field(repr=False)
 
     def view(self, folder: Path) -> Mapping[str, Any]:
-        """What the template shows; ValueError where the picture is of another format."""
+        """Data for the template; raises ValueError if the picture has another format."""
         head = self.image[:400].lstrip()
         if self.image.startswith(b"\x89PNG\r\n\x1a\n"):
             return {"source": _data("image/png", self.image), "themed": False}
@@ -129,7 +129,7 @@ class Figure:
 
 @attrs.frozen
 class FrameStrip:
-    """Labelled rows of frames (Y, X, 3), uint8, to compare from top to bottom: real, ours, nearest frame."""
+    """Labelled rows of frames (Y, X, 3), uint8, to compare from top to bottom, such as real, ours, nearest frame."""
 
     kind: ClassVar[str] = "frames"
     caption: str
@@ -139,7 +139,7 @@ class FrameStrip:
     """Pixels between two frames."""
 
     def view(self, folder: Path) -> Mapping[str, Any]:
-        """What the template shows; ValueError where a frame is not (Y, X, 3) of uint8 like the first."""
+        """Data for the template; raises ValueError if a frame is not uint8 (Y, X, 3) of the first frame's size."""
         strips = [
             {"label": label, "source": _data("image/png", self._montage(label, frames)), "count": len(frames)}
             for label, frames in self.rows
@@ -168,7 +168,7 @@ class FrameStrip:
 
 @attrs.frozen
 class Video:
-    """A video, played in the page; one larger than ``limit`` is linked to instead."""
+    """A video played in the page; a video larger than ``limit`` is linked instead."""
 
     kind: ClassVar[str] = "video"
     caption: str
@@ -177,7 +177,7 @@ class Video:
     """Bytes."""
 
     def view(self, folder: Path) -> Mapping[str, Any]:
-        """What the template shows; :class:`MediaError` where the file cannot be read."""
+        """Data for the template; raises :class:`MediaError` if the file cannot be read."""
         types = {".mp4": "video/mp4", ".webm": "video/webm"}
         mime = types.get(self.path.suffix.lower())
         if mime is None:
@@ -193,39 +193,39 @@ class Video:
 
 @attrs.frozen
 class Rejected:
-    """Clips that were left out, each with its reason."""
+    """Clips that were left out, with the reason of each."""
 
     kind: ClassVar[str] = "rejected"
     clips: Sequence[tuple[str, str]]
 
     def view(self, folder: Path) -> Mapping[str, Any]:
-        """What the template shows."""
+        """Data for the template."""
         return {}
 
 
 @attrs.frozen
 class Listing:
-    """Text whose line breaks and indents matter, such as a recipe; folded away until it is asked for."""
+    """Text whose line breaks and indentation matter, such as a recipe; folded until opened."""
 
     kind: ClassVar[str] = "listing"
     caption: str
     text: str
 
     def view(self, folder: Path) -> Mapping[str, Any]:
-        """What the template shows."""
+        """Data for the template."""
         return {}
 
 
 @attrs.frozen
 class Folded:
-    """Blocks that are folded away under a line until they are asked for."""
+    """Blocks folded under a caption until opened."""
 
     kind: ClassVar[str] = "folded"
     caption: str
     blocks: Sequence[Block]
 
     def view(self, folder: Path) -> Mapping[str, Any]:
-        """What the template shows; raises what its blocks raise."""
+        """Data for the template; raises what the blocks raise."""
         return {"groups": _groups(self.blocks, folder)}
 
 
@@ -235,18 +235,18 @@ class Order:
 
     name: str
     ranking: Sequence[int]
-    """Numbers of the parts, the first to be shown first."""
+    """Indices of the parts, in the order in which they are shown."""
     remarks: Sequence[str]
-    """Of each part, by its number: what this order goes by."""
+    """For each part, by index: the value by which this order sorts."""
 
 
 @attrs.frozen
 class Ranked:
-    """Folded parts in an order that the reader chooses; in the first one where the browser cannot reorder."""
+    """Folded parts in an order that the reader chooses; browsers that cannot reorder show the first order."""
 
     kind: ClassVar[str] = "ranked"
     label: str
-    """Before the choice, such as ``Worst first by``."""
+    """Text before the choice, such as ``Worst first by``."""
     parts: Sequence[Folded]
     orders: Sequence[Order] = attrs.field()
 
@@ -258,7 +258,7 @@ class Ranked:
                 raise ValueError(f"order {order.name!r}: give every number below {len(numbers)} once, and its remark")
 
     def view(self, folder: Path) -> Mapping[str, Any]:
-        """What the template shows; raises what its parts raise."""
+        """Data for the template; raises what the parts raise."""
         places = [{part: place for place, part in enumerate(order.ranking)} for order in self.orders]
         first = self.orders[0].ranking if self.orders else range(len(self.parts))
         return {
@@ -279,7 +279,7 @@ Block = Text | Verdict | Table | Figure | FrameStrip | Video | Rejected | Listin
 
 @attrs.frozen
 class Section:
-    """A heading and what stands under it."""
+    """A heading and the blocks under it."""
 
     title: str
     blocks: Sequence[Block]
@@ -288,8 +288,8 @@ class Section:
 def write_report(path: Path, title: str, subtitle: str, sections: Sequence[Section]) -> None:
     """Write the report to ``path``, whole or not at all.
 
-    Raises :class:`StorageError` where it cannot be written, :class:`MediaError` where a video cannot be read, and
-    :class:`ValueError` where a block's picture is none.
+    Raises :class:`StorageError` if it cannot be written, :class:`MediaError` if a video cannot be read, and
+    :class:`ValueError` if a block's picture is neither SVG nor PNG.
     """
     views = [{"title": section.title, "groups": _groups(section.blocks, path.parent)} for section in sections]
     try:
@@ -313,7 +313,7 @@ def _template() -> jinja2.Template:
 
 
 def _groups(blocks: Sequence[Block], folder: Path) -> list[dict[str, Any]]:
-    """Neighbours of one kind together: verdicts and figures stand side by side where there is room."""
+    """Group consecutive blocks of one kind: verdicts and figures stand side by side if there is room."""
     return [
         {"kind": kind, "blocks": [{"block": block, **block.view(folder)} for block in run]}
         for kind, run in groupby(blocks, key=lambda block: block.kind)
@@ -321,7 +321,7 @@ def _groups(blocks: Sequence[Block], folder: Path) -> list[dict[str, Any]]:
 
 
 def _most_orders(sections: Sequence[Section]) -> int:
-    """How many orders the style sheet has to know."""
+    """Largest number of orders of any :class:`Ranked` block, for the style sheet."""
     blocks = [block for section in sections for block in section.blocks]
     return max((len(block.orders) for block in blocks if isinstance(block, Ranked)), default=0)
 
@@ -345,7 +345,7 @@ def _written(cell: Cell) -> str:
 
 
 def _column(cells: Sequence[Cell]) -> list[str]:
-    """Cells in words; like numbers (all within a factor of 100) get the same number of decimals."""
+    """Cells as text; numbers within a factor of 100 of each other get the same number of decimals."""
     sizes = [abs(float(cell)) for cell in cells if isinstance(cell, float | np.floating)]
     sizes = [size for size in sizes if math.isfinite(size) and size > 0]
     if not sizes or max(sizes) > 100 * min(sizes) or not 1e-4 <= max(sizes) < 1e6:
