@@ -18,8 +18,8 @@ from vast_core.runner import run_recipe
 from vast_core.runs import Run
 from vast_core.speak.prompt import Prompt, read_prompt
 from vast_core.speak.style_model import StyleModel
+from vast_core.speak.trained import load_face
 from vast_core.stages import StageContext
-from vast_core.stages.style import load_face
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = Path(os.environ.get("VAST_WEIGHTS", ROOT.parent / "shared" / "models"))
@@ -147,14 +147,14 @@ def test_nothing_usable_is_one_message_with_every_reason(folder, tmp_path, monke
     ],
 )
 def test_a_bad_prompt_is_one_message(prepared, folder, name, message):
-    load_face(prepared)
+    load_face(prepared.run.weights, prepared.pipeline)
     model = StyleModel(prepared.pipeline).eval()
     with pytest.raises(InputError, match=message):
         read_prompt(folder / name, prepared.pipeline, model, prepared.device, prepared.console)
 
 
 def test_prompts_with_and_without_sound_give_different_codes(prepared, folder):
-    load_face(prepared)
+    load_face(prepared.run.weights, prepared.pipeline)
     model = StyleModel(prepared.pipeline).eval()
     arguments = (prepared.pipeline, model, prepared.device, prepared.console)
     loud, mute = (read_prompt(folder / name, *arguments) for name in ("ann_1.mp4", "mute_1.mp4"))

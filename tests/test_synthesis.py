@@ -13,8 +13,7 @@ from vast_core.recipe import load_recipe
 from vast_core.registry import Registry
 from vast_core.speak.avatar import Spool, forward_and_back
 from vast_core.speak.perform import CHUNK, express, frames_of
-from vast_core.speak.style_model import StyleModel
-from vast_core.stages.style import decode_whole
+from vast_core.speak.style_model import StyleModel, decode_whole
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +33,20 @@ def model(pipeline):
     own.audio_mean.fill_(0.02)
     own.audio_std.fill_(0.1)
     return own
+
+
+def test_one_place_moves_parts_and_keeps_the_face_on_the_cpu():
+    registry = Registry.discover()
+    made = assemble(load_recipe("vast_tiny", registry), registry)
+    made.decoder.train()
+    assert made.to(torch.device("meta")) is made
+    where = {kind: {str(t.device) for t in part.state_dict().values()} for kind, part in made.parts.items()}
+    assert where["face"] <= {"cpu"}
+    assert where["decoder"] == where["renderer"] == {"meta"}
+    assert made.device == torch.device("meta")
+    assert not any(part.training for part in made.parts.values())
+    made.to(torch.device("meta"), face=torch.device("meta"))
+    assert {str(t.device) for t in made.face.state_dict().values()} == {"meta"}
 
 
 @pytest.mark.parametrize("seconds", [0.3, 1.28, 5.7])

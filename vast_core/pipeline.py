@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import attrs
 import torch
@@ -32,6 +32,19 @@ class Pipeline:
     parts: Mapping[Part, nn.Module]
     """The components that are networks, by kind."""
     metrics: tuple[Metric, ...]
+    device: torch.device = attrs.field(init=False, factory=lambda: torch.device("cpu"))
+    """Where the parts compute, the face apart; see :meth:`to`."""
+
+    def to(self, device: torch.device, *, face: torch.device | None = None) -> Self:
+        """Move the parts to where they work, in evaluation mode; gives the pipeline itself.
+
+        All go to ``device`` but the face: it draws and decodes on the CPU. Training that takes a gradient through
+        ``face.decode`` says ``face=device``.
+        """
+        self.device = device
+        for kind, part in self.parts.items():
+            part.to((face or torch.device("cpu")) if kind == "face" else device).eval()
+        return self
 
     @cached_property
     def corpus(self) -> Corpus:

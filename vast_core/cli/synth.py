@@ -53,10 +53,9 @@ def synth(
     from ..speak.avatar import BaseClip
     from ..speak.perform import frames_of, perform, write_video
     from ..speak.prompt import Prompt, style_code
+    from ..speak.trained import load_face, load_renderer, load_style
     from ..stages.avatar_pictures import find_clip
     from ..stages.context import StageContext
-    from ..stages.renderer import load_renderer
-    from ..stages.style import load_face, load_style
 
     registry = context.obj.registry
     if not (run / "recipe.yaml").is_file():
@@ -69,10 +68,9 @@ def synth(
         raise InputError(
             f"--avatar {avatar}: this run trained {base.avatar}; train the other by stages.renderer.avatar"
         )
-    load_face(work)
-    model, renderer = load_style(work), load_renderer(work)
-    pipeline.face.cpu()
-    pipeline.audio.to(work.device).eval()
+    weights, pipeline = work.run.weights, pipeline.to(work.device)
+    load_face(weights, pipeline)
+    model, renderer = load_style(weights, pipeline), load_renderer(weights, pipeline)
     wave = read_wave(sound)
     prompts = [Prompt.parse(text) for text in styles]
     with console.status("reading the prompts"):

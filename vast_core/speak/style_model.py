@@ -64,3 +64,12 @@ class StyleModel(nn.Module):
         posterior = self.style(expression, self.hear(audio), mask, heard)
         z: Tensor = self.flow(posterior.mean, posterior.context).z
         return z
+
+
+@torch.no_grad()
+def decode_whole(model: StyleModel, audio: Tensor, code: Tensor) -> Tensor:
+    """Expression (T, E), on the CPU, of audio features (T, A) in a style (1, Z)."""
+    device = code.device
+    mask = torch.ones(1, len(audio), dtype=torch.bool, device=device)
+    expression: Tensor = model.decoder(model.hear(audio[None].to(device)), code, mask).expression[0]
+    return expression.float().cpu()

@@ -26,12 +26,12 @@ from ..pipeline import Pipeline
 from ..registry.core_stages import EvaluateStage
 from ..report.scores import Scores
 from ..runs.store import PreparedClip, Store
-from ..speak.style_model import StyleModel
+from ..speak.style_model import StyleModel, decode_whole
+from ..speak.trained import load_face, load_renderer, load_style
 from ..training.bound import gaussian_kl, gaussian_log_likelihood, standard_normal_log_prob
 from .avatar_pictures import AvatarPictures, Piece, image_vertices, make_avatar
 from .context import StageContext
-from .renderer import load_renderer
-from .style import decode_whole, load_face, load_style, posterior_of, prompt_code
+from .style import posterior_of, prompt_code
 
 KL_SAMPLES, LIKELIHOOD_SAMPLES = 512, 8
 """Of the style code, for a clip's bound; decoding takes the time."""
@@ -49,9 +49,8 @@ def inputs(context: StageContext) -> dict[str, Any]:
 
 def run(context: StageContext) -> list[Path]:
     """Measure, and write ``evaluation.json`` and the pictures beside it."""
-    load_face(context)
-    model = load_style(context)
-    context.pipeline.face.cpu()
+    load_face(context.run.weights, context.pipeline.to(context.device))
+    model = load_style(context.run.weights, context.pipeline)
     figures: dict[str, Any] = {"protocol": "held-out clips; see each section's `measure`"}
     with context.console.status("style transfer"):
         transfer = style_transfer(context, model)
@@ -285,7 +284,8 @@ def performance_of(context: StageContext, clip: PreparedClip) -> Performance:
 @torch.no_grad()
 def rendering(context: StageContext) -> dict[str, Any]:
     """Image metrics over the face of held-out clips, for ours, the nearest training frame and the bare mesh."""
-    renderer, pipeline, avatar = load_renderer(context), context.pipeline, make_avatar(context)
+    pipeline, avatar = context.pipeline, make_avatar(context)
+    renderer = load_renderer(context.run.weights, pipeline)
     metrics = [metric for metric in pipeline.metrics if metric.needs == "frames"]
     scores = {name: Scores(metrics) for name in ("ours", "nearest training frame", "textured mesh")}
     radius = erosion_radius(pipeline.sizes.image)

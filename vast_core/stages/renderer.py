@@ -10,14 +10,14 @@ import numpy as np
 import torch
 
 from ..errors import InputError
-from ..interfaces import Renderer, RendererBatch, Scene
+from ..interfaces import RendererBatch, Scene
 from ..mesh.scene import erosion_radius
 from ..registry.core_stages import RendererStage
-from ..runs.weights import load_into, load_weights, save_weights
+from ..runs.weights import save_weights
+from ..speak.trained import load_face
 from ..training.loop import Trainer
 from .avatar_pictures import AvatarPictures, choose_avatar, make_avatar
 from .context import StageContext
-from .style import load_face
 
 
 def inputs(context: StageContext) -> dict[str, Any]:
@@ -71,8 +71,8 @@ def _joined(parts: list[RendererBatch]) -> RendererBatch:
 
 def run(context: StageContext) -> list[Path]:
     """Train and write ``weights/renderer.safetensors``."""
-    load_face(context)
-    context.pipeline.face.cpu()
+    load_face(context.run.weights, context.pipeline)
+    context.pipeline.to(context.device)
     avatar, model = make_avatar(context), context.pipeline.renderer
     context.console.print(f"avatar: {avatar.name}")
     if model.trainable:
@@ -99,11 +99,3 @@ def run(context: StageContext) -> list[Path]:
     }
     save_weights(path, model.state_dict(), header)
     return [path]
-
-
-def load_renderer(context: StageContext) -> Renderer:
-    """The trained renderer, ready to use."""
-    path = context.run.weights / "renderer.safetensors"
-    model = context.pipeline.renderer
-    load_into(model, load_weights(path)[0], path)
-    return model.to(context.device).eval()

@@ -15,8 +15,9 @@ from ..errors import InputError
 from ..interfaces import Objective, Posterior
 from ..registry.core_stages import StyleStage
 from ..runs.store import PreparedClip, Store
-from ..runs.weights import load_into, load_weights, save_weights
+from ..runs.weights import save_weights
 from ..speak.style_model import StyleModel
+from ..speak.trained import load_face
 from ..training.bound import beta_at, bound, gaussian_log_likelihood
 from ..training.loop import Trainer
 from .context import StageContext
@@ -181,11 +182,11 @@ def objectives(
 
 def run(context: StageContext) -> list[Path]:
     """Train and write ``weights/style.safetensors``."""
-    load_face(context)
+    load_face(context.run.weights, context.pipeline)
+    context.pipeline.to(context.device, face=context.device)  # the loss on the lips goes through the face
     model, windows = StyleModel(context.pipeline), Windows(context)
     model.expect(windows.clips())
     identity = torch.stack(list(context.store.identities.values())).mean(0).to(context.device)
-    context.pipeline.face.to(context.device)
     trainer = Trainer(
         run=context.run,
         stage="style",
@@ -209,20 +210,6 @@ def run(context: StageContext) -> list[Path]:
     return [path]
 
 
-def load_face(context: StageContext) -> None:
-    """Load the expression basis that the prepare stage learned."""
-    path = context.run.weights / "face.safetensors"
-    load_into(context.pipeline.face, load_weights(path)[0], path)
-
-
-def load_style(context: StageContext) -> StyleModel:
-    """The trained model, ready to use."""
-    path = context.run.weights / "style.safetensors"
-    model = StyleModel(context.pipeline)
-    load_into(model, load_weights(path)[0], path)
-    return model.to(context.device).eval()
-
-
 PROMPT_FRAMES = 1_500
 """Of a prompt, the most that are looked at."""
 
@@ -241,12 +228,3 @@ def prompt_code(model: StyleModel, store: Store, clips: Sequence[PreparedClip], 
     """Style code (1, Z) of prepared clips, averaged, each at its posterior's mean."""
     posteriors = [posterior_of(model, store, clip, device) for clip in clips]
     return torch.stack([model.flow(own.mean, own.context).z for own in posteriors]).mean(0)
-
-
-@torch.no_grad()
-def decode_whole(model: StyleModel, audio: Tensor, code: Tensor) -> Tensor:
-    """Expression (T, E), on the CPU, of audio features (T, A) in a style (1, Z)."""
-    device = code.device
-    mask = torch.ones(1, len(audio), dtype=torch.bool, device=device)
-    expression: Tensor = model.decoder(model.hear(audio[None].to(device)), code, mask).expression[0]
-    return expression.float().cpu()

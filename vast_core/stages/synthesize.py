@@ -21,10 +21,10 @@ from ..registry.core_stages import SynthesizeStage
 from ..runs.store import PreparedClip
 from ..speak.avatar import BaseClip
 from ..speak.perform import perform, write_video
+from ..speak.trained import load_face, load_renderer, load_style
 from .avatar_pictures import choose_avatar, find_clip, footage_of, make_avatar
 from .context import StageContext
-from .renderer import load_renderer
-from .style import load_face, load_style, prompt_code
+from .style import prompt_code
 
 STRIP_ROWS, STRIP_COLUMNS, STRIP_HEIGHT, STRIP_SECONDS = 3, 6, 192, 3.0
 """Of the picture that shows the same words in several styles."""
@@ -37,12 +37,11 @@ def inputs(context: StageContext) -> dict[str, Any]:
 
 def run(context: StageContext) -> list[Path]:
     """Write ``weights/avatar.safetensors`` and ``samples/<avatar>.mp4``."""
-    load_face(context)
-    model, renderer = load_style(context), load_renderer(context)
-    context.pipeline.face.cpu()
-    context.pipeline.audio.to(context.device).eval()
+    weights, pipeline = context.run.weights, context.pipeline.to(context.device)
+    load_face(weights, pipeline)
+    model, renderer = load_style(weights, pipeline), load_renderer(weights, pipeline)
     base = base_clip(context)
-    path = context.run.weights / "avatar.safetensors"
+    path = weights / "avatar.safetensors"
     base.save(path, {"components": context.run.components()})
     spoken, prompts = _choose(context)
     wave = _sound(context, spoken)
@@ -51,7 +50,7 @@ def run(context: StageContext) -> list[Path]:
     def frames(prompt: PreparedClip, sound: NDArray[np.float32]) -> Iterator[Image]:
         code = prompt_code(model, context.store, [prompt], context.device)
         footage = footage_of(context, _as_prepared(context, base))
-        return perform(context.pipeline, model, renderer, base, footage, sound, code)
+        return perform(pipeline, model, renderer, base, footage, sound, code)
 
     out = context.run.samples / f"{base.avatar}.mp4"
     what = f"{base.avatar} says {spoken.name} in the style of {prompts[0].name}"

@@ -23,10 +23,10 @@ from vast_core.media import LipSync, shift_wave
 from vast_core.recipe import Use
 from vast_core.report import Block, Section, Table, Text
 from vast_core.runs import PreparedClip, Run, component_key
-from vast_core.speak.style_model import StyleModel
+from vast_core.speak.style_model import StyleModel, decode_whole
+from vast_core.speak.trained import load_face, load_style
 from vast_core.stages import StageContext
 from vast_core.stages.avatar_pictures import find_clip
-from vast_core.stages.style import decode_whole, load_face, load_style
 
 from .config import LipYardstickStage
 from .lip_regression import leave_one_speaker_out, pearson
@@ -93,9 +93,8 @@ def _decoded(context: StageContext, use: Use, seed: int, clips: Sequence[Prepare
     openings: list[tuple[PreparedClip, Tensor]] = []
     for speaker in dict.fromkeys(clip.speaker for clip in clips):
         fold = trial(context, use, seed, ("prepare", "style"), held_out=speaker)
-        load_face(fold)
-        model = load_style(fold)
-        fold.pipeline.face.cpu()
+        load_face(fold.run.weights, fold.pipeline.to(fold.device))
+        model = load_style(fold.run.weights, fold.pipeline)
         openings += [(clip, _spoken(fold, model, clip)) for clip in fold.store.of("held_out") if clip.heard]
     return [_correlation(context, clip, openings) for clip in clips]
 

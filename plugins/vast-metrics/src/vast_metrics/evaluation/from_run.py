@@ -29,11 +29,11 @@ from vast_core.registry import Registry, RendererStage
 from vast_core.runs import PreparedClip, Run
 from vast_core.speak.avatar import BaseClip
 from vast_core.speak.perform import perform
-from vast_core.speak.style_model import StyleModel
+from vast_core.speak.style_model import StyleModel, decode_whole
+from vast_core.speak.trained import load_face, load_renderer, load_style
 from vast_core.stages import StageContext
 from vast_core.stages.avatar_pictures import find_clip, footage_of, image_vertices
-from vast_core.stages.renderer import load_renderer
-from vast_core.stages.style import PROMPT_FRAMES, decode_whole, load_face, load_style, prompt_code
+from vast_core.stages.style import PROMPT_FRAMES, prompt_code
 
 from .alignment import View
 from .engine import Pair
@@ -70,14 +70,13 @@ class Trained:
             )
         recipe = load_recipe(path / "recipe.yaml", registry)
         context = StageContext(run=Run(path, recipe, registry), pipeline=assemble(recipe, registry), console=console)
-        load_face(context)
-        model = load_style(context)
-        avatar = path / "weights" / "avatar.safetensors"
+        weights, pipeline = path / "weights", context.pipeline.to(context.device)
+        load_face(weights, pipeline)
+        model = load_style(weights, pipeline)
+        avatar = weights / "avatar.safetensors"
         drawn = avatar.is_file() and recipe.renderer is not None
-        renderer = load_renderer(context) if drawn else None
+        renderer = load_renderer(weights, pipeline) if drawn else None
         base = BaseClip.load(avatar) if drawn else None
-        context.pipeline.face.cpu()
-        context.pipeline.audio.to(context.device).eval()
         return cls(context=context, model=model, renderer=renderer, base=base)
 
     @property
