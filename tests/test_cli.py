@@ -16,7 +16,7 @@ import pytest
 from safetensors.numpy import save_file
 
 import vast_core
-from vast_core.cli import COMMANDS, Session, cli
+from vast_core.cli import COMMANDS, GROUPS, Session, cli
 from vast_core.registry import KINDS
 
 FAULTY = """
@@ -93,8 +93,9 @@ def test_every_help_shows_an_example(name):
 
 def test_the_list_of_commands_says_what_each_command_says_of_itself():
     context = cli.make_context("vast", [], obj=Session(no_plugins=True), resilient_parsing=True)
-    for name, (_, summary) in COMMANDS.items():
-        command = cli.get_command(context, name)
+    groups = [(cli, COMMANDS), *((cli.get_command(context, name), places) for name, places in GROUPS.items())]
+    for group, name, summary in [(g, name, summary) for g, p in groups for name, (_, summary) in p.items()]:
+        command = group.get_command(context, name)
         assert command.name == name
         assert command.help.splitlines()[0] == summary
 
@@ -341,6 +342,8 @@ def test_show_of_what_is_not_there(packages, name, message):
         ("cli.add_command(1 / 0)", "ZeroDivisionError: division by zero"),
         ("raise SystemExit(3)", "SystemExit: 3"),
         ("import click; cli.add_command(click.Command('run'))", "adds 'run', a command of vast itself"),
+        ("import click; cli.add_command(click.Command('plugins'))", "adds 'plugins', a command of vast itself"),
+        ("cli.group('plugins')(lambda: 0).command('show')(lambda: 0)", "adds 'plugins show', a command of vast itself"),
     ],
 )
 def test_a_plugin_whose_commands_fail_costs_only_itself(packages, body, cause):
@@ -367,6 +370,30 @@ def test_of_a_command_that_two_plugins_add_neither_is_chosen(packages):
     assert done.returncode == 2
     assert "vast fail: Added by the plugins aaa and zzz: name one of them in VAST_PLUGINS" in done.stderr
     assert packages.vast("fail", "nothing", VAST_PLUGINS="aaa").returncode == 0
+
+
+def test_a_plugin_adds_to_one_of_our_groups(packages):
+    more = """
+    @hookimpl
+    def vast_commands(cli):
+        @cli.group()
+        def plugins():
+            "Never called."
+
+        @plugins.command()
+        def count():
+            "Count them."
+            print("many")
+    """
+    packages.add("vast-more", more)
+    assert packages.vast("plugins", "count").stdout == "many\n"
+    shown = packages.vast("plugins", "--help").stdout
+    assert re.search(r"Commands of plugins:\n(.+\n)* +count +Count them\.", shown)
+    assert "Say what is wrong with the plugins" in shown
+    assert "count" not in packages.vast("--help").stdout
+    packages.add("vast-most", more)
+    told = packages.vast("plugins", "count").stderr
+    assert "vast plugins count: Added by the plugins vast_more and vast_most" in told
 
 
 # ------------------------------------------------------------------------------------------------- inspect

@@ -57,8 +57,8 @@ def imported(package):
     return found
 
 
-def test_there_are_twelve_plugins():
-    assert len(PLUGINS) == 12
+def test_there_are_thirteen_plugins():
+    assert len(PLUGINS) == 13
     assert [path.parent for path in PLUGINS] == sorted(p for p in (ROOT / "plugins").iterdir() if p.is_dir())
 
 

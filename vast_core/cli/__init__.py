@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from datetime import datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import attrs
 import click
@@ -34,6 +34,18 @@ COMMANDS: Places = {
 }
 """Our own commands."""
 
+GROUPS: Mapping[str, Places] = {
+    "plugins": {
+        "show": ("vast_core.cli.plugins_show:show", "Show all that is known of a component or a stage."),
+        "doctor": ("vast_core.cli.plugins_doctor:doctor", "Say what is wrong with the plugins, and what to do."),
+        "check": (
+            "vast_core.cli.plugins_check:check",
+            "Hold the components of a package, or one component, to the rules of their kinds.",
+        ),
+    },
+}
+"""Those of our commands that are groups: a plugin may add to them as it adds to ``vast``."""
+
 
 @attrs.define
 class Session:
@@ -43,7 +55,7 @@ class Session:
     traceback: bool = False
     _registry: Registry | None = None
     claims: dict[str, list[tuple[str, click.Command]]] = attrs.field(init=False, factory=dict)
-    """Who adds which command, once :attr:`added` has been asked for."""
+    """Who adds which command ("ablate", "plugins new"), once :attr:`added` has been asked for."""
     _added: Mapping[str, click.Command] | None = None
 
     @property
@@ -55,7 +67,7 @@ class Session:
 
     @property
     def added(self) -> Mapping[str, click.Command]:
-        """The commands that plugins add.
+        """The commands that plugins add, by what is typed after ``vast``: "ablate", "plugins new".
 
         A plugin whose hook fails, or that takes one of our names, is broken; of a name that two add, neither is chosen.
         """
@@ -65,18 +77,24 @@ class Session:
                 try:
                     with redirect_stdout(sys.stderr):
                         hook(cli=staged)
-                    if taken := sorted(staged.commands.keys() & COMMANDS.keys()):
+                    commands = dict(_typed(staged))
+                    if taken := sorted(commands.keys() & _OURS):
                         raise ValueError(f"vast_commands adds {taken[0]!r}, a command of vast itself")
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - it may fail in any way; it is listed as broken
                     self.registry.reject(plugin, error)
                     continue
-                for name, command in staged.commands.items():
+                for name, command in commands.items():
                     self.claims.setdefault(name, []).append((plugin, command))
             self._added = {
                 name: claimed[0][1] if len(claimed) == 1 else _undecided(name, [plugin for plugin, _ in claimed])
                 for name, claimed in sorted(self.claims.items())
             }
         return self._added
+
+    def added_to(self, group: str) -> Mapping[str, click.Command]:
+        """The commands that plugins add to one of our :data:`GROUPS`, or to ``vast`` itself where it is empty."""
+        split = {name.rpartition(" ")[::2]: command for name, command in self.added.items()}
+        return {name: command for (above, name), command in split.items() if above == group}
 
     def tell_troubles(self) -> None:
         """Say on standard error, in a line each, which plugins are left out and which slow every start."""
@@ -85,6 +103,18 @@ class Session:
                 click.echo(f"plugin {plugin} is {plugin.state}; `vast plugins doctor` says what to do", err=True)
             elif plugin.seconds >= SLOW:
                 click.echo(f"plugin {plugin} took {plugin.seconds:.1f} s to import", err=True)
+
+
+_OURS = {*COMMANDS, *(f"{group} {name}" for group, places in GROUPS.items() for name in places)}
+
+
+def _typed(staged: click.Group) -> Iterator[tuple[str, click.Command]]:
+    """What a plugin adds, by what is typed; a group that is called like one of ours adds to that."""
+    for name, command in staged.commands.items():
+        if name in GROUPS and isinstance(command, click.Group):
+            yield from ((f"{name} {below}", added) for below, added in command.commands.items())
+        else:
+            yield name, command
 
 
 def _undecided(name: str, plugins: Sequence[str]) -> click.Command:
@@ -102,21 +132,25 @@ def _session(context: click.Context) -> Session:
     return context.ensure_object(Session)
 
 
-class _Commands(LazyGroup):
-    """Our commands and those of plugins."""
+class Commands(LazyGroup):
+    """Our commands and those of plugins, of ``vast`` itself or of one of our :data:`GROUPS`."""
+
+    def __init__(self, *arguments: Any, group: str = "", **settings: Any) -> None:
+        super().__init__(*arguments, places=GROUPS[group] if group else COMMANDS, **settings)
+        self.group_name = group
 
     def list_commands(self, context: click.Context) -> list[str]:
-        return [*super().list_commands(context), *_session(context).added]
+        return [*super().list_commands(context), *_session(context).added_to(self.group_name)]
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        return super().get_command(context, name) or _session(context).added.get(name)
+        return super().get_command(context, name) or _session(context).added_to(self.group_name).get(name)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        added = _session(context).added
+        added = _session(context).added_to(self.group_name)
         super().format_commands(context, formatter)
         if added:
             with formatter.section("Commands of plugins"):
-                formatter.write_dl([(name, added[name].get_short_help_str()) for name in added])
+                formatter.write_dl([(name, command.get_short_help_str()) for name, command in added.items()])
 
 
 def _set(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -124,7 +158,7 @@ def _set(context: click.Context, parameter: click.Parameter, value: bool) -> Non
         setattr(_session(context), parameter.name, True)
 
 
-@click.group(cls=_Commands, places=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--no-plugins", is_flag=True, is_eager=True, expose_value=False, callback=_set, help="Load no plugin at all."
 )
@@ -196,4 +230,4 @@ def _write_log(details: str) -> Path:
     return path
 
 
-__all__ = ["COMMANDS", "Session", "cli", "main"]
+__all__ = ["COMMANDS", "GROUPS", "Commands", "Session", "cli", "main"]

@@ -8,28 +8,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..cli import Session
-from .lazy import LazyGroup, Places
+from ..cli import Commands, Session
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from ..registry.registry import Registry
 
-COMMANDS: Places = {
-    "show": ("vast_core.cli.plugins_show:show", "Show all that is known of a component or a stage."),
-    "doctor": ("vast_core.cli.plugins_doctor:doctor", "Say what is wrong with the plugins, and what to do."),
-    "check": ("vast_core.cli.plugins_check:check", "Hold a package's components to the rules of their kinds."),
-    "new": ("vast_core.cli.plugins_new:new", "Write a new plugin package that can be published."),
-}
-"""Commands of the group."""
-
 Row = tuple[str, ...]
 
 _STYLES = {"loaded": "green", "ready": "", "broken": "bold red", "disabled": "dim"}
 
 
-@click.group(cls=LazyGroup, places=COMMANDS, invoke_without_command=True)
+@click.group(cls=Commands, group="plugins", invoke_without_command=True)
 @click.pass_context
 def plugins(context: click.Context) -> None:
     """List what is installed, and what is broken.

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 import vast_core
-from vast_core.cli.plugins_new import LONGEST, TEMPLATE, Names
 from vast_core.errors import InputError
 from vast_core.registry import KINDS
+from vast_scaffold.commands import LONGEST, TEMPLATE, PackageNames
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 FASTEST = "flow"
 each_kind = pytest.mark.parametrize("kind", KINDS)
 each_kind_slowly = pytest.mark.parametrize(
@@ -80,14 +80,14 @@ def test_every_kind_has_a_template():
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     """A package of each kind, under the shortest name and the longest."""
-    from vast_core.cli.plugins_new import rendered, write
+    from vast_scaffold.commands import rendered, write
 
     folder, packages = tmp_path_factory.mktemp("written"), []
     for number, kind in enumerate(KINDS):
         letter = "abcdefgh"[number]
         for name in (letter, (f"{letter}z_" * LONGEST)[: LONGEST - 1] + "q"):
             packages.append(folder / name)
-            write(dict(rendered(Names.of(name, kind), kind)), packages[-1])
+            write(dict(rendered(PackageNames.of(name, kind), kind)), packages[-1])
     return packages
 
 
@@ -158,7 +158,7 @@ def test_what_is_written_can_be_published(written):
     ],
 )
 def test_one_name_makes_all_the_others(given, name, distribution, title):
-    names = Names.of(given, "flow")
+    names = PackageNames.of(given, "flow")
     assert (names.name, names.distribution, names.title) == (name, distribution, title)
     assert names.package == distribution.replace("-", "_")
 
@@ -180,10 +180,10 @@ def test_one_name_makes_all_the_others(given, name, distribution, title):
 )
 def test_a_name_that_cannot_be_is_refused(given, reason):
     if reason is None:
-        assert Names.of(given, "flow").name == "vast"
+        assert PackageNames.of(given, "flow").name == "vast"
         return
     with pytest.raises(InputError, match=reason):
-        Names.of(given, "flow")
+        PackageNames.of(given, "flow")
 
 
 # ---------------------------------------------------------------------------------------------- the command
@@ -232,5 +232,5 @@ def test_a_name_that_another_component_has_is_warned_of(packages):
 
 
 def test_the_command_imports_nothing_heavy():
-    code = "import sys, vast_core.cli.plugins_new; print({'torch', 'numpy', 'jinja2', 'yaml'} & set(sys.modules))"
+    code = "import sys, vast_scaffold.commands; print({'torch', 'numpy', 'jinja2', 'yaml'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"

@@ -12,28 +12,28 @@ from typing import Any, cast
 import attrs
 import click
 
-from ..cli import Session
-from ..errors import InputError, StorageError
-from ..registry.declarations import KINDS, Kind
-from ..registry.registry import Registry
-from ..version import __version__
+from vast_core import __version__
+from vast_core.cli import Session
+from vast_core.errors import InputError, StorageError
+from vast_core.registry import KINDS, Registry
+from vast_core.registry.declarations import Kind
 
-TEMPLATE = Path(__file__).parents[1] / "package_template"
-"""What is written; its README.md says how it is laid out."""
+TEMPLATE = Path(__file__).parent / "template"
+"""What is written; the README says how it is laid out."""
 LONGEST = 20
 """Letters in a component's name; the lines of the template have room for as many."""
 _NO_TEXT_IN_YAML = ("true", "false", "null", "yes", "no", "on", "off")
 
 
 @attrs.frozen(kw_only=True)
-class Names:
+class PackageNames:
     """Everything that a new package is called, made from the one name that its author gave."""
 
     name: str
     """Of the component: ``glow_wide``."""
 
     @classmethod
-    def of(cls, given: str, kind: Kind) -> Names:
+    def of(cls, given: str, kind: Kind) -> PackageNames:
         """The names that ``given`` means: vast-glow, glow, Glow and "Glow Flow" are all one flow.
 
         Raises :class:`InputError` where no component can have that name.
@@ -89,7 +89,7 @@ def new(session: Session, name: str, kind: str, out: Path | None) -> None:
       vast plugins new band-energies --kind audio --out ~/src/vast-band-energies
     """
     chosen = cast(Kind, kind)
-    names = Names.of(name, chosen)
+    names = PackageNames.of(name, chosen)
     folder = Path(names.distribution) if out is None else out
     files = dict(rendered(names, chosen))
     _check_free(names, folder)
@@ -108,7 +108,7 @@ Next:
 Then make src/{names.package}/{names.name}.py your own; README.md says how to publish it.""")
 
 
-def described(names: Names, kind: Kind) -> dict[str, Any]:
+def described(names: PackageNames, kind: Kind) -> dict[str, Any]:
     """What the templates may use: the names, and what ``kind.yaml`` says of the kind."""
     import yaml
 
@@ -125,7 +125,7 @@ def described(names: Names, kind: Kind) -> dict[str, Any]:
     }
 
 
-def rendered(names: Names, kind: Kind) -> Iterator[tuple[str, str]]:
+def rendered(names: PackageNames, kind: Kind) -> Iterator[tuple[str, str]]:
     """Path in the package and text of every file.
 
     Raises :class:`InputError` where the component would have the name of another module of the package.
@@ -161,7 +161,7 @@ def write(files: dict[str, str], folder: Path) -> None:
         raise StorageError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
 
 
-def _check_free(names: Names, folder: Path) -> None:
+def _check_free(names: PackageNames, folder: Path) -> None:
     """Raise :class:`InputError` where another package has the name: one of the two could not be imported."""
     spec = find_spec(names.package)
     if spec is not None:
@@ -174,7 +174,7 @@ def _check_free(names: Names, folder: Path) -> None:
         raise InputError(f"{folder} exists, and nothing is written over: remove it or choose another --out")
 
 
-def _namesakes(registry: Registry, names: Names, kind: Kind) -> Iterator[str]:
+def _namesakes(registry: Registry, names: PackageNames, kind: Kind) -> Iterator[str]:
     for component in registry.components(kind):
         if component.name == names.name:
             yield (

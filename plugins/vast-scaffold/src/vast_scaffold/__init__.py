@@ -1,0 +1,1 @@
+"""Writes new plugin packages: ``vast plugins new``."""
