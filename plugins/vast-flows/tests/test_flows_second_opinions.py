@@ -21,6 +21,8 @@ pyro = pytest.importorskip("pyro.distributions.transforms", reason=ORACLES)
 
 B, Z, H = 16, 6, 5
 TIGHT = {"atol": 1e-10, "rtol": 1e-10}
+LINEAR = {"atol": 1e-7, "rtol": 1e-7}
+"""Where a softplus is inverted: torch's is linear above 20, which is off by up to e^-20 = 2e-9 per step."""
 
 
 def scattered(flow, fixed=False):
@@ -38,9 +40,10 @@ def data():
     return (torch.randn(B, width, generator=generator).double() for width in (Z, H))
 
 
-def agree(output, z, log_det):
-    torch.testing.assert_close(output.z, z, **TIGHT)
-    torch.testing.assert_close(output.log_det, log_det, **TIGHT)
+def agree(output, z, log_det, **tolerances):
+    tolerances = tolerances or TIGHT
+    torch.testing.assert_close(output.z, z, **tolerances)
+    torch.testing.assert_close(output.log_det, log_det, **tolerances)
 
 
 def follow(transforms, z):
@@ -187,7 +190,7 @@ def test_radial_is_pyros(steps):
         theirs.x0.data, theirs.alpha_prime.data = centre[0], unsoftplus(alpha[0])
         theirs.beta_prime.data = unsoftplus(raised[0])
         chain.append(theirs)
-    agree(flow(z, h), *follow(chain, z))
+    agree(flow(z, h), *follow(chain, z), **LINEAR)
 
 
 @pytest.mark.parametrize("steps", [1, 4])
@@ -198,7 +201,7 @@ def test_conditional_radial_is_pyros(steps):
         pyro.ConditionalRadial(always(c, unsoftplus(alpha), unsoftplus(raised))).condition(h)
         for c, alpha, raised in radial_weights(flow, h)
     ]
-    agree(flow(z, h), *follow(chain, z))
+    agree(flow(z, h), *follow(chain, z), **LINEAR)
 
 
 @pytest.mark.parametrize("steps", [1, 4])
@@ -212,4 +215,4 @@ def test_radial_is_that_of_normflows(steps):
         theirs.alpha.data, theirs.beta.data = alpha[0], unsoftplus(raised[0])
         reached, more = theirs(reached)
         log_det = log_det + more
-    agree(flow(z, h), reached, log_det)
+    agree(flow(z, h), reached, log_det, **LINEAR)
