@@ -47,7 +47,7 @@ def inputs(context):
     return {"face": context.component_inputs("face")}
 
 def run(context):
-    context.run.log("walk", context.options(Pace).steps, {"walk/total/l1": 0.5}, seconds=1.0)
+    context.run.log("walk", context.options("walk", Pace).steps, {"walk/total/l1": 0.5}, seconds=1.0)
     written = context.run.path / "made.txt"
     written.write_text("made")
     return [written]
@@ -70,7 +70,8 @@ def vast_pipeline_built(pipeline, recipe):
 
 @hookimpl
 def vast_run_started(run):
-    calls.append(("started", run.path.name, (run.path / "recipe.yaml").is_file(), run.recipe.options(Pace).steps))
+    steps = run.recipe.options("walk", Pace).steps
+    calls.append(("started", run.path.name, (run.path / "recipe.yaml").is_file(), steps))
 
 @hookimpl
 def vast_stage_starting(run, stage, key):

@@ -141,8 +141,11 @@ def test_defaults_are_filled_in(write, registry):
     assert loaded.flow is None
     assert loaded.metrics == ()
     assert [stage.name for stage in loaded.run] == ["prepare", "style", "renderer", "evaluate", "synthesize"]
-    assert loaded.options(StyleStage).steps == 2000
-    assert (loaded.options(RendererStage).steps, loaded.options(RendererStage).frames) == (1500, 16)
+    assert loaded.options("style", StyleStage).steps == 2000
+    assert (loaded.options("renderer", RendererStage).steps, loaded.options("renderer", RendererStage).frames) == (
+        1500,
+        16,
+    )
 
 
 def test_every_type_is_read(write, registry):
@@ -388,7 +391,7 @@ def test_base_is_merged_deeply(write, registry):
     assert loaded.flow.config == OtherConfig()
     assert [use.component.name for use in loaded.metrics] == ["psnr"]
     assert loaded.renderer is None
-    assert (loaded.options(StyleStage).steps, loaded.options(StyleStage).batch) == (7, 6)
+    assert (loaded.options("style", StyleStage).steps, loaded.options("style", StyleStage).batch) == (7, 6)
 
 
 def test_changing_use_drops_the_old_options_and_repeating_it_keeps_them(write, registry):

@@ -81,7 +81,7 @@ def walk(pipeline: Pipeline) -> tuple[list[Joint], dict[str, int]]:
 
 def _window(pipeline: Pipeline, stage: str, config: type[TrainingStage]) -> tuple[int, int]:
     """B and T of a training stage's batch; one clip of a second where the recipe does not run that stage."""
-    options = pipeline.recipe.options(config)
+    options = pipeline.recipe.options(stage, config)
     return (options.batch, options.frames) if pipeline.recipe.runs(stage) else (1, round(pipeline.sizes.fps))
 
 

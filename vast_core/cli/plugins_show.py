@@ -136,7 +136,7 @@ def _uses(declared: Component | StageSpec, registry: Registry) -> Iterator[tuple
             used = recipe.metrics if declared.kind == "metric" else (recipe.use(declared.kind),)
             configs = [use.config for use in used if use is not None and use.component == declared]
         else:
-            configs = [recipe.options(declared.config)] if declared in recipe.run else []
+            configs = [recipe.options(declared.name, declared.config)] if declared in recipe.run else []
         for config in configs:
             values = [(option, getattr(config, option.attribute)) for option in options(type(config))]
             yield name, ", ".join(f"{o.name} {written(value)}" for o, value in values if value != o.default)

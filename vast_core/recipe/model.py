@@ -14,7 +14,7 @@ import attrs
 import yaml
 from attrs.validators import ge, lt, matches_re
 
-from ..errors import RecipeError
+from ..errors import ComponentError, RecipeError
 from ..registry.core_stages import CORE_STAGES
 from ..registry.declarations import PARTS, Component, Kind, Part, StageSpec
 from .ablate_section import Ablate
@@ -89,18 +89,23 @@ class Recipe:
         used = self.use(cast(Kind, kind))
         return {} if used is None else _plain_use(used, used.component.name)
 
-    def options(self, config: type[Options]) -> Options:
-        """The options of the stage whose config this class is; defaults where the recipe does not run it.
+    def options(self, stage: str, config: type[Options]) -> Options:
+        """The options of a stage, which are a ``config``; its defaults where the recipe says nothing of that stage.
 
-        Raises :class:`RecipeError` where an option without default is not set.
+        Raises :class:`RecipeError` where an option without default is not set, and :class:`ComponentError` where
+        the options are of another class, as a stage of that name from another package has.
         """
-        for options in self.stages.values():
-            if type(options) is config:
-                return options
+        if (options := self.stages.get(stage)) is not None:
+            if not isinstance(options, config):
+                raise ComponentError(
+                    f"recipe {self.name}: the options of stage {stage!r} are {type(options).__name__}, "
+                    f"not {config.__name__}; another package provides that stage"
+                )
+            return options
         try:
             return config()
         except TypeError as error:
-            raise RecipeError(f"recipe {self.name} does not set the options {config.__name__}: {error}") from error
+            raise RecipeError(f"recipe {self.name} does not set the options of stage {stage!r}: {error}") from error
 
     def runs(self, stage: str) -> bool:
         """Whether a stage of this name is among those that run."""

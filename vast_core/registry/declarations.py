@@ -125,7 +125,7 @@ class StageSpec:
     target: str = attrs.field(validator=_check_place)
     """``package.module`` or ``module:object``, imported only when it runs: a :class:`vast_core.stages.Stage`."""
     config: type = attrs.field(validator=_check_config)
-    """Frozen attrs class of this stage alone; its fields are the options under ``stages.<name>`` in a recipe."""
+    """Frozen attrs class; its fields are the options under ``stages.<name>`` in a recipe."""
     needs: tuple[Part, ...] = attrs.field(default=(), converter=_as_needs, validator=_check_needs)
     """The kinds of component that it cannot do without."""
     summary: str

@@ -267,18 +267,10 @@ def _call(implementation: pluggy.HookImpl, **arguments: object) -> object:
 
 
 def _check_stages(stages: Sequence[StageSpec]) -> None:
-    """Raise ValueError where a stage takes one of our names, or its config is another stage's, too.
-
-    Options are found by their class: see :meth:`vast_core.recipe.Recipe.options`.
-    """
-    owners = {stage.config: stage for stage in CORE_STAGES}
+    """Raise ValueError where a stage takes one of our names."""
     for stage in stages:
         if stage.name in {own.name for own in CORE_STAGES}:
             raise ValueError(f"declares {stage.title}, a stage of vast itself")
-        if stage.config in owners:
-            config, other = stage.config.__qualname__, owners[stage.config].title
-            raise ValueError(f"the config of {stage.title}, {config}, is that of {other}; derive a class of its own")
-        owners[stage.config] = stage
 
 
 def _ambiguous(kind: str, name: str, found: list[Component]) -> str:

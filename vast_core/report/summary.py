@@ -188,7 +188,7 @@ def _renderer(run: Run, figures: Figures) -> Iterator[Block]:
         table.append([f"run {other.name}", *(found.get(f"{m}_face") for m in measures)])
     yield Table(columns, table, highlight=0)
     yield from _not_computed(renderer)
-    missing = [name for name in run.recipe.options(EvaluateStage).compare if Path(name) not in others]
+    missing = [name for name in run.recipe.options("evaluate", EvaluateStage).compare if Path(name) not in others]
     if missing:
         yield Text(f"Not compared, as there is no evaluation.json: {', '.join(missing)}")
 
@@ -196,7 +196,7 @@ def _renderer(run: Run, figures: Figures) -> Iterator[Block]:
 def _compared(run: Run) -> dict[Path, Figures]:
     """The renderer's figures of the runs that the recipe asks to compare with."""
     found = {}
-    for name in run.recipe.options(EvaluateStage).compare:
+    for name in run.recipe.options("evaluate", EvaluateStage).compare:
         path = Path(name) / "evaluation.json"
         if path.is_file():
             found[Path(name)] = json.loads(path.read_text()).get("renderer", {})

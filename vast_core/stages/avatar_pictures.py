@@ -38,7 +38,7 @@ def choose_avatar(context: StageContext) -> str:
     amount: dict[str, int] = {}
     for clip in context.store.of("train"):
         amount[clip.speaker] = amount.get(clip.speaker, 0) + clip.frames
-    wanted = context.options(RendererStage).avatar
+    wanted = context.options("renderer", RendererStage).avatar
     if wanted is None:
         return max(amount, key=lambda speaker: amount[speaker])
     if wanted not in amount:
@@ -127,7 +127,7 @@ class AvatarPictures:
 
 def avatar_key(context: StageContext) -> str:
     """What an avatar's pictures depend on."""
-    settings = context.options(RendererStage)
+    settings = context.options("renderer", RendererStage)
     own = [settings.avatar, settings.margin, settings.max_seconds, context.pipeline.sizes.image]
     return digest([context.key("prepare"), source_digest("vast_core.mesh.scene"), source_digest(__name__), *own])
 
@@ -137,7 +137,7 @@ def make_avatar(context: StageContext) -> AvatarPictures:
     avatar = AvatarPictures(cache_root() / "avatars" / avatar_key(context))
     if avatar.complete:
         return avatar
-    name, settings, fps = choose_avatar(context), context.options(RendererStage), context.run.recipe.fps
+    name, settings, fps = choose_avatar(context), context.options("renderer", RendererStage), context.run.recipe.fps
     chosen: list[PreparedClip] = []
     for split, seconds in (("train", settings.max_seconds), ("held_out", settings.max_seconds / 4)):
         left = round(seconds * fps)

@@ -66,16 +66,16 @@ class StageContext:
         """The prepared clips, shared by all runs whose preparation is the same."""
         return Store(cache_root() / "prepared" / self.key("prepare"))
 
-    def options(self, config: type[Options]) -> Options:
-        """The options of the stage whose config this class is."""
-        return self.recipe.options(config)
+    def options(self, stage: str, config: type[Options]) -> Options:
+        """The options of a stage, which are a ``config``: see :meth:`vast_core.recipe.Recipe.options`."""
+        return self.recipe.options(stage, config)
 
     def key(self, stage: str) -> str:
         """Digest of all that a stage depends on: its options, its source and its inputs."""
         if stage not in self._keys:
             # the recipe's own first: a plugin that fails at a hook is left out from then on, and its stage still runs
             own = next((spec for spec in self.recipe.run if spec.name == stage), None) or self.run.registry.stage(stage)
-            options = attrs.asdict(self.recipe.options(own.config))
+            options = attrs.asdict(self.recipe.options(stage, own.config))
             self._keys[stage] = digest([stage_source(own), options, own.load().inputs(self)])
         return self._keys[stage]
 

@@ -106,7 +106,7 @@ def style_transfer(context: StageContext, model: StyleModel) -> dict[str, Any] |
                 row[name] = scores[name][-1]
             row["lips"] = {name: values[-1] for name, values in lips.items()}
             rows.append(row)
-            if len(rows) >= context.options(EvaluateStage).max_clips * 2:
+            if len(rows) >= context.options("evaluate", EvaluateStage).max_clips * 2:
                 break
     if not rows:
         return None
@@ -145,7 +145,7 @@ def _code(
 
 def held_out(context: StageContext, model: StyleModel) -> dict[str, Any]:
     """Every metric on held-out clips, prompted by a training clip of the same manner, and the lips against ridge."""
-    store, pipeline, settings = context.store, context.pipeline, context.options(EvaluateStage)
+    store, pipeline, settings = context.store, context.pipeline, context.options("evaluate", EvaluateStage)
     heard = [clip for clip in store.of("held_out") if clip.heard]
     trained = {clip.style for clip in store.of("train")}
     clips = [clip for clip in heard if clip.style is None or clip.style in trained] or heard

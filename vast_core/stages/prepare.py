@@ -125,10 +125,10 @@ def _header(context: StageContext) -> dict[str, Any]:
 def _tracked(context: StageContext, rejected: list[RejectedClip]) -> Iterator[_Shot]:
     """Every shot of every clip, its track written to disk; what cannot be tracked goes to ``rejected``."""
     face, fps = context.pipeline.face, context.run.recipe.fps
-    least = context.options(PrepareStage).min_seconds
+    least = context.options("prepare", PrepareStage).min_seconds
     clips = list(context.pipeline.corpus.clips())
     speakers = {clip.speaker for clip in clips}
-    if unknown := sorted(set(context.options(PrepareStage).held_out_speakers) - speakers):
+    if unknown := sorted(set(context.options("prepare", PrepareStage).held_out_speakers) - speakers):
         raise InputError(
             f"stages.prepare.held_out_speakers: no speaker {unknown[0]!r} in the corpus, "
             f"whose speakers are {', '.join(sorted(speakers))}"
@@ -187,7 +187,7 @@ def _shot(clip: Clip, file: Path) -> _Shot:
 
 def _training_frames(context: StageContext, shot: _Shot) -> int:
     """How many of a shot's frames, from its first, are to be trained on."""
-    settings, fps = context.options(PrepareStage), context.run.recipe.fps
+    settings, fps = context.options("prepare", PrepareStage), context.run.recipe.fps
     if shot.clip.speaker in settings.held_out_speakers:
         return 0
     if shot.clip.split is not None:
@@ -222,7 +222,7 @@ def _features(
     rejected: list[RejectedClip],
 ) -> tuple[dict[str, Tensor], dict[str, Offset]]:
     """Audio features (T, A) of each clip with usable sound, in sync, and the offset that was corrected."""
-    settings = context.options(PrepareStage)
+    settings = context.options("prepare", PrepareStage)
     audio = context.pipeline.audio.to(context.device).eval()
     lengths: dict[str, int] = {}
     for shot in shots:
@@ -283,7 +283,7 @@ def _write(
     offsets: dict[str, Offset],
     rejected: list[RejectedClip],
 ) -> list[PreparedClip]:
-    face, settings, fps = context.pipeline.face, context.options(PrepareStage), context.run.recipe.fps
+    face, settings, fps = context.pipeline.face, context.options("prepare", PrepareStage), context.run.recipe.fps
     clips: list[PreparedClip] = []
     for shot in progress_over(shots, "encoding", console=context.console, transient=True):
         track, identity = shot.track(), identities[shot.clip.speaker]

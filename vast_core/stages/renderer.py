@@ -34,7 +34,7 @@ class Sequences:
 
     def __init__(self, context: StageContext, avatar: AvatarPictures) -> None:
         self._context, self._avatar = context, avatar
-        self._settings = context.options(RendererStage)
+        self._settings = context.options("renderer", RendererStage)
         self._pieces = [piece for piece in avatar.of("train") if piece.clip.frames >= self._settings.frames]
         if not self._pieces:
             longest = max((piece.clip.frames for piece in avatar.of("train")), default=0)
@@ -81,7 +81,7 @@ def run(context: StageContext) -> list[Path]:
             stage="renderer",
             key=context.key("renderer"),
             model=model,
-            settings=context.options(RendererStage),
+            settings=context.options("renderer", RendererStage),
             batch_at=Sequences(context, avatar),
             objectives=model.training_objectives,
             device=context.device,

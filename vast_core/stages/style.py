@@ -56,7 +56,7 @@ class Windows:
     """Draws training batches; which ones depends on the step's number alone."""
 
     def __init__(self, context: StageContext) -> None:
-        self._store, self._settings = context.store, context.options(StyleStage)
+        self._store, self._settings = context.store, context.options("style", StyleStage)
         self._seed, self._device = context.run.recipe.seed, context.device
         self._clips = [clip for clip in context.store.of("train") if clip.heard]
         if not self._clips:
@@ -152,7 +152,7 @@ def objectives(
     model: StyleModel, context: StageContext, identity: Tensor, batch: StyleBatch, progress: float
 ) -> Iterator[Objective]:
     """Eq. 7 on a batch, with two terms beside it that act on lips and velocity (our choice)."""
-    settings, face = context.options(StyleStage), context.pipeline.face
+    settings, face = context.options("style", StyleStage), context.pipeline.face
     posterior = model.style(batch.prompt, model.hear(batch.prompt_audio), batch.prompt_mask, batch.heard)
     z0 = posterior.sample(torch.randn_like(posterior.mean))
     flowed = model.flow(z0, posterior.context)
@@ -192,7 +192,7 @@ def run(context: StageContext) -> list[Path]:
         stage="style",
         key=context.key("style"),
         model=model,
-        settings=context.options(StyleStage),
+        settings=context.options("style", StyleStage),
         batch_at=windows,
         objectives=lambda batch, progress: objectives(model, context, identity, batch, progress),
         device=context.device,

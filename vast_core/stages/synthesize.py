@@ -71,7 +71,7 @@ def _sound(context: StageContext, spoken: PreparedClip) -> NDArray[np.float32]:
     if wave is None:
         raise InputError(f"{spoken.source}: has lost its sound since it was prepared; prepare again")
     wave = shift_wave(wave, spoken.offset_ms)
-    seconds = min(spoken.frames / fps, context.options(SynthesizeStage).seconds)
+    seconds = min(spoken.frames / fps, context.options("synthesize", SynthesizeStage).seconds)
     begin = round(spoken.start / fps * SAMPLE_RATE)
     return wave[begin : begin + round(seconds * SAMPLE_RATE)]
 

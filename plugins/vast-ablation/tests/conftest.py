@@ -68,7 +68,7 @@ class Score:
     def inputs(self, context):
         return {"drawn": context.key("draw"), **context.component_inputs("flow")}
     def run(self, context):
-        options, seed = context.options(ScoreStage), context.recipe.seed
+        options, seed = context.options("score", ScoreStage), context.recipe.seed
         assert (context.run.weights / "drawing.txt").read_text() == f"seed {seed}"
         half = context.run.checkpoints / "score"
         done = int(half.read_text()) if context.resume and half.is_file() else 0

@@ -235,7 +235,7 @@ def context(clips, width=80, **options):
     return SimpleNamespace(
         pipeline=SimpleNamespace(corpus=SimpleNamespace(clips=lambda: iter(clips))),
         recipe=SimpleNamespace(seed=1, name="stub"),
-        options=lambda config: settings,
+        options=lambda stage, config: settings,
         console=console,
     )
 
@@ -299,7 +299,7 @@ def test_words_are_aligned_where_phones_are_unknown(monkeypatch):
 
 def test_sources_that_are_not_there_are_told():
     stub = context([], width=200, draw={"toy": 2, "[i]gone": 3}, distrusted=["lost"])
-    acoustic_stage._name_sources(stub.options(None), [toy("toy/0", 0), toy("more/0", 0)], stub)
+    acoustic_stage._name_sources(stub.options("acoustic", AcousticStage), [toy("toy/0", 0), toy("more/0", 0)], stub)
     said = stub.console.export_text()
     assert "stages.acoustic.draw names [i]gone; the corpus has more, toy" in said
     assert "stages.acoustic.distrusted names lost" in said

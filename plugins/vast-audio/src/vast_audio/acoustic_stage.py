@@ -51,13 +51,13 @@ def inputs(context: StageContext) -> dict[str, Any]:
     return {
         "clips": [(clip.name, clip.digest, clip.split) for clip in context.pipeline.corpus.clips()],
         "seed": context.recipe.seed,
-        "teacher": DIGEST if context.options(AcousticStage).teacher else None,
+        "teacher": DIGEST if context.options("acoustic", AcousticStage).teacher else None,
     }
 
 
 def run(context: StageContext) -> list[Path]:
     """Align, ask the teacher, train, judge; write ``weights/ppg.safetensors``."""
-    options, console = context.options(AcousticStage), context.console
+    options, console = context.options("acoustic", AcousticStage), context.console
     clips = list(context.pipeline.corpus.clips())
     kept = held_out(clips)
     learned, judged = [c for c in clips if c.name not in kept], [c for c in clips if c.name in kept]

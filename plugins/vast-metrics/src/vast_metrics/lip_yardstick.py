@@ -40,7 +40,7 @@ MEAN = "mean over clips"
 
 def inputs(context: StageContext) -> dict[str, Any]:
     """What the correlations depend on."""
-    options = context.options(LipYardstickStage)
+    options = context.options("lip_yardstick", LipYardstickStage)
     uses = audio_uses(context.recipe, context.run.registry, options.audio)
     return {
         "prepared": context.key("prepare"),
@@ -51,7 +51,7 @@ def inputs(context: StageContext) -> dict[str, Any]:
 
 def run(context: StageContext) -> list[Path]:
     """Measure, print, and keep the figures."""
-    options = context.options(LipYardstickStage)
+    options = context.options("lip_yardstick", LipYardstickStage)
     clips = [clip for clip in context.store.clips if clip.heard]
     speakers = [clip.speaker for clip in clips]
     columns: dict[str, list[float]] = {}

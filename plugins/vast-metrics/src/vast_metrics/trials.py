@@ -36,7 +36,7 @@ def trial(context: StageContext, audio: Use, seed: int, stages: Sequence[str], h
     The speaker ``held_out`` is held out whole and everyone else is trained on.
     """
     registry, recipe = context.run.registry, context.recipe
-    prepare = attrs.evolve(recipe.options(PrepareStage), held_out=0.0, held_out_speakers=(held_out,))
+    prepare = attrs.evolve(recipe.options("prepare", PrepareStage), held_out=0.0, held_out_speakers=(held_out,))
     parts = [audio.name, held_out, f"seed {seed}"]
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-.")
     run = tuple(registry.stage(stage) for stage in stages)

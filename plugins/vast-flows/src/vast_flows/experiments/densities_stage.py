@@ -33,13 +33,13 @@ PIXELS = 100
 
 def inputs(context: StageContext) -> dict[str, Any]:
     """What the fits depend on."""
-    options = context.options(DensitiesStage)
+    options = context.options("densities", DensitiesStage)
     return {"flow": component_key(context.run.registry.get("flow", options.flow)), "seed": context.recipe.seed}
 
 
 def run(context: StageContext) -> list[Path]:
     """Fit, draw, print, and keep the figures."""
-    options, seed = context.options(DensitiesStage), context.recipe.seed
+    options, seed = context.options("densities", DensitiesStage), context.recipe.seed
     rows: list[list[NDArray[np.float64]]] = []
     found: dict[str, dict[str, dict[str, float]]] = {}
     for name in options.densities:

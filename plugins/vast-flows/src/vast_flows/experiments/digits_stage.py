@@ -35,13 +35,13 @@ WORDS = {
 
 def inputs(context: StageContext) -> dict[str, Any]:
     """What the figures depend on."""
-    flow = context.run.registry.get("flow", context.options(DigitsStage).flow)
+    flow = context.run.registry.get("flow", context.options("digits", DigitsStage).flow)
     return {"flow": component_key(flow), "seed": context.recipe.seed}
 
 
 def run(context: StageContext) -> list[Path]:
     """Train, measure, print, and keep the figures."""
-    options, seed = context.options(DigitsStage), context.recipe.seed
+    options, seed = context.options("digits", DigitsStage), context.recipe.seed
     training, held_out = digits()
     flow = named_flow(
         context.run.registry, options.flow, options.flow_steps, style=options.code, context=options.hidden, seed=seed

@@ -325,7 +325,7 @@ class PreparedClips:
         context, base = self.run.context, self.run.base
         if base is None:
             raise InputError("the run has no trained avatar")
-        margin = context.options(RendererStage).margin
+        margin = context.options("renderer", RendererStage).margin
         store, shown = context.store, image_vertices(context, clip)
         return attrs.evolve(
             base,
