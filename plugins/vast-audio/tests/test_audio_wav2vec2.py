@@ -291,7 +291,7 @@ def test_options():
     for wrong, message in (
         ({"bundle": "WAV2VEC3"}, "bundle"),
         ({"bundle": "MMS_FA"}, "bundle"),
-        ({"bundle": HIDDEN}, "gives no logits; choose a layer from 1 to 12"),
+        ({"bundle": HIDDEN}, "has no logits; choose a layer from 1 to 12"),
         ({"layer": 13}, "has 12"),
         ({"layer": 0}, "layer"),
     ):

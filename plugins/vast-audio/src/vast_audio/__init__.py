@@ -1,1 +1,1 @@
-"""What is said, one row a video frame: ppg and mel."""
+"""Audio features: what is said, one row per video frame."""

@@ -1,8 +1,8 @@
-"""The network from energies in mel bands to phones: the lower end of Whisper's encoder, and a small head of its own.
+"""The network from mel-band energies to phones: the lower end of Whisper's encoder, and a small head.
 
 The convolutions and three layers are those of :mod:`vast_audio.whisper`, their linear maps of limited rank (after M.
 Jaderberg, A. Vedaldi and A. Zisserman, Speeding up convolutional neural networks with low rank expansions, 2014);
-:mod:`vast_audio.compression` begins them. It hears one window of sound at a time, as Whisper does.
+:mod:`vast_audio.compression` initialises them. Like Whisper, it processes one window of sound at a time.
 """
 
 from __future__ import annotations
@@ -19,24 +19,25 @@ from .whisper import HEAD_WIDTH, positions
 
 BANDS = 80
 STEP_RATE = 50.0
-"""Steps a second that the network is trained on; at other frame rates it hears 40 to 62, untried but for the tests."""
+"""Steps per second that the network is trained on; at other frame rates it gets 40 to 62, covered only by tests."""
 MARGIN = 24
-"""Steps at either end of a window that are heard, but whose own logits are not used: too little is around them."""
+"""Steps at either end of a window that are input, but whose logits are not used: they lack context."""
 _WIDTH, _NARROW = 384, 88
 _DILATIONS = (2, 3, 4)
 _REACH = 1 + sum(_DILATIONS)
 """Steps to either side that the head sees."""
 _HIDDEN = 1e-6
-"""Of the level, what is added to each band: an empty band then holds no rounding noise."""
+"""Fraction of the level added to each band, so that an empty band holds no rounding noise."""
 _FLOOR = 1e-20
-"""Added besides, so that digital silence is finite."""
+"""Energy added in addition, so that digital silence is finite."""
 HEAD_PACE = 8.0
-"""By how much the head learns faster than what is below it."""
+"""Factor by which the head learns faster than the layers below it."""
 
 
 @attrs.frozen
 class Ranks:
-    """Greatest ranks of the linear maps of a layer: to queries, keys and values together, out of them, in and out."""
+    """Maximum ranks of the linear maps of a layer: ``qkv`` to queries, keys and values together, ``out``, both of the
+    MLP."""
 
     qkv: int
     out: int
@@ -45,15 +46,15 @@ class Ranks:
 
 
 LAYERS = (Ranks(64, 80, 96, 144), Ranks(96, 80, 128, 160), Ranks(96, 80, 104, 128))
-"""What is kept of Whisper tiny's first three layers, each of full rank 384: as much as fits in 5 MB."""
+"""Ranks kept of Whisper tiny's first three layers, each of full rank 384: as much as fits in 5 MB."""
 CONV_RANK = 96
 
 
 class AcousticModel(nn.Module):
-    """Logits of the phones at each step of a window, from the energies of two windows of analysis a step.
+    """Logits of the phones at each step of a window, from the energies of two analysis windows per step.
 
-    A band's input is (lg(e / l + 1e-6) + 2.4) / 4, where l is the mean energy of a band in the window: gain cancels,
-    and speech is about as loud as Whisper's input has it.
+    The input of a band is (lg(e / l + 1e-6) + 2.4) / 4, where l is the mean band energy of the window: gain cancels,
+    and speech is about as loud as in Whisper's input.
     """
 
     mean: Tensor
@@ -83,14 +84,14 @@ class AcousticModel(nn.Module):
     def forward(self, features: Tensor, margin: int = 0) -> Tensor:
         """Logits (B, N - 2 * margin, 40) of the inputs (B, 80, 2 N) of a window, N at most 1500.
 
-        ``margin`` steps at either end are heard, but have no logits.
+        ``margin`` steps at either end are input, but get no logits.
         """
         beyond = max(0, margin - _REACH)
         logits = self.head(self.lower_end(features, beyond))
         return logits[:, margin - beyond : logits.shape[1] - (margin - beyond)]
 
     def lower_end(self, features: Tensor, beyond: int = 0) -> Tensor:
-        """What the head is given, (B, N - 2 * beyond, width), about 0 and as far from it as 1."""
+        """Input of the head, (B, N - 2 * beyond, width), normalised to about zero mean and unit variance."""
         x = self.embedded(features)
         for layer in self.layers[:-1]:
             x = layer(x)
@@ -98,12 +99,12 @@ class AcousticModel(nn.Module):
         return rows
 
     def embedded(self, features: Tensor) -> Tensor:
-        """What the first layer is given, (B, N, width)."""
+        """Input of the first layer, (B, N, width)."""
         x = functional.gelu(self.conv2(functional.gelu(self.conv1(features)))).transpose(1, 2)
         return x + self.positions[: x.shape[1]]
 
     def head(self, hidden: Tensor) -> Tensor:
-        """Logits (B, N, 40) of what :meth:`lower_end` gives."""
+        """Logits (B, N, 40) from the output of :meth:`lower_end`."""
         x = functional.relu(self.first(hidden.transpose(1, 2)))
         for block in self.blocks:
             x = x + self.dropout(functional.relu(block(x)))
@@ -120,13 +121,13 @@ class LowRank(nn.Module):
         self.up = nn.Linear(rank, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., outputs) of (..., inputs)."""
+        """Map (..., inputs) to (..., outputs)."""
         y: Tensor = self.up(self.down(x))
         return y
 
 
 class LowRankConv(nn.Module):
-    """A convolution of size 3 and stride 2 of limited rank: ``down`` sees three steps, ``up`` one."""
+    """A convolution of size 3 and stride 2 with limited rank: ``down`` sees three steps, ``up`` one."""
 
     def __init__(self, inputs: int, outputs: int, rank: int) -> None:
         super().__init__()
@@ -134,13 +135,13 @@ class LowRankConv(nn.Module):
         self.up = nn.Conv1d(rank, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, outputs, N) of (B, inputs, 2 N)."""
+        """Map (B, inputs, 2 N) to (B, outputs, N)."""
         y: Tensor = self.up(self.down(x))
         return y
 
 
 class LowRankLayer(nn.Module):
-    """A layer of Whisper whose linear maps have limited rank; those to queries, keys and values share A."""
+    """A layer of Whisper with linear maps of limited rank; those to queries, keys and values share A."""
 
     def __init__(self, ranks: Ranks) -> None:
         super().__init__()
@@ -152,13 +153,13 @@ class LowRankLayer(nn.Module):
         self.fc2 = LowRank(4 * _WIDTH, _WIDTH, ranks.fc2)
 
     def forward(self, x: Tensor, beyond: int = 0) -> Tensor:
-        """(B, N - 2 * beyond, width) of (B, N, width): all but the first and last ``beyond`` steps."""
+        """Map (B, N, width) to (B, N - 2 * beyond, width), without the first and last ``beyond`` steps."""
         x = x[:, beyond : x.shape[1] - beyond] + self.out(self.attended(x, beyond))
         out: Tensor = x + self.fc2(functional.gelu(self.fc1(self.final_layer_norm(x))))
         return out
 
     def attended(self, x: Tensor, beyond: int = 0) -> Tensor:
-        """What each step gathers from all, (B, N - 2 * beyond, width)."""
+        """Output of the attention over all steps, (B, N - 2 * beyond, width)."""
         q, k, v = rearrange(
             self.qkv(self.self_attn_layer_norm(x)), "b n (three head c) -> three b head n c", three=3, c=HEAD_WIDTH
         )
@@ -168,11 +169,11 @@ class LowRankLayer(nn.Module):
 
 
 class HeadConv(nn.Conv1d):
-    """A convolution whose weights are kept :data:`HEAD_PACE` times too small, so that it learns as much faster.
+    """A convolution whose weights are stored :data:`HEAD_PACE` times too small, so that it learns that much faster.
 
-    The optimiser moves each weight by about the learning rate, whatever the gradient's size; so one rate serves a head
-    that begins with nothing and a lower end that begins with Whisper's weights (T. Karras, T. Aila, S. Laine and J.
-    Lehtinen, Progressive growing of GANs, 2018, section 4.1).
+    The optimiser moves each weight by about the learning rate, whatever the size of the gradient. One learning rate
+    therefore suits both a randomly initialised head and a lower end that starts from Whisper's weights (T. Karras, T.
+    Aila, S. Laine and J. Lehtinen, Progressive growing of GANs, 2018, section 4.1).
     """
 
     def __init__(self, inputs: int, outputs: int, size: int, dilation: int = 1) -> None:
@@ -182,6 +183,6 @@ class HeadConv(nn.Conv1d):
                 parameter.div_(HEAD_PACE)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, outputs, N) of (B, inputs, N)."""
+        """Map (B, inputs, N) to (B, outputs, N)."""
         bias = None if self.bias is None else HEAD_PACE * self.bias
         return functional.conv1d(x, HEAD_PACE * self.weight, bias, padding=self.padding, dilation=self.dilation)

@@ -1,4 +1,4 @@
-"""The stage ``acoustic``: a corpus' speech to the weights of ``audio/ppg``."""
+"""The stage ``acoustic``: from the speech of a corpus to the weights of ``audio/ppg``."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ if TYPE_CHECKING:
 
 _CLOCK = StepClock(STEP_RATE)
 _FITTED = 8
-"""Batches of speech on which the network's start is fitted to Whisper."""
+"""Batches of speech on which the network's initial weights are fitted to Whisper."""
 _NOISES: Mapping[str, Noise | None] = {"clean": None, "10 dB noise": Noise(decibels=10.0)}
 
 
 def inputs(context: StageContext) -> dict[str, Any]:
-    """What training depends on."""
+    """Everything that training depends on."""
     return {
         "clips": [(clip.name, clip.digest, clip.split) for clip in context.pipeline.corpus.clips()],
         "seed": context.recipe.seed,
@@ -56,14 +56,14 @@ def inputs(context: StageContext) -> dict[str, Any]:
 
 
 def run(context: StageContext) -> list[Path]:
-    """Align, ask the teacher, train, judge; write ``weights/ppg.safetensors``."""
+    """Align, run the teacher, train and evaluate; write ``weights/ppg.safetensors``."""
     options, console = context.options("acoustic", AcousticStage), context.console
     clips = list(context.pipeline.corpus.clips())
     kept = held_out(clips)
     learned, judged = [c for c in clips if c.name not in kept], [c for c in clips if c.name in kept]
     if not learned:
-        raise InputError(f"all {len(clips)} clips of the corpus are held out; none is left to learn from")
-    # all sound is read before the long part, so that a bad file does not cost it
+        raise InputError(f"all {len(clips)} clips of the corpus are held out; none is left for training")
+    # read all sound before the long part, so that a bad file does not waste it
     utterances, unheard = list(_read(learned, context)), list(_read(judged, context))
     heard = {}
     if options.teacher:
@@ -114,23 +114,23 @@ def run(context: StageContext) -> list[Path]:
 
 
 def _read(clips: Sequence[Clip], context: StageContext) -> Iterator[Utterance]:
-    """The sound of ``clips`` and their phones, aligned where the corpus knows only the words."""
+    """The sound and phones of ``clips``, aligned where the corpus knows only the words."""
     quiet = not context.console.is_terminal
     for clip in progress_over(clips, "speech   ", console=context.console, transient=True, disable=quiet):
         wave = clip.footage.wave()
         if wave is None:
-            raise InputError(f"{clip.name}: has no sound; leave it out of the corpus")
+            raise InputError(f"{clip.name}: has no sound; remove it from the corpus")
         phones = clip.phones
         if not phones and clip.transcript:
             try:
                 phones = align(wave, clip.transcript)
             except InputError as error:
-                context.console.print(Text(f"{clip.name}: not aligned, {error}", "yellow"))
+                context.console.print(Text(f"{clip.name}: not aligned: {error}", "yellow"))
         yield Utterance(name=clip.name, samples=quantised(wave), phones=phones)
 
 
 def _name_sources(options: AcousticStage, known: Sequence[Utterance], context: StageContext) -> None:
-    """Say which sources the options name that there are not; a recipe may be for more than one has at hand."""
+    """Report sources that the options name but the corpus lacks; a recipe may serve several corpora."""
     sources = {utterance.source for utterance in known}
     for option, named in (("draw", options.draw), ("distrusted", options.distrusted)):
         if absent := sorted(set(named) - sources):
@@ -139,11 +139,10 @@ def _name_sources(options: AcousticStage, known: Sequence[Utterance], context: S
 
 
 class Distillation:
-    """What a step minimises: cross entropy of the target with the model's posterior, in nats, and ``imitation`` times
-    the mean square error of what the head is given with what Whisper's whole lower end hears in the unspoilt sound.
+    """Loss of a step: cross entropy of the target and the model's posterior, in nats, plus ``imitation`` times the mean
+    square error between the head's input and the output of Whisper's full lower end on the clean sound.
 
-    Of the cross entropy the weighted mean is taken over the steps whose phone somebody knows; ``closures`` is the
-    weight of P, B and M.
+    The cross entropy is a weighted mean over the steps with a known phone; ``closures`` is the weight of P, B and M.
     """
 
     def __init__(
@@ -156,14 +155,14 @@ class Distillation:
         self._encoder = None if encoder is None else encoder.to(device)
 
     def __call__(self, batch: Pieces, progress: float) -> Iterator[Objective]:
-        """The one objective."""
+        """Yield the single objective."""
         model, target = self._model, batch.target.to(self._device)
         hidden = model.lower_end(self._inputs(batch.wave, target.shape[1]))
         predicted = model.head(hidden).float()
         known = target.sum(-1) > 0
         weight = target @ self._weights
         entropy = -(target * predicted.log_softmax(-1)).sum(-1)
-        # there may be no known step, and then nothing is learned
+        # without any known step the loss is 0
         lost = (entropy * weight).sum() / weight.sum().clamp_min(1)
         right = ((predicted.argmax(-1) == target.argmax(-1)) & known).sum() / known.sum().clamp_min(1)
         facts = {"agreement": right}
@@ -180,7 +179,7 @@ class Distillation:
 
 @torch.no_grad()
 def inputs_of(model: AcousticModel, energy: MelEnergy, wave: Tensor, steps: int) -> Tensor:
-    """What the network is given for the first ``steps`` steps of wave (B, S), one window."""
+    """Network input for the first ``steps`` steps of wave (B, S), as one window."""
     return model.features(energy(wave, _CLOCK.samples(np.arange(steps))).unflatten(1, (steps, 2)))
 
 
@@ -223,10 +222,11 @@ def judge(
 
 _HEADINGS = ("source", "sound", "heard by", "phones", "visemes", "P B M", "silence")
 _CAPTION = (
-    "Held-out speech: of the steps of 20 ms where somebody speaks, how many are heard as the right phone and as one of "
-    "the right viseme group; of P, B and M, how many as one of them; of all, how many rightly as silence or speech."
+    "Held-out speech. Phones and visemes: share of 20 ms steps with speech recognised as the correct phone or viseme "
+    "group. P B M: share of those phones recognised as one of them. Silence: share of all steps correctly classified "
+    "as silence or speech."
 )
-_NO_FIGURES = "No speech with known phones is held out, so how well the model hears was not measured."
+_NO_FIGURES = "No speech with known phones is held out, so recognition was not evaluated."
 
 
 def _rows(figures: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[list[Any]]:
@@ -259,7 +259,8 @@ def report(run: Run) -> list[Section]:
 
 
 def save(path: Path, model: AcousticModel, how: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-    """Write the weights, fractions in float16, and in their header the labels, how they were trained, and ``facts``."""
+    """Write the weights, floating-point tensors as float16, with labels, training options and ``facts`` in the
+    header."""
     header = {
         "component": "audio/ppg",
         "phones": list(PHONES),

@@ -1,6 +1,6 @@
-"""Speech spoilt on purpose, as rooms, microphones, telephones and other people would have it, to train on.
+"""Augmentation of training speech: rooms, microphones, telephones, noise and other speakers.
 
-All sound is (S,) float32, mono at 16 kHz. What is drawn comes from the caller's generator alone, so a seed repeats it.
+All sound is (S,) float32, mono at 16 kHz. All random numbers come from the caller's generator, so results repeat.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ Wave = NDArray[np.float32]
 def stretched(wave: Wave, factor: float) -> Wave:
     """``wave`` played ``factor`` times slower: longer, lower, with a longer vocal tract.
 
-    Samples are interpolated linearly, which near 8 kHz dulls a little; for spoiling that is good enough.
+    Samples are interpolated linearly, which slightly attenuates frequencies near 8 kHz; for augmentation that is fine.
     """
     samples = int(len(wave) * factor)
     return np.interp(np.arange(samples) / factor, np.arange(len(wave)), wave).astype(np.float32)
 
 
 def spoilt(wave: Wave, rng: np.random.Generator, others: Wave) -> Wave:
-    """``wave`` with reverberation, filters, noise, ``others`` (S,) talking behind, clipping and gain, each at times."""
+    """``wave`` with reverberation, filters, noise, ``others`` (S,) talking behind, clipping and gain, each at
+    random."""
     if rng.random() < 0.35:
         wave = reverberant(wave, rng)
     if rng.random() < 0.5:
@@ -40,7 +41,7 @@ def spoilt(wave: Wave, rng: np.random.Generator, others: Wave) -> Wave:
     if rng.random() < 0.2:
         wave = telephone(wave, rng)
     if rng.random() < 0.35:
-        # as a recording made far too loud: at the worst, little but the signs of the samples is left
+        # a recording made far too loud: in the worst case, little but the signs of the samples is left
         wave = np.clip(wave * np.float32(10 ** rng.uniform(0.5, 4) / _level(wave)), -1, 1)
     loud = wave * np.float32(10 ** (rng.normal(-23, 7) / 20) / _level(wave))
     heard: Wave = np.clip(loud, -1, 1).astype(np.float32, copy=False)
@@ -48,7 +49,7 @@ def spoilt(wave: Wave, rng: np.random.Generator, others: Wave) -> Wave:
 
 
 def reverberant(wave: Wave, rng: np.random.Generator) -> Wave:
-    """``wave`` in a room: exponentially decaying noise of 50 to 500 ms (to -60 dB) after the direct sound."""
+    """``wave`` in a room: noise with exponential decay of 50 to 500 ms (to -60 dB) after the direct sound."""
     length = int(rng.uniform(0.05, 0.5) * SAMPLE_RATE)
     room = rng.standard_normal(length, np.float32) * np.float32(1e-3) ** (np.arange(length, dtype=np.float32) / length)
     room *= rng.uniform(0.05, 0.7) / np.sqrt(np.square(room).sum())
@@ -58,7 +59,7 @@ def reverberant(wave: Wave, rng: np.random.Generator) -> Wave:
 
 
 def coloured(wave: Wave, rng: np.random.Generator) -> Wave:
-    """``wave`` through a random smooth filter, at times with its band cut at both ends."""
+    """``wave`` through a random smooth filter, sometimes band-limited at both ends."""
     size = _fast_size(len(wave) + 512)
     hertz = np.fft.rfftfreq(size, 1 / SAMPLE_RATE)
     points = np.array([0, 200, 500, 1000, 2000, 3500, 5500, 8000])
@@ -80,28 +81,28 @@ def telephone(wave: Wave, rng: np.random.Generator) -> Wave:
     band = np.fft.rfft(wave, size) * gains.astype(np.float32)
     if not narrow:
         return _inverse(band, size)[: len(wave)]
-    # every second sample, so that what the code rounds away stays below 4 kHz, too; size is a multiple of 4
+    # every second sample, so that quantisation noise also stays below 4 kHz; size is a multiple of 4
     slow = _inverse(band[: size // 4 + 1], size // 2)
     back = np.zeros_like(band)
     back[: size // 4 + 1] = 2 * np.fft.rfft(_mu_law(slow / (np.abs(slow).max() + 1e-9)))
-    back[size // 4] /= 2  # 4 kHz was the last bin, which stands for both signs of the frequency
+    back[size // 4] /= 2  # 4 kHz was the last bin, which holds both signs of the frequency
     return _inverse(back, size)[: len(wave)]
 
 
 def _mu_law(wave: Wave) -> Wave:
-    """``wave`` in [-1, 1] after its 255 steps, which are equal in sgn(x) ln(1 + 255 |x|) / ln 256."""
+    """``wave`` in [-1, 1] quantised to 255 levels, equally spaced in sgn(x) ln(1 + 255 |x|) / ln 256."""
     code = np.rint(np.sign(wave) * np.log1p(255 * np.abs(wave)) / math.log(256) * 127) / 127
     heard: Wave = (np.sign(code) * np.expm1(np.abs(code) * math.log(256)) / 255).astype(np.float32)
     return heard
 
 
 def mixed(wave: Wave, noise: Wave, decibels: float) -> Wave:
-    """``wave`` and ``noise`` together, the noise ``decibels`` below it by root mean square."""
+    """Sum of ``wave`` and ``noise``, the noise ``decibels`` below it by root mean square."""
     return wave + noise * np.float32(_level(wave) / _level(noise) * 10 ** (-decibels / 20))
 
 
 def nobody(samples: int, rng: np.random.Generator) -> Wave:
-    """What microphones give where nobody speaks: nothing, an offset, noise, hum, or chords of some instrument."""
+    """Sound of a microphone where nobody speaks: silence, an offset, noise, hum, or chords."""
     kind = rng.integers(5)
     level = np.float32(10 ** rng.uniform(-4.5, -1))
     if kind == 0:
@@ -125,7 +126,7 @@ def nobody(samples: int, rng: np.random.Generator) -> Wave:
 
 
 def _tones(samples: int, hertz: NDArray[np.float64], rng: np.random.Generator) -> Wave:
-    """Sines of random phases, the first of amplitude 1, those further up softer."""
+    """Sines of random phase; the first has amplitude 1, higher ones are softer."""
     hertz = hertz[hertz < SAMPLE_RATE / 2]
     seconds = np.arange(samples, dtype=np.float32) / SAMPLE_RATE
     wave = np.zeros(samples, np.float32)
@@ -136,7 +137,7 @@ def _tones(samples: int, hertz: NDArray[np.float64], rng: np.random.Generator) -
 
 
 def _noise(samples: int, rng: np.random.Generator) -> Wave:
-    """Noise whose spectrum falls by 0 to 9 dB an octave."""
+    """Noise whose spectrum falls by 0 to 9 dB per octave."""
     size = _fast_size(samples)
     white = np.fft.rfft(rng.standard_normal(size, np.float32))
     white *= np.maximum(np.arange(len(white), dtype=np.float32), 20) ** np.float32(-rng.uniform(0, 1.5))
@@ -144,14 +145,14 @@ def _noise(samples: int, rng: np.random.Generator) -> Wave:
 
 
 def _swell(samples: int, rng: np.random.Generator) -> Wave:
-    """A gain that wanders over 30 dB, a few times a second: passing noise rather than steady."""
+    """A gain that varies over 30 dB a few times a second: passing rather than steady noise."""
     points = max(2, int(samples / SAMPLE_RATE * rng.uniform(0.5, 5)) + 2)
     decibels = np.interp(np.arange(samples), np.linspace(0, samples, points), rng.uniform(-30, 0, points))
     return (10 ** (decibels / 20)).astype(np.float32)
 
 
 def _level(wave: Wave) -> float:
-    """Root mean square, and a little so that silence has one."""
+    """Root mean square, plus a small constant so that silence can be divided by it."""
     return math.sqrt(float(np.mean(np.square(wave))) + 1e-12)
 
 
@@ -161,5 +162,5 @@ def _inverse(spectrum: NDArray[np.complexfloating], size: int) -> Wave:
 
 
 def _fast_size(samples: int) -> int:
-    """The least size of at least ``samples`` that is 1, 3, 5 or 15 times a power of 2, so that its FFT is fast."""
+    """The smallest size of at least ``samples`` that is 1, 3, 5 or 15 times a power of 2, for a fast FFT."""
     return min(factor << max(0, math.ceil(math.log2(samples / factor))) for factor in (1, 3, 5, 15))

@@ -1,8 +1,9 @@
-"""Rows from networks that hear a whole window at once: fixed windows around fixed blocks of video frames.
+"""Rows from networks that process a whole window at once: fixed windows around fixed blocks of video frames.
 
-Where every step attends to every other, a row depends on where the sound given begins and ends. So rows are made
-:data:`BLOCK` frames at a time, always from the same window around them. A chunk that starts a whole number of blocks
-after the beginning, with ``context`` seconds of margin, then equals the whole, and memory does not grow with the sound.
+Where every step attends to every other, a row depends on where the given sound begins and ends. Rows are therefore
+computed :data:`BLOCK` frames at a time, always from the same window around them. A chunk that starts a whole number of
+blocks after the beginning, with ``context`` seconds of margin, then equals the whole; memory does not grow with the
+sound.
 """
 
 from __future__ import annotations
@@ -21,32 +22,33 @@ from vast_core.interfaces import SAMPLE_RATE
 from .spectrum import checked, full_precision
 
 BLOCK = 32
-"""Frames. Synthesis goes by as many, and by ``context`` the margin it adds is a whole number of blocks, too."""
+"""Frames per block. Synthesis uses the same number; ``context`` makes its margin a whole number of blocks, too."""
 _AT_ONCE = 4
-"""Windows in one batch."""
+"""Windows per batch."""
 
 
 def whole_blocks(ahead: float, fps: float) -> float:
-    """Seconds of context by which synthesis adds whole blocks as a margin; a row hears ``ahead`` seconds at most."""
-    # a frame more for the rounding of ends; synthesis adds one to the frames of the context, rounded up
+    """Context in seconds that makes synthesis add whole blocks as margin; a row depends on at most ``ahead``
+    seconds."""
+    # one frame more for rounding; synthesis adds one to the frames of the context, rounded up
     margin = BLOCK * math.ceil((ahead * fps + 1) / BLOCK)
     return (margin - 1.5) / fps
 
 
 class Blocks(nn.Module):
-    """Where the windows of a frame rate lie, and how their steps become rows.
+    """Where the windows lie at a frame rate, and how their steps are averaged into rows.
 
-    Row t is the mean of the steps around t / fps seconds, weighted by a triangle of a frame, or of a step where that
-    is longer, to either side.
+    Row t is the mean of the steps around t / fps seconds, weighted by a triangle of one frame on either side, or of one
+    step if that is longer.
     """
 
     weights: Tensor
 
     def __init__(self, fps: float, reach: float, step: int, centre: float, extra: int = 0) -> None:
-        """``reach`` seconds are heard on either side of a block.
+        """Set up windows with ``reach`` seconds on either side of a block.
 
-        Steps are ``step`` samples apart, the first in the middle ``centre`` samples after its window's beginning; a
-        window of n * step + ``extra`` samples has n of them.
+        Steps are ``step`` samples apart, the centre of the first one ``centre`` samples after the start of its window;
+        a window of n * step + ``extra`` samples has n steps.
         """
         super().__init__()
         self.fps = fps
@@ -61,9 +63,9 @@ class Blocks(nn.Module):
         self.context = whole_blocks((self.samples - self.lead) / SAMPLE_RATE, fps)
 
     def forward(self, wave: Tensor, frames: int, hear: Callable[[Tensor], Tensor]) -> Tensor:
-        """Rows (B, T, A) of wave (B, S); ``hear`` makes steps (W, N, A) of windows (W, samples).
+        """Rows (B, T, A) of wave (B, S); ``hear`` maps windows (W, samples) to steps (W, N, A).
 
-        Raises :class:`vast_core.errors.InputError` where a sample is not a number.
+        Raises :class:`vast_core.errors.InputError` if a sample is not a number.
         """
         wave = checked(wave)
         starts = self._starts(frames)
@@ -77,12 +79,12 @@ class Blocks(nn.Module):
         return torch.cat(rows, dim=1)[:, :frames]
 
     def _starts(self, frames: int) -> NDArray[np.int64]:
-        """First sample of every window."""
+        """First sample of each window."""
         first = np.arange(0, frames, BLOCK) / self.fps * SAMPLE_RATE
         return np.rint(first).astype(np.int64) - self.lead
 
     def _window(self, wave: Tensor, start: int) -> Tensor:
-        """Samples (B, samples) from ``start``; beyond its ends the wave is silent."""
+        """Samples (B, samples) from ``start``; the wave is padded with silence."""
         stop = start + self.samples
         inside = wave[:, min(max(start, 0), wave.shape[1]) : max(min(stop, wave.shape[1]), 0)]
         before = min(max(-start, 0), self.samples)

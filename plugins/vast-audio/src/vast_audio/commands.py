@@ -1,4 +1,4 @@
-"""``vast ppg``: look at phone posteriors, and judge them on speech whose phones are known."""
+"""``vast ppg``: show phone posteriors, and evaluate them on speech whose phones are known."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Literal
 import click
 
 _SECONDS = 10.0
-"""Shown where nobody says how much."""
+"""Seconds shown by default."""
 _MOST_SECONDS = 120.0
-"""Shown at most: a picture of more would be too large to open."""
+"""Most seconds shown: a longer picture would be too large to open."""
 
 
 @click.group()
 def ppg() -> None:
-    """See and judge which phones are heard.
+    """Show and evaluate which phones are recognised.
 
     \b
     Example:
@@ -26,15 +26,17 @@ def ppg() -> None:
 
 @ppg.command()
 @click.argument("audio", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write a PNG here; else draw with text.")
-@click.option("--transcript", help="What is said in the part that is shown; its phones are aligned and drawn too.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write a PNG here instead of drawing text."
+)
+@click.option("--transcript", help="What is said in the part that is shown; its phones are aligned and drawn.")
 @click.option("--audio", "name", default="ppg", show_default=True, help="Audio component whose columns are phones.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Other weights for that component.")
 @click.option("--start", type=click.FloatRange(min=0), default=0.0, show_default=True, help="Seconds into the file.")
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0.1, max=_MOST_SECONDS),
-    help=f"How much to show, at most {_MOST_SECONDS:g}; by default {_SECONDS:g}.",
+    help=f"Seconds to show, at most {_MOST_SECONDS:g}; {_SECONDS:g} by default.",
 )
 @click.pass_context
 def show(
@@ -47,10 +49,10 @@ def show(
     start: float,
     seconds: float | None,
 ) -> None:
-    """Show the sound and the phones in the sound or video file AUDIO.
+    """Show the sound and the phones of the sound or video file AUDIO.
 
-    How probable each phone is over time, by groups that look alike on the lips, and which is the most probable.
-    Of a long file only the part asked for is read into memory.
+    Shows the probability of each phone over time, grouped by phones that look alike on the lips, and the most probable
+    phone. Of a long file only the requested part is read into memory.
 
     \b
     Example:
@@ -75,28 +77,32 @@ def show(
 
         draw_window(out, window, title, said)
     else:
-        console.print(f"{title}\nhow probable each group of phones is: ░ a little, █ surely\n", style="bold")
+        console.print(f"{title}\nprobability of each group of phones: ░ low, █ near 1\n", style="bold")
         for line in window_lines(window, min(console.width, 120), said):
             console.print(line, no_wrap=True)
     if said:
         figures = agreement(window, said)
         if figures.phone_speech is not None and figures.viseme_speech is not None:
             console.print(
-                f"{figures.phone_speech:.0%} of the speech is heard as the phone that is said, "
-                f"{figures.viseme_speech:.0%} as one that looks so"
+                f"{figures.phone_speech:.0%} of the speech is recognised as the phone that is said, "
+                f"{figures.viseme_speech:.0%} as one of the same viseme group"
             )
         for message in closures(window, said):
             console.print(message)
     if seconds is None and window.seconds > asked - 0.02:
-        console.print(f"shown are the first {asked:g} s from {start:g} s on; ask for others by --start and --seconds")
+        console.print(f"shows the first {asked:g} s from {start:g} s; choose others with --start and --seconds")
     if out is not None:
         console.print(f"wrote {out}")
 
 
 @ppg.command("eval")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--json", "figures", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures here.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write a PNG of the confusions here.")
+@click.option(
+    "--json", "figures", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures to this file."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write a PNG of the confusion matrices here."
+)
 @click.option("--audio", "name", default="ppg", show_default=True, help="Audio component whose columns are phones.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Other weights for that component.")
 @click.option(
@@ -104,19 +110,19 @@ def show(
     type=click.Choice(["held-out", "all"]),
     default="all",
     show_default=True,
-    help="held-out leaves out what training on that folder uses.",
+    help="held-out: only what training on that folder holds out.",
 )
 @click.option("--source", "sources", multiple=True, help="Sub-folder to judge; may be given several times.")
-@click.option("--noise-db", type=click.FloatRange(-20, 80), help="Add noise so many decibels below the speech.")
+@click.option("--noise-db", type=click.FloatRange(-20, 80), help="Add noise this many dB below the speech.")
 @click.option(
     "--noise",
     "shape",
     type=click.Choice(["speech", "white"]),
     default="speech",
     show_default=True,
-    help="Spectrum of that noise.",
+    help="Spectrum of the noise.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of that noise.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the noise.")
 @click.pass_context
 def evaluate_folder(
     context: click.Context,
@@ -131,10 +137,10 @@ def evaluate_folder(
     shape: Literal["speech", "white"],
     seed: int,
 ) -> None:
-    """Judge phone posteriors on the speech in FOLDER.
+    """Evaluate phone posteriors on the speech in FOLDER.
 
-    FOLDER has a MANIFEST.tsv with the columns file, speaker, seconds, transcript and phones; where phones are missing
-    they are aligned with the transcript. Every 20 ms the most probable phone is held against the one that is said.
+    FOLDER has a MANIFEST.tsv with the columns file, speaker, seconds, transcript and phones; where phones are missing,
+    the transcript is aligned. Every 20 ms the most probable phone is compared with the phone that is said.
 
     \b
     Example:
@@ -162,13 +168,13 @@ def evaluate_folder(
     evaluation = evaluate(recognised, shown, noise)
     if not evaluation.by_source:
         clip, reason = next(iter(evaluation.left_out.items()))
-        raise InputError(f"{folder}: no recording could be judged; {clip}: {reason}")
+        raise InputError(f"{folder}: no recording could be evaluated; {clip}: {reason}")
     behind = f", {shape} noise at {noise_db:g} dB" if noise is not None else ""
     what = f"{folder.resolve().name}, {only.replace('-', ' ')}{behind}, audio/{name}"
     console = plain_console()
-    console.print(f"{what}\nshares of steps of 20 ms; phones, visemes and P B M where somebody speaks", style="bold")
+    console.print(f"{what}\nshares of steps of 20 ms; phones, visemes and P B M over steps with speech", style="bold")
     console.print(figures_table(evaluation))
-    console.print("heard (column) where said (row), in % of the row; the diagonal is the recall")
+    console.print("recognised (column) given said (row), in % of the row; the diagonal is the recall")
     console.print(confusion_table(evaluation.total))
     for clip, reason in evaluation.left_out.items():
         console.print(f"left out {clip}: {reason}")
@@ -185,7 +191,9 @@ def evaluate_folder(
 
 @ppg.command("leakage")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--json", "figures", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures here.")
+@click.option(
+    "--json", "figures", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures to this file."
+)
 @click.option(
     "--audio",
     "names",
@@ -196,11 +204,12 @@ def evaluate_folder(
 )
 @click.pass_context
 def measure_leakage(context: click.Context, folder: Path, figures: Path | None, names: tuple[str, ...]) -> None:
-    """Measure how much of the speaker audio features give away, on the speech in FOLDER.
+    """Measure how well the speaker can be identified from audio features, on the speech in FOLDER.
 
     FOLDER has a MANIFEST.tsv with the columns file, speaker, seconds, transcript and, if known, phones. A linear probe
-    learns the speaker from a third of each one's speech, is tuned on a third and judged on the rest. Where two say the
-    same phones, the distance of their voices is given, over that of different phones of one voice.
+    is trained to identify the speaker on a third of each speaker's speech, tuned on a third and judged on the rest.
+    Where two speakers say the same phones, the distance between their voices is given relative to the distance between
+    different phones of one voice.
 
     \b
     Example:
@@ -217,11 +226,12 @@ def measure_leakage(context: click.Context, folder: Path, figures: Path | None, 
     leakage = measure(context.obj.registry, folder, names)
     console = plain_console()
     console.print(
-        f"{folder.resolve().name}: {leakage.speakers} speakers; shares told rightly by a linear probe", style="bold"
+        f"{folder.resolve().name}: {leakage.speakers} speakers; shares identified correctly by a linear probe",
+        style="bold",
     )
     console.print(leakage_table(leakage))
     if leakage.left_out:
-        console.print(f"left out for want of speech: {', '.join(leakage.left_out)}")
+        console.print(f"left out, too little speech: {', '.join(leakage.left_out)}")
     if figures is not None:
         write_text(figures, json.dumps(leakage.as_json(), indent=1) + "\n")
         console.print(f"wrote {figures}")

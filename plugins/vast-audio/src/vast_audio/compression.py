@@ -1,8 +1,8 @@
-"""The acoustic model's start: the lower end of Whisper's encoder, its linear maps reduced to limited ranks.
+"""Initialisation of the acoustic model: the lower end of Whisper's encoder, with linear maps of reduced rank.
 
-Each reduced map is the best of its rank for what the whole one does on some speech, given what the reduced network
-below gives it, so that it makes up for what was lost there (reduced-rank regression: A. J. Izenman, 1975; map after
-map as in Y. He, X. Zhang and J. Sun, Channel pruning for accelerating very deep neural networks, 2017).
+Each reduced map is the best of its rank at reproducing the output of the full one on some speech, given the output of
+the reduced network below it, so that it compensates for what was lost there (reduced-rank regression: A. J. Izenman,
+1975; map by map as in Y. He, X. Zhang and J. Sun, Channel pruning for accelerating very deep neural networks, 2017).
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from .acoustic_model import AcousticModel, LowRank, LowRankLayer
 from .whisper import Encoder, Layer
 
 _PENALTY = 1e-4
-"""Of the mean square of the inputs of a fit: keeps its weights small."""
+"""Ridge penalty of a fit, relative to the mean square of its inputs."""
 
 
 @torch.no_grad()
 def start_from(model: AcousticModel, encoder: Encoder, features: Tensor) -> None:
-    """Let ``model`` begin as what the lower end of ``encoder`` makes of some speech's ``features`` (B, 80, 2 N).
+    """Initialise ``model`` from the lower end of ``encoder``, fitted on speech ``features`` (B, 80, 2 N).
 
-    What its head is given is normalised by mean and deviation there.
+    The head's input is normalised by its mean and standard deviation on that speech.
     """
     model.conv1.load_state_dict(encoder.conv1.state_dict())
     x = functional.gelu(model.conv1(features))
@@ -44,12 +44,12 @@ def start_from(model: AcousticModel, encoder: Encoder, features: Tensor) -> None
 
 @torch.no_grad()
 def imitated(model: AcousticModel, encoder: Encoder, features: Tensor) -> Tensor:
-    """What the whole lower end of ``encoder`` would give the head of ``model`` (B, N, width)."""
+    """Output of the full lower end of ``encoder``, normalised as input of the head of ``model``, (B, N, width)."""
     return (encoder.lower_end(features, len(model.layers)) - model.mean) / model.std
 
 
 def _fit(whole: Layer, reduced: LowRankLayer, given: Tensor, found: Tensor) -> Tensor:
-    """What ``whole`` makes of ``given``; let ``reduced`` make the same of ``found``, as nearly as it can."""
+    """Return the output of ``whole`` for ``given``, and fit ``reduced`` to produce it from ``found``."""
     for name in ("self_attn_layer_norm", "final_layer_norm"):
         getattr(reduced, name).load_state_dict(getattr(whole, name).state_dict())
     attention, heard = whole.self_attn, whole.self_attn_layer_norm(given)
@@ -73,9 +73,11 @@ def _set(linear: LowRank, x: Tensor, y: Tensor) -> None:
 
 
 def reduced_rank(x: Tensor, y: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
-    """A (rank, I), B (J, rank) and b (J,) that leave least of rows ``y`` (N, J) in y = B A x + b, x (N, I).
+    """A (rank, I), B (J, rank) and b (J,) that minimise the residual of y = B A x + b, for rows ``y`` (N, J), ``x`` (N,
+    I).
 
-    Of the best map of any rank, what its outputs have in their ``rank`` principal directions; A and B are of like size.
+    The full-rank solution is projected on the first ``rank`` principal directions of its outputs; A and B have equal
+    scale.
     """
     x, y = x.double(), y.double()
     mean, target = x.mean(0), y.mean(0)

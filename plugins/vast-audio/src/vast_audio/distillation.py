@@ -1,7 +1,7 @@
-"""Training pieces for the acoustic model: speech spoilt on purpose, and at each step what its phone probably is.
+"""Training pieces for the acoustic model: augmented speech, and the phone probabilities of each step.
 
-The target of a step mixes the aligned phone with what a larger network, the teacher, hears in the speech before it was
-spoilt: after G. Hinton, O. Vinyals and J. Dean, Distilling the knowledge in a neural network, 2015.
+The target of a step mixes the aligned phone with the output of a larger network, the teacher, on the speech before
+augmentation: after G. Hinton, O. Vinyals and J. Dean, Distilling the knowledge in a neural network, 2015.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TEACHER_LAG = 0.6
 _TEACHER_SECONDS = 12
 _TEACHER_MARGIN = 1.5
 _SHORTEST = 4 * STEP
-"""Samples of an utterance."""
+"""Minimum samples of an utterance."""
 _NOBODY = 0.04
 """Share of pieces in which nobody speaks."""
 _Batch = TypeVar("_Batch")
@@ -44,20 +44,20 @@ _Batch = TypeVar("_Batch")
 
 @attrs.frozen(eq=False)
 class Pieces:
-    """A batch of pieces of spoilt speech."""
+    """A batch of pieces of augmented speech."""
 
     wave: Tensor
     """(B, S), mono at 16 kHz."""
     unspoilt: Tensor
-    """(B, S), the same before it was spoilt."""
+    """(B, S), the same before augmentation."""
     target: Tensor
-    """(B, N, 40): what each step's phone is, as probabilities; all 0 where nobody knows."""
+    """(B, N, 40): phone probabilities of each step; all 0 where the phone is unknown."""
 
 
 class PieceDrawer:
-    """Draws the batch of a step; which one depends on the seed and the step's number alone.
+    """Draws the batch of a step, which depends only on the seed and the number of the step.
 
-    Raises :class:`vast_core.errors.InputError` where there is nothing to draw from.
+    Raises :class:`vast_core.errors.InputError` if there is nothing to draw from.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class PieceDrawer:
         seed: int,
     ) -> None:
         self._utterances, self._heard, self._options, self._seed = utterances, heard, options, seed
-        # what is hardly a step long would fill none, played faster
+        # utterances of hardly a step would become empty when played faster
         lengths = np.array([len(u.samples) if len(u.samples) >= _SHORTEST else 0 for u in utterances])
         chances = lengths * np.array([options.draw.get(u.source, 1.0) for u in utterances])
         if not chances.any():
@@ -92,7 +92,7 @@ class PieceDrawer:
         return self._utterances[int(rng.choice(len(self._utterances), p=self._chances))]
 
     def _piece(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """A piece of spoilt sound, the same unspoilt, and its target."""
+        """A piece of augmented sound, the same before augmentation, and its target."""
         steps = self._options.frames
         samples = round(steps / STEP_RATE * SAMPLE_RATE)
         if rng.random() < _NOBODY:
@@ -102,12 +102,12 @@ class PieceDrawer:
             return wave, wave, target
         waves: list[NDArray[np.float32]] = []
         targets: list[NDArray[np.float32]] = []
-        skip = rng.uniform(0, 1)  # of the first utterance, so that pieces start anywhere
+        skip = rng.uniform(0, 1)  # into the first utterance, so that pieces start anywhere
         missing = samples
         while missing > 0:
             utterance, factor = self._draw(rng), float(np.exp(rng.normal(0.0, self._options.stretch)))
             wave = stretched(utterance.wave, factor) * np.float32(np.exp(rng.normal(0, 0.3)))
-            # whole steps of each utterance, so that steps of the piece are steps of all its parts
+            # whole steps of each utterance, so that steps of the piece align with steps of all its parts
             length = len(wave) // STEP
             start = int(skip * max(0, length - missing // STEP))
             skip = 0.0
@@ -119,7 +119,7 @@ class PieceDrawer:
         return spoilt(wave, rng, np.resize(self._draw(rng).wave, samples)), wave, target
 
     def _target(self, utterance: Utterance, seconds: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Probabilities (N, 40) of the phones at ``seconds``."""
+        """Phone probabilities (N, 40) at ``seconds``."""
         options = self._options
         said = utterance.labels(seconds)
         known = said >= 0
@@ -131,14 +131,14 @@ class PieceDrawer:
             heard = np.exp(logits - logits.max(1, keepdims=True))
             heard /= heard.sum(1, keepdims=True)
             share = options.trust * (0.2 if utterance.source in options.distrusted else 1.0)
-            # where nobody speaks the teacher invents phones: there the labels have their way
+            # the teacher detects phones in silence, so only the labels count there
             trust = np.where(known, share * (said > 0), 1.0)[:, None].astype(np.float32)
             target = (1 - trust) * target + trust * heard
         return target
 
 
 def at_steps(rows: NDArray[np.float16], steps: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Rows (N, A) at fractional ``steps``, interpolated; the first and the last go on beyond the ends."""
+    """Rows (N, A) at fractional ``steps``, interpolated; the first and last are extended beyond the ends."""
     place = np.clip(steps, 0, len(rows) - 1)
     below = np.minimum(place.astype(np.int64), max(0, len(rows) - 2))
     above = np.minimum(below + 1, len(rows) - 1)
@@ -148,7 +148,7 @@ def at_steps(rows: NDArray[np.float16], steps: NDArray[np.float64]) -> NDArray[n
 
 
 class Ahead(Generic[_Batch]):
-    """Draws the next step's batch on a second thread while this step's is learned."""
+    """Draws the next batch on a second thread during the current training step."""
 
     def __init__(self, batch_at: Callable[[int], _Batch]) -> None:
         self._batch_at = batch_at
@@ -175,9 +175,9 @@ class Ahead(Generic[_Batch]):
 def teach(
     utterances: Sequence[Utterance], digests: Mapping[str, str], cache: Path, console: Console
 ) -> dict[str, NDArray[np.float16]]:
-    """The teacher's logits (N, 40) at 50 Hz of every utterance, by its name; kept in ``cache`` by ``digests``.
+    """The teacher's logits (N, 40) at 50 Hz for every utterance, by name; cached in ``cache`` by ``digests``.
 
-    Raises :class:`vast_core.errors.WeightsError` where the teacher's weights are missing.
+    Raises :class:`vast_core.errors.WeightsError` if the teacher's weights are missing.
     """
     teacher: WhisperPhones | None = None
     heard: dict[str, NDArray[np.float16]] = {}
@@ -197,7 +197,7 @@ def teach(
 
 @torch.no_grad()
 def whole(teacher: WhisperPhones, wave: NDArray[np.float32]) -> Tensor:
-    """The teacher's logits (N, 40) of a wave (S,) of any length, window by window, N = S / 320 rounded up."""
+    """The teacher's logits (N, 40) for a wave (S,) of any length, window by window, N = S / 320 rounded up."""
     size, margin = int(_TEACHER_SECONDS * STEP_RATE), int(_TEACHER_MARGIN * STEP_RATE)
     steps = -(-len(wave) // STEP)
     parts: list[Tensor] = []

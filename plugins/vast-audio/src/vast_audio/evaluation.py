@@ -1,4 +1,4 @@
-"""A recogniser judged on a folder of speech: by source, held out or all, in silence or in noise."""
+"""Evaluation of a recogniser on a folder of speech: by source, held out or all, with or without noise."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from .recognition import Recogniser, row_times
 
 @attrs.frozen(kw_only=True)
 class Noise:
-    """Steady noise behind speech; a recording, known by its name, always gets the same."""
+    """Steady noise added to speech; the name of a recording determines its noise."""
 
     decibels: float
-    """Power of the speech, where somebody speaks, over that of the noise."""
+    """Power of the speech, where somebody speaks, relative to the noise, in dB."""
     shape: Literal["speech", "white"] = "speech"
-    """``speech`` has the long-term spectrum of the very utterance, so that each band is spoilt alike."""
+    """``speech`` has the long-term spectrum of the same utterance, so that all bands are equally degraded."""
     seed: int = 0
 
     def behind(self, wave: NDArray[np.float32], spoken: NDArray[np.bool_], name: str) -> NDArray[np.float32]:
-        """``wave`` (S,) with the noise of the recording ``name``; ``spoken`` (S,) is where somebody speaks."""
+        """``wave`` (S,) with the noise of the recording ``name``; ``spoken`` (S,) marks speech."""
         rng = np.random.default_rng([self.seed, zlib.crc32(name.encode())])
         noise = rng.standard_normal(len(wave))
         if self.shape == "speech":
@@ -44,7 +44,7 @@ class Noise:
 
 
 def _envelope(wave: NDArray[np.float32], spoken: NDArray[np.bool_], size: int = 512) -> NDArray[np.float64]:
-    """Mean amplitude spectrum of the spoken windows of ``wave``, at the bins of its own transform."""
+    """Mean amplitude spectrum of the windows of ``wave`` with speech, at the bins of its own transform."""
     padded = np.pad(wave.astype(np.float64), (0, size))
     starts = np.arange(0, len(wave), size // 2)
     starts = starts[spoken[starts]] if spoken[starts].any() else starts
@@ -57,11 +57,11 @@ def _envelope(wave: NDArray[np.float32], spoken: NDArray[np.bool_], size: int = 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Evaluation:
-    """What was counted, by source, and what could not be."""
+    """Counts by source, and the recordings left out."""
 
     by_source: dict[str, Tally]
     left_out: dict[str, str]
-    """Why a recording was not judged, by its name."""
+    """Reason why each recording was left out, by name."""
 
     @property
     def total(self) -> Tally:
@@ -72,7 +72,7 @@ class Evaluation:
         return total
 
     def as_json(self) -> dict[str, Any]:
-        """The total's figures, and each source's in ``by_source``."""
+        """The figures of the total, and of each source in ``by_source``."""
         sources = {source: tally.figures().as_json() for source, tally in self.by_source.items()}
         return {**self.total.figures().as_json(), "by_source": sources}
 
@@ -80,10 +80,10 @@ class Evaluation:
 def chosen_clips(
     registry: Registry, folder: Path, only: Literal["held-out", "all"] = "all", sources: Collection[str] = ()
 ) -> list[Clip]:
-    """The recordings of a folder with a ``MANIFEST.tsv`` that are to be judged, as ``corpus/speech`` gives them.
+    """The recordings to evaluate in a folder with a ``MANIFEST.tsv``, as ``corpus/speech`` reads them.
 
-    ``only`` "held-out" leaves out what training on that corpus uses; ``sources`` names sub-folders, none stands for
-    all. Raises :class:`vast_core.errors.InputError` where nothing is left.
+    ``only`` "held-out" excludes what training on that corpus uses; ``sources`` names sub-folders, empty for all. Raises
+    :class:`vast_core.errors.InputError` if nothing is left.
     """
     component = registry.get("corpus", "speech")
     config = component.config(folders=(folder,), engines=())
@@ -94,15 +94,15 @@ def chosen_clips(
     kept = held_out(clips) if only == "held-out" else {clip.name for clip in clips}
     chosen = [clip for clip in clips if clip.name in kept and (not sources or source_of(clip.name) in sources)]
     if not chosen:
-        raise InputError(f"{folder}: none of its {len(clips)} recordings is held out; judge all of them (--only all)")
+        raise InputError(f"{folder}: none of its {len(clips)} recordings is held out; use all of them (--only all)")
     return chosen
 
 
 def evaluate(recogniser: Recogniser, clips: Iterable[Clip], noise: Noise | None = None) -> Evaluation:
-    """Judge the sound of ``clips``, one after the other.
+    """Evaluate the sound of ``clips``, one after the other.
 
-    Phones that a clip lacks are aligned with its transcript, on the sound without ``noise``; where that fails it is
-    left out. Computing is timed on one thread, after a second of silence to warm up.
+    Phones that a clip lacks are aligned with its transcript, on the sound without ``noise``; if that fails, the clip is
+    left out. Computation is timed on one thread, after a second of silence to warm up.
     """
     recogniser.timed(np.zeros(SAMPLE_RATE, np.float32))
     result = Evaluation(by_source={}, left_out={})

@@ -1,4 +1,4 @@
-"""How well phones are recognised: counts of what was heard for what was said, and the shares that follow from them."""
+"""Recognition figures: counts of recognised phones given said phones, and shares computed from them."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from numpy.typing import ArrayLike, NDArray
 from vast_core.phones import PHONES, SILENCE, VISEME_OF, VISEMES
 
 STEPS_PER_SECOND = 50.0
-"""Steps are judged every 20 ms."""
+"""Figures use steps of 20 ms."""
 
 _GROUP = np.array([[VISEME_OF[phone] == viseme for viseme in VISEMES] for phone in PHONES], np.int64)
-"""(40, 12): which phone belongs to which viseme group."""
+"""(40, 12): whether each phone belongs to each viseme group."""
 _SILENCE = PHONES.index(SILENCE)
 
 
 @attrs.frozen(kw_only=True)
 class Figures:
-    """Shares in [0, 1] of steps of 20 ms whose label is known; None where there is no such step."""
+    """Shares in [0, 1] of 20 ms steps with a known label; None if there are none."""
 
     phone_speech: float | None
-    """Right among the 40 labels, where somebody speaks."""
+    """Correct among the 40 labels, over steps with speech."""
     viseme_speech: float | None
-    """In the right viseme group, where somebody speaks."""
+    """In the correct viseme group, over steps with speech."""
     silence: float | None
-    """Told from speech, or speech from it, rightly; over all steps."""
+    """Correctly classified as silence or speech; over all steps."""
     recall: Mapping[str, float | None]
-    """By viseme group: steps at which it was said that are heard as some phone of it."""
+    """By viseme group: share of its steps that are recognised as a phone of the group."""
     minutes: float
-    """Judged, pauses included."""
+    """Evaluated minutes, pauses included."""
     rtf: float | None
-    """Real-time factor: seconds of computing over seconds of sound; None where nobody measured."""
+    """Real-time factor: seconds of computation per second of sound; None if not measured."""
 
     def as_json(self, digits: int = 3) -> dict[str, Any]:
-        """All of them under their own names, rounded (``rtf`` to two more digits)."""
+        """All figures under their own names, rounded (``rtf`` to two more digits)."""
         shares = {"phone_speech": self.phone_speech, "viseme_speech": self.viseme_speech, "silence": self.silence}
         return {
             **{name: _rounded(share, digits) for name, share in shares.items()},
@@ -49,26 +49,28 @@ class Figures:
 
 @attrs.define(eq=False)
 class Tally:
-    """Counts over any number of utterances, from which all figures follow."""
+    """Counts over any number of utterances, from which all figures are computed."""
 
     phones: NDArray[np.int64] = attrs.field(factory=lambda: np.zeros((len(PHONES), len(PHONES)), np.int64))
-    """(40, 40): steps, by the phone that was said and the one that was heard."""
+    """(40, 40): number of steps, by said phone (row) and recognised phone (column)."""
     computed: float = 0.0
-    """Seconds of computing, over the utterances where they were measured."""
+    """Seconds of computation, over the utterances where it was measured."""
     timed: float = 0.0
     """Seconds of sound of those utterances."""
 
     def add(
         self, heard: ArrayLike, said: ArrayLike, *, computed: float | None = None, sound: float | None = None
     ) -> None:
-        """Count the steps of one utterance: indices (N,) of the phones ``heard`` and ``said``; negative is unknown.
+        """Count the steps of one utterance: phone indices (N,) ``heard`` and ``said``; negative ``said`` is unknown.
 
-        ``computed`` is how long recognition took, and ``sound`` how long the sound is (else N steps), both in seconds.
-        Raises ValueError where the two differ in length or an index is beyond the 40 labels.
+        ``computed`` is the duration of recognition, ``sound`` the duration of the sound (default: N steps), in seconds.
+        Raises ValueError if the lengths differ or an index is outside the 40 labels.
         """
         found, true = np.asarray(heard, np.int64), np.asarray(said, np.int64)
         if found.shape != true.shape or true.ndim != 1:
-            raise ValueError(f"phones heard are {found.shape}, phones said {true.shape}; give one of each a step, (N,)")
+            raise ValueError(
+                f"phones heard are {found.shape}, phones said {true.shape}; give one of each per step, (N,)"
+            )
         known = true >= 0
         if known.any() and (found[known].min() < 0 or max(found[known].max(), true.max()) >= len(PHONES)):
             raise ValueError(
@@ -81,7 +83,7 @@ class Tally:
             self.timed += len(true) / STEPS_PER_SECOND if sound is None else sound
 
     def __add__(self, other: Self) -> Self:
-        """The counts of both."""
+        """The sum of both counts."""
         return attrs.evolve(
             self,
             phones=self.phones + other.phones,
@@ -91,15 +93,15 @@ class Tally:
 
     @property
     def visemes(self) -> NDArray[np.int64]:
-        """(12, 12): steps, by the viseme group that was said and the one that was heard."""
+        """(12, 12): number of steps, by said viseme group (row) and recognised one (column)."""
         counts: NDArray[np.int64] = _GROUP.T @ self.phones @ _GROUP
         return counts
 
     def figures(self) -> Figures:
-        """What the counts so far amount to."""
+        """The figures computed from the counts so far."""
         steps, spoken = int(self.phones.sum()), np.arange(len(PHONES)) != _SILENCE
         speech = int(self.phones[spoken].sum())
-        # Silence is a viseme group of its own, so its column and row are those of the label.
+        # Silence is a viseme group of its own, so its column and row equal those of the label.
         visemes = self.visemes
         alike = int(visemes.diagonal().sum()) - int(self.phones[_SILENCE, _SILENCE])
         confused = int(self.phones[_SILENCE, spoken].sum()) + int(self.phones[spoken, _SILENCE].sum())

@@ -1,4 +1,4 @@
-"""Speech with the time of every phone, to train and judge acoustic models on, and which of it is held out."""
+"""Speech with the time of every phone, to train and evaluate acoustic models, and its held-out part."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from vast_core.interfaces import Clip, Phone
 from vast_core.phones import PHONE_INDEX
 
 UNKNOWN = -100
-"""Label of a time that no phone covers; ignored by losses and figures."""
+"""Label of times without a phone; ignored by losses and figures."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Utterance:
-    """Something said, and when each phone of it is said."""
+    """An utterance and the times of its phones."""
 
     name: str
-    """That of its clip."""
+    """Name of its clip."""
     samples: NDArray[np.int16]
     """(S,), mono at 16 kHz; :attr:`wave` is the same in [-1, 1)."""
     phones: tuple[Phone, ...] = ()
-    """Empty where nobody knows them."""
+    """Empty if unknown."""
 
     @property
     def source(self) -> str:
-        """What it belongs to, for the figures."""
+        """Source of the utterance, by which figures are grouped."""
         return source_of(self.name)
 
     @property
@@ -43,12 +43,13 @@ class Utterance:
 
 
 def quantised(wave: NDArray[np.float32]) -> NDArray[np.int16]:
-    """``wave`` in 16 bits, half the memory; what lies beyond full scale is cut."""
+    """``wave`` in 16 bits, which halves the memory; samples beyond full scale are clipped."""
     return np.clip(np.rint(wave * 32768), -32768, 32767).astype(np.int16)
 
 
 def labels(phones: Sequence[Phone], seconds: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Index of the one of ``phones``, ascending, at each of ``seconds``; :data:`UNKNOWN` where there is none."""
+    """Index of the one of ``phones``, in ascending order, at each of ``seconds``; :data:`UNKNOWN` where there is
+    none."""
     if not phones:
         return np.full(len(seconds), UNKNOWN)
     starts = np.array([phone.start for phone in phones])
@@ -65,9 +66,9 @@ def source_of(name: str) -> str:
 
 
 def held_out(clips: Iterable[Clip]) -> set[str]:
-    """The names of the clips that are kept from training: those that the corpus holds out.
+    """The names of the clips excluded from training: those that the corpus holds out.
 
-    Where it does not say, one speaker in ten, by the SHA-256 of the name.
+    If the corpus does not say, one speaker in ten is held out, by the SHA-256 of the name.
     """
     return {clip.name for clip in clips if (clip.split or _drawn(clip.speaker)) == "held_out"}
 

@@ -1,7 +1,7 @@
-"""Who speaks, told from audio features by a linear probe: what posteriors of phones should not give away.
+"""Speaker leakage: how well a linear probe identifies the speaker from audio features.
 
-Any audio components can be held beside each other, as a recipe has them, on the same frames of speech. Where a speaker
-has one recording, as in LibriSpeech's samples, its room and microphone tell the speaker too.
+Phone posteriors should carry little of it. Any audio components are compared on the same frames of speech. If a
+speaker has one recording, as in LibriSpeech's samples, its room and microphone identify the speaker, too.
 """
 
 from __future__ import annotations
@@ -30,41 +30,41 @@ from .voices import FPS, FRAME, Nearness, Rows, are_posteriors, nearness, same_s
 SEGMENT = 50
 """Frames of speech that are pooled: 2 s."""
 _PARTS = 3
-"""Learned from, tuned on, tested on."""
+"""Number of parts: training, tuning, test."""
 _MOST = 20 * SEGMENT
-"""Frames of a speaker in one part: 40 s."""
+"""Maximum frames of a speaker in one part: 40 s."""
 _LEARNED, _LEAST_LEARNED = 4000, 40
-"""Single frames in one part, of all speakers, and the least of one."""
+"""Single frames in one part, of all speakers, and the minimum of one speaker."""
 _BELOW = 30.0
-"""Decibels."""
+"""Decibels below loud frames at which speech ends."""
 _LEAST = 1e-4
-"""Posteriors below count as this before their logarithm is taken."""
+"""Smaller posteriors are raised to this value before their logarithm is taken."""
 
 
 @attrs.frozen(kw_only=True)
 class Told:
-    """Share of speakers told rightly, each speaker counting alike, from what was not learned from."""
+    """Share of speakers identified correctly on test data, each speaker weighted equally."""
 
     frame: float
     """From one frame."""
     segment: float
-    """From mean and standard deviation over 2 s of speech."""
+    """From the mean and standard deviation over 2 s of speech."""
 
 
 @attrs.frozen(kw_only=True)
 class Leakage:
-    """What was measured of a folder, by component; ``log ppg`` is the logarithm of ``ppg``."""
+    """Measurements on a folder, by component; ``log ppg`` is the logarithm of ``ppg``."""
 
     speakers: int
     left_out: tuple[str, ...]
     """Speakers with too little speech."""
     told: Mapping[str, Told]
     voices: Mapping[str, Nearness]
-    """Empty where no two speakers say the same, or its phones are not known."""
+    """Empty if no two speakers say the same phones, or the phones are unknown."""
 
     @property
     def chance(self) -> float:
-        """What guessing reaches."""
+        """Accuracy of guessing."""
         return 1 / self.speakers
 
     def as_json(self) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def _rounded(figures: Told | Nearness) -> dict[str, float | None]:
 
 
 def leakage_table(leakage: Leakage) -> Table:
-    """A row a component, to print."""
+    """A table with one row per component, to print."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("features")
     for column in ("speaker, 1 frame", "speaker, 2 s", "voices apart", "same viseme"):
@@ -99,7 +99,7 @@ def leakage_table(leakage: Leakage) -> Table:
 def measure(registry: Registry, folder: Path, names: Sequence[str] = ("mel", "ppg")) -> Leakage:
     """Leakage of the audio components ``names`` on a folder with a ``MANIFEST.tsv``.
 
-    Raises :class:`vast_core.errors.InputError` where too few speakers have enough speech.
+    Raises :class:`vast_core.errors.InputError` if too few speakers have enough speech.
     """
     features = {name: rows for given in names for name, rows in views(registry, given).items()}
     recordings = read_manifest(folder)
@@ -113,7 +113,7 @@ def measure(registry: Registry, folder: Path, names: Sequence[str] = ("mel", "pp
 
 
 def views(registry: Registry, name: str) -> dict[str, Rows]:
-    """A component's rows, and where they are posteriors their logarithm too, whose small values tell more."""
+    """A component's rows, and for posteriors also their logarithm, whose small values carry more of the speaker."""
     component = registry.get("audio", name)
     features: AudioFeatures = component.load().from_config(component.config(), Sizes(fps=FPS)).eval()
 
@@ -131,11 +131,11 @@ def views(registry: Registry, name: str) -> dict[str, Rows]:
 def tell_speakers(
     features: Mapping[str, Rows], spoken: Mapping[str, Sequence[NDArray[np.float32]]]
 ) -> tuple[dict[str, Told], tuple[str, ...]]:
-    """How well each of ``features`` tells who says the waves (S,), by speaker; and the speakers left out.
+    """Probe accuracy of each of ``features``, trained on waves (S,) by speaker, and the names of speakers left out.
 
-    A third of a speaker's recordings is learned from, one tuned on, one tested on; who has fewer than three has them
-    cut in time, before features are computed, so that no part hears another. Raises
-    :class:`vast_core.errors.InputError` where fewer than two speakers have 2 s of speech in each part.
+    A third of a speaker's recordings is for training, one for tuning, one for testing; fewer than three recordings are
+    cut in time, before features are computed, so that no part affects another. Raises
+    :class:`vast_core.errors.InputError` if fewer than two speakers have 2 s of speech in each part.
     """
     parts = {speaker: _parts(waves) for speaker, waves in spoken.items()}
     kept = [name for name, found in parts.items() if all(_frames_of_speech(waves) >= SEGMENT for waves in found)]
@@ -155,7 +155,7 @@ def tell_speakers(
 
 
 def speech_frames(wave: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Where somebody speaks (T,): frames no more than 30 dB under the loud ones, than which 5 % are louder."""
+    """Frames with speech (T,): at most 30 dB below the 95th percentile of power."""
     power = np.square(wave[: len(wave) // FRAME * FRAME].reshape(-1, FRAME), dtype=np.float64).mean(1)
     if not power.any():
         return np.zeros(len(power), np.bool_)
@@ -174,7 +174,7 @@ def _frames_of_speech(waves: Sequence[NDArray[np.float32]]) -> int:
 
 
 def _of_speech(rows: Rows, waves: Sequence[NDArray[np.float32]]) -> Tensor:
-    """The rows (N, A) of speech in ``waves``."""
+    """The rows (N, A) of frames with speech in ``waves``."""
     found: list[Tensor] = []
     for wave in waves:
         spoken = torch.from_numpy(speech_frames(wave))
@@ -184,7 +184,7 @@ def _of_speech(rows: Rows, waves: Sequence[NDArray[np.float32]]) -> Tensor:
 
 
 def _single(speakers: Sequence[Tensor]) -> Examples:
-    """Single frames; drawn at random, as many of each speaker, where there are more than are needed."""
+    """Single frames; if there are too many, an equal number per speaker is drawn at random."""
     drawn = [_drawn(rows, max(_LEARNED // len(speakers), _LEAST_LEARNED)) for rows in speakers]
     return Examples(rows=torch.cat(drawn), classes=_numbers(drawn))
 
@@ -194,7 +194,7 @@ def _drawn(rows: Tensor, most: int) -> Tensor:
 
 
 def _pooled(speakers: Sequence[Tensor]) -> Examples:
-    """Mean and standard deviation of every 2 s of speech, one after the other."""
+    """Mean and standard deviation of consecutive segments of 2 s of speech."""
     segments = [rows[: len(rows) // SEGMENT * SEGMENT].reshape(-1, SEGMENT, rows.shape[1]) for rows in speakers]
     pooled = [torch.cat([rows.mean(1), rows.std(1)], dim=1) for rows in segments]
     return Examples(rows=torch.cat(pooled), classes=_numbers(pooled))

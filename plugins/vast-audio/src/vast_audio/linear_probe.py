@@ -1,4 +1,4 @@
-"""What a linear map can tell from features: multinomial logistic regression, its penalty chosen on training data."""
+"""Multinomial logistic regression on features, with its penalty chosen on training data."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor
 from torch.nn import functional
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
-"""What :meth:`LinearProbe.tuned` chooses from; of columns with unit variance."""
+"""Penalties that :meth:`LinearProbe.tuned` tries; they apply to columns of unit variance."""
 _ITERATIONS = 200
 _SMALLEST = 1e-6
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Examples:
-    """Rows to learn from or to be judged on."""
+    """Rows with classes, to train or test on."""
 
     rows: Tensor
     """(N, A)."""
@@ -25,43 +25,43 @@ class Examples:
     """(N,), int64, from 0."""
 
     def counts(self, classes: int) -> Tensor:
-        """Rows of each class (K,), float64."""
+        """Number of rows of each class (K,), float64."""
         return torch.bincount(self.classes, minlength=classes).double()
 
     def shares(self, classes: int) -> Tensor:
-        """What each row counts (N,), float64: classes that have rows alike, all together 1."""
+        """Weight of each row (N,), float64: equal for all classes that have rows, and 1 in total."""
         counts = self.counts(classes)
         return (1 / counts / (counts > 0).sum())[self.classes]
 
     def and_also(self, other: Examples) -> Examples:
-        """These and others."""
+        """Both sets of examples together."""
         return Examples(rows=torch.cat([self.rows, other.rows]), classes=torch.cat([self.classes, other.classes]))
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class LinearProbe:
-    """argmax over k of (row - mean) / scale @ weight + bias."""
+    """Classifier argmax over k of (row - mean) / scale @ weight + bias."""
 
     weight: Tensor
     """(A, K), float64."""
     bias: Tensor
     """(K,)."""
     mean: Tensor
-    """(A,), of the rows it learned from."""
+    """(A,), mean of the training rows."""
     scale: Tensor
     """(A,), their standard deviation."""
     penalty: float
 
     @classmethod
     def fitted(cls, train: Examples, penalty: float) -> Self:
-        """The least of mean_k mean_(n in k) -ln p(k | row n) + penalty / 2 ||weight||^2, by L-BFGS.
+        """Minimise mean_k mean_(n in k) -ln p(k | row n) + penalty / 2 ||weight||^2 by L-BFGS.
 
-        Each class counts alike, however many rows it has. ValueError where a class has no row.
+        Classes have equal weight, however many rows they have. Raises ValueError if a class has no row.
         """
         classes = int(train.classes.max()) + 1
         counts = train.counts(classes)
         if not counts.all():
-            raise ValueError(f"class {int(counts.argmin())} of {classes} has no row to learn from")
+            raise ValueError(f"class {int(counts.argmin())} of {classes} has no training rows")
         rows = train.rows.double()
         mean, scale = rows.mean(0), rows.std(0).clamp_min(_SMALLEST)
         rows = (rows - mean) / scale
@@ -88,20 +88,21 @@ class LinearProbe:
 
     @classmethod
     def tuned(cls, learn: Examples, tune: Examples) -> Self:
-        """Fitted to both, with that of :data:`PENALTIES` which, fitted to ``learn``, is least surprised by ``tune``."""
+        """Fit to both sets, with the penalty of :data:`PENALTIES` that gives ``tune`` the least loss after fitting
+        ``learn``."""
         penalty = min(PENALTIES, key=lambda penalty: cls.fitted(learn, penalty).surprise(tune))
         return cls.fitted(learn.and_also(tune), penalty)
 
     def logits(self, rows: Tensor) -> Tensor:
-        """ln p (N, K), up to a constant, of rows (N, A)."""
+        """ln p (N, K), up to a constant, for rows (N, A)."""
         return (rows.double() - self.mean) / self.scale @ self.weight + self.bias
 
     def surprise(self, test: Examples) -> float:
-        """-ln p of the true class in nats, the mean over classes."""
+        """Mean -ln p of the true class in nats, averaged over classes."""
         return float(_surprise(self.logits(test.rows), test.classes, test.shares(len(self.bias))))
 
     def accuracy(self, test: Examples) -> float:
-        """Share of rows whose most probable class is theirs, the mean over classes; 1 / K is chance."""
+        """Share of rows classified correctly, averaged over classes; chance is 1 / K."""
         right = (self.logits(test.rows).argmax(1) == test.classes).double()
         return float((right * test.shares(len(self.bias))).sum())
 

@@ -1,4 +1,4 @@
-"""``audio/mel``: log energies in mel bands, one row a video frame."""
+"""``audio/mel``: log energies in mel bands, one row per video frame."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from .spectrum import WINDOW, MelEnergy, at_frames, checked, mel_filters, step_b
 
 _FLOOR = 1e-8
 _MEAN, _SCALE = -12.4, 3.7
-"""Of ln(energy + floor) over speech at -23 dBFS, 40 bands, measured; fixed, so that a chunk equals the whole."""
+"""Mean and scale of ln(energy + floor) over speech at -23 dBFS with 40 bands, measured and fixed for all sound."""
 
 
 class Mel(AudioFeatures):
     """Row t is the mean of (ln(energy + 1e-8) + 12.4) / 3.7 over the windows around t / fps seconds.
 
-    About 100 windows a second are laid out in step with the video frames and weighted by a triangle of a frame to
-    either side. Speech at -23 dBFS has about zero mean and unit variance; silence is at -1.63 in every band.
+    About 100 windows per second are aligned with the video frames and weighted by a triangle of one frame on either
+    side. Speech at -23 dBFS has about zero mean and unit variance; silence is -1.63 in every band.
     """
 
     def __init__(self, bands: int, fps: float) -> None:
         super().__init__()
-        # more than 64 bands are narrower than the bins of 512
+        # with more than 64 bands, the lowest are narrower than the bins of a transform of 512
         self.energy = MelEnergy(mel_filters(bands, 512 if bands <= 64 else 1024))
         self.per_frame = steps_per_frame(fps, 100.0)
         self.hop = SAMPLE_RATE / (fps * self.per_frame)
@@ -41,7 +41,7 @@ class Mel(AudioFeatures):
     def forward(self, wave: Tensor, frames: int) -> Tensor:
         """Features (B, T, A) of wave (B, S); see :class:`vast_core.interfaces.AudioFeatures`.
 
-        Raises :class:`vast_core.errors.InputError` where a sample is not a number.
+        Raises :class:`vast_core.errors.InputError` if a sample is not a number.
         """
         wave = checked(wave)
         blocks = []

@@ -1,4 +1,4 @@
-"""Pictures of phone posteriors over time, and of which phones are taken for which, as PNG."""
+"""Pictures of phone posteriors over time and of phone confusions, as PNG."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ GROUPED = tuple(sorted(PHONES, key=lambda phone: (VISEMES.index(VISEME_OF[phone]
 """The 40 labels by viseme group, silence first."""
 
 _STRIP = 5.0
-"""Most seconds drawn side by side: phones of 60 ms then have room for their names."""
+"""Most seconds in one strip, so that phones of 60 ms have room for their names."""
 _DOTS_PER_INCH = 110
 _SHORTEST_NAMED = 0.03
-"""Seconds of what is heard below which it is not named."""
+"""Recognised phones shorter than this, in seconds, are not named."""
 _BLUE, _ORANGE = COLOURS[:2]
 _ORDER = np.array([PHONE_INDEX[phone] for phone in GROUPED])
 _EDGES = [n for n in range(1, len(GROUPED)) if VISEME_OF[GROUPED[n]] != VISEME_OF[GROUPED[n - 1]]]
@@ -39,10 +39,10 @@ _EDGES = [n for n in range(1, len(GROUPED)) if VISEME_OF[GROUPED[n]] != VISEME_O
 
 
 def draw_window(path: Path, window: Window, title: str, said: Sequence[Phone] = ()) -> None:
-    """Draw sound, posteriors and the most probable phones of ``window`` over each other, and write ``path``.
+    """Draw sound, posteriors and the most probable phones of ``window``, and write ``path``.
 
-    ``said`` are the phones of a transcript, in seconds after the window's start: named above, and framed among the
-    posteriors. Long windows are drawn as several strips. Raises :class:`vast_core.errors.StorageError` where ``path``
+    ``said`` are the phones of a transcript, in seconds after the window's start; they are named above, and outlined in
+    the posteriors. Long windows are drawn as several strips. Raises :class:`vast_core.errors.StorageError` if ``path``
     cannot be written.
     """
     strips = max(1, math.ceil(window.seconds / _STRIP - 1e-6))
@@ -71,12 +71,12 @@ def draw_window(path: Path, window: Window, title: str, said: Sequence[Phone] = 
 
 
 def draw_confusion(path: Path, tally: Tally, title: str) -> None:
-    """Draw which viseme groups and phones are heard for which that are said, as shares of each row; write ``path``.
+    """Draw the confusion matrices of viseme groups and phones, as shares of each row, and write ``path``.
 
-    Raises :class:`vast_core.errors.StorageError` where ``path`` cannot be written.
+    Raises :class:`vast_core.errors.StorageError` if ``path`` cannot be written.
     """
     with _written(path, 13.6, 7.9) as figure:
-        figure.suptitle(f"{title}: what is heard (column) where it is said (row), in % of the row", x=0.01, ha="left")
+        figure.suptitle(f"{title}: recognised (column) given said (row), in % of the row", x=0.01, ha="left")
         left, right = figure.subplots(1, 2, width_ratios=(1, 1.25))
         visemes = shares(tally.visemes)
         _draw_matrix(left, visemes, VISEMES)
@@ -92,23 +92,23 @@ def draw_confusion(path: Path, tally: Tally, title: str) -> None:
         for axis, what in ((left, "viseme groups"), (right, "phones, by viseme group")):
             axis.set_anchor("N")
             axis.set_title(what, loc="left")
-            axis.set_xlabel("heard")
+            axis.set_xlabel("recognised")
             axis.set_ylabel("said")
 
 
 def shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Counts (R, C) as shares of their row; not a number in rows that are empty."""
+    """Counts (R, C) as shares of their row; NaN in empty rows."""
     totals = counts.sum(1, keepdims=True)
     return np.where(totals > 0, counts / np.maximum(totals, 1), np.nan)
 
 
 def _title(title: str, said: bool) -> str:
     frames = "; orange frames: the transcript, aligned" if said else ""
-    return f"{title}\nhow probable each phone is (pale 0, dark 1){frames}"
+    return f"{title}\nprobability of each phone (pale 0, dark 1){frames}"
 
 
 def _draw_sound(axis: Axes, window: Window, peak: float) -> None:
-    """The least and greatest sample of every 2 ms."""
+    """Draw the minimum and maximum sample of every 2 ms."""
     size = SAMPLE_RATE // 500
     blocks = np.pad(window.wave, (0, -len(window.wave) % size)).reshape(-1, size)
     times = window.start + (np.arange(len(blocks)) + 0.5) * size / SAMPLE_RATE
@@ -129,7 +129,7 @@ def _draw_names(
         axis.axvspan(first, last, color=_BLUE if number % 2 else _ORANGE, alpha=0.13, linewidth=0)
         middle = (first + last) / 2
         if span[0] <= middle < span[1]:
-            # In two lines by turns, as neighbours of 40 ms have no room beside each other.
+            # Alternate between two lines, because neighbours of 40 ms have no room side by side.
             height = 0.26 if number % 2 else 0.71
             axis.text(middle, height, phone.label, size=7, weight="bold", color=colour, ha="center", va="center")
 
@@ -157,7 +157,7 @@ def _draw_posteriors(axis: Axes, window: Window, said: Sequence[Phone]) -> None:
     bounds = [0, *_EDGES, len(GROUPED)]
     for first, last in pairwise(bounds):
         group = VISEME_OF[GROUPED[first]]
-        if last - first > 1:  # a group of one is named by its phone
+        if last - first > 1:  # a group of one phone already has its name
             axis.annotate(
                 group,
                 (0, (first + last - 1) / 2),
@@ -181,7 +181,7 @@ def _draw_matrix(axis: Axes, values: NDArray[np.float64], labels: Sequence[str])
 
 @contextmanager
 def _written(path: Path, width: float, height: float) -> Iterator[Figure]:
-    """A figure of ``width`` by ``height`` inches, written as PNG when it is drawn; whole or not at all."""
+    """A figure of ``width`` by ``height`` inches, written atomically as PNG after it is drawn."""
     import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine

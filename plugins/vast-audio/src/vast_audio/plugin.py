@@ -1,4 +1,4 @@
-"""The components of vast-audio, declared without importing torch."""
+"""Declarations of vast-audio; imports no torch."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def vast_components() -> Iterable[Component]:
             name="mel",
             target="vast_audio.mel:Mel",
             config=MelConfig,
-            summary="log energies in mel bands: depends on voice and microphone, needs no weights",
+            summary="log energies in mel bands; depends on voice and microphone, needs no weights",
         ),
         Component(
             kind="audio",
             name="ppg",
             target="vast_audio.ppg:Ppg",
             config=PpgConfig,
-            summary="posteriors of 39 phones and silence, by a small network in the package: what is said, not by whom",
+            summary="posteriors of 39 phones and silence by a small built-in network; nearly speaker-independent",
             reference="Sun et al. 2016, Phonetic posteriorgrams for many-to-one voice conversion",
         ),
         Component(
@@ -53,7 +53,7 @@ def vast_components() -> Iterable[Component]:
 
 @hookimpl
 def vast_stages() -> Iterable[StageSpec]:
-    """Declare the training of the acoustic model."""
+    """Declare the training stage of the acoustic model."""
     return [
         StageSpec(
             name="acoustic",

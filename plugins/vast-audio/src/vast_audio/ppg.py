@@ -1,4 +1,4 @@
-"""``audio/ppg``: what is said as posteriors of phones, one row a video frame."""
+"""``audio/ppg``: phone posteriors, one row per video frame."""
 
 from __future__ import annotations
 
@@ -24,38 +24,38 @@ from .spectrum import WINDOW, MelEnergy, at_frames, checked, steps_per_frame
 from .whisper import mel_filters
 
 SHIPPED = Path(__file__).with_name("ppg.safetensors")
-"""The weights inside the package; its header says what they were trained on."""
+"""The weights inside the package; the header lists their training data."""
 _AT_ONCE = 8
-"""Windows of each wave in one batch."""
+"""Windows of each wave per batch."""
 
 
 @attrs.frozen
 class StepClock:
-    """Where the analysis steps of a frame rate lie in a wave."""
+    """Positions of the analysis steps in a wave at a frame rate."""
 
     fps: float
 
     @property
     def per_frame(self) -> int:
-        """Steps in one video frame."""
+        """Steps per video frame."""
         return steps_per_frame(self.fps, STEP_RATE)
 
     @property
     def hop(self) -> float:
-        """Samples from step to step."""
+        """Samples between steps."""
         return SAMPLE_RATE / (self.fps * self.per_frame)
 
     def samples(self, steps: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Centres of the two windows of every step: on it, and half way to the next."""
+        """Centres of the two windows of every step: on the step, and half way to the next."""
         pairs = np.stack([steps, steps + 0.5], axis=1).ravel() * self.hop
         return np.rint(pairs).astype(np.int64)
 
 
 class Ppg(AudioFeatures):
-    """Row t is the posterior of the 40 labels of :data:`vast_core.media.PHONES` around t / fps seconds.
+    """Row t is the posterior of the 40 labels of :data:`vast_core.phones.PHONES` around t / fps seconds.
 
-    softmax(logits / temperature) at about 50 steps a second, laid out in step with the video frames, and their mean
-    weighted by a triangle of a frame to either side; each row sums to 1.
+    softmax(logits / temperature) at about 50 steps per second, aligned with the video frames, and averaged with a
+    triangle of one frame on either side; each row sums to 1.
     """
 
     def __init__(self, fps: float, temperature: float, model: AcousticModel) -> None:
@@ -65,8 +65,8 @@ class Ppg(AudioFeatures):
         self.energy = MelEnergy(mel_filters(BANDS).numpy())
         self.model = model
         self.steps = (BLOCK + 1) * self.clock.per_frame - 1 + 2 * MARGIN
-        """Steps of a window: those of its block of frames, to a frame around it, and the margins."""
-        ahead = (self.steps - MARGIN) * self.clock.hop + WINDOW / 2  # samples from a block's first frame
+        """Steps of a window: those of its block of frames, one frame around it, and the margins."""
+        ahead = (self.steps - MARGIN) * self.clock.hop + WINDOW / 2  # samples after a block's first frame
         self.context = whole_blocks(ahead / SAMPLE_RATE, fps)
 
     @classmethod
@@ -80,7 +80,7 @@ class Ppg(AudioFeatures):
     def forward(self, wave: Tensor, frames: int) -> Tensor:
         """Posteriors (B, T, 40), float32, of wave (B, S); see :class:`vast_core.interfaces.AudioFeatures`.
 
-        Raises :class:`vast_core.errors.InputError` where a sample is not a number.
+        Raises :class:`vast_core.errors.InputError` if a sample is not a number.
         """
         wave = checked(wave)
         rows = []
@@ -90,7 +90,7 @@ class Ppg(AudioFeatures):
         return torch.cat(rows, dim=1)[:, :frames]
 
     def _rows(self, wave: Tensor, first: int, count: int) -> Tensor:
-        """Posteriors (B, count * BLOCK, 40) of ``count`` blocks of frames from frame ``first`` on."""
+        """Posteriors (B, count * BLOCK, 40) of ``count`` blocks, starting with frame ``first``."""
         stride = BLOCK * self.clock.per_frame
         start = (first - 1) * self.clock.per_frame + 1 - MARGIN
         numbers = np.arange(start, start + (count - 1) * stride + self.steps)
@@ -103,11 +103,11 @@ class Ppg(AudioFeatures):
 
 
 def load_model(model: nn.Module, path: Path) -> None:
-    """Fill ``model`` from ``path``; raises :class:`vast_core.errors.WeightsError` where it does not fit."""
+    """Load ``model`` from ``path``; raises :class:`vast_core.errors.WeightsError` if the file does not fit."""
     tensors, header = load_weights(path)
     phones = tuple(header.get("phones", ()))
     if phones != PHONES:
         raise WeightsError(
-            f"{path}: knows the labels {' '.join(phones) or '(none)'}, not {' '.join(PHONES)}; train anew"
+            f"{path}: has the labels {' '.join(phones) or '(none)'}, not {' '.join(PHONES)}; train again"
         )
     load_into(model, {name: tensor.float() for name, tensor in tensors.items()}, path)

@@ -1,4 +1,4 @@
-"""``audio/ppg_whisper``: posteriors of phones by the encoder of Whisper tiny.en, one row a video frame."""
+"""``audio/ppg_whisper``: phone posteriors by the encoder of Whisper tiny.en, one row per video frame."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from .spectrum import full_precision
 from .whisper import CENTRE, STEP, WhisperPhones
 
 _REACH = 2.0
-"""Seconds heard on either side of a block: of clean speech 81.0 % of phones are right with it, 79.9 % with 1 s, 81.1 %
-with 3 s, and 81.7 % in windows of 23 s."""
+"""Seconds of context on either side of a block. On clean speech 81.0 % of phones are correct with it, 79.9 % with 1 s,
+81.1 % with 3 s, and 81.7 % in windows of 23 s."""
 _NOTHING = 1e-8
-"""Mean square, -80 dB, under which a step is digital silence or dither: of that alone the network makes up phones."""
+"""Mean square, -80 dB, below which a step is digital silence or dither, in which the network detects false phones."""
 _QUIET_STEPS = 8
-"""Steps to either side that must be as quiet, so that no closure of a stop is taken for a pause."""
+"""Steps on either side that must be as quiet, so that the closure of a stop is not taken for a pause."""
 
 
 class PpgWhisper(AudioFeatures):
-    """Row t is the posterior of the 40 labels of :data:`vast_core.media.PHONES` around t / fps seconds.
+    """Row t is the posterior of the 40 labels of :data:`vast_core.phones.PHONES` around t / fps seconds.
 
-    softmax(logits / temperature) 50 times a second, and silence where nothing is heard for 0.17 s to either side;
-    each row sums to 1. The network is frozen. How windows make rows, :mod:`vast_audio.blocks` says.
+    softmax(logits / temperature) 50 times a second, and silence where there is no sound for 0.17 s on either side;
+    each row sums to 1. The network is frozen. :mod:`vast_audio.blocks` describes how windows become rows.
     """
 
     def __init__(self, fps: float, temperature: float, weights: Path | None) -> None:
@@ -44,7 +44,7 @@ class PpgWhisper(AudioFeatures):
     def from_config(cls, config: PpgWhisperConfig, sizes: Sizes) -> Self:
         """Build for the recipe's frame rate.
 
-        Raises :class:`vast_core.errors.WeightsError`, saying how to get them, where there are no weights.
+        Raises :class:`vast_core.errors.WeightsError`, with instructions, if there are no weights.
         """
         return cls(sizes.fps, config.temperature, config.weights)
 

@@ -1,4 +1,5 @@
-"""What an audio component whose columns are phones hears: posteriors every 20 ms, and the phones they decide on."""
+"""Recognition with an audio component whose columns are phones: posteriors every 20 ms, and the most probable
+phones."""
 
 from __future__ import annotations
 
@@ -25,17 +26,17 @@ from .blocks import BLOCK
 from .figures import STEPS_PER_SECOND
 
 STEP = SAMPLE_RATE / STEPS_PER_SECOND
-"""Samples from row to row."""
+"""Samples between rows."""
 _TOLERANCE = 0.01
-"""By which the posteriors of a row may miss 1 in sum: half precision rounds."""
+"""Tolerated deviation of the sum of a row from 1, for half precision."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Window:
-    """A part of a file, and what is heard in it."""
+    """A part of a file, and its posteriors."""
 
     start: float
-    """Seconds into the file; a whole number of steps."""
+    """Seconds into the file; a multiple of the step."""
     wave: NDArray[np.float32]
     """(S,), mono at 16 kHz."""
     posteriors: NDArray[np.float32]
@@ -43,13 +44,13 @@ class Window:
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """Duration in seconds."""
         return len(self.wave) / SAMPLE_RATE
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Recogniser:
-    """An audio component that runs at 50 rows a second and gives the posteriors of the 40 phones."""
+    """An audio component at 50 rows per second that outputs the posteriors of the 40 phones."""
 
     name: str
     features: AudioFeatures
@@ -57,42 +58,45 @@ class Recogniser:
     def posteriors(self, wave: NDArray[np.float32]) -> NDArray[np.float32]:
         """Posteriors (T, 40) of ``wave`` (S,) at 16 kHz; row t belongs to t / 50 seconds, the last is inside the sound.
 
-        Raises :class:`vast_core.errors.InputError` where the rows are no probabilities.
+        Raises :class:`vast_core.errors.InputError` if the rows are not probabilities.
         """
         with torch.inference_mode():
             rows: NDArray[np.float32] = (
                 self.features(torch.from_numpy(wave)[None], rows_of(len(wave)))[0].float().numpy()
             )
         if rows.shape[1] != len(PHONES):
-            raise InputError(f"audio/{self.name} gives {rows.shape[1]} columns, not {len(PHONES)}: no phone posteriors")
+            raise InputError(
+                f"audio/{self.name} gives {rows.shape[1]} columns, not {len(PHONES)}: these are not phone posteriors"
+            )
         wrong = ~((rows.min(1) >= -_TOLERANCE) & (np.abs(rows.sum(1) - 1) <= _TOLERANCE))
         if wrong.any():
             row = int(wrong.argmax())
             raise InputError(
-                f"audio/{self.name} gives no phone posteriors: its row {row} goes from {rows[row].min():.3g} to "
-                f"{rows[row].max():.3g} and sums to {rows[row].sum():.3g}, not 1; name one that does, as ppg"
+                f"audio/{self.name} gives no phone posteriors: row {row} ranges from {rows[row].min():.3g} to "
+                f"{rows[row].max():.3g} and sums to {rows[row].sum():.3g}, not 1; name one that does, such as ppg"
             )
         return rows
 
     def window(self, path: Path, start: float, seconds: float) -> Window:
-        """``seconds`` of a file from ``start`` on, to the step before it, or as much as there is.
+        """``seconds`` of a file from ``start``, rounded down to a step, or as much as there is.
 
         Only the window, and the context that its rows depend on, is held in memory. Raises
-        :class:`vast_core.errors.MediaError` where the file has no sound there.
+        :class:`vast_core.errors.MediaError` if the file has no sound there.
         """
         first = math.floor(start * STEPS_PER_SECOND + 1e-6)
-        # whole blocks after the beginning of the file, or rows made by the block would hear other windows than its own
+        # start on a block boundary, because rows are computed by blocks and their windows must be the same
         begin = max(0, first - math.ceil(self.features.context * STEPS_PER_SECOND)) // BLOCK * BLOCK
         before = first - begin
         heard = read_wave(path, begin / STEPS_PER_SECOND, before / STEPS_PER_SECOND + seconds + self.features.context)
         wave = heard[round(before * STEP) :][: round(seconds * SAMPLE_RATE)]
         if not len(wave):
-            raise MediaError(f"{path}: has no sound at {start:g} s; it ends before; name an earlier start")
+            raise MediaError(f"{path}: has no sound at {start:g} s, which is beyond its end; choose an earlier start")
         posteriors = self.posteriors(heard)[before : before + rows_of(len(wave))]
         return Window(start=first / STEPS_PER_SECOND, wave=wave, posteriors=posteriors)
 
     def timed(self, wave: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
-        """The posteriors of ``wave``, and the seconds of one core that they took; other programs' load is no part."""
+        """The posteriors of ``wave``, and the CPU seconds of one core that they took, without the load of other
+        programs."""
         with _one_thread():
             start = time.process_time()
             rows = self.posteriors(wave)
@@ -100,22 +104,22 @@ class Recogniser:
 
 
 def recogniser(registry: Registry, name: str, weights: Path | None = None) -> Recogniser:
-    """The audio component ``name`` with its default options, at 50 rows a second, with the weights of a file if any.
+    """The audio component ``name`` with default options, at 50 rows per second, optionally with the weights of a file.
 
-    Raises :class:`vast_core.errors.InputError` where its columns cannot be phones or it takes no weights.
+    Raises :class:`vast_core.errors.InputError` if its columns cannot be phones or it takes no weights.
     """
     component = registry.get("audio", name)
     options: dict[str, Any] = {}
     if weights is not None:
         if "weights" not in {field.alias for field in attrs.fields(component.config)}:
-            raise InputError(f"audio/{name} takes no file of weights; leave --weights out")
+            raise InputError(f"audio/{name} takes no weights file; omit --weights")
         options["weights"] = weights
     config = component.config(**options)
     width = config.sizes().get("audio") if hasattr(config, "sizes") else None
     if width != len(PHONES):
         raise InputError(
-            f"audio/{name} has {width} columns, not one for each of the {len(PHONES)} phones: no phone posteriors; "
-            "name one that does, as ppg"
+            f"audio/{name} has {width} columns, not one for each of the {len(PHONES)} phones, so it gives no phone "
+            "posteriors; name a component that does, such as ppg"
         )
     sizes = Sizes(fps=STEPS_PER_SECOND, audio=len(PHONES))
     features = component.load().from_config(config, sizes).eval()
@@ -123,17 +127,17 @@ def recogniser(registry: Registry, name: str, weights: Path | None = None) -> Re
 
 
 def rows_of(samples: int) -> int:
-    """Rows that lie inside a sound of so many samples."""
+    """Number of rows inside a sound of ``samples`` samples."""
     return max(1, math.ceil(samples / STEP))
 
 
 def row_times(rows: int) -> NDArray[np.float64]:
-    """Seconds to which ``rows`` rows belong."""
+    """Times in seconds of ``rows`` rows."""
     return np.arange(rows) / STEPS_PER_SECOND
 
 
 def decided(posteriors: NDArray[np.float32]) -> tuple[Phone, ...]:
-    """The most probable phone of each row of posteriors (T, 40), equal ones joined; from 0 to T / 50 s."""
+    """The most probable phone of each row of posteriors (T, 40), equal neighbours merged; from 0 to T / 50 s."""
     best = posteriors.argmax(1)
     edges = [0, *(np.flatnonzero(np.diff(best)) + 1).tolist(), len(best)]
     return tuple(

@@ -1,7 +1,7 @@
-"""Energy in mel bands at given times of a wave, and how times of analysis are laid out under video frames.
+"""Energy in mel bands at given times of a wave, and the placement of analysis steps relative to video frames.
 
-Analysis steps are a whole number to a video frame, so step ``k * per_frame`` is frame ``k`` at any frame rate. No
-other grid has to be resampled, and a chunk that starts with a frame sees the same steps as the whole.
+There is a whole number of analysis steps per video frame, so step ``k * per_frame`` is frame ``k`` at any frame rate.
+No other grid has to be resampled, and a chunk that starts with a frame has the same steps as the whole.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from vast_core.interfaces import SAMPLE_RATE
 WINDOW = 400
 """Samples of one analysis window: 25 ms."""
 LOUDEST = 1e6
-"""Greatest sample that is taken, 120 dB over full scale (our choice): what is beyond is no sound."""
+"""Largest accepted sample, 120 dB over full scale (our choice); larger values are not sound."""
 _BLOCK = 2048
 """Analysis steps, and windows, in memory at a time."""
 
 
 def steps_per_frame(fps: float, rate: float) -> int:
-    """Analysis steps in one video frame, so that their number a second is, as a ratio, nearest to ``rate``."""
+    """Analysis steps per video frame, so that the ratio of steps per second to ``rate`` is nearest to 1."""
     below = max(1, int(rate / fps))
     return min((below, below + 1), key=lambda count: abs(math.log(count * fps / rate)))
 
 
 def mel_filters(bands: int, fft: int, low: float = 60.0, high: float = 7600.0) -> NDArray[np.float32]:
-    """Triangles (``fft`` // 2 + 1, bands) of peak 1, equally spaced in mel = 2595 lg(1 + Hz / 700)."""
+    """Triangles (``fft`` // 2 + 1, bands) with peak 1, equally spaced in mel = 2595 lg(1 + Hz / 700)."""
     first, last = (2595 * math.log10(1 + hertz / 700) for hertz in (low, high))
     edges = 700 * (10 ** (np.linspace(first, last, bands + 2) / 2595) - 1)
     bins = np.arange(fft // 2 + 1)[:, None] * SAMPLE_RATE / fft
@@ -46,7 +46,7 @@ def mel_filters(bands: int, fft: int, low: float = 60.0, high: float = 7600.0) -
 class MelEnergy(nn.Module):
     """Energy in mel bands of Hann windows of 25 ms; a sine at full scale has 1 (0 dB) in the bin at its frequency.
 
-    ``filters`` (F, bands) weigh the F bins of the transform, up to half the sample rate, in each band.
+    ``filters`` (F, bands) are the weights in each band of the F bins of the transform, up to half the sample rate.
     """
 
     window: Tensor
@@ -62,7 +62,7 @@ class MelEnergy(nn.Module):
     def forward(self, wave: Tensor, centres: NDArray[np.int64]) -> Tensor:
         """Energies (B, N, bands), float32, of wave (B, S) around the samples ``centres`` (N,), ascending.
 
-        Beyond its ends the wave is silent. The mean of each window is taken off, so a DC offset is not heard.
+        The wave is padded with silence. The mean of each window is subtracted, so a DC offset has no effect.
         """
         first, last = int(centres[0]) - WINDOW // 2, int(centres[-1]) + WINDOW // 2
         low = min(max(first, 0), wave.shape[1])
@@ -83,9 +83,9 @@ class MelEnergy(nn.Module):
 
 
 def checked(wave: Tensor) -> Tensor:
-    """``wave`` (B, S) as it is.
+    """Return ``wave`` (B, S) unchanged.
 
-    Raises :class:`vast_core.errors.InputError` where a sample is not a number or beyond :data:`LOUDEST`.
+    Raises :class:`vast_core.errors.InputError` if a sample is not a number or exceeds :data:`LOUDEST`.
     """
     if wave.is_meta or not wave.numel():
         return wave
@@ -93,14 +93,14 @@ def checked(wave: Tensor) -> Tensor:
     if not -LOUDEST <= least <= greatest <= LOUDEST:
         row, sample = (~(wave.abs() <= LOUDEST)).nonzero()[0].tolist()
         where = f"sound {row} of {len(wave)}, sample {sample} ({sample / SAMPLE_RATE:.3f} s)"
-        raise InputError(f"{where}: {float(wave[row, sample])} is no sound; give samples within [-1, 1]")
+        raise InputError(f"{where}: {float(wave[row, sample])} is not sound; give samples within [-1, 1]")
     return wave
 
 
 def at_frames(rows: Tensor, per_frame: int) -> Tensor:
-    """Rows (B, T, A) for video frames, of rows (B, (T + 1) * per_frame - 1, A) at analysis steps.
+    """Rows (B, T, A) for video frames, from rows (B, (T + 1) * per_frame - 1, A) at analysis steps.
 
-    Row t is the mean of the steps less than a frame away from t / fps, weighted by a triangle that is 0 there; the
+    Row t is the mean of the steps less than one frame from t / fps, weighted by a triangle that is 0 at one frame; the
     first input row belongs to step 1 - per_frame.
     """
     triangle = per_frame - (torch.arange(2 * per_frame - 1, device=rows.device) - per_frame + 1).abs()
@@ -111,7 +111,7 @@ def at_frames(rows: Tensor, per_frame: int) -> Tensor:
 def step_blocks(frames: int, per_frame: int) -> Iterator[NDArray[np.int64]]:
     """Numbers of the steps that :func:`at_frames` needs, for some frames at a time.
 
-    All blocks together are for ``frames`` frames; the memory that one takes does not grow with their number.
+    All blocks together cover ``frames`` frames; the memory of one block does not grow with their number.
     """
     count = max(1, _BLOCK // per_frame)
     for first in range(0, frames, count):
@@ -120,5 +120,5 @@ def step_blocks(frames: int, per_frame: int) -> Iterator[NDArray[np.int64]]:
 
 
 def full_precision(wave: Tensor) -> AbstractContextManager[object]:
-    """Switch off autocast, which would round energies to bfloat16; the meta device has none."""
+    """Disable autocast, which would round energies to bfloat16; the meta device has none."""
     return nullcontext() if wave.is_meta else torch.autocast(wave.device.type, enabled=False)

@@ -21,21 +21,21 @@ from .pictures import shares
 from .recognition import Window, decided, row_times
 
 _COLUMN = 0.04
-"""Seconds in one column: a phone of 80 ms then has room for its two letters."""
+"""Seconds in one column, so that a phone of 80 ms has room for its two letters."""
 _MARGIN = 7
 """Columns for the names of rows."""
 _SHADES = " ░▒▓█"
 _BARS = " ▁▂▃▄▅▆▇█"
 _QUIETEST = -70.0
-"""Decibels below full scale at which sound is drawn as none; bars are 5 dB high, up to the loudest of the window."""
+"""Level in dB of full scale below which sound is not drawn; bars are 5 dB high, up to the maximum of the window."""
 _GROUP = np.array([[VISEME_OF[phone] == viseme for viseme in VISEMES] for phone in PHONES], np.float32)
 
 
 def window_lines(window: Window, width: int, said: Sequence[Phone] = ()) -> Iterator[Text]:
-    """``window`` in strips of ``width`` columns: time, sound, phones said and heard, posteriors of viseme groups.
+    """``window`` in strips of ``width`` columns: time, sound, phones said and recognised, posteriors of viseme groups.
 
-    ``said`` are the phones of a transcript, in seconds after the window's start: green where most of it is heard
-    rightly, yellow in the right viseme group, else red.
+    ``said`` are the phones of a transcript, in seconds after the window's start: green if at least half of a phone is
+    recognised correctly, yellow if in the correct viseme group, otherwise red.
     """
     total = math.ceil(window.seconds / _COLUMN - 1e-6)
     columns = _strip(total, width - _MARGIN)
@@ -55,19 +55,19 @@ def window_lines(window: Window, width: int, said: Sequence[Phone] = ()) -> Iter
 
 
 def closures(window: Window, said: Sequence[Phone]) -> Iterator[str]:
-    """What became of the P, B and M that were said: how many were heard as one of them, and when they were not."""
+    """Recognition of the P, B and M that were said: how many were recognised as one of them, and which were missed."""
     inside = [p for p in said if VISEME_OF[p.label] == "PBM" and p.start < window.seconds]
     if not inside:
         return
     best = _heard_instead(window, inside)
     missed = [(phone, label) for phone, label in zip(inside, best, strict=True) if label is not None]
-    yield f"closures of the lips (P, B, M): {len(inside)} said, {len(inside) - len(missed)} heard"
+    yield f"lip closures (P, B, M): {len(inside)} said, {len(inside) - len(missed)} recognised"
     for phone, label in missed:
-        yield f"  missed: {phone.label} at {window.start + phone.start:.2f} s, heard as {label}"
+        yield f"  missed: {phone.label} at {window.start + phone.start:.2f} s, recognised as {label}"
 
 
 def agreement(window: Window, said: Sequence[Phone]) -> Figures:
-    """Figures of a window against the phones of a transcript."""
+    """Figures of a window compared with the phones of a transcript."""
     tally = Tally()
     tally.add(window.posteriors.argmax(1), labels(said, row_times(len(window.posteriors))))
     return tally.figures()
@@ -86,7 +86,7 @@ def figures_table(evaluation: Evaluation) -> Table:
 
 
 def confusion_table(tally: Tally) -> Table:
-    """Which viseme groups are heard for which that are said, in % of the row; the diagonal is the recall."""
+    """Confusions of viseme groups, said by recognised, in % of the row; the diagonal is the recall."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("said")
     for viseme in VISEMES:
@@ -112,7 +112,7 @@ def _share(value: float | None) -> str:
 
 
 def _strip(total: int, room: int) -> int:
-    """Columns of a strip: all where there is room, else a multiple of 10 that makes strips about equal."""
+    """Columns per strip: all if they fit, otherwise a multiple of 10 that makes strips about equal."""
     if total <= room:
         return total
     strips = math.ceil(total / max(room // 10 * 10, 10))
@@ -124,7 +124,7 @@ def _row(name: str, content: Text) -> Text:
 
 
 def _axis(start: float, first: int, last: int) -> Text:
-    """A mark and the second every 10 columns."""
+    """A mark with the time in seconds every 10 columns."""
     line = [" "] * (last - first)
     for column in range(first, last):
         if column % 10 == 0:
@@ -135,7 +135,7 @@ def _axis(start: float, first: int, last: int) -> Text:
 
 
 def _by_column(rows: NDArray[np.float32], columns: int) -> NDArray[np.float32]:
-    """Mean of the rows of each column."""
+    """Mean of the rows in each column."""
     number = np.minimum((row_times(len(rows)) / _COLUMN + 1e-6).astype(int), columns - 1)
     sums = np.zeros((columns, rows.shape[1]), np.float32)
     np.add.at(sums, number, rows)
@@ -154,7 +154,7 @@ def _levels(wave: NDArray[np.float32], columns: int) -> str:
 
 
 def _names(name: str, phones: Sequence[Phone], first: int, last: int, styles: Sequence[str]) -> Iterator[Text]:
-    """Two lines of names, by turns, each where its phone begins; one that has no room is left out."""
+    """Names on two alternating lines, each where its phone begins; names without room are left out."""
     lines = [Text(" " * (last - first)) for _ in range(2)]
     free = [first, first]
     turn = 0
@@ -175,7 +175,7 @@ def _names(name: str, phones: Sequence[Phone], first: int, last: int, styles: Se
 
 
 def _shades(groups: NDArray[np.float32], number: int) -> Text:
-    """How probable a group is: a shade a column, in colour where no other is more so."""
+    """Probability of a group: one shade per column, coloured where the group is the most probable."""
     line = Text()
     for row in groups:
         shade = _SHADES[min(int(row[number] * 5 + 0.5), 4)]
@@ -184,7 +184,7 @@ def _shades(groups: NDArray[np.float32], number: int) -> Text:
 
 
 def _heard_rows(window: Window, phone: Phone) -> NDArray[np.int64]:
-    """What is heard at the steps of ``phone``, at least one."""
+    """Recognised phones at the steps of ``phone``, at least one."""
     first = min(round(phone.start * STEPS_PER_SECOND), len(window.posteriors) - 1)
     last = max(round(phone.end * STEPS_PER_SECOND), first + 1)
     heard: NDArray[np.int64] = window.posteriors[first:last].argmax(1)
@@ -192,7 +192,7 @@ def _heard_rows(window: Window, phone: Phone) -> NDArray[np.int64]:
 
 
 def _heard_instead(window: Window, said: Sequence[Phone]) -> list[str | None]:
-    """None where any step of a phone is heard in its viseme group, else what most of its steps are heard as."""
+    """None if any step of a phone is recognised in its viseme group, otherwise the most frequent recognised phone."""
     instead: list[str | None] = []
     for phone in said:
         rows = _heard_rows(window, phone)

@@ -1,4 +1,4 @@
-"""How near audio features of two voices are that say the same: near, if they tell what is said and not by whom."""
+"""Distance between the audio features of two voices that say the same sentence; small if only the words matter."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from vast_core.media import Recording, read_wave
 from vast_core.phones import PHONES, SILENCE, VISEME_OF, VISEMES
 
 FPS = 25.0
-"""Rows a second, as in the default recipe."""
+"""Rows per second, as in the default recipe."""
 FRAME = 640
-"""Samples from row to row."""
+"""Samples between rows."""
 Rows = Callable[[NDArray[np.float32]], Tensor]
 """Features (T, A) of a wave (S,), T = S // :data:`FRAME`, at least 1."""
 _PAIRS = 100
-"""Pairs of recordings that are compared."""
+"""Maximum number of compared pairs of recordings."""
 _VISEME = torch.tensor([VISEMES.index(VISEME_OF[phone]) for phone in PHONES])
 
 
@@ -35,24 +35,25 @@ class Spoken:
     wave: NDArray[np.float32]
     """(S,), mono at 16 kHz."""
     phones: tuple[Phone, ...]
-    """Ascending, without gaps."""
+    """In ascending order, without gaps."""
 
 
 @attrs.frozen(kw_only=True)
 class Nearness:
-    """How near features are between voices that say the same, over all frames of speech."""
+    """Similarity of the features of voices that say the same, over all frames of speech."""
 
     distance: float
-    """Mean absolute difference of two voices in the same phone, over that of two different phones of one voice."""
+    """Mean absolute difference of two voices in the same phone, divided by that of two different phones of one
+    voice."""
     viseme: float | None
-    """Share of frames whose most probable phone is of the same viseme group; None where rows are no posteriors."""
+    """Share of frames whose most probable phones are in the same viseme group; None if rows are not posteriors."""
 
 
 def nearness(features: Mapping[str, Rows], pairs: Iterable[tuple[Spoken, Spoken]]) -> dict[str, Nearness]:
-    """By name of ``features``, over ``pairs`` that say the same phones; empty where there is no pair.
+    """Nearness by name of ``features``, over ``pairs`` that say the same phones; empty if there are no pairs.
 
-    A frame of the first voice is held against the second at the same share of the same phone, between its rows
-    linearly, and against a frame of another phone, picked at random, of the first. Silence is left out.
+    A frame of the first voice is compared with the second voice at the same fraction of the same phone, interpolated
+    linearly, and with a random frame of another phone of the first voice. Silence is excluded.
     """
     moved, apart, alike = (defaultdict[str, list[Tensor]](list) for _ in range(3))
     rng = np.random.default_rng(0)
@@ -80,7 +81,7 @@ def nearness(features: Mapping[str, Rows], pairs: Iterable[tuple[Spoken, Spoken]
 
 
 def same_sentence(folder: Path, recordings: Sequence[Recording]) -> Iterator[tuple[Spoken, Spoken]]:
-    """Up to 100 pairs of ``recordings`` of a folder in which two speakers say the same phones, spread over all."""
+    """Up to 100 random pairs of ``recordings`` of a folder in which two speakers say the same phones."""
     said: dict[tuple[str, ...], list[Recording]] = defaultdict(list)
     for recording in recordings:
         if recording.phones and all(recording.speaker != r.speaker for r in said[_labels(recording)]):
@@ -105,7 +106,8 @@ def _labels(recording: Recording) -> tuple[str, ...]:
 def _same_moment(
     seconds: NDArray[np.float64], phones: Sequence[Phone], others: Sequence[Phone]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Number of the phone at each of ``seconds``, and the seconds (T,) at the same share of the other's phone."""
+    """Index of the phone at each of ``seconds``, and the times (T,) in seconds at the same fraction of the other's
+    phone."""
     edges, there = (np.array([p.start for p in said] + [said[-1].end]) for said in (phones, others))
     number = np.clip(np.searchsorted(edges, seconds, side="right") - 1, 0, len(phones) - 1)
     return number, np.interp(seconds, edges, there)

@@ -1,4 +1,5 @@
-"""``audio/wav2vec2``: logits or a hidden layer of torchaudio's wav2vec 2.0, HuBERT and WavLM, one row a video frame."""
+"""``audio/wav2vec2``: logits or a hidden layer of torchaudio's wav2vec 2.0, HuBERT and WavLM, one row per video
+frame."""
 
 from __future__ import annotations
 
@@ -19,17 +20,18 @@ from .spectrum import full_precision
 from .wav2vec2_weights import find_wav2vec2, read_wav2vec2
 
 _REACH = 2.0
-"""Seconds heard on either side of a block, as by ``audio/ppg_whisper``."""
+"""Seconds of context on either side of a block, as in ``audio/ppg_whisper``."""
 _STEP, _FIELD = 320, 400
-"""Samples from step to step, and samples that the convolutions of one step see."""
+"""Samples between steps, and samples in the receptive field of the convolutions."""
 
 
 class Wav2Vec2(AudioFeatures):
-    """Row t is what the network says around t / fps seconds: its logits of letters, or its ``layer``-th hidden layer.
+    """Row t is the network's output around t / fps seconds: its letter logits, or its ``layer``-th hidden layer.
 
     A. Baevski, H. Zhou, A. Mohamed and M. Auli, wav2vec 2.0: a framework for self-supervised learning of speech
-    representations, 2020. The network is torchaudio's, made and fed as its pipeline does, and frozen; how windows make
-    rows, :mod:`vast_audio.blocks` says. Weights are read from safetensors only, never from a pickle.
+    representations, 2020. The network is torchaudio's, built and called as by its pipeline, and frozen.
+    :mod:`vast_audio.blocks` describes how windows become rows. Weights are read from safetensors only, never from a
+    pickle.
     """
 
     def __init__(self, fps: float, bundle: str, layer: int | None, weights: Path | None) -> None:
@@ -38,7 +40,7 @@ class Wav2Vec2(AudioFeatures):
         self.layer = layer
         self.normalises: bool = known._normalize_waveform
         self.network = _network(known, logits=layer is None)
-        if torch.get_default_device().type != "meta":  # where shapes alone are asked for
+        if torch.get_default_device().type != "meta":  # the meta device only asks for shapes
             file = find_wav2vec2(bundle, weights)
             load_into(self.network, read_wav2vec2(file, known, logits=layer is None), file)
         self.blocks = Blocks(fps, reach=_REACH, step=_STEP, centre=_FIELD / 2, extra=_FIELD - _STEP)
@@ -50,13 +52,13 @@ class Wav2Vec2(AudioFeatures):
     def from_config(cls, config: Wav2Vec2Config, sizes: Sizes) -> Self:
         """Build for the recipe's frame rate.
 
-        Raises :class:`vast_core.errors.ComponentError` where torchaudio cannot be imported, and
-        :class:`vast_core.errors.WeightsError` where there are no weights, or those of another model.
+        Raises :class:`vast_core.errors.ComponentError` if torchaudio cannot be imported, and
+        :class:`vast_core.errors.WeightsError` if there are no weights, or those of another model.
         """
         return cls(sizes.fps, config.bundle, config.layer, config.weights)
 
     def train(self, mode: bool = True) -> Self:
-        """Frozen as it is, the network never drops anything out."""
+        """Keep the network in evaluation mode, without dropout: it is frozen."""
         super().train(mode)
         self.network.eval()
         return self
@@ -89,7 +91,7 @@ def _bundle(name: str) -> Any:
 
 
 def _network(bundle: Any, *, logits: bool) -> Any:
-    """The bundle's architecture, with the layer of its logits or without."""
+    """The bundle's architecture, with or without the layer of its logits."""
     from torchaudio.models import wav2vec2_model, wavlm_model
 
     make = {"Wav2Vec2": wav2vec2_model, "WavLM": wavlm_model}[bundle._model_type]

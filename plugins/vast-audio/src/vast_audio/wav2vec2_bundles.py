@@ -1,4 +1,4 @@
-"""The pretrained models of ``torchaudio.pipelines`` that may be used freely, known without importing torchaudio.
+"""The pretrained models of ``torchaudio.pipelines`` that may be used freely, listed without importing torchaudio.
 
 All are released under the MIT licence. Those under CC BY-NC, ``VOXPOPULI_*`` and ``MMS_FA``, are left out: an avatar
 that speaks with them could not be used commercially.
@@ -18,9 +18,9 @@ class Bundle:
     layers: int
     width: int
     letters: int | None = None
-    """Logits, the blank's first; None where the model was not trained to transcribe."""
+    """Number of logits, of which the blank is the first; None if the model was not trained to transcribe."""
     repository: str | None = None
-    """Where the same weights are released in safetensors, as ``model.safetensors``."""
+    """Repository that has the same weights in safetensors, as ``model.safetensors``."""
 
 
 _BASE, _LARGE = Bundle(12, 768), Bundle(24, 1024)

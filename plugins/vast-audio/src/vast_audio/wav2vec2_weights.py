@@ -1,4 +1,4 @@
-"""Where the weights of ``audio/wav2vec2`` are found, and what their tensors are called by torchaudio."""
+"""Search for the weights of ``audio/wav2vec2``, and the torchaudio names of their tensors."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ _NAMES = (
     (r"feature_projection\.", "encoder.feature_projection."),
     (r"encoder\.(?!transformer\.|feature_projection\.)", "encoder.transformer."),
 )
-"""From the beginnings of names in releases of ``transformers`` to those of torchaudio, one after the other."""
+"""Replacements of prefixes, in this order, from names of ``transformers`` to those of torchaudio."""
 _KEPT = ("feature_extractor.", "encoder.", "aux.")
-"""Not the vector that masks in pre-training, nor the quantiser."""
+"""Prefixes that are kept; the mask vector of pre-training and the quantiser are not used."""
 
 
 def find_wav2vec2(bundle: str, path: Path | None = None) -> Path:
-    """The file at ``path`` (or in it, where it is a folder), in the folder ``VAST_WEIGHTS``, or in the cache.
+    """The file at ``path`` (or inside it, if it is a folder), in the folder ``VAST_WEIGHTS``, or in the cache.
 
-    Raises :class:`vast_core.errors.WeightsError` where there is none, saying how to get it.
+    Raises :class:`vast_core.errors.WeightsError`, with instructions, if there is none.
     """
     repository = BUNDLES[bundle].repository
     names = [f"{bundle.lower()}.safetensors"]
     released = ""
     if repository is not None:
         names.append(f"{repository.rpartition('/')[2]}/model.safetensors")
-        released = f"Get model.safetensors of {repository} into {suggested_folder() / names[1]}, or "
-    how = f"{released}bring its weights as safetensors, named {names[0]}.\n"
+        released = f"Download model.safetensors of {repository} to {suggested_folder() / names[1]}, or "
+    how = f"{released}provide its weights as safetensors, named {names[0]}.\n"
     return find_file(names, path, bundle, how[0].upper() + how[1:])
 
 
 def read_wav2vec2(file: Path, bundle: Any, *, logits: bool) -> dict[str, Tensor]:
-    """Tensors in float32 by torchaudio's names, with those of the logits or without.
+    """Tensors in float32 under torchaudio's names, with or without those of the logits.
 
-    Raises :class:`vast_core.errors.WeightsError` where the file is no safetensors.
+    Raises :class:`vast_core.errors.WeightsError` if the file is not safetensors.
     """
     given, _ = read_tensors(file)
     tensors = {_renamed(name): tensor for name, tensor in given.items()}
@@ -57,13 +57,13 @@ def read_wav2vec2(file: Path, bundle: Any, *, logits: bool) -> dict[str, Tensor]
 def _renamed(name: str) -> str:
     for old, new in _NAMES:
         name = re.sub(f"^{old}", new, name)
-    # a weight kept as direction and length, by the names of older releases of torch
+    # a weight stored as direction and length, under the names of older releases of torch
     name = re.sub(r"weight_g$", "parametrizations.weight.original0", name)
     return re.sub(r"weight_v$", "parametrizations.weight.original1", name)
 
 
 def _joined(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """With WavLM's projections to query, key and value as torchaudio has them, in one tensor."""
+    """Merge WavLM's projections to query, key and value into one tensor, as torchaudio has them."""
     joined = {}
     for name, tensor in tensors.items():
         match = re.fullmatch(r"(.+\.attention)\.(q|k|v|out)_proj\.(weight|bias)", name)
@@ -78,7 +78,7 @@ def _joined(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _drop_unused_letters(tensors: dict[str, Tensor], bundle: Any) -> None:
-    """Take off the rows of logits that stand for no letter (padding, ends), as torchaudio does."""
+    """Remove the rows of logits that stand for no letter (padding, ends), as torchaudio does."""
     unused = getattr(bundle, "_remove_aux_axis", ())
     for name in ("aux.weight", "aux.bias"):
         if name in tensors and len(tensors[name]) == bundle._params["aux_num_out"] + len(unused):

@@ -1,8 +1,8 @@
 """Phones by the encoder of Whisper and a small head, in plain torch: the teacher of ``audio/ppg``.
 
 A. Radford, J. W. Kim, T. Xu, G. Brockman, C. McLeavey and I. Sutskever, Robust speech recognition via large-scale weak
-supervision, 2022. The modules are named as in the official release (``openai/whisper-tiny.en``, MIT), so its tensors
-fit by name; the head is ours.
+supervision, 2022. Modules have the names of the official release (``openai/whisper-tiny.en``, MIT), so its tensors fit
+by name; the head is ours.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from .spectrum import full_precision
 from .whisper_weights import WhisperWeights, find_whisper
 
 STEP = 320
-"""Samples from step to step: 20 ms."""
+"""Samples between steps: 20 ms."""
 CENTRE = 160
-"""Samples from the beginning of the sound to the middle of step 0, as the head was trained (most right there, too)."""
+"""Samples from the beginning of the sound to the middle of step 0, as the head was trained (also the most accurate)."""
 LONGEST = 30
-"""Seconds that the encoder has positions for."""
+"""Seconds for which the encoder has positions."""
 _HOP, _FFT = 160, 400
 HEAD_WIDTH = 64
-"""Of one attention head, in every size of Whisper."""
+"""Width of one attention head, in every size of Whisper."""
 
 
 def mel_filters(bands: int) -> Tensor:
-    """Slaney's mel filters (201, bands) from 0 to 8 kHz, each of area 1 over Hz, as Whisper's release has them.
+    """Slaney's mel filters (201, bands) from 0 to 8 kHz, each with unit area over Hz, as in Whisper's release.
 
     The scale is 3 Hz / 200 up to 1 kHz and 15 + 27 ln(Hz / 1000) / ln(6.4) above.
     """
@@ -50,15 +50,15 @@ def mel_filters(bands: int) -> Tensor:
 
 
 def positions(width: int) -> Tensor:
-    """Sines and cosines (1500, ``width``) of every step up to :data:`LONGEST` seconds, which tell the step's place."""
+    """Sinusoidal position encodings (1500, ``width``) of every step up to :data:`LONGEST` seconds."""
     angles = torch.arange(LONGEST * SAMPLE_RATE // STEP)[:, None] * torch.logspace(0, -4, width // 2)
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
 class LogMel(nn.Module):
-    """Whisper's input: (max(x, max x - 8) + 4) / 4 with x = lg of the energy in mel bands, 100 windows a second.
+    """Whisper's input: (max(x, max x - 8) + 4) / 4 with x = lg of the energy in mel bands, 100 windows per second.
 
-    The maximum is over the whole of what is given, so that a piece differs from the same sound in a longer wave.
+    The maximum is over the whole input, so a piece differs from the same sound in a longer wave.
     """
 
     window: Tensor
@@ -92,7 +92,7 @@ class SelfAttention(nn.Module):
         self.out_proj = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, N, width) to the same."""
+        """Map (B, N, width) to the same shape."""
         q, k, v = (
             proj(x).unflatten(-1, (-1, HEAD_WIDTH)).transpose(1, 2) for proj in (self.q_proj, self.k_proj, self.v_proj)
         )
@@ -102,7 +102,7 @@ class SelfAttention(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention, then a network of each step; both normalised before and added on."""
+    """Self-attention, then an MLP per step; both with pre-normalisation and a residual connection."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -113,14 +113,14 @@ class Layer(nn.Module):
         self.fc2 = nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, N, width) to the same."""
+        """Map (B, N, width) to the same shape."""
         x = x + self.self_attn(self.self_attn_layer_norm(x))
         out: Tensor = x + self.fc2(functional.gelu(self.fc1(self.final_layer_norm(x))))
         return out
 
 
 class Encoder(nn.Module):
-    """Whisper's encoder. It is given what there is of sound, not padded to 30 s as the recogniser does."""
+    """Whisper's encoder. Its input is not padded to 30 s, unlike that of the original recogniser."""
 
     positions: Tensor
 
@@ -133,12 +133,12 @@ class Encoder(nn.Module):
         self.register_buffer("positions", positions(width), persistent=False)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """(B, N, width) at 50 Hz of log-mel (B, bands, 2 N) at 100 Hz, N at most 1500."""
+        """Map log-mel (B, bands, 2 N) at 100 Hz to (B, N, width) at 50 Hz, N at most 1500."""
         out: Tensor = self.layer_norm(self.lower_end(mel, len(self.layers)))
         return out
 
     def lower_end(self, mel: Tensor, layers: int) -> Tensor:
-        """What the first ``layers`` layers make of it, (B, N, width)."""
+        """Output of the first ``layers`` layers, (B, N, width)."""
         x = functional.gelu(self.conv2(functional.gelu(self.conv1(mel)))).transpose(1, 2)
         x = x + self.positions[: x.shape[1]]
         for layer in self.layers[:layers]:
@@ -147,7 +147,7 @@ class Encoder(nn.Module):
 
 
 class PhoneHead(nn.Module):
-    """Logits of the phones from the encoder's output, normalised by fixed statistics; sees 4 steps to either side."""
+    """Logits of the phones from the encoder's output, normalised by fixed statistics; sees 4 steps on either side."""
 
     mean: Tensor
     std: Tensor
@@ -162,7 +162,7 @@ class PhoneHead(nn.Module):
         self.o = nn.Conv1d(width, len(PHONES), 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, N, 40) of (B, N, inputs)."""
+        """Map (B, N, inputs) to (B, N, 40)."""
         x = functional.relu(self.a(((x - self.mean) / self.std).transpose(1, 2)))
         x = x + functional.relu(self.b(x))
         x = x + functional.relu(self.c(x))
@@ -173,13 +173,13 @@ class PhoneHead(nn.Module):
 class WhisperPhones(nn.Module):
     """Logits of the phones 50 times a second, from the whole of a wave of up to 30 s. Frozen.
 
-    ``weights`` names the file; else it is found as :func:`vast_audio.whisper_weights.find_whisper` says.
-    Raises :class:`vast_core.errors.WeightsError` where there is none, or a wrong one.
+    ``weights`` names the file; if None, :func:`vast_audio.whisper_weights.find_whisper` searches for it.
+    Raises :class:`vast_core.errors.WeightsError` if there is none, or a wrong one.
     """
 
     def __init__(self, weights: Path | None = None) -> None:
         super().__init__()
-        if torch.get_default_device().type == "meta":  # shapes alone are asked for
+        if torch.get_default_device().type == "meta":  # the meta device only asks for shapes
             self.mel, self.encoder, self.head = LogMel(80), Encoder(), PhoneHead()
         else:
             self._load(find_whisper(weights))
@@ -190,7 +190,7 @@ class WhisperPhones(nn.Module):
         layers = len({name.split(".")[1] for name in found.encoder if name.startswith("layers.")})
         hidden, inputs, _ = found.head["a.weight"].shape
         if inputs != width:
-            raise WeightsError(f"{found.origin}: an encoder of width {width}, but a head for {inputs}")
+            raise WeightsError(f"{found.origin}: the encoder has width {width}, but the head expects {inputs}")
         self.mel, self.encoder, self.head = LogMel(bands), Encoder(bands, width, layers), PhoneHead(inputs, hidden)
         load_into(self.encoder, found.encoder, found.origin)
         load_into(self.head, found.head, found.origin)
@@ -198,11 +198,13 @@ class WhisperPhones(nn.Module):
     def forward(self, wave: Tensor) -> Tensor:
         """Logits (B, N, 40) of wave (B, S) at 16 kHz; N = S / 320, rounded up, and step n belongs to (n + 1/2) / 50 s.
 
-        The columns are those of :data:`vast_core.media.PHONES`. ValueError where S is 0 or more than 30 s.
+        The columns are those of :data:`vast_core.phones.PHONES`. Raises ValueError if S is 0 or more than 30 s.
         """
         samples = wave.shape[1]
         if not 0 < samples <= LONGEST * SAMPLE_RATE:
-            raise ValueError(f"{samples / SAMPLE_RATE:.2f} s of sound: between 1 sample and {LONGEST} s can be heard")
+            raise ValueError(
+                f"{samples / SAMPLE_RATE:.2f} s of sound; the encoder takes between 1 sample and {LONGEST} s"
+            )
         whole = functional.pad(wave, (0, -samples % STEP))
         logits: Tensor = self.head(self.encoder(self.mel(whole)))
         return logits
