@@ -82,7 +82,7 @@ def test_nothing_to_say_is_an_error():
 
 
 def test_an_unknown_voice_is_not_replaced_by_another():
-    with pytest.raises(InputError, match=r"no voice 'nobody' here; use one of slt, rms, awb, kal16"):
+    with pytest.raises(InputError, match=r"voice 'nobody' of flite is not supported; use one of slt, rms, awb, kal16"):
         flite.say("Hello.", "nobody")
 
 

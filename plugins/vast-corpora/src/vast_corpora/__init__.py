@@ -1,1 +1,1 @@
-"""Where clips come from: synthetic and folder."""
+"""Corpora: synthetic clips, folders of videos, and speech."""

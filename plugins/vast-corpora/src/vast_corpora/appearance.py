@@ -1,4 +1,4 @@
-"""Drawing a speaker: the bust before a room, textured, lit and reduced."""
+"""Drawing of a speaker: the textured and lit bust in front of a room, downsampled."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .texture import SIZE, noise, paint_atlas
 
 _KEY = np.array([-0.50, -0.55, -0.80]) / np.linalg.norm([0.50, 0.55, 0.80])
 _FILL = np.array([0.85, -0.10, -0.55]) / np.linalg.norm([0.85, 0.10, 0.55])
-"""Toward the lights, image frame: a window before the face at the left, a wall at the right."""
+"""Directions toward the lights, image frame: a window in front of the face at the left, a wall at the right."""
 _HALF = (_KEY + np.array([0.0, 0.0, -1.0])) / np.linalg.norm(_KEY + np.array([0.0, 0.0, -1.0]))
 _LAYER_STEP = 1e4
-"""Pixels of depth between two layers: more than any part is deep."""
+"""Depth between two layers in pixels: more than the depth of any part."""
 
 
 class Portrait:
@@ -34,9 +34,9 @@ class Portrait:
         supersampling: int,
         generator: np.random.Generator,
     ) -> None:
-        """``shape`` (V, 3) is the neutral face, ``rest`` (3, 4) the pose in which the shoulders stay.
+        """Set up a speaker; ``shape`` (V, 3) is the neutral face, ``rest`` (3, 4) the pose of the shoulders.
 
-        ``generator`` decides hairs, blotches and the room.
+        ``generator`` draws hairs, blotches and the room.
         """
         self.bust = Bust(shape, look)
         self.atlas = paint_atlas(look, shape[self.bust.oval][:, 1], generator)
@@ -50,14 +50,14 @@ class Portrait:
     ) -> NDArray[np.uint8]:
         """One frame (Y, X, 3) of the canonical ``face`` (V, 3) in ``pose`` (3, 4)."""
         turn = pose[:, :3] / np.linalg.norm(pose[0, :3])
-        # The eyes keep to the viewer: the line of sight in the head's own axes.
+        # The eyes look at the viewer: the line of sight in the axes of the head.
         sight = turn.T @ np.array([0.0, 0.0, -1.0])
         gaze = (float(np.arctan2(sight[0], sight[2])), float(np.arcsin(np.clip(sight[1], -1, 1))))
         canonical, shade = self.bust.assemble(face, controls, gaze)
         follow = self.bust.follow[:, None]
         placed = follow * (canonical @ pose[:, :3].T + pose[:, 3])
         placed += (1 - follow) * (canonical @ self.rest[:, :3].T + self.rest[:, 3])
-        # From pixels of the frame to those of the larger drawing, pixel centres on pixel centres.
+        # From pixels of the frame to those of the larger drawing; pixel centres map to pixel centres.
         placed = placed * self.scale
         placed[:, :2] += (self.scale - 1) / 2
 
@@ -94,7 +94,7 @@ class Portrait:
 def _background(
     look: Look, size: int, generator: np.random.Generator, rest: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """A blurred room with the speaker's shoulders before it, (size, size, 3) in 0 to 255."""
+    """A blurred room with the speaker's shoulders in front of it, (size, size, 3) in 0 to 255."""
     rows, columns = np.mgrid[:size, :size].astype(np.float32) / size
     room = np.ones((size, size, 3), np.float32) * np.asarray(look.room, np.float32)
     for _ in range(7):

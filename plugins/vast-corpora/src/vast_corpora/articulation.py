@@ -1,12 +1,12 @@
-"""Phones to control curves: visemes with coarticulation, lip closures, stress, blinks and head motion.
+"""From phones to control curves: visemes with coarticulation, lip closures, stress, blinks and head motion.
 
-Controls of the lips blend by dominance functions (Cohen & Massaro 1993, "Modeling coarticulation in synthetic
+Lip controls are blended by dominance functions (Cohen & Massaro 1993, "Modeling coarticulation in synthetic
 visual speech"): segment s with target T_s and dominance D_s(t) = a_s exp(-(theta d)^c) gives
 
     F(t) = sum_s D_s(t) T_s / sum_s D_s(t)
 
-where d is the time from t to the segment's middle half (they take the segment's middle) and c = 2 (they take 1), so
-that long segments hold and curves have no cusp. The targets and rates below are our choice.
+where d is the time from t to the middle half of the segment (they use its midpoint) and c = 2 (they use 1), so that
+long segments are held and the curves have no cusp. The targets and rates below are our choice.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ CONTROLS: tuple[str, ...] = (
     "lid_left",
     "lid_right",
 )
-"""What the head can do. Left and right are the speaker's; ``lid`` is 1 shut, 0 open, below 0 wide."""
+"""Controls of the head. Left and right are the speaker's; ``lid`` is 1 when shut, 0 open, below 0 wide open."""
 
 Curves = dict[str, NDArray[np.float64]]
-"""Control name to its course (T,)."""
+"""Curves (T,) by the name of their control."""
 
 _BLENDED = ("jaw", "round", "funnel", "spread", "raise", "lower")
 _REACH = np.array([0.075, 0.11, 0.10, 0.085, 0.08, 0.07])
-"""1/theta of each blended control in seconds: rounding is anticipated the furthest (our choice)."""
+"""1/theta of each blended control in seconds; rounding is anticipated the furthest (our choice)."""
 
 
 @attrs.frozen
 class Target:
-    """Where a phone wants the lips; ``dominance`` says how much it insists."""
+    """Lip targets of a phone; ``dominance`` is their weight against those of other phones."""
 
     jaw: float = 0.0
     round: float = 0.0
@@ -110,7 +110,7 @@ DIPHTHONGS: dict[str, tuple[str, str]] = {
     "EY": ("EH", "IY"),
     "OY": ("AO", "IH"),
 }
-"""A diphthong moves from one vowel to another, three fifths of the way through."""
+"""Diphthongs: from one vowel to another, three fifths of the way through."""
 
 VOWELS = frozenset(["AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW"])
 BILABIALS = frozenset("PBM")
@@ -136,7 +136,7 @@ def _blend(phones: Sequence[Phone], times: NDArray[np.float64]) -> Curves:
     start, end = np.array([(s, e) for _, s, e in segments]).T
     middle, quarter = (start + end) / 2, (end - start) / 4
     distance = np.maximum(np.abs(times[:, None] - middle) - quarter, 0.0)  # (T, segments)
-    # The nearest segment keeps a floor, so that a long pause cannot underflow every dominance at once.
+    # The nearest segment has a minimum weight, so that not all dominances underflow in a long pause.
     nearest = distance.min(axis=1, keepdims=True)
     curves = {}
     for index, name in enumerate(_BLENDED):
@@ -149,7 +149,7 @@ def _blend(phones: Sequence[Phone], times: NDArray[np.float64]) -> Curves:
 def _hold(
     phones: Sequence[Phone], labels: frozenset[str], times: NDArray[np.float64], ramp: float
 ) -> NDArray[np.float64]:
-    """1 within each phone of ``labels``, 0 from ``ramp`` seconds outside, a raised cosine between."""
+    """1 within each phone of ``labels``, 0 beyond ``ramp`` seconds outside it, a raised cosine between."""
     course = np.zeros_like(times)
     for phone in phones:
         if phone.label in labels:
@@ -161,8 +161,8 @@ def _hold(
 def stress(phones: Sequence[Phone], times: NDArray[np.float64]) -> NDArray[np.float64]:
     """Emphasis (T,) in [0, 1]: a bump of 0.12 s around each long vowel.
 
-    Lengthening marks stress (Fry 1955, "Duration and intensity as physical correlates of linguistic stress"); the
-    threshold, 1.25 times the clip's median vowel, is our choice.
+    Long vowels mark stress (Fry 1955, "Duration and intensity as physical correlates of linguistic stress"); the
+    threshold, 1.25 times the median vowel of the clip, is our choice.
     """
     vowels = [phone for phone in phones if phone.label in VOWELS]
     course = np.zeros_like(times)
@@ -178,7 +178,7 @@ def stress(phones: Sequence[Phone], times: NDArray[np.float64]) -> NDArray[np.fl
 
 
 def wander(times: NDArray[np.float64], generator: np.random.Generator, low: float, high: float) -> NDArray[np.float64]:
-    """A smooth random course (T,) of unit variance: six sines between ``low`` and ``high`` Hz."""
+    """A smooth random curve (T,) of unit variance: six sines between ``low`` and ``high`` Hz."""
     frequency = generator.uniform(low, high, 6)
     phase = generator.uniform(0, 2 * np.pi, 6)
     sines = np.sin(2 * np.pi * frequency * times[:, None] + phase).sum(axis=1)
@@ -200,10 +200,10 @@ def blinks(times: NDArray[np.float64], seconds: float, generator: np.random.Gene
 def articulate(
     phones: Sequence[Phone], style: Style, times: NDArray[np.float64], generator: np.random.Generator
 ) -> Curves:
-    """The controls' courses, each (T,), of ``phones`` said in ``style``, at ``times`` (T,) in seconds.
+    """Control curves (T,) of ``phones`` said in ``style``, at ``times`` (T,) in seconds.
 
-    ``generator`` decides blinks and a slight unrest of the brows. It must be seeded by who says what, never by the
-    style: then two styles of one sentence differ in nothing but the style.
+    ``generator`` draws blinks and small movements of the brows. Seed it by speaker and sentence, never by the style, so
+    that one sentence in two styles differs only in style.
     """
     heard = times - style.lag
     lips = _blend(phones, heard)
@@ -238,9 +238,9 @@ def articulate(
 def head_motion(
     phones: Sequence[Phone], style: Style, times: NDArray[np.float64], generator: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rotation (T, 3) in radians (pitch, yaw, roll) and shift (T, 3) in centimetres of a head that speaks.
+    """Rotation (T, 3) in radians (pitch, yaw, roll) and shift (T, 3) in centimetres of the head while speaking.
 
-    Slow wandering plus a nod on stress, both scaled by the style's ``head``.
+    Slow random motion plus a nod on stress, both scaled by the style's ``head``.
     """
     rotation = np.stack([wander(times, generator, 0.08, 0.55) for _ in range(3)], axis=1)
     shift = np.stack([wander(times, generator, 0.05, 0.35) for _ in range(3)], axis=1)

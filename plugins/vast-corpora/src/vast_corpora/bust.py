@@ -1,7 +1,7 @@
-"""The geometry around and behind the face: eyes, teeth, tongue, ears, hair and neck, as one mesh with the face.
+"""Geometry around and behind the face: eyes, teeth, tongue, ears, hair and neck, in one mesh with the face.
 
-Everything is in canonical centimetres. Parts are drawn in layers, from the curtain of hair behind the neck to the
-face itself, whose holes at mouth and eyes show what lies behind. All proportions are our choice.
+All lengths are in canonical centimetres. Parts are drawn in layers, from the hair behind the neck to the face, which
+has holes at mouth and eyes. All proportions are our choice.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 _CURTAIN, _EAR, _NECK, _COLLAR, _SHELL, _CAVITY, _LOWER, _TONGUE, _UPPER, _EYE, _FACE, _LOCK = range(12)
-"""Layers, the farthest first."""
+"""Layers, from back to front."""
 
 EYE_RADIUS = 1.25
 _RINGS = 6
@@ -30,27 +30,27 @@ _RINGS = 6
 
 @attrs.frozen(kw_only=True, eq=False)
 class _Part:
-    """A piece of the mesh in its neutral place."""
+    """A part of the mesh at its neutral place."""
 
     vertices: Array
     triangles: Indices
     uv: NDArray[np.float32]
     layer: int
     follow: Array | float = 1.0
-    """How far each vertex goes with the head rather than with the shoulders."""
+    """How far each vertex moves with the head rather than the shoulders, in [0, 1]."""
     shine: Array | float = 0.0
     shade: Array | float = 1.0
-    """Light that reaches each vertex."""
+    """Fraction of the light that reaches each vertex."""
 
 
 def _lattice(rows: int, columns: int) -> Array:
-    """(u, v) in [0, 1] of a lattice's vertices, row by row: (rows * columns, 2)."""
+    """(u, v) in [0, 1] of the vertices of a lattice, row by row: (rows * columns, 2)."""
     v, u = np.meshgrid(np.linspace(0, 1, rows), np.linspace(0, 1, columns), indexing="ij")
     return np.stack([u.ravel(), v.ravel()], axis=1)
 
 
 def _cells(rows: int, columns: int) -> Indices:
-    """Two triangles for each cell of a lattice."""
+    """Two triangles per cell of a lattice."""
     index = np.arange(rows * columns).reshape(rows, columns)
     a, b, c, d = index[:-1, :-1].ravel(), index[:-1, 1:].ravel(), index[1:, :-1].ravel(), index[1:, 1:].ravel()
     return np.concatenate([np.stack([a, c, b], axis=1), np.stack([b, c, d], axis=1)])
@@ -67,7 +67,7 @@ def _sheet(
     shine: float = 0.0,
     shade: Array | float = 1.0,
 ) -> _Part:
-    """A lattice of ``vertices`` (rows * columns, 3) that faces the viewer."""
+    """A lattice of ``vertices`` (rows * columns, 3) facing the viewer."""
     triangles = _cells(rows, columns)
     a, b, c = (vertices[triangles[:, k]] for k in range(3))
     if float(np.cross(b - a, c - a)[:, 2].sum()) < 0:
@@ -77,7 +77,7 @@ def _sheet(
 
 
 class Bust:
-    """One speaker's head with all that belongs to it."""
+    """The complete head of one speaker."""
 
     def __init__(self, shape: Array, look: Look) -> None:
         self.face = canonical_face()
@@ -131,9 +131,9 @@ class Bust:
         }
 
     def assemble(self, face: Array, controls: Mapping[str, float], gaze: tuple[float, float]) -> tuple[Array, Array]:
-        """Canonical vertices (N, 3) of everything, and the light (N,) that reaches them.
+        """Canonical vertices (N, 3) of all parts, and the light (N,) that reaches them.
 
-        ``face`` (V, 3) is the posed face; ``gaze`` turns the eyes by (right, up) radians.
+        ``face`` (V, 3) is the deformed face; ``gaze`` turns the eyes by (right, up) radians.
         """
         vertices, shade = self.neutral.copy(), self.shade.copy()
         vertices[self.slices["face"]] = vertices[self.slices["cavity"]] = face
@@ -142,7 +142,7 @@ class Bust:
             vertices[self.slices[name]] = turn_jaw(points, share, jaw)[0]
         rim = (face - self.shape)[self.oval]
         shell = self.slices["shell"]
-        # What hangs on the face's rim goes with it, the less the farther back.
+        # Parts attached to the rim of the face move with it, less and less toward the back.
         fade = np.linspace(1.0, 0.0, _RINGS) ** 0.7
         rim = np.concatenate([rim, rim[:1]])
         vertices[shell] += (fade[:, None, None] * rim).reshape(-1, 3)
@@ -230,7 +230,7 @@ class Bust:
         return attrs.evolve(part, uv=EAR.place(local))
 
     def _shell(self) -> _Part:
-        """Rings from the face's rim outward and back: hair above, the underside of the jaw below."""
+        """Rings from the rim of the face outward and backward: hair above, the underside of the jaw below."""
         rim = self.shape[self.oval]
         rim = np.concatenate([rim, rim[:1]])
         x, y = rim[:, 0], rim[:, 1]
@@ -238,12 +238,12 @@ class Bust:
         out /= np.linalg.norm(out, axis=1, keepdims=True)
         top = np.clip((y - 1.0) / 4.0, 0.0, 1.0)
         low = np.clip((-y - 2.0) / 4.0, 0.0, 1.0)
-        # Long hair falls beside the cheeks; under the chin there is none.
+        # Long hair falls beside the cheeks; there is none under the chin.
         beside = (
             self.look.length * np.clip((np.abs(x) - 3.5) / 2.5, 0.0, 1.0) * (1 - top) * np.clip((y + 6.5) / 3.0, 0, 1)
         )
         low *= 1 - beside
-        # Above, the rings end on an ellipse: heads are round, the face's rim is not.
+        # Above, the rings end on an ellipse, because heads are rounder than the rim of the face.
         half, height = float(np.abs(x).max()), float(y.max()) - 1.0
         turn = np.arctan2((y - 1.0) / height, x / half)
         crown = np.stack([(half + 0.35) * np.cos(turn), 1.0 + (height + 1.0) * np.sin(turn)], axis=1) - rim[:, :2]
@@ -319,7 +319,7 @@ class Bust:
         depth = np.array([4.4, 4.3, 3.2, 1.6, 0.6, 0.4, 0.8])
 
         def along(values: Array) -> Array:
-            # Cubic through the knots: a polyline would show its corners in the light.
+            # A polynomial through the knots: the corners of a polyline would show in the lighting.
             return np.asarray(np.polynomial.Polynomial.fit(knots, values, 6)(down))
 
         x = along(inner_x) * (1 - across) + along(outer_x) * across
@@ -329,7 +329,7 @@ class Bust:
         follow = np.clip(1.15 - 0.35 * down, 0.0, 1.0)
         shade = 0.80 + 0.20 * np.sin(np.pi * np.clip(across * 1.1, 0, 1)) - 0.15 * down
         sheet = _sheet(rows, columns, place, CURTAIN, _LOCK, follow=follow, shade=shade, shine=0.35)
-        # A lock is narrower than the curtain, its hairs are not.
+        # A lock is narrower than the curtain of hair, but its hairs are equally wide.
         return attrs.evolve(sheet, uv=CURTAIN.place(uv * [0.3, 1.0] + [0.35 + 0.35 * side, 0.0]))
 
     def _curtain(self) -> _Part:

@@ -1,4 +1,4 @@
-"""Options of the corpora, declared without importing anything heavy."""
+"""Options of the corpora; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -16,40 +16,41 @@ class SyntheticConfig:
     """Options of ``corpus/synthetic``."""
 
     seed: int = attrs.field(default=1, validator=ge(0))
-    """Decides speakers, styles, who says what, blinks and head motion."""
+    """Random seed of speakers, styles, assignment of sentences, blinks and head motion."""
     speakers: int = attrs.field(default=4, validator=[ge(1), le(8)])
-    """Speakers; the first is the avatar."""
+    """Number of speakers; the first is the avatar."""
     styles: int = attrs.field(default=24, validator=ge(1))
-    """Styles to train on; the first, ``style-00``, is neutral."""
+    """Number of training styles; the first, ``style-00``, is neutral."""
     held_out_styles: int = attrs.field(default=6, validator=ge(0))
-    """Styles never trained on."""
+    """Number of styles excluded from training."""
     sentences: int = attrs.field(default=6, validator=ge(1))
-    """Training sentences that each speaker says in each training style."""
+    """Number of training sentences that each speaker says in each training style."""
     pool: int = attrs.field(default=36, validator=ge(1))
-    """Sentences from which those are drawn: the fewer, the more styles say the same."""
+    """Number of sentences from which those are drawn; with fewer, more styles share a sentence."""
     held_out_sentences: int = attrs.field(default=3, validator=ge(0))
-    """Sentences never trained on; each speaker says all in each held-out style, and someone one in each other style."""
+    """Number of sentences excluded from training. Each speaker says all of them in each held-out style, and one speaker
+    says one of them in each other style."""
     avatar_seconds: float = attrs.field(default=24.0, validator=ge(0.0))
-    """Further footage of the first speaker, at least so long; every second clip of it is neutral."""
+    """Minimum additional footage of the first speaker, in seconds; every second clip of it is neutral."""
     image: int = attrs.field(default=192, validator=[ge(64), le(1024)])
-    """Y = X of a frame, in pixels."""
+    """Height and width (Y = X) of a frame, in pixels."""
     head_motion: float = attrs.field(default=1.0, validator=[ge(0.0), le(2.0)])
-    """Scale of all head motion; 0 holds every head still."""
+    """Scale of all head motion; 0 keeps every head still."""
     supersampling: int = attrs.field(default=2, validator=[ge(1), le(4)])
-    """Frames are drawn so many times larger and reduced."""
+    """Factor by which frames are drawn larger before they are downsampled."""
 
 
 def _pattern(group: str) -> Callable[[Any, Any, str], None]:
-    """Validate a regular expression with the named group ``group``."""
+    """Return a validator for regular expressions with the named group ``group``."""
 
     def validate(instance: Any, attribute: Any, value: str) -> None:
         try:
             groups = re.compile(value).groupindex
         except re.error as error:
-            raise ValueError(f"{attribute.name} is no regular expression: {error}: {value!r}") from None
+            raise ValueError(f"{attribute.name} is not a regular expression: {error}: {value!r}") from None
         if group not in groups:
             raise ValueError(
-                f"{attribute.name} must hold a group named {group}, as in '(?P<{group}>[a-z]+)': {value!r}"
+                f"{attribute.name} must have a group named {group}, as in '(?P<{group}>[a-z]+)': {value!r}"
             )
 
     return validate
@@ -57,7 +58,7 @@ def _pattern(group: str) -> Callable[[Any, Any, str], None]:
 
 def _different(instance: Any, attribute: Any, value: tuple[str, ...]) -> None:
     if len(set(value)) < len(value):
-        raise ValueError(f"{attribute.name} names one twice: {', '.join(value)}")
+        raise ValueError(f"{attribute.name} has duplicates: {', '.join(value)}")
 
 
 @attrs.frozen(kw_only=True)
@@ -65,16 +66,16 @@ class FolderConfig:
     """Options of ``corpus/folder``."""
 
     path: Path
-    """A folder of videos, searched to every depth, or one video."""
+    """A folder of videos, searched recursively, or one video."""
     speaker: str | None = attrs.field(default=None, validator=optional(_pattern("speaker")))
-    """Regular expression with a group ``speaker``, searched in each path below the folder (``anna/01.mp4``). Without
-    one the speaker is the first sub-folder or, where there is none, the file's name up to ``_clip2``, ``-3``, or so."""
+    """Regular expression with a group ``speaker``, searched in each path relative to the folder (``anna/01.mp4``). By
+    default the speaker is the first sub-folder or, without one, the file name up to ``_clip2``, ``-3``, or the like."""
     style: str | None = attrs.field(default=None, validator=optional(_pattern("style")))
-    """The same with a group ``style``; a path in which it finds nothing has no style. Without one the style is the
-    second sub-folder, where there is one."""
+    """Regular expression with a group ``style``, searched in the same way; a path without a match has no style. By
+    default the style is the second sub-folder, if there is one."""
     manifest: Path | None = None
-    """CSV (or .tsv) below ``path`` with the column ``file`` and any of ``speaker``, ``style``, ``transcript`` and
-    ``split`` (train or held_out). Only the files that it lists are used; an empty cell leaves it to the rules above."""
+    """CSV (or .tsv) under ``path`` with the column ``file`` and any of ``speaker``, ``style``, ``transcript`` and
+    ``split`` (train or held_out). Only the files listed in it are used; for empty cells the rules above apply."""
 
 
 @attrs.frozen(kw_only=True)
@@ -84,14 +85,14 @@ class SpeechConfig:
     folders: tuple[Path, ...] = ()
     """Folders of recordings, each with a ``MANIFEST.tsv`` (file, speaker, seconds, transcript, phones)."""
     engines: tuple[Literal["hibari", "flite"], ...] = attrs.field(default=("hibari",), validator=_different)
-    """What synthetic voices come from: hibari-tts, which is installed along, and flite, a program to install."""
+    """Engines of the synthetic voices: hibari-tts, which is installed with vast, and flite, a separate program."""
     minutes: float = attrs.field(default=60.0, validator=gt(0.0))
-    """Synthetic speech of each engine, as estimated from the letters of its texts."""
+    """Minutes of synthetic speech per engine, estimated from the number of letters of its texts."""
     voices: int = attrs.field(default=64, validator=ge(0))
-    """Voices drawn at random for hibari (pitch, tract and pace), besides its eight; flite's are four."""
+    """Number of random voices of hibari (pitch, tract and pace), in addition to its eight; flite has four."""
     seed: int = attrs.field(default=1, validator=ge(0))
-    """Decides voices, texts, and who says what."""
+    """Random seed of voices, texts, and their assignment."""
     held_out_speakers: float = attrs.field(default=0.1, validator=[ge(0.0), lt(1.0)])
-    """Share of speakers never trained on, in a source (sub-folder) of recordings that has more than 20."""
+    """Share of speakers, in [0, 1), excluded from training in a source (sub-folder) with more than 20 speakers."""
     held_out_sentences: float = attrs.field(default=1 / 3, validator=[ge(0.0), lt(1.0)])
-    """Share of transcripts never trained on, in any other source; no voice says them either."""
+    """Share of transcripts, in [0, 1), excluded from training in any other source; synthetic voices do not say them."""

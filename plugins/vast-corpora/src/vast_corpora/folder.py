@@ -26,13 +26,13 @@ SUFFIXES = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi")
 COLUMNS = ("file", "speaker", "style", "transcript", "split")
 
 NAME = re.compile(r"(?P<speaker>.+?)([ _.-]+((clip|part|take|short)\d*|\d+)(?=[ _.-]|$).*)?$", re.IGNORECASE)
-"""A speaker's name is what stands before the first word that only counts: ``clip2``, ``part``, ``take``, ``short``,
-``003``. Rather two names for one speaker than one name for two, whose faces would be averaged."""
+"""A speaker's name ends before the first word that only counts: ``clip2``, ``part``, ``take``, ``short``, ``003``. Two
+names for one speaker are better than one name for two speakers, whose faces would be averaged."""
 
 
 @attrs.frozen(kw_only=True)
 class _Row:
-    """What is known of one file before it is opened."""
+    """What is known about a file before it is opened."""
 
     file: Path
     relative: Path
@@ -45,10 +45,10 @@ class _Row:
 class FolderCorpus(Corpus):
     """All videos under a folder, or those that a manifest lists, sorted by path.
 
-    The speaker is, in this order: what the manifest says, what the pattern ``speaker`` finds, the first sub-folder,
-    the start of the file's name (``Obama`` of ``Obama_clip1.mp4``). The style is what the manifest says, what the
-    pattern ``style`` finds, or the second sub-folder (``anna/happy/03.mp4``). A file that cannot be read is still a
-    clip; its footage raises :class:`MediaError` when it is asked for.
+    The speaker is the first of these that is known: the manifest's entry, the match of the pattern ``speaker``, the
+    first sub-folder, the start of the file name (``Obama`` of ``Obama_clip1.mp4``). The style is the manifest's entry,
+    the match of the pattern ``style``, or the second sub-folder (``anna/happy/03.mp4``). A file that cannot be read is
+    still a clip; reading its footage raises :class:`MediaError`.
     """
 
     def __init__(self, config: FolderConfig, fps: float) -> None:
@@ -58,13 +58,13 @@ class FolderCorpus(Corpus):
 
     @classmethod
     def from_config(cls, config: FolderConfig, sizes: Sizes) -> Self:
-        """Make the corpus at the recipe's frame rate; reads nothing."""
+        """Make the corpus at the recipe's frame rate; reads no files."""
         return cls(config, sizes.fps)
 
     def clips(self) -> list[Clip]:
         """All clips; each file is read once, for its digest.
 
-        Raises :class:`InputError` where there is none, a name fits no pattern, or the manifest is wrong.
+        Raises :class:`InputError` if there are none, a name does not match the pattern, or the manifest is wrong.
         """
         rows = list(self._found() if self._config.manifest is None else self._listed(self._config.manifest))
         names = Counter(row.relative.with_suffix("") for row in rows)
@@ -90,7 +90,7 @@ class FolderCorpus(Corpus):
             yield _Row(file=path, relative=Path(path.name))
             return
         if not path.is_dir():
-            raise InputError(f"{path}: there is no such folder or video; check corpus.path")
+            raise InputError(f"{path}: no such folder or video; check corpus.path")
         files = [
             file
             for file in path.rglob("*")
@@ -98,7 +98,7 @@ class FolderCorpus(Corpus):
         ]
         if not files:
             looked_for = ", ".join(f"*{suffix}" for suffix in SUFFIXES)
-            raise InputError(f"{path}: no video in this folder or below it (looked for {looked_for})")
+            raise InputError(f"{path}: no video in this folder or its sub-folders (looked for {looked_for})")
         for file in sorted(files):
             yield _Row(file=file, relative=file.relative_to(path))
 
@@ -122,19 +122,19 @@ class FolderCorpus(Corpus):
                 raise InputError(f"{manifest}:{reader.line_num}: {row.relative} is listed twice; keep one row")
             rows[row.relative] = row
         if not rows:
-            raise InputError(f"{manifest}: lists no file; add a row a video")
+            raise InputError(f"{manifest}: lists no files; add one row per video")
         yield from (rows[relative] for relative in sorted(rows))
 
     def _row(self, cells: dict[str, str], place: str) -> _Row:
-        # DictReader keeps surplus cells under the key None, and gives None for cells that are missing.
+        # DictReader stores surplus cells under the key None, and None for missing cells.
         if None in cells or None in cells.values():
-            raise InputError(f"{place}: has another number of cells than the header; quote cells that contain commas")
+            raise InputError(f"{place}: has more or fewer cells than the header; quote cells that contain commas")
         values = {column: cell.strip() or None for column, cell in cells.items()}
         name, split = values.pop("file"), values.pop("split", None)
         if name is None:
-            raise InputError(f"{place}: names no file; fill the column file or remove the row")
+            raise InputError(f"{place}: has no file name; fill in the column file or remove the row")
         if not (self._path / name).is_file():
-            raise InputError(f"{place}: {self._path / name} is not there; correct the name or remove the row")
+            raise InputError(f"{place}: {self._path / name} does not exist; correct the name or remove the row")
         if split not in ("train", "held_out", None):
             raise InputError(f"{place}: split is {split!r}; write train, held_out, or nothing")
         return _Row(file=self._path / name, relative=Path(os.path.normpath(name)), split=cast(Split, split), **values)
@@ -149,7 +149,7 @@ class FolderCorpus(Corpus):
             found = re.search(pattern, relative.as_posix())
         if found is None or not found["speaker"]:
             raise InputError(
-                f"{relative.as_posix()}: the pattern corpus.speaker = {pattern!r} finds no speaker in this name; "
+                f"{relative.as_posix()}: the pattern corpus.speaker = {pattern!r} does not match this name; "
                 "widen the pattern, rename the file, or list the files in a manifest"
             )
         return found["speaker"]
@@ -162,15 +162,15 @@ class FolderCorpus(Corpus):
 
 
 def footage_digest(file: Path) -> str:
-    """What identifies a file's content; cheap to ask again. ``unreadable`` where it cannot be read."""
+    """Digest of a file's content, cached; ``unreadable`` if it cannot be read."""
     try:
         status = file.stat()
         return _content_digest(file, status.st_size, status.st_mtime_ns)
     except (OSError, MediaError):
-        return "unreadable"  # The same file raises, with its reason, when its footage is read.
+        return "unreadable"  # reading its footage later raises an error with the reason
 
 
 @cache
 def _content_digest(file: Path, size: int, modified: int) -> str:
-    """SHA-256 and size of a file, worked out again when size or time of change differ."""
+    """SHA-256 and size of a file, recomputed when its size or modification time changes."""
     return f"{file_digest(file)}-{size}"

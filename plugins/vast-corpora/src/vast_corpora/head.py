@@ -1,9 +1,9 @@
-"""The parametric head: how each control displaces the canonical face, and how speakers differ in shape.
+"""The parametric head: displacements of the canonical face by controls, and face shapes of speakers.
 
-A control is prescribed as a displacement of a few vertices, its handles; the skin between them and the vertices that
-stay still follows as a thin plate, the minimum of |L u|^2 with the mesh's Laplacian L (Botsch & Kobbelt 2004, "An
-intuitive framework for real-time freeform modeling"). The mesh is open at the mouth and the eyes, so upper and lower
-lip move apart. All amplitudes are our choice, in centimetres of the canonical face.
+A control prescribes displacements of a few vertices, its handles; the skin between them and the fixed vertices follows
+as a thin plate, the minimum of |L u|^2 with the mesh's Laplacian L (Botsch & Kobbelt 2004, "An intuitive framework for
+real-time freeform modeling"). The mesh is open at the mouth and the eyes, so upper and lower lip move apart. All
+amplitudes are our choice, in centimetres of the canonical face.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from .articulation import Curves
 Array = NDArray[np.float64]
 
 JAW_AXIS = np.array([0.0, 0.2, -2.0])
-"""A point on the axis, parallel to x, about which the jaw turns."""
+"""A point on the rotation axis of the jaw, which is parallel to x."""
 JAW_ANGLE = np.radians(13.0)
-"""Turn of the jaw at control 1."""
+"""Rotation of the jaw at control 1, in radians."""
 
 _UPPER = np.array([191, 80, 81, 82, 13, 312, 311, 310, 415])
 _LOWER = np.array([95, 88, 178, 87, 14, 317, 402, 318, 324])
-"""Inner edges of the lips from the speaker's right to left, without the corners; partners in order."""
+"""Inner edges of the lips from the speaker's right to left, without the corners; both in the same order."""
 _LIP_RINGS_UPPER = np.array(
     [
         [185, 40, 39, 37, 0, 267, 269, 270, 409],
@@ -57,7 +57,7 @@ _NOSE = np.array([1, 2, 4, 5, 6, 19, 94, 98, 327, 168, 195, 197, 48, 278, 64, 29
 
 
 def _laplacian(count: int, triangles: NDArray[np.int64]) -> Array:
-    """Graph Laplacian (V, V) of the mesh's edges: a row is the vertex less the mean of its neighbours."""
+    """Graph Laplacian (V, V) of the mesh's edges: each row is the vertex minus the mean of its neighbours."""
     adjacent = np.zeros((count, count))
     for a, b in ((0, 1), (1, 2), (2, 0)):
         adjacent[triangles[:, a], triangles[:, b]] = 1.0
@@ -67,15 +67,15 @@ def _laplacian(count: int, triangles: NDArray[np.int64]) -> Array:
 
 
 class _Plate:
-    """The canonical face as a thin plate that is bent by handles."""
+    """The canonical face as a thin plate bent by handles."""
 
     def __init__(self, face: CanonicalFace) -> None:
         laplacian = _laplacian(len(face.vertices), face.triangles)
-        # The little membrane energy keeps far, free vertices from overshooting.
+        # A little membrane energy keeps distant free vertices from overshooting.
         self.energy = laplacian.T @ laplacian + 0.02 * (laplacian + laplacian.T) / 2
 
     def bend(self, handles: NDArray[np.int64], values: Array, still: NDArray[np.int64]) -> Array:
-        """Displacement (V, n) that is ``values`` (handles, n) at ``handles``, 0 at ``still``, smooth between."""
+        """Displacement (V, n): ``values`` (handles, n) at ``handles``, 0 at ``still``, smooth between."""
         still = np.setdiff1d(still, handles)
         fixed = np.concatenate([handles, still])
         known = np.concatenate([values, np.zeros((len(still), values.shape[1]))])
@@ -88,16 +88,16 @@ class _Plate:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Rig:
-    """What moves on every head, whatever its shape."""
+    """Motion common to all heads, whatever their shape."""
 
     fields: dict[str, Array]
-    """Displacement (V, 3) at control 1, of each control that acts linearly."""
+    """Displacement (V, 3) at control 1, for each control with a linear effect."""
     jaw: Array
-    """(V,): share of the jaw's turn that a vertex takes."""
+    """(V,): share of the jaw's rotation that each vertex follows."""
     upper_seal: Array
-    """(V, 9): share in the motion of each place on the upper lip's inner edge."""
+    """(V, 9): share of the motion of each point on the inner edge of the upper lip."""
     lower_seal: Array
-    """(V, 9): the same of the lower lip's."""
+    """(V, 9): the same for the lower lip."""
 
 
 @cache
@@ -168,7 +168,7 @@ def rig() -> Rig:
     brow_still = np.concatenate([everywhere[(y < 2.0) | (x < -0.3) | (y > 7.6)], lids, face.face_oval])
     fields["brow_left"] = plate.bend(brow_left, raised[brow_left], brow_still)
 
-    # Lids: the upper comes down onto the lower, which rises a little, over the ball of the eye.
+    # Lids: the upper lid comes down over the eyeball onto the lower one, which rises a little.
     upper, lower, crease = (face.mirror[ring] for ring in (_LID_UPPER_RIGHT, _LID_LOWER_RIGHT, _LID_CREASE_RIGHT))
     gap = rest[upper] - rest[lower]
     closing = np.zeros_like(rest)
@@ -188,7 +188,8 @@ def rig() -> Rig:
 
 
 def _jaw_share(plate: _Plate, face: CanonicalFace) -> Array:
-    """Share (V,) of the jaw's turn: 1 on chin and lower lip, half at the mouth's corners, 0 above, smooth between."""
+    """Share (V,) of the jaw's rotation: 1 on chin and lower lip, half at the mouth's corners, 0 above, smooth
+    between."""
     x, y, _ = face.vertices.astype(np.float64).T
     everywhere = np.arange(len(x))
     share = np.zeros(len(x))
@@ -222,7 +223,7 @@ def _seals(plate: _Plate, face: CanonicalFace, above: NDArray[np.int64]) -> dict
 
 
 _SHAPE_AXES: dict[str, tuple[tuple[float, float, float], tuple[float, float, float], float]] = {
-    # where on the left half (x, y, z), which way it moves (cm at 1 standard deviation), how wide (cm)
+    # position on the left half (x, y, z), direction of motion (cm at 1 standard deviation), width (cm)
     "jaw width": ((5.2, -5.6, 0.5), (0.30, 0.0, 0.0), 3.0),
     "chin length": ((0.6, -8.6, 4.4), (0.0, -0.32, 0.08), 2.6),
     "cheekbones": ((5.2, 0.2, 2.8), (0.16, 0.0, 0.16), 2.2),
@@ -240,11 +241,11 @@ _SHAPE_AXES: dict[str, tuple[tuple[float, float, float], tuple[float, float, flo
     "lower lip": ((0.9, -4.9, 5.5), (0.0, -0.08, 0.09), 0.6),
     "mouth height": ((0.8, -4.3, 5.5), (0.0, 0.14, 0.0), 2.0),
 }
-"""Our choice of what tells faces apart; each is a bump on both halves of the face."""
+"""Shape differences between faces (our choice); each is a bump on both halves of the face."""
 
 
 def speaker_shape(generator: np.random.Generator | None) -> Array:
-    """A speaker's neutral face (V, 3) with the lips closed; the canonical one where ``generator`` is None."""
+    """A speaker's neutral face (V, 3) with the lips closed; the canonical face if ``generator`` is None."""
     face = canonical_face()
     shape = face.vertices.astype(np.float64)
     if generator is not None:
@@ -257,7 +258,7 @@ def speaker_shape(generator: np.random.Generator | None) -> Array:
                 shape += amount * np.exp(-0.5 * distance / width**2)[:, None] * np.array(direction) * flip
         scale = 1.0 + 0.03 * generator.normal(size=2).clip(-1.8, 1.8)
         shape[:, :2] *= scale
-    # MediaPipe's face has its lips ajar, their corners down, and its lids half shut.
+    # MediaPipe's face has parted lips with the corners down, and half-shut lids.
     fields = rig().fields
     shape += 0.2 * (fields["smile_left"] + fields["smile_right"]) - 0.3 * (fields["lid_left"] + fields["lid_right"])
     return np.asarray(seal(shape[None], np.ones(1))[0])
@@ -266,7 +267,7 @@ def speaker_shape(generator: np.random.Generator | None) -> Array:
 def seal(vertices: Array, amount: Array) -> Array:
     """Bring the inner edges of the lips together in ``vertices`` (T, V, 3) by ``amount`` (T,), 0 to 1.
 
-    The lower lip does three quarters of it. Lips that have passed through each other are brought back to touch.
+    The lower lip makes three quarters of the motion. Lips that have passed through each other are moved back to touch.
     """
     parts = rig()
     gap = vertices[:, _UPPER] - vertices[:, _LOWER]
@@ -280,9 +281,9 @@ def seal(vertices: Array, amount: Array) -> Array:
 
 
 def turn_jaw(points: Array, share: Array, control: Array) -> Array:
-    """``points`` (V, 3) turned about the jaw's axis by their ``share`` (V,) of ``control`` (T,): (T, V, 3).
+    """Rotate ``points`` (V, 3) about the jaw's axis by their ``share`` (V,) of ``control`` (T,): (T, V, 3).
 
-    The lower jaw also slides forward a little, as it does in the joint.
+    The lower jaw also slides forward a little, as in the real joint.
     """
     angle = control[:, None] * share * JAW_ANGLE
     y, z = points[:, 1] - JAW_AXIS[1], points[:, 2] - JAW_AXIS[2]
@@ -295,7 +296,7 @@ def turn_jaw(points: Array, share: Array, control: Array) -> Array:
 
 
 def pose_face(neutral: Array, curves: Curves) -> Array:
-    """Canonical vertices (T, V, 3) of the face ``neutral`` (V, 3) under the controls' courses, each (T,)."""
+    """Canonical vertices (T, V, 3) of the face ``neutral`` (V, 3) under control curves (T,)."""
     parts = rig()
     vertices = turn_jaw(neutral, parts.jaw, curves["jaw"])
     names = list(parts.fields)

@@ -1,4 +1,4 @@
-"""Clips whose phones and track are made when they are asked for, so that a list of clips costs next to nothing."""
+"""Clips whose phones and track are computed on access, so that a list of clips is cheap."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from vast_core.interfaces import Clip
 
 
 class LazyClip(Clip):
-    """A clip that makes the fields named in ``make`` anew at each asking.
+    """A clip that computes the fields named in ``make`` anew on each access.
 
-    Their slots are empty; Python then asks ``__getattr__``. A copy by ``attrs.evolve`` has all fields made.
+    Their slots are empty, so Python calls ``__getattr__``. A copy by ``attrs.evolve`` has all fields computed.
     """
 
     def __init__(self, *, make: Mapping[str, Callable[[], Any]] = MappingProxyType({}), **known: Any) -> None:

@@ -1,4 +1,4 @@
-"""What a speaker looks like, apart from the shape of the face."""
+"""Appearance of a speaker, apart from the shape of the face."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 Colour = tuple[float, float, float]
 """sRGB in [0, 1]."""
 
-# Skin with lips of like warmth, hair, eyes: drawn from, and paired, by our choice.
+# Skin with lips of similar tone, hair, eyes: choices and pairings are ours.
 _SKINS: tuple[tuple[Colour, Colour], ...] = (
     ((0.93, 0.74, 0.64), (0.78, 0.40, 0.40)),
     ((0.78, 0.57, 0.44), (0.64, 0.35, 0.33)),
@@ -48,9 +48,9 @@ class Look:
     room: Colour
     """The background's main colour."""
     length: float
-    """Of the hair: 0 short, from 0.5 to the chin, 1 to the shoulders."""
+    """Length of the hair: 0 short, from 0.5 to the chin, 1 to the shoulders."""
     parting: float
-    """Where long hair is parted, in centimetres to the speaker's left of the middle."""
+    """Position of the parting of long hair, in centimetres to the speaker's left of the middle."""
     volume: float
     """Thickness of the hair above the skull, in centimetres."""
     fringe: float
@@ -68,7 +68,8 @@ class Look:
 
     @classmethod
     def draw(cls, index: int, pitch: float, generator: np.random.Generator) -> Self:
-        """The look of speaker ``index``, whose voice has so high a ``pitch``: low voices wear short hair or a beard."""
+        """The look of speaker ``index``, whose voice has this ``pitch``: speakers with low voices have short hair or a
+        beard."""
         skin, lips = _SKINS[index % len(_SKINS)]
         low = pitch < 0.8
         return cls(

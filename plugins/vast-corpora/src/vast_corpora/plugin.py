@@ -1,4 +1,4 @@
-"""The components of vast-corpora, declared without importing torch."""
+"""Declarations of vast-corpora; imports no torch."""
 
 from __future__ import annotations
 
@@ -32,6 +32,6 @@ def vast_components() -> Iterable[Component]:
             name="synthetic",
             target="vast_corpora.synthetic:SyntheticCorpus",
             config=SyntheticConfig,
-            summary="speakers, styles and sentences made from a seed, with the truth about all of them; no download",
+            summary="speakers, styles and sentences generated from a seed, with ground truth; no download",
         ),
     ]

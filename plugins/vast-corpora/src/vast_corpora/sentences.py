@@ -1,4 +1,4 @@
-"""What synthetic voices are given to say: sentences from people's transcripts, and random words for their sounds."""
+"""Texts for synthetic voices: sentences from transcripts, and random words for more combinations of sounds."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from itertools import pairwise
 import numpy as np
 
 WORDS = 15
-"""A longer sentence is spoken in parts, so that no piece of speech lasts much longer than 6 s."""
+"""Maximum words; longer sentences are spoken in parts, so that no speech lasts much longer than 6 s."""
 
 _SPEAKABLE = re.compile(r"[A-Za-z0-9 ',.;:?!-]*[A-Za-z][A-Za-z0-9 ',.;:?!-]*")
 _WORD = re.compile(r"[a-z][a-z']*[a-z]")
 
 
 def spoken_parts(transcript: str) -> list[str]:
-    """The sentences of ``transcript``, none longer than :data:`WORDS`.
+    """The sentences of ``transcript``, split at :data:`WORDS`.
 
-    Left out are single words, and sentences with signs that voices read each in its own way (``#``, ``<``, accents).
+    Single words are left out, and so are sentences with signs that voices read differently (``#``, ``<``, accents).
     """
     parts = []
     straight = " ".join(transcript.replace("’", "'").replace("“", "").replace("”", "").replace('"', "").split())
@@ -32,16 +32,16 @@ def spoken_parts(transcript: str) -> list[str]:
 
 
 def vocabulary(texts: Iterable[str]) -> tuple[str, ...]:
-    """The different words of ``texts``, of at least two letters, in alphabetical order."""
+    """The distinct words of ``texts``, of at least two letters, in alphabetical order."""
     return tuple(sorted({word for text in texts for word in _WORD.findall(text.lower())}))
 
 
 def draw_texts(
     texts: Sequence[str], common: Sequence[str], rare: Sequence[str], rng: np.random.Generator
 ) -> Iterator[str]:
-    """Without end, in turn: one of ``texts``, all of them before any comes again, and 6 to 10 random words.
+    """Endless texts, alternately one of ``texts`` (all before any is repeated) and 6 to 10 random words.
 
-    Half of these words are ``common``, half are ``rare``: neighbours that no text has.
+    Half of these words are ``common``, half are ``rare``, which gives combinations that no text has.
     """
     while True:
         for index in rng.permutation(len(texts)):

@@ -1,10 +1,10 @@
-"""Synthetic speech with the time of every phone, in several voices made of one: hibari-tts and signal processing.
+"""Synthetic speech with the time of every phone, in several voices derived from one: hibari-tts and signal processing.
 
-The phone durations are an inner tensor of the voice's network, in steps of 25 ms. Measured on :data:`SENTENCES`, they
-lag the sound by 40 to 60 ms (onsets and ends of S and SH by their spectrum, closures of P, T and K by their energy);
-:func:`say` takes that off, gives word gaps and stress marks to the phone that follows, and ends the last phone
-before a pause where its energy ends. Against forced alignment by pocketsphinx 5.1.1, 1,546 phones of 48 sentences then
-start 1.5 ms late in the median, half of them within -11 and +16 ms.
+The phone durations are an internal tensor of the voice's network, in steps of 25 ms. Measured on :data:`SENTENCES`,
+they lag the sound by 40 to 60 ms (onsets and ends of S and SH by their spectrum, closures of P, T and K by their
+energy). :func:`say` subtracts the lag, assigns word gaps and stress marks to the phone that follows, and ends the last
+phone before a pause where its energy ends. Compared with forced alignment by pocketsphinx 5.1.1, 1,546 phones of 48
+sentences then start 1.5 ms late in the median, half of them within -11 and +16 ms.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from vast_core.phones import SILENCE
 
 @attrs.frozen
 class Voice:
-    """A speaker, relative to the voice in hibari-tts (a woman of about 190 Hz)."""
+    """A speaker, relative to the original voice of hibari-tts (a woman of about 190 Hz)."""
 
     name: str
     pitch: float = attrs.field(default=1.0, validator=[attrs.validators.ge(0.4), attrs.validators.le(2.0)])
@@ -42,7 +42,8 @@ class Voice:
     tract: float = attrs.field(default=1.0, validator=[attrs.validators.ge(0.8), attrs.validators.le(1.3)])
     """Factor on the length of the vocal tract: formants lie at 1 / ``tract`` of the original's."""
     speed: float = attrs.field(default=1.0, validator=[attrs.validators.ge(0.6), attrs.validators.le(1.6)])
-    """Factor on the pace asked of the network, whose steps of 25 ms make 0.8, 1.25, 1.6 last 1.22, 0.91, 0.63 times."""
+    """Factor on the pace requested of the network; because of its steps of 25 ms, 0.8, 1.25 and 1.6 give durations of
+    1.22, 0.91 and 0.63 times."""
 
 
 VOICES: tuple[Voice, ...] = (
@@ -55,17 +56,17 @@ VOICES: tuple[Voice, ...] = (
     Voice("Dina", pitch=1.28, tract=0.90, speed=1.0),
     Voice("Hugo", pitch=0.56, tract=1.12, speed=0.9),
 )
-"""Four women-like and four men-like speakers, in turn."""
+"""Four female-like and four male-like speakers, alternating."""
 
 
 @attrs.frozen(eq=False)
 class Speech:
-    """A sentence spoken: its sound and when each phone is said."""
+    """A spoken sentence: its sound and the time of each phone."""
 
     wave: NDArray[np.float32]
     """(S,), mono at 16 kHz, -23 dBFS where somebody speaks, no sample beyond 0.99."""
     phones: tuple[Phone, ...]
-    """From 0 to the end of the wave without a gap."""
+    """From 0 to the end of the wave without gaps."""
 
 
 SENTENCES: tuple[str, ...] = (
@@ -153,9 +154,9 @@ _SYMBOLS = {
     "ʔ": ("T",), "ʃ": ("SH",), "ʒ": ("ZH",), "ʤ": ("JH",), "ʧ": ("CH",), "θ": ("TH",),
     "əɹ": ("ER",), "ɜɹ": ("ER",),
 }  # fmt: skip
-"""The voice's symbols (those of its American lexicon) in ARPAbet; the longest match is taken."""
+"""The voice's symbols (those of its American lexicon) in ARPAbet; the longest match applies."""
 _MARKS = frozenset("ˈˌː ")
-"""Symbols that take time but are no phone; their time goes to the phone after them."""
+"""Symbols that take time but are not phones; their time goes to the next phone."""
 _PAUSES = frozenset('^$;:,.!?—…"()“”')
 _DURATIONS = "/Clip_output_0"
 _STEP = 0.025
@@ -168,7 +169,7 @@ _lock = threading.Lock()
 
 @cache
 def _voice() -> tuple[Any, Any]:
-    """The voice and its network with the durations as one more output; loaded once a process, one thread."""
+    """The voice and its network with the durations as an additional output; loaded once per process, one thread."""
     import hibari
     import onnx
     import onnxruntime
@@ -190,7 +191,7 @@ def _voice() -> tuple[Any, Any]:
 
 @cache
 def lexicon() -> tuple[str, ...]:
-    """The voice's American words of 2 to 12 letters that are written small, in alphabetical order: about 70,000."""
+    """The voice's American words of 2 to 12 lower-case letters, in alphabetical order: about 70,000."""
     file = files("hibari") / "assets" / "lexicon_us_gold.json.gz"
     try:
         words = json.loads(gzip.decompress(file.read_bytes()))
@@ -205,14 +206,14 @@ def lexicon() -> tuple[str, ...]:
 def say(text: str, voice: Voice, seed: int = 0) -> Speech:
     """Speak English ``text``; the same text, voice and seed give the same samples.
 
-    ``seed`` draws the noise of breath and friction. Raises :class:`vast_core.errors.InputError` where ``text`` has
-    nothing to speak, or a sound that has no ARPAbet phone.
+    ``seed`` draws the noise of breath and friction. Raises :class:`vast_core.errors.InputError` if ``text`` has nothing
+    to speak, or a sound that has no ARPAbet phone.
     """
     with _lock:  # the sentence splitter and the network are shared by all callers
         speaker, session = _voice()
         sentences = [symbols for symbols in speaker.phonemize(text) if set(symbols) - _PAUSES - _MARKS]
     if not sentences:
-        raise InputError(f"text to speak: {text!r} has no word in it; give an English sentence")
+        raise InputError(f"text to speak: {text!r} has no words; give an English sentence")
     rng = np.random.default_rng(seed)
     spoken = [_sentence(speaker, session, symbols, voice, rng, text) for symbols in sentences]
     phones: list[Phone] = []
@@ -227,14 +228,14 @@ def say(text: str, voice: Voice, seed: int = 0) -> Speech:
 def _sentence(
     speaker: Any, session: Any, symbols: str, voice: Voice, rng: np.random.Generator, text: str
 ) -> tuple[NDArray[np.float32], list[Phone]]:
-    """One sentence of the voice's ``symbols``: its sound at 16 kHz and its phones, level not yet set."""
+    """One sentence of the voice's ``symbols``: its sound at 16 kHz and its phones, before levelling."""
     from hibari import dsp
 
     ids = speaker.ids(symbols)
     if len(ids) != len(symbols) + 2:
         unknown = sorted({symbol for symbol in symbols if symbol not in speaker.vocab})
-        raise InputError(f"text to speak: {text!r} has sounds {unknown} that the voice cannot say; respell the word")
-    # A longer tract is the same sound played slower, so the network speaks as much faster and higher before.
+        raise InputError(f"text to speak: {text!r} has sounds {unknown} that the voice lacks; respell the word")
+    # A longer tract is the same sound played slower, so the network first speaks faster and higher by that factor.
     tract = voice.tract
     *spectrum, f0, steps = session.run(
         None, {"ids": np.array([ids], np.int64), "speed": np.array([voice.speed * tract], np.float32)}
@@ -250,9 +251,9 @@ def _sentence(
 
 
 def _smoothed(envelope: NDArray[np.float32], width: int = 15) -> NDArray[np.float32]:
-    """Log envelope (bins of 20 Hz, F) without the ripple of the harmonics it was learned on.
+    """Log envelope (bins of 20 Hz, F) without the harmonic ripple of the voice it was learned from.
 
-    Without this a lowered voice keeps an audible rest of the old pitch (F0 measured: 150 Hz where 112 Hz was asked).
+    Without this, a lowered voice keeps an audible trace of the old pitch (measured F0: 150 Hz instead of 112 Hz).
     """
     window = np.hanning(width + 2)[1:-1].astype(np.float32)
     padded = np.pad(envelope, ((width // 2, width // 2), (0, 0)), mode="edge")
@@ -263,7 +264,7 @@ def _smoothed(envelope: NDArray[np.float32], width: int = 15) -> NDArray[np.floa
 
 
 def _resampled(wave: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
-    """``wave`` in as many ``samples``, band-limited by its spectrum; both ends are silent, so it may be periodic."""
+    """``wave`` resampled to ``samples``, band-limited by its spectrum; both ends are silent, so it may be periodic."""
     spectrum = np.fft.rfft(wave)[: samples // 2 + 1]
     return (np.fft.irfft(spectrum, samples) * (samples / len(wave))).astype(np.float32)
 
@@ -287,9 +288,7 @@ def _placed(symbols: str, ends: NDArray[np.float64], text: str) -> list[tuple[st
         else:
             width = next((width for width in (2, 1) if symbols[index : index + width] in _SYMBOLS), 0)
             if not width:
-                raise InputError(
-                    f"text to speak: {text!r} is pronounced with {first!r}, for which no ARPAbet phone is known"
-                )
+                raise InputError(f"text to speak: {text!r} is pronounced with {first!r}, which has no ARPAbet phone")
             index += width
             for label in _SYMBOLS[symbols[index - width : index]]:
                 placed.append((label, start, float(ends[index - 1])))
@@ -298,9 +297,9 @@ def _placed(symbols: str, ends: NDArray[np.float64], text: str) -> list[tuple[st
 
 
 def _paused(wave: NDArray[np.float32], phones: Sequence[tuple[str, float, float]]) -> list[Phone]:
-    """``phones`` with every pause as long as the sound says: from where its energy ends to where it begins again.
+    """``phones`` with pauses that fit the sound: from the end of its energy to its next onset.
 
-    A pause that is not heard, or for less than 40 ms, is left out.
+    A pause that is inaudible, or shorter than 40 ms, is removed.
     """
     hop = SAMPLE_RATE // 200
     energy = np.square(np.pad(wave, (hop, 2 * hop)), dtype=np.float64)
@@ -345,7 +344,7 @@ def _trimmed(wave: NDArray[np.float32], phones: Sequence[Phone]) -> tuple[NDArra
 
 
 def append_phone(phones: list[Phone], label: str, start: float, end: float) -> None:
-    """Add a phone, or lengthen the silence that ``phones`` end with."""
+    """Add a phone, or extend the silence at the end of ``phones``."""
     if phones and label == phones[-1].label == SILENCE:
         phones[-1] = attrs.evolve(phones[-1], end=end)
     else:
@@ -353,7 +352,7 @@ def append_phone(phones: list[Phone], label: str, start: float, end: float) -> N
 
 
 def levelled(wave: NDArray[np.float32], phones: Sequence[Phone]) -> NDArray[np.float32]:
-    """``wave`` at -23 dBFS where somebody speaks, or softer where its peak would pass 0.99."""
+    """``wave`` at -23 dBFS where somebody speaks, or softer if its peak would exceed 0.99."""
     spoken = np.concatenate(
         [wave[round(p.start * SAMPLE_RATE) : round(p.end * SAMPLE_RATE)] for p in phones if p.label != SILENCE]
     )
@@ -365,8 +364,8 @@ def main(given: Sequence[str] | None = None) -> None:
     """Write a folder of labelled speech: ``python -m vast_corpora.speech --out FOLDER [--text FILE] [--voices N]``."""
     parser = argparse.ArgumentParser(prog="python -m vast_corpora.speech", description=main.__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the .wav files and MANIFEST.tsv")
-    parser.add_argument("--text", type=Path, help="one sentence a line; default: the sentences in this module")
-    parser.add_argument("--voices", type=int, default=len(VOICES), help="voices that say each sentence, in turn")
+    parser.add_argument("--text", type=Path, help="one sentence per line; default: the sentences in this module")
+    parser.add_argument("--voices", type=int, default=len(VOICES), help="number of voices, each saying every sentence")
     arguments = parser.parse_args(given)
     texts = arguments.text.read_text(encoding="utf-8").splitlines() if arguments.text else SENTENCES
     arguments.out.mkdir(parents=True, exist_ok=True)

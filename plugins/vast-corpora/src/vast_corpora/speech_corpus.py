@@ -1,4 +1,4 @@
-"""Speech without pictures, to train and judge acoustic models on: recordings, and synthetic voices that say more.
+"""Speech without pictures, to train and evaluate acoustic models: recordings and synthetic voices.
 
 A clip's name starts with its source: a sub-folder of recordings, ``hibari`` or ``flite``.
 """
@@ -33,12 +33,12 @@ from .sentences import draw_texts, spoken_parts, vocabulary
 from .speech import SENTENCES, VOICES, Speech, Voice
 
 MANY_SPEAKERS = 20
-"""A source with more is held out by speaker, any other by transcript."""
+"""Sources with more speakers are held out by speaker, others by transcript."""
 
 _SECONDS_A_LETTER = {"hibari": 0.0625, "flite": 0.066}
-"""Of all voices and texts, in the mean."""
+"""Mean over all voices and texts, in seconds."""
 
-# First number of every random stream, so that no two purposes share one.
+# First number of every random stream, so that each purpose has its own.
 _VOICES, _TEXTS = range(2)
 _STREAM = {"hibari": 0, "flite": 1}
 
@@ -50,7 +50,7 @@ class SoundFile:
     path: Path
 
     def frames(self) -> Iterator[NDArray[np.uint8]]:
-        """No frame."""
+        """Return no frames."""
         return iter(())
 
     def wave(self) -> NDArray[np.float32]:
@@ -60,7 +60,7 @@ class SoundFile:
 
 @attrs.frozen(kw_only=True)
 class SpokenText:
-    """A text said by a synthetic voice, spoken at the first asking and kept in the cache; footage without pictures."""
+    """A text for a synthetic voice, spoken on first access and kept in the cache; footage without pictures."""
 
     engine: Literal["hibari", "flite"]
     voice: Voice | str
@@ -70,11 +70,11 @@ class SpokenText:
 
     @property
     def path(self) -> Path:
-        """Where it is kept."""
+        """File in the cache."""
         return cache_root() / "speech" / f"{self.digest}.safetensors"
 
     def frames(self) -> Iterator[NDArray[np.uint8]]:
-        """No frame."""
+        """Return no frames."""
         return iter(())
 
     def wave(self) -> NDArray[np.float32]:
@@ -83,7 +83,7 @@ class SpokenText:
         return samples.astype(np.float32) / np.float32(32767)
 
     def phones(self) -> tuple[Phone, ...]:
-        """Its phones, to the millisecond, from 0 to the end without a gap."""
+        """Its phones, to the millisecond, from 0 to the end without gaps."""
         return parse_phones(self._kept(lambda file: file.metadata()["phones"]), str(self.path))
 
     def _kept(self, read: Callable[[Any], Any]) -> Any:
@@ -96,7 +96,7 @@ class SpokenText:
             with safe_open(self.path, framework="numpy") as file:
                 return read(file)
         except (OSError, SafetensorError) as error:
-            raise MediaError(f"{self.path}: is damaged ({error}); delete it, and it is spoken again") from error
+            raise MediaError(f"{self.path}: is damaged ({error}); delete it and it will be generated again") from error
 
     def _speak(self) -> Speech:
         if isinstance(self.voice, Voice):
@@ -107,9 +107,9 @@ class SpokenText:
 class SpeechCorpus(Corpus):
     """Recordings from folders, then synthetic speech; the same configuration gives the same clips.
 
-    A recording is held out by the SHA-256 of its speaker or its transcript alone, so that copies of one in several
-    sources fall on the same side. Synthetic speech is to train on; it says the sentences of this package, those of the
-    recordings' transcripts that occur in none held out, and random words.
+    The SHA-256 of speaker or transcript alone decides whether a recording is held out, so that copies in several
+    sources are in the same split. Synthetic speech is for training; it says the sentences of this package, those of the
+    recordings' transcripts that occur in no held-out one, and random words.
     """
 
     def __init__(self, config: SpeechConfig) -> None:
@@ -117,14 +117,14 @@ class SpeechCorpus(Corpus):
 
     @classmethod
     def from_config(cls, config: SpeechConfig, sizes: Sizes) -> Self:
-        """Make the corpus; reads nothing."""
+        """Make the corpus; reads no files."""
         return cls(config)
 
     def clips(self) -> list[Clip]:
-        """All clips; recordings are read once, for their digests, and nothing is spoken before it is asked for.
+        """All clips; recordings are read once, for their digests, and speech is only generated on access.
 
-        Raises :class:`vast_core.errors.InputError` where a manifest is wrong, two recordings have one name, a program
-        is missing, or there is no clip at all.
+        Raises :class:`vast_core.errors.InputError` if a manifest is wrong, two recordings have the same name, a program
+        is missing, or there are no clips at all.
         """
         recorded = [clip for folder in self.config.folders for clip in self._recorded(folder.expanduser())]
         clips: dict[str, Clip] = {}
@@ -137,7 +137,7 @@ class SpeechCorpus(Corpus):
         for engine in self.config.engines:
             clips |= {clip.name: clip for clip in self._synthetic(engine, recorded)}
         if not clips:
-            raise InputError("corpus/speech: there is nothing to hear; name folders, or engines: [hibari]")
+            raise InputError("corpus/speech: there are no clips; name folders, or engines: [hibari]")
         return list(clips.values())
 
     # -------------------------------------------------------------------------------------- recordings
@@ -191,7 +191,7 @@ class SpeechCorpus(Corpus):
             )
 
     def _voices(self, engine: Literal["hibari", "flite"]) -> tuple[tuple[str, ...], Sequence[Voice | str]]:
-        """What makes the engine's sound what it is, and its voices."""
+        """Facts that determine the sound of the engine, for digests, and its voices."""
         own = source_digest("vast_corpora.speech")
         if engine == "flite":
             return (engine, flite.program_version(), source_digest("vast_corpora.flite"), own), flite.VOICES
@@ -201,7 +201,8 @@ class SpeechCorpus(Corpus):
 
 
 def _draw_voice(name: str, rng: np.random.Generator) -> Voice:
-    """Somebody between a tall man, a small child, a slow and a hasty speaker; combinations need not be likely."""
+    """A random voice between a tall man, a small child, a slow and a fast speaker; it need not be a likely
+    combination."""
     return Voice(
         name,
         pitch=round(float(np.exp(rng.uniform(np.log(0.5), np.log(1.4)))), 3),
@@ -220,7 +221,7 @@ def _texts(recorded: Iterable[Clip]) -> list[str]:
 
 
 def _words(transcript: str) -> str:
-    """``transcript`` without case, signs and spaces' width, so that spelling does not decide what is held out."""
+    """``transcript`` without case, punctuation and repeated spaces, so that spelling does not affect the split."""
     return " ".join(re.findall(r"[^\W_]+", transcript.lower().replace("'", "").replace("’", "")))
 
 

@@ -1,4 +1,4 @@
-"""Styles: vectors of human-readable factors, and how a set of them is drawn."""
+"""Styles: vectors of interpretable factors, and drawing a set of them."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ def _factor(low: float, high: float, neutral: float) -> float:
 
 @attrs.frozen(kw_only=True)
 class Style:
-    """How a face moves, whatever it says; the defaults are a neutral manner. All factors are our choice."""
+    """How a face moves, independently of what it says; defaults are neutral. All factors are our choice."""
 
     jaw: float = _factor(0.5, 1.6, 1.0)
-    """Amplitude of the jaw and of the lips that follow it: mumbled to declaimed."""
+    """Amplitude of the jaw and of the lips that follow it: mumbled to over-articulated."""
     rounding: float = _factor(0.3, 1.4, 1.0)
     """Amplitude of rounding and protrusion (W, UW, SH)."""
     spreading: float = _factor(0.3, 1.8, 1.0)
-    """Amplitude of spreading (IY, S); above 1 the lips stay tense between the sounds too."""
+    """Amplitude of spreading (IY, S); above 1 the lips stay tense between these sounds, too."""
     smile: float = _factor(-0.6, 1.0, 0.1)
-    """Rest position of the mouth's corners: turned down to smiling."""
+    """Rest position of the corners of the mouth: turned down to smiling."""
     asymmetry: float = _factor(-1.0, 1.0, 0.0)
-    """One-sidedness of smile, mouth and brows; positive favours the speaker's left, the picture's right."""
+    """Asymmetry of smile, mouth and brows; positive favours the speaker's left, the right of the picture."""
     brow: float = _factor(-1.0, 1.0, 0.0)
     """Rest height of the brows: frowning to raised."""
     emphasis: float = _factor(0.0, 1.0, 0.35)
-    """How far the brows rise on stressed vowels."""
+    """Rise of the brows on stressed vowels."""
     lip_raise: float = _factor(0.0, 1.0, 0.1)
-    """How far the upper lip is drawn up, at rest and more so in open vowels."""
+    """Rise of the upper lip, at rest and more so in open vowels."""
     eyes: float = _factor(-1.0, 1.0, 0.0)
     """Openness of the eyes: narrowed to wide."""
     lag: float = _factor(-0.08, 0.08, 0.0)
@@ -47,9 +47,9 @@ RANGES: dict[str, tuple[float, float]] = {
 
 
 def draw_styles(count: int, generator: np.random.Generator) -> list[Style]:
-    """``count`` styles spread over the factors' ranges by a Latin hypercube (McKay, Beckman & Conover 1979).
+    """``count`` styles spread over the ranges of the factors by a Latin hypercube (McKay, Beckman & Conover 1979).
 
-    Each factor's range is cut into ``count`` equal strata and each stratum is used once, at a random place.
+    Each range is divided into ``count`` equal strata, and each stratum is used once, at a random place.
     """
     strata = np.stack([generator.permutation(count) for _ in FACTORS], axis=1)
     places = (strata + generator.random(strata.shape)) / max(count, 1)

@@ -1,4 +1,4 @@
-"""The embedded corpus: speakers, styles and sentences made from a seed, and the truth about all of them."""
+"""The embedded corpus: speakers, styles and sentences generated from a seed, with ground truth."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from .speech import SENTENCES, VOICES, Speech, Voice, say
 from .style import Style, draw_styles
 
 VERSION = 1
-"""Raised whenever the same configuration makes other clips than before."""
+"""Increased whenever the same configuration gives different clips than before."""
 
 _NECK = np.array([0.0, -7.0, -4.5])
-"""Canonical point about which the head turns."""
+"""Canonical point about which the head rotates."""
 _SECONDS_A_LETTER = 0.05
-"""Nobody here speaks faster: how much footage a sentence gives at least."""
+"""Minimum duration per letter over all voices, which bounds the footage of a sentence from below."""
 
-# First number of every random stream, so that no two purposes share one.
+# First number of every random stream, so that each purpose has its own.
 _SPEAKER, _STYLES, _HELD_OUT_STYLES, _SENTENCES, _ASSIGNMENT, _MOTION, _SURFACE = range(7)
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Speaker:
-    """Somebody who can say any sentence in any style."""
+    """A speaker who can say any sentence in any style."""
 
     name: str
     index: int
@@ -46,25 +46,25 @@ class Speaker:
     """Neutral face (V, 3), canonical."""
     look: Look
     scale: float
-    """Pixels in a canonical centimetre, over the image's width."""
+    """Pixels per canonical centimetre, divided by the width of the image."""
 
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """Who says what and how; all that a clip is made from."""
+    """Speaker, style and sentence of a clip: all that it is generated from."""
 
     name: str
     speaker: int
     sentence: int
     style: str
     moves_like: str
-    """The style whose head motion is used: the clip's own, or that of the clip it is a counterfactual of."""
+    """Style whose head motion is used: the clip's own, or that of the original of a counterfactual."""
     split: Literal["train", "held_out"]
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class _SyntheticFootage:
-    """Frames drawn when asked for."""
+    """Frames drawn on access."""
 
     corpus: SyntheticCorpus
     plan: Plan
@@ -79,13 +79,13 @@ class _SyntheticFootage:
 
 
 class SyntheticCorpus(Corpus):
-    """Several speakers, styles and sentences, made at run time from a seed; nothing is downloaded."""
+    """Several speakers, styles and sentences, generated at run time from a seed; nothing is downloaded."""
 
     def __init__(self, config: SyntheticConfig, fps: float) -> None:
         if config.held_out_sentences >= len(SENTENCES):
             raise InputError(
-                f"corpus/synthetic: held_out_sentences is {config.held_out_sentences}, and of the {len(SENTENCES)} "
-                f"sentences at least one must be left to train on; use at most {len(SENTENCES) - 1}"
+                f"corpus/synthetic: held_out_sentences is {config.held_out_sentences}, but at least one of the "
+                f"{len(SENTENCES)} sentences must be left for training; use at most {len(SENTENCES) - 1}"
             )
         self.config = config
         self.fps = fps
@@ -101,27 +101,27 @@ class SyntheticCorpus(Corpus):
 
     @classmethod
     def from_config(cls, config: SyntheticConfig, sizes: Sizes) -> Self:
-        """Make it; costs milliseconds."""
+        """Make the corpus; takes milliseconds."""
         return cls(config, sizes.fps)
 
     @property
     def training_styles(self) -> tuple[str, ...]:
-        """Names of the styles to train on."""
+        """Names of the training styles."""
         return tuple(self.styles)[: self.config.styles]
 
     @property
     def held_out_styles(self) -> tuple[str, ...]:
-        """Names of the styles never trained on."""
+        """Names of the styles excluded from training."""
         return tuple(self.styles)[self.config.styles :]
 
     def clips(self) -> Iterator[Clip]:
-        """All clips: the avatar's further footage, what to train on, what is held out."""
+        """All clips: the avatar's additional footage, training clips, held-out clips."""
         return (self._clip(plan) for plan in self._plans.values())
 
     def counterfactual(self, clip: Clip, style: str) -> Clip | None:
         """The same sentence by the same speaker with the same head motion and blinks, in another style.
 
-        None for another corpus' clip. Raises :class:`vast_core.errors.InputError` for an unknown style.
+        None for a clip of another corpus. Raises :class:`vast_core.errors.InputError` for an unknown style.
         """
         plan = self._plans.get(clip.name)
         if plan is None:
@@ -212,7 +212,7 @@ class SyntheticCorpus(Corpus):
     # ------------------------------------------------------------------------------------------ content
 
     def speech(self, plan: Plan) -> Speech:
-        """The sentence in the speaker's voice; made once, whatever the style."""
+        """The sentence in the speaker's voice; generated once for all styles."""
         key = (plan.speaker, plan.sentence)
         if key not in self._speeches:
             voice = self.speakers[plan.speaker].voice
@@ -220,7 +220,7 @@ class SyntheticCorpus(Corpus):
         return self._speeches[key]
 
     def track(self, plan: Plan) -> FaceTrack:
-        """The true track."""
+        """The ground-truth track."""
         pose, curves = self._motion(plan)
         neutral = self.speakers[plan.speaker].shape
         canonical = pose_face(neutral, curves)
@@ -252,7 +252,7 @@ class SyntheticCorpus(Corpus):
             yield portrait.draw(face, pose[frame], {name: float(course[frame]) for name, course in curves.items()})
 
     def _motion(self, plan: Plan) -> tuple[NDArray[np.float64], Curves]:
-        """Pose (T, 3, 4) and the controls' courses."""
+        """Pose (T, 3, 4) and the control curves."""
         speech = self.speech(plan)
         phones: tuple[Phone, ...] = speech.phones
         times = np.arange(max(1, int(len(speech.wave) * self.fps / SAMPLE_RATE))) / self.fps
@@ -265,7 +265,7 @@ class SyntheticCorpus(Corpus):
 
 
 def _pose(rotation: NDArray[np.float64], shift: NDArray[np.float64], scale: float, image: int) -> NDArray[np.float64]:
-    """Pose (T, 3, 4) of a head turned about its neck by ``rotation`` (T, 3: pitch, yaw, roll) and shifted (T, 3)."""
+    """Pose (T, 3, 4) of a head rotated about its neck by ``rotation`` (T, 3: pitch, yaw, roll) and shifted (T, 3)."""
     (cp, cy, cr), (sp, sy, sr) = np.cos(rotation.T), np.sin(rotation.T)
     zero, one = np.zeros_like(cp), np.ones_like(cp)
 
@@ -278,6 +278,6 @@ def _pose(rotation: NDArray[np.float64], shift: NDArray[np.float64], scale: floa
     turn = yaw @ pitch @ roll
     moved = _NECK + shift - turn @ _NECK
     flip = scale * image * np.array([1.0, -1.0, -1.0])
-    # The origin of the canonical face lies between the eyes, a little above the middle of the picture.
+    # The origin of the canonical face is between the eyes, a little above the middle of the picture.
     centre = np.array([0.5 * image, 0.46 * image, 0.0])
     return np.concatenate([turn * flip[:, None], (moved * flip + centre)[..., None]], axis=2)

@@ -1,7 +1,7 @@
-"""Painting a speaker's atlas: skin, lips, brows, hair, eyes, teeth, in one texture.
+"""Painting of a speaker's texture atlas: skin, lips, brows, hair, eyes and teeth in one texture.
 
-Skin is painted where it lies in space: every texel of the face knows its canonical position, so that a cheek's blush
-is a bump around the cheek. Colours are sRGB in [0, 1]; all proportions are our choice.
+Skin is painted by position in space: every texel of the face knows its canonical position, so that the blush of a
+cheek is a bump around the cheek. Colours are sRGB in [0, 1]; all proportions are our choice.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Image = NDArray[np.float32]
 Field = NDArray[np.floating[Any]]
 
 SIZE = 1024
-"""U = W of the atlas."""
+"""U = W, height and width of the atlas in texels."""
 
 
 @attrs.frozen
@@ -34,12 +34,12 @@ class Patch:
     height: int
 
     def place(self, uv: Field) -> Image:
-        """``uv`` (n, 2) of the patch in that of the atlas, half a texel inside the patch."""
+        """Coordinates ``uv`` (n, 2) of the patch in the atlas, half a texel inside the patch."""
         inner = np.clip(uv, 0.0, 1.0) * [self.width - 1, self.height - 1] + [self.left + 0.5, self.top + 0.5]
         return np.asarray(inner / SIZE, np.float32)
 
     def paste(self, atlas: Image, image: Image) -> None:
-        """Put ``image`` (height, width, 3) into the atlas."""
+        """Write ``image`` (height, width, 3) into the atlas."""
         atlas[self.top : self.top + self.height, self.left : self.left + self.width] = image
 
 
@@ -57,7 +57,7 @@ CURTAIN = Patch(0, 896, 512, 128)
 
 
 def noise(shape: tuple[int, int], cells: tuple[float, float], generator: np.random.Generator) -> Image:
-    """Smooth noise (Y, X) of about unit variance, with so many cells down and across."""
+    """Smooth noise (Y, X) of about unit variance, with ``cells`` down and across."""
     rows, columns = (max(2, round(n)) for n in cells)
     coarse = generator.normal(size=(rows, columns)).astype(np.float32)
     return np.asarray(cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC), np.float32)
@@ -70,7 +70,7 @@ def _ramp(value: Field, low: float, high: float) -> Image:
 
 
 def _mix(image: Field, colour: Colour | Field, amount: Field) -> Image:
-    """``image`` (Y, X, 3) with ``amount`` (Y, X) of ``colour`` over it."""
+    """``image`` (Y, X, 3) blended with ``amount`` (Y, X) of ``colour``."""
     amount = amount[..., None]
     return np.asarray(image * (1 - amount) + np.asarray(colour, np.float32) * amount, np.float32)
 
@@ -90,7 +90,7 @@ def hairline(look: Look) -> tuple[float, float]:
 
 
 def _strands(shape: tuple[int, int], across: float, generator: np.random.Generator) -> Image:
-    """Hair that runs down the image: noise (Y, X), long in y and fine in x."""
+    """Strands of hair down the image: noise (Y, X), long in y and fine in x."""
     fine = noise(shape, (3, across), generator)
     broad = noise(shape, (2, across / 5), generator)
     return np.asarray(0.55 * fine + 0.6 * broad, np.float32)
@@ -139,7 +139,7 @@ def _brow_strokes(
         ((55, 65, 52, 53, 46), (107, 66, 105, 63, 70)),
         ((285, 295, 282, 283, 276), (336, 296, 334, 293, 300)),
     ):
-        # Both edges as parabolas: five vertices alone make a brow with corners.
+        # Both edges as parabolas: with only five vertices a brow would have corners.
         edges = [np.polyfit(np.arange(5), uv[list(ring)], 2) for ring in (lower, upper)]
         for _ in range(int(150 * look.brows)):
             along = generator.uniform(0.0, 4.0)
@@ -201,7 +201,7 @@ def _paint_face(look: Look, strands: Image, generator: np.random.Generator) -> I
             image, np.asarray(look.hair, np.float32) * 0.9 + 0.04, np.clip(look.stubble * beard * hairs, 0, 0.92)
         )
 
-    # The red of the lips: outer ring less inner ring, darker where they meet.
+    # The red of the lips: outer ring minus inner ring, darker where they meet.
     lips = _polygon(face.uv[face.lips_outer], shape, 2.2)
     groove = noise(shape, (6, shape[1] / 5), generator)
     red_of_lips = np.asarray(look.lips, np.float32) * (1 + 0.045 * groove[..., None])
@@ -210,7 +210,7 @@ def _paint_face(look: Look, strands: Image, generator: np.random.Generator) -> I
     meeting = _polygon(face.uv[face.lips_inner], shape, 3.0)
     image = _mix(image, np.asarray(look.lips, np.float32) * 0.45, 0.8 * meeting)
 
-    # Lids: crease, lashes, and the wet pink rim.
+    # Lids: crease, lashes, and the pink rim.
     uppers = [[33, 246, 161, 160, 159, 158, 157, 173, 133], [263, 466, 388, 387, 386, 385, 384, 398, 362]]
     lowers = [[33, 7, 163, 144, 145, 153, 154, 155, 133], [263, 249, 390, 373, 374, 380, 381, 382, 362]]
     creases = [[247, 30, 29, 27, 28, 56], [467, 260, 259, 257, 258, 286]]
@@ -235,7 +235,7 @@ def _paint_face(look: Look, strands: Image, generator: np.random.Generator) -> I
     edge = np.interp(angle, np.linspace(-np.pi, np.pi, 2048), ragged)
     reach = np.sqrt((x / wide) ** 2 + ((y + 0.5) / high) ** 2) + edge
     hair = _ramp(reach, 0.96, 1.03) * _ramp(y, 0.7, 2.3)
-    # The strands go on in the shell, whose columns are the rim's vertices.
+    # The strands continue in the shell, whose columns are the vertices of the rim.
     rim = face.vertices[face.face_oval]
     columns = np.unwrap(np.arctan2(rim[:, 1] + 0.5, rim[:, 0]))
     turn = np.where(angle > columns[0], angle - 2 * np.pi, angle)
@@ -246,7 +246,7 @@ def _paint_face(look: Look, strands: Image, generator: np.random.Generator) -> I
     strands = cv2.remap(strands, column.astype(np.float32), row.astype(np.float32), cv2.INTER_LINEAR)
     image = _mix(image, _hair(look, strands - 0.35 * (1 - _ramp(reach, 1.0, 1.1))), hair)
 
-    # Outside the mesh the nearest colour goes on, so that bilinear sampling at the rim finds no foreign one.
+    # Outside the mesh the nearest colour continues, so that bilinear sampling at the rim picks up no other colour.
     outside = (~raster.coverage).astype(np.uint8)
     _, labels = cv2.distanceTransformWithLabels(outside, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     nearest = np.zeros(labels.max() + 1, np.int64)
@@ -272,7 +272,7 @@ def _paint_eye(look: Look, generator: np.random.Generator) -> Image:
 
 
 def _paint_teeth(shape: tuple[int, int], widths: list[float], generator: np.random.Generator) -> Image:
-    """A row of teeth from the middle to both sides; the gum at the top, the biting edge at the bottom."""
+    """A row of teeth from the middle to both sides; gum at the top, biting edge at the bottom."""
     rows, columns = shape
     v = np.linspace(0, 1, rows, dtype=np.float32)[:, None]
     place = np.abs(np.linspace(-1, 1, columns))
@@ -290,7 +290,8 @@ def _paint_teeth(shape: tuple[int, int], widths: list[float], generator: np.rand
 
 
 def _paint_shell(look: Look, heights: NDArray[np.float64], strands: Image, generator: np.random.Generator) -> Image:
-    """What surrounds the face: hair beside and above it, skin below; ``heights`` (36,) of the face's rim, in cm."""
+    """Surroundings of the face: hair beside and above it, skin below; ``heights`` (36,) of the rim of the face, in
+    cm."""
     shape = (SHELL.height, SHELL.width)
     around = np.interp(np.linspace(0, 36, shape[1]), np.arange(37), np.append(heights, heights[0])).astype(np.float32)
     skin = _skin_field(look, shape, generator)
@@ -301,7 +302,7 @@ def _paint_shell(look: Look, heights: NDArray[np.float64], strands: Image, gener
 
 
 def paint_atlas(look: Look, heights: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.uint8]:
-    """The atlas (SIZE, SIZE, 3) of a speaker; ``heights`` (36,) of the face's rim."""
+    """The atlas (SIZE, SIZE, 3) of a speaker; ``heights`` (36,) of the rim of the face, in cm."""
     atlas = np.zeros((SIZE, SIZE, 3), np.float32)
     strands = _strands((SHELL.height, SHELL.width), 400, generator)
     FACE.paste(atlas, _paint_face(look, strands, generator))
