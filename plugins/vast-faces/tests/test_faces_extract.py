@@ -71,7 +71,7 @@ def test_a_face_written_by_hand_is_read(packed):
     [
         (b"text", "not a face landmarker"),
         (task_of(metadata(True, vertices=467)), "467 vertices"),
-        (task_of(metadata(True)[:-1]), "middle of a number"),
+        (task_of(metadata(True)[:-1]), "ends inside a number"),
         (task_of(b"\x0b"), "wire type 3"),
     ],
 )

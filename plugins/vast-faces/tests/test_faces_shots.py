@@ -142,7 +142,7 @@ def test_no_face_at_all_is_named_with_numbers():
 
 def test_a_face_in_three_frames_only_is_not_enough():
     followed = run(Scene(lambda n: [(60, 50, 40)] if 10 <= n < 13 else []), 60)
-    with pytest.raises(InputError, match=r"3 of 60 frames show a face; at least 12 frames \(0.5 s\)"):
+    with pytest.raises(InputError, match=r"3 of 60 frames show a face; a track needs at least 12 frames \(0.5 s\)"):
         build_tracks(followed, FPS, LandmarksConfig())
 
 

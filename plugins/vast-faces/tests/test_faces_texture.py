@@ -83,7 +83,7 @@ def test_at_most_eighty_frames_are_read_into_it_but_all_may_be_given(face, paint
 
 def test_too_few_pictures_are_an_error(face, paint):
     points = np.repeat(vertices(0.0)[None], 4, axis=0)
-    with pytest.raises(ValueError, match="4 frames of vertices, but pictures end before frame 2"):
+    with pytest.raises(ValueError, match="4 frames of vertices, but the pictures end before frame 2"):
         face.unwrap([picture(points[0], paint)] * 2, points)
 
 

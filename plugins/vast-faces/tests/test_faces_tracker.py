@@ -193,7 +193,7 @@ def test_noise_has_no_face(face):
 
 def test_three_frames_of_a_face_are_not_enough(face, clip):
     blank = np.full_like(clip[0], 90)
-    with pytest.raises(InputError, match="3 of 30 frames show a face; at least 15"):
+    with pytest.raises(InputError, match="3 of 30 frames show a face; a track needs at least 15"):
         face.track([*[blank] * 20, *clip[:3], *[blank] * 7], FPS)
 
 

@@ -1,1 +1,1 @@
-"""The face landmarker, its tracker and the canonical mesh."""
+"""The face landmarker, its tracker and the expression basis on the canonical mesh."""

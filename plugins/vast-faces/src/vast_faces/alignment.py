@@ -1,4 +1,4 @@
-"""Head pose: the similarity that takes a canonical shape to the points seen in an image."""
+"""Head pose: the similarity transform from a canonical shape to the points in an image."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Doubles = NDArray[np.float64]
 Poses = NDArray[np.float32]
 
 ROUNDS = 5
-"""Of reweighting; the weights have settled by then."""
+"""Reweighting rounds; the weights converge by then."""
 OUTLYING = 1.5
-"""Times the frame's usual distance from which on a point counts less."""
+"""Multiple of the frame's median distance beyond which points are down-weighted."""
 
 
 def similarity(
     source: NDArray[np.floating[Any]], target: NDArray[np.floating[Any]], weights: NDArray[np.floating[Any]]
 ) -> Doubles:
-    """Poses (T, 3, 4) with the least sum of w |s R x + t - y|^2, R a proper rotation (Umeyama 1991, weighted).
+    """Poses (T, 3, 4) that minimise the sum of w |s R x + t - y|^2, R a proper rotation (Umeyama 1991, weighted).
 
     ``source`` x (P, 3), ``target`` y (T, P, 3), ``weights`` w (P,) or (T, P).
     """
@@ -42,9 +42,9 @@ def similarity(
 def robust_similarity(
     source: NDArray[np.floating[Any]], target: NDArray[np.floating[Any]], weights: NDArray[np.floating[Any]]
 ) -> Doubles:
-    """:func:`similarity` by Huber's loss: a point farther off than is usual in its frame counts by its distance.
+    """:func:`similarity` with Huber's loss: points with unusually large distances are weighted less.
 
-    Usual is ``OUTLYING`` times the median distance of the frame's points (our choice).
+    The threshold is ``OUTLYING`` times the median distance of the points in the frame (our choice).
     """
     pose = similarity(source, target, weights)
     base = np.asarray(weights, np.float64)
@@ -56,12 +56,12 @@ def robust_similarity(
 
 
 def place(points: NDArray[np.floating[Any]], pose: NDArray[np.floating[Any]]) -> Doubles:
-    """Canonical points (V, 3) or (T, V, 3) in the image (T, V, 3), by poses (T, 3, 4)."""
+    """Image vertices (T, V, 3) of canonical points (V, 3) or (T, V, 3), by poses (T, 3, 4)."""
     return np.asarray(points, np.float64) @ np.swapaxes(pose[..., :3], -1, -2) + pose[:, None, :, 3]
 
 
 def unplace(vertices: NDArray[np.floating[Any]], pose: NDArray[np.floating[Any]]) -> Doubles:
-    """Image vertices (T, V, 3) in the canonical frame, by poses (T, 3, 4)."""
+    """Canonical vertices (T, V, 3) of image vertices (T, V, 3), by poses (T, 3, 4)."""
     pose = np.asarray(pose, np.float64)
     return (vertices - pose[:, None, :, 3]) @ np.swapaxes(np.linalg.inv(pose[..., :3]), -1, -2)
 
@@ -81,7 +81,7 @@ def nearest_rotation(matrices: Doubles) -> Doubles:
 
 
 def smooth_pose(pose: NDArray[np.floating[Any]], fps: float, band: float) -> Doubles:
-    """Poses (T, 3, 4) whose scale (as logarithm), rotation and place are smoothed alike, with no delay."""
+    """Poses (T, 3, 4) with scale (as logarithm), rotation and translation smoothed without delay."""
     scale, rotation, translation = split(pose)
     scale = np.exp(smooth(np.log(scale), fps, band))
     rotation = nearest_rotation(smooth(rotation, fps, band))

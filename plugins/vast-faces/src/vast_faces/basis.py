@@ -1,13 +1,13 @@
 """The expression basis: two blocks of principal components, learned from moments of the corpus.
 
-With x the displacement of all vertices from the speaker's neutral face, L the lower face's rows, and C the covariance
-of x once its mean and what follows the head's turning are taken away:
+Let x be the displacement of all vertices from the speaker's neutral face, L the rows of the lower face, and C the
+covariance of x without its mean and without what follows the rotation of the head:
 
-* lower block: U holds the leading eigenvectors of C_LL, s = U^T x_L; each column is the whole face's motion that goes
-  with s, C_:L U / eigenvalue, whose lower rows are U itself;
+* lower block: U holds the leading eigenvectors of C_LL, s = U^T x_L; each column is the motion of the whole face that
+  goes with s, C_:L U / eigenvalue, whose lower rows are U itself;
 * rest: V holds the leading eigenvectors of the covariance of x - B s, whose lower rows are orthogonal to U.
 
-So the lower coefficients can be read off the lower face alone, and then the others off what is left.
+The lower coefficients are therefore computed from the lower face alone, and the others from the remainder.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from numpy.typing import NDArray
 Doubles = NDArray[np.float64]
 
 TURNS = 5
-"""Features of the head's turning."""
+"""Features of the rotation of the head."""
 FOLDS = 8
-"""Groups of tracks of which each in turn judges what the others say about the head's turning."""
+"""Groups of tracks for cross-validation of the regression on the rotation of the head."""
 FEWEST = 4
-"""Tracks below which nothing is put down to the head's turning: someone who turns to laugh is not told from it."""
+"""Minimum tracks for that regression; with fewer, an expression that coincides with a rotation would be removed."""
 WORTH = 0.01
-"""Share of the variance that the head's turning must explain on tracks that were not used to fit it."""
+"""Share of the variance that the rotation must explain on tracks not used for the fit."""
 RANK = 1e-8
-"""Share of the whole variance below which a component counts as rounding."""
+"""Share of the total variance below which a component counts as rounding error."""
 SMALLEST = 1e-3
-"""Deviation, in centimetres over all vertices, below which it does too: coordinates in float32 pixels are so exact."""
+"""Deviation in centimetres, over all vertices, below which it does too: the precision of float32 pixel coordinates."""
 
 
 @attrs.frozen(eq=False)
@@ -39,15 +39,17 @@ class Basis:
     """A linear expression model."""
 
     columns: Doubles
-    """(E, D): displacement per unit of each coefficient; 0 where the corpus has not that many motions."""
+    """(E, D): displacement in centimetres per unit of each coefficient; 0 if the corpus has fewer independent
+    motions."""
     mean: Doubles
     """(D,)."""
     leak: Doubles
-    """(TURNS, D): displacement that follows the head's turning, no expression; 0 where it explains too little."""
+    """(TURNS, D): displacement that follows the rotation of the head rather than expression; 0 if it explains too
+    little."""
     scale: float
-    """Of the coefficients: the first has the standard deviation 1."""
+    """Scale of the coefficients in centimetres: the first has standard deviation 1."""
     explained: float
-    """Share of the variance of x, mean and leak removed, that the basis gives back."""
+    """Share of the variance of x, without mean and leak, that the basis reproduces."""
 
 
 def turning(rotation: NDArray[np.floating[Any]]) -> Doubles:
@@ -68,10 +70,10 @@ class _Fold:
 
 
 class Moments:
-    """Sums over a corpus of any size, in memory that does not grow with it."""
+    """Sums over a corpus of any size, in constant memory."""
 
     def __init__(self, size: int) -> None:
-        """``size``: D."""
+        """Start with no tracks; ``size`` is D."""
         self.frames = 0
         self._tracks = 0
         self._sum = np.zeros(size)
@@ -79,7 +81,7 @@ class Moments:
         self._folds = [_Fold(cross=np.zeros((TURNS, size))) for _ in range(FOLDS)]
 
     def add(self, displacement: Doubles, features: Doubles) -> None:
-        """Add a track: displacement x (T, D) and features f (T, TURNS) of the head's turning."""
+        """Add a track: displacement x (T, D) and features f (T, TURNS) of the rotation of the head."""
         self.frames += len(displacement)
         self._sum += displacement.sum(0)
         self._square += displacement.T @ displacement
@@ -101,7 +103,7 @@ class Moments:
         values, vectors = _leading(covariance[np.ix_(rows, rows)], lower, total)
         motion = (covariance[:, rows] @ vectors) / values
         columns[: len(values)] = motion.T
-        # C - C_:L U / eigenvalue U^T C_L: is the covariance of what the lower block leaves.
+        # C - C_:L U / eigenvalue U^T C_L: is the covariance of the residual of the lower block.
         rest = covariance - (motion * values) @ motion.T
         rest_values, rest_vectors = _leading(rest, coefficients - lower, total)
         columns[lower : lower + len(rest_values)] = rest_vectors.T
@@ -113,8 +115,8 @@ class Moments:
     def _leak(self, variance: float) -> tuple[Doubles, Doubles, Doubles]:
         """The regression of x on f (TURNS, D), with mean f f^T and mean f x^T.
 
-        Each vertex's part is shrunk by what it is worth on tracks not used to fit it, so that lips, which move for
-        reasons of their own, are left alone.
+        The part of each vertex is shrunk by the variance it explains on tracks not used for the fit, so that lips,
+        which move independently of the head, are unaffected.
         """
         turn = sum((fold.turn for fold in self._folds), np.zeros((TURNS, TURNS)))
         cross = sum((fold.cross for fold in self._folds), np.zeros_like(self._folds[0].cross))
@@ -131,13 +133,13 @@ class Moments:
 
 
 def _ridge(turn: Doubles, cross: Doubles) -> Doubles:
-    """Regression with a ridge that only keeps a head at rest from giving infinities."""
+    """Ridge regression; the penalty only prevents infinities for a head at rest."""
     ridge = 1e-3 * float(np.trace(turn)) / TURNS + 1e-9
     return np.asarray(np.linalg.solve(turn + ridge * np.eye(TURNS), cross), np.float64)
 
 
 def _leading(covariance: Doubles, count: int, total: float) -> tuple[Doubles, Doubles]:
-    """The ``count`` largest eigenvalues, without those that are rounding, and their vectors (D, count), signs fixed."""
+    """The ``count`` largest eigenvalues above rounding error, and their vectors (D, count), with fixed signs."""
     values, vectors = np.linalg.eigh(covariance)
     order = [at for at in np.argsort(-values)[:count] if values[at] > max(RANK * total, SMALLEST**2)]
     chosen = vectors[:, order]

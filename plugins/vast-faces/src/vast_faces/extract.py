@@ -1,8 +1,8 @@
-"""Read the canonical face out of ``face_landmarker.task``: ``python -m vast_faces.extract TASK OUT``.
+"""Extract the canonical face from ``face_landmarker.task``: ``python -m vast_faces.extract TASK OUT``.
 
-This is how ``vast_core/mesh/canonical.safetensors`` was made. The task file is a zip; its member
+This is how ``vast_core/mesh/canonical.safetensors`` was made. The task file is a zip archive; its member
 ``geometry_pipeline_metadata_landmarks.binarypb`` is a protocol buffer (wire format:
-https://protobuf.dev/programming-guides/encoding/) that holds MediaPipe's canonical face model.
+https://protobuf.dev/programming-guides/encoding/) with MediaPipe's canonical face model.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ Field = tuple[int, int | bytes]
 def canonical_tensors(task: bytes) -> dict[str, NDArray[np.float32] | NDArray[np.int32]]:
     """Vertices (468, 3), uv (468, 2), triangles (898, 3), alignment_index (33,), alignment_weight (33,).
 
-    ``task`` is the content of the file. Raises :class:`WeightsError` where it is not a face landmarker.
+    ``task`` is the content of the file. Raises :class:`WeightsError` if it is not a face landmarker.
     """
     try:
         with zipfile.ZipFile(BytesIO(task)) as archive:
             metadata = archive.read(MEMBER)
     except (zipfile.BadZipFile, KeyError) as error:
-        raise WeightsError(f"not a face landmarker, no {MEMBER} in it: {error}") from error
+        raise WeightsError(f"not a face landmarker: it has no {MEMBER}: {error}") from error
 
     basis: list[tuple[int, float]] = []
     buffers: list[float] = []
@@ -77,7 +77,7 @@ def canonical_tensors(task: bytes) -> dict[str, NDArray[np.float32] | NDArray[np
 def extract(task: Path, out: Path) -> None:
     """Write the canonical face in ``task`` to ``out``, with its origin in the header.
 
-    Raises :class:`WeightsError` where ``task`` is no face landmarker, :class:`StorageError` where ``out`` cannot be
+    Raises :class:`WeightsError` if ``task`` is not a face landmarker, :class:`StorageError` if ``out`` cannot be
     written.
     """
     try:
@@ -113,7 +113,7 @@ def _fields(message: bytes) -> Iterator[Field]:
             elif wire in (FIXED32, FIXED64):
                 length = 4 if wire == FIXED32 else 8
             else:
-                raise WeightsError(f"{MEMBER}: wire type {wire} at byte {at} is not in use")
+                raise WeightsError(f"{MEMBER}: wire type {wire} at byte {at} is not supported")
             value, at = message[at : at + length], at + length
         yield number, value
 
@@ -128,7 +128,7 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
         shift += 7
         if byte < 0x80:
             return value, at
-    raise WeightsError(f"{MEMBER}: ends in the middle of a number")
+    raise WeightsError(f"{MEMBER}: ends inside a number")
 
 
 def _varints(content: int | bytes) -> list[int]:

@@ -24,14 +24,14 @@ from .tracks import build_tracks
 from .weights import landmarker_bytes
 
 MEDIAN_FRAMES = 3000
-"""Frames that a speaker's neutral face is taken from, spread over all tracks (memory: 12 kB each)."""
+"""Frames from which a speaker's neutral face is computed, spread over all tracks (memory: 12 kB each)."""
 
 
 class LandmarkFace(Face):
     """The 468-vertex canonical face, expression = mean + sum of coefficient times basis column.
 
     x = identity + mean + sum_k e_k basis_k, in centimetres. The first ``lower_face`` coefficients are principal
-    components of the lower face's motion, the others of what they leave (:mod:`vast_faces.basis`; our choice).
+    components of the motion of the lower face, the others of the remainder (:mod:`vast_faces.basis`; our choice).
     """
 
     basis: Tensor
@@ -39,17 +39,17 @@ class LandmarkFace(Face):
     mean: Tensor
     """(V, 3)."""
     leak: Tensor
-    """(TURNS, V, 3): what follows the head's turning and is no expression."""
+    """(TURNS, V, 3): displacement that follows the rotation of the head and is not expression."""
     scale: Tensor
-    """(): centimetres of vertex motion, root of the sum of squares, in one unit of a coefficient."""
+    """(): centimetres of vertex motion, root of the sum of squares, per unit of a coefficient."""
     frames: Tensor
-    """(): frames that the basis was learned from, 0 before."""
+    """(): number of frames from which the basis was learned, 0 before."""
 
     def __init__(self, config: LandmarksConfig) -> None:
         super().__init__()
         self._config = config
         self._canonical = canonical_face()
-        # Copies, as torch warns of indices that it could not write to.
+        # Copies, because torch warns about indices in read-only memory.
         self.triangles = self._canonical.triangles.copy()
         self.lips = self._canonical.lips.copy()
         self.upper_face = self._canonical.upper_face.copy()
@@ -64,23 +64,23 @@ class LandmarkFace(Face):
 
     @classmethod
     def from_config(cls, config: LandmarksConfig, sizes: Sizes) -> Self:
-        """Make one; needs no weights until :meth:`track` is called."""
+        """Build the component; needs no weights until :meth:`track` is called."""
         return cls(config)
 
     def track(self, frames: Iterable[NDArray[np.uint8]], fps: float) -> list[FaceTrack]:
-        """Follow the face, one track a shot; see :meth:`Face.track`.
+        """Follow the face, one track per shot; see :meth:`Face.track`.
 
-        Raises :class:`InputError` where no shot shows a face for ``shortest`` seconds, and what
-        :func:`vast_faces.weights.landmarker_bytes` raises.
+        Raises :class:`InputError` if no shot shows a face for ``shortest`` seconds, and the errors of
+        :func:`vast_faces.weights.landmarker_bytes`.
         """
         landmarker = Landmarker(landmarker_bytes(self._config.weights), self._config.threads)
         return build_tracks(follow(landmarker, frames, fps, self._config), fps, self._config)
 
     def identity(self, tracks: Sequence[FaceTrack]) -> NDArray[np.float32]:
-        """Median (V, 3) of the vertices of all valid frames, head pose removed."""
+        """Median (V, 3) of the vertices of all valid frames, without head pose."""
         frames = sum(int(track.valid.sum()) for track in tracks)
         if not frames:
-            raise InputError(f"no frame shows a face in any of {len(tracks)} tracks of the speaker")
+            raise InputError(f"none of the {len(tracks)} tracks of the speaker has a frame with a face")
         step = max(1, -(-frames // MEDIAN_FRAMES))
         shapes = [
             unplace(track.vertices[chosen], track.pose[chosen]).astype(np.float32)
@@ -90,13 +90,15 @@ class LandmarkFace(Face):
         return np.median(np.concatenate(shapes), axis=0).astype(np.float32)
 
     def fit(self, tracks: Sequence[FaceTrack], identities: Sequence[NDArray[np.float32]]) -> None:
-        """Learn the basis; columns beyond the number of different motions in the corpus are 0."""
+        """Learn the basis; columns beyond the number of independent motions in the corpus are 0."""
         moments = Moments(VERTICES * 3)
         for track, identity in zip(tracks, identities, strict=True):
             if track.valid.any():
                 moments.add(*self._displacement(track, identity))
         if not moments.frames:
-            raise InputError(f"no frame shows a face in any of {len(tracks)} tracks: no expression to learn")
+            raise InputError(
+                f"none of the {len(tracks)} tracks has a frame with a face: there is no expression to learn"
+            )
         lower = self._lower_rows()
         found = moments.basis(self._config.coefficients, self._config.lower_face, lower)
         for buffer, values in (
@@ -109,14 +111,17 @@ class LandmarkFace(Face):
             buffer.copy_(torch.as_tensor(values).reshape(buffer.shape))
 
     def encode(self, track: FaceTrack, identity: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Expression (T, E): least squares, first of the lower face, then of the rest; interpolated where not valid.
+        """Expression (T, E) by least squares, first of the lower face, then of the rest; invalid frames are
+        interpolated.
 
         Raises ValueError before :meth:`fit`.
         """
         if not int(self.frames):
-            raise ValueError("the face's basis has not been learned yet: call fit(), or load weights that hold it")
+            raise ValueError("the basis has not been learned yet: call fit(), or load weights that contain it")
         if not track.valid.any():
-            raise InputError(f"no frame of the track of {len(track)} frames from frame {track.start} shows a face")
+            raise InputError(
+                f"the track of {len(track)} frames starting at frame {track.start} has no frame with a face"
+            )
         moved, turned = self._displacement(track, identity)
         moved = moved - self.mean.cpu().double().numpy().ravel()
         moved -= turned @ self.leak.cpu().double().numpy().reshape(TURNS, -1)
@@ -129,7 +134,7 @@ class LandmarkFace(Face):
         return np.stack([np.interp(at, valid, column) for column in found.T], axis=1).astype(np.float32)
 
     def _readers(self) -> tuple[Doubles, Doubles, Doubles]:
-        """The basis (E, 3 V) and the pseudo-inverses of its two blocks, worked out once for a basis."""
+        """The basis (E, 3 V) and the pseudo-inverses of its two blocks, computed once per basis."""
         basis = self.basis.cpu().double().numpy().reshape(self._config.coefficients, -1)
         if self._read is None or not np.array_equal(self._read[0], basis):
             count = self._config.lower_face
@@ -143,7 +148,7 @@ class LandmarkFace(Face):
         return identity + self.mean.to(expression.dtype) + moved
 
     def lip_opening(self, vertices: Tensor) -> Tensor:
-        """Distance (...,) of the inner lips' middles over that of the outer eye corners."""
+        """Distance (...,) between the middles of the inner lips, divided by that of the outer eye corners."""
         upper, lower = self._canonical.inner_lip_pair.tolist()
         right, left = self._canonical.eye_corners.tolist()
         opening = torch.linalg.vector_norm(vertices[..., upper, :] - vertices[..., lower, :], dim=-1)
@@ -152,11 +157,11 @@ class LandmarkFace(Face):
         return ratio
 
     def unwrap(self, frames: Iterable[NDArray[np.uint8]], vertices: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Mean texture of up to 80 frames, hidden texels filled; see :func:`vast_faces.texture.unwrap`."""
+        """Mean texture of up to 80 frames with hidden texels filled; see :func:`vast_faces.texture.unwrap`."""
         return textures.unwrap(self._canonical, self._config.texture, frames, vertices)
 
     def draw(self, vertices: NDArray[np.float32], size: int, texture: NDArray[np.uint8] | None = None) -> Drawing:
-        """Smooth-shaded mesh, open at mouth and eyes, and textured mesh, open at the mouth alone."""
+        """Smooth-shaded mesh, open at mouth and eyes, and textured mesh, open only at the mouth."""
         mesh = np.empty((len(vertices), 3, size, size), np.uint8)
         textured = mesh if texture is None else np.empty_like(mesh)
         coverage = np.empty((len(vertices), 1, size, size), np.uint8)
@@ -167,12 +172,13 @@ class LandmarkFace(Face):
     def _displacement(
         self, track: FaceTrack, identity: NDArray[np.float32]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Displacement (T, V * 3) from the neutral face at valid frames, and the head's turning (T, TURNS) there."""
+        """Displacement (T, V * 3) from the neutral face at valid frames, and the rotation of the head (T, TURNS)
+        there."""
         vertices, pose = track.vertices[track.valid], track.pose[track.valid]
         moved = unplace(vertices, pose) - identity
         return moved.reshape(len(moved), -1), turning(split(pose)[1])
 
     def _lower_rows(self) -> NDArray[np.int64]:
-        """Where the lower face's coordinates are in V * 3."""
+        """Indices of the coordinates of the lower face in V * 3."""
         rows: NDArray[np.int64] = (self._canonical.lower_face[:, None] * 3 + np.arange(3)).ravel()
         return rows

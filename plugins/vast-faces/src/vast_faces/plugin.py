@@ -1,4 +1,4 @@
-"""The components of vast-faces, declared without importing torch."""
+"""Declarations of vast-faces; imports no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faces followed through moving pictures: shots, cuts, gaps, and which face is meant."""
+"""Following faces through a video: shots, cuts, gaps, and selection of the face."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from .config import VERTICES, LandmarksConfig
 from .tracker import LEFT_EYE, RIGHT_EYE, Floats, Image, Landmarker, Region, region_of
 
 SETTLE = 3
-"""Times that a new face's crop is taken again around the points found in it: the detector's box is coarse."""
+"""Iterations in which a new face is cropped around its points, because the box of the detector is coarse."""
 LOOK = 0.5
-"""Seconds between two looks for further faces."""
+"""Seconds between two searches for other faces."""
 JUMP = 0.8
-"""Eye distances that a face moves from one frame to the next only over a cut (at 25 fps, two metres a second)."""
+"""Motion between consecutive frames, in eye distances, that indicates a cut (at 25 fps, two metres per second)."""
 
 
 @attrs.define(eq=False)
 class FollowedFace:
-    """Points of one face in the frames that showed it."""
+    """Points of one face in the frames that show it."""
 
     frames: list[int]
-    """Their numbers, rising."""
+    """Their numbers, ascending."""
     points: list[Floats]
-    """(468, 3) of each."""
+    """(468, 3) for each."""
     region: Region
     """Where to look next."""
 
     @property
     def last(self) -> Floats:
-        """The points seen last."""
+        """The points of the last frame."""
         return self.points[-1]
 
     @property
     def extent(self) -> float:
-        """Sum over the frames of the square of the face's width, in pixels."""
+        """Sum over the frames of the squared width of the face, in square pixels."""
         return float(sum(float(np.ptp(points[:, 0])) ** 2 for points in self.points))
 
     def add(self, frame: int, points: Floats) -> None:
-        """Append what frame ``frame`` shows, points (478, 3)."""
+        """Append the points (478, 3) of frame ``frame``."""
         self.frames.append(frame)
         self.points.append(points[:VERTICES].copy())
         self.region = region_of(points)
@@ -50,20 +50,20 @@ class FollowedFace:
 
 @attrs.frozen(eq=False)
 class Followed:
-    """What a whole clip shows."""
+    """The faces followed through a whole clip."""
 
     faces: list[FollowedFace]
     """In order; no two at the same time, none across a cut."""
     notes: list[tuple[str, ...]]
-    """What was decided about each."""
+    """Decisions about each face."""
     frames: int
-    """Of the clip."""
+    """Frames of the clip."""
     seen: int
     """Frames with a face."""
 
 
 class CutDetector:
-    """Tells a cut from motion: the picture as a whole changes, and much more than just before."""
+    """Distinguishes cuts from motion: at a cut the whole picture changes, and much more than just before."""
 
     SIZE = 32
     MEMORY = 8
@@ -97,10 +97,10 @@ class _Shot:
         self._next_look = 0
         self._active: list[FollowedFace] = []
         self.faces: list[FollowedFace] = []
-        """Every face of the shot, in the order in which they appeared."""
+        """All faces of the shot, in order of appearance."""
 
     def step(self, frame: int, image: Image) -> bool:
-        """Follow all faces into the next frame; whether it shows one."""
+        """Follow all faces into the next frame; return whether it shows one."""
         self._active = [face for face in self._active if frame - face.frames[-1] - 1 <= self._gap]
         seen = [face for face in self._active if self._follow(face, frame, image)]
         if len(seen) < max(1, len(self._active)) or frame >= self._next_look:
@@ -112,7 +112,7 @@ class _Shot:
         return bool(seen)
 
     def _follow(self, face: FollowedFace, frame: int, image: Image) -> bool:
-        """Look where the face was in the frame before; False where it is no more."""
+        """Look where the face was in the previous frame; False if it is gone."""
         if face.frames[-1] != frame - 1:
             return False
         points, presence = self._landmarker.landmarks(image, face.region)
@@ -125,7 +125,7 @@ class _Shot:
         return known and alone
 
     def _acquire(self, frame: int, image: Image, region: Region, seen: list[FollowedFace]) -> FollowedFace | None:
-        """The face in ``region``: a new one, or one lost a moment ago; None where it is followed already, or none."""
+        """The face in ``region``, new or recently lost; None if it is already followed, or there is none."""
         for _ in range(SETTLE):
             points, presence = self._landmarker.landmarks(image, region)
             if presence < self._config.confidence:
@@ -134,7 +134,7 @@ class _Shot:
         if np.ptp(points[:, 0]) < self._config.min_face or any(_same_place(points, face.last) for face in seen):
             return None
         for face in self._active:
-            # Anywhere within reach of an unbroken motion, in the time since.
+            # Anywhere within reach of continuous motion in the elapsed time.
             away = min(frame - face.frames[-1], 3)
             if face not in seen and _displacement(points, face.last) <= JUMP * away:
                 face.add(frame, points)
@@ -146,7 +146,7 @@ class _Shot:
 
 
 def follow(landmarker: Landmarker, frames: Iterable[Image], fps: float, config: LandmarksConfig) -> Followed:
-    """Follow faces through ``frames`` (Y, X, 3); of faces seen at the same time the largest continuous one is kept."""
+    """Follow faces through ``frames`` (Y, X, 3); of simultaneous faces the largest continuous one is kept."""
     cut = CutDetector(config.cut)
     shots: list[_Shot] = []
     shape: tuple[int, ...] | None = None
@@ -166,7 +166,7 @@ def follow(landmarker: Landmarker, frames: Iterable[Image], fps: float, config: 
 
 
 def _largest(faces: list[FollowedFace]) -> list[tuple[FollowedFace, tuple[str, ...]]]:
-    """Faces of one shot of which no two are seen at the same time, the larger preferred, in order of time."""
+    """Faces of one shot without overlap in time, larger ones preferred, in order of time."""
     kept: list[FollowedFace] = []
     beside: dict[int, int] = {}
     for face in sorted(faces, key=lambda face: -face.extent):
@@ -184,7 +184,7 @@ def _note(face: FollowedFace, others: int) -> tuple[str, ...]:
         return ()
     x, y = face.points[0][:, :2].mean(0)
     return (
-        f"frames {face.frames[0]} to {face.frames[-1]}: {others + 1} faces seen, the largest continuous one kept "
+        f"frames {face.frames[0]} to {face.frames[-1]}: {others + 1} faces found, the largest continuous one kept "
         f"(at x = {x:.0f}, y = {y:.0f} in frame {face.frames[0]})",
     )
 
@@ -194,13 +194,13 @@ def _overlap(one: FollowedFace, other: FollowedFace) -> bool:
 
 
 def _displacement(points: Floats, before: Floats) -> float:
-    """Median distance between two sightings of a face's points, in eye distances."""
+    """Median distance between two sets of points of a face, in eye distances."""
     eyes = float(np.linalg.norm(before[LEFT_EYE] - before[RIGHT_EYE]))
     moved = np.linalg.norm(points[: len(before), :2] - before[:, :2], axis=1)
     return float(np.median(moved)) / max(eyes, 1e-6)
 
 
 def _same_place(points: Floats, other: Floats) -> bool:
-    """Whether two faces lie over each other, centre within a third of the width."""
+    """Whether two faces overlap, with centres within a third of the width."""
     apart = np.linalg.norm(points[:VERTICES, :2].mean(0) - other[:, :2].mean(0))
     return bool(apart < np.ptp(other[:, 0]) / 3)

@@ -1,4 +1,4 @@
-"""A filter without delay that leaves slow motion as it is."""
+"""A zero-phase low-pass filter that preserves slow motion."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 KEPT = 0.985
-"""Share of its amplitude that motion at the band's upper end keeps."""
+"""Share of its amplitude that motion at the upper end of the band keeps."""
 SHARPENINGS = 4
-"""n below: the more, the flatter the band and the longer the filter."""
+"""n below; the larger, the flatter the band and the longer the filter."""
 
 
 def kernel(fps: float, band: float) -> NDArray[np.float64]:
     """Odd, symmetric taps with the frequency response 1 - (1 - G)^n of a Gaussian G, which is ``KEPT`` at ``band`` Hz.
 
-    Repeated sharpening of a Gaussian (Kaiser and Hamming 1977): flat where G is near 1, and with little ringing.
+    Repeated sharpening of a Gaussian (Kaiser and Hamming 1977): flat where G is near 1, with little ringing.
     """
     gain = 1 - (1 - KEPT) ** (1 / SHARPENINGS)  # G at the band's end
     deviation = math.sqrt(-2 * math.log(gain)) * fps / (2 * math.pi * band)  # in frames
@@ -34,9 +34,9 @@ def kernel(fps: float, band: float) -> NDArray[np.float64]:
 
 
 def smooth(values: NDArray[np.floating[Any]], fps: float, band: float) -> NDArray[np.float64]:
-    """``values`` (T, ...) smoothed along T with zero phase; motion slower than ``band`` Hz keeps 98.5 % and more.
+    """``values`` (T, ...) smoothed along T with zero phase; motion slower than ``band`` Hz keeps at least 98.5 %.
 
-    Ends are continued by their own motion, turned about the end point. ``band`` 0 and a single frame change nothing.
+    Ends are extended by point reflection. ``band`` 0 and a single frame change nothing.
     """
     series = np.asarray(values, np.float64)
     if band <= 0 or len(series) < 2:

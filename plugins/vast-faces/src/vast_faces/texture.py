@@ -1,4 +1,4 @@
-"""A face's mean texture, and the mesh drawn with it."""
+"""The mean texture of a face, and drawing of the textured mesh."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from vast_core.mesh import (
 Image = NDArray[np.uint8]
 
 MOST = 80
-"""Frames that a mean texture is made of, spread over the clip."""
+"""Maximum frames in a mean texture, spread over the clip."""
 OBLIQUE = 0.25
-"""Cosine between surface and viewer below which a texel is not seen well enough."""
+"""Cosine between surface normal and viewing direction below which a texel is not used."""
 
 
 def unwrap(face: CanonicalFace, size: int, frames: Iterable[Image], vertices: NDArray[np.floating[Any]]) -> Image:
     """Mean texture (``size``, ``size``, 3) of frames (Y, X, 3) with ``vertices`` (T, V, 3) in their pixels.
 
-    A texel counts by the square of the cosine at which it is seen, one between the lids only in the half of the frames
-    whose eyes are the most open: a blink would smear lids over the pupils. A texel never seen is taken from the other
-    half of the face, and where that is hidden too, or no face is there at all, from its surroundings.
-    Raises ValueError where there are fewer frames than ``vertices`` has.
+    Texels are weighted by the squared cosine of the viewing angle. Texels between the lids use only the half of the
+    frames with the widest open eyes, because blinks would smear lids over the pupils. A texel that is never visible is
+    taken from the other half of the face, and if that is hidden too, or there is no face there, from its surroundings.
+    Raises ValueError if there are fewer frames than in ``vertices``.
     """
     layout, triangles = texture_layout(face, size), _with_eyes(face)
     seen, between_lids = layout.coverage, layout.triangle[..., None] >= len(face.triangles)
@@ -57,12 +57,12 @@ def unwrap(face: CanonicalFace, size: int, frames: Iterable[Image], vertices: ND
         total += counts * colours
         weight += counts
     if chosen:
-        raise ValueError(f"{len(vertices)} frames of vertices, but pictures end before frame {min(chosen)}")
+        raise ValueError(f"{len(vertices)} frames of vertices, but the pictures end before frame {min(chosen)}")
     return _filled(total / np.maximum(weight, 1e-9), weight[..., 0] > 0, seen)
 
 
 def _filled(colours: NDArray[np.float64], known: NDArray[np.bool_], seen: NDArray[np.bool_]) -> Image:
-    """``colours`` (U, U, 3) with texels that are not ``known`` taken from the mirror image, else from around them."""
+    """``colours`` (U, U, 3) with texels that are not ``known`` taken from the mirror image or the surroundings."""
     mirrored = known[:, ::-1] & ~known & seen
     filled = np.where(mirrored[..., None], colours[:, ::-1], colours)
     missing = ~(known | mirrored)
@@ -73,25 +73,26 @@ def _filled(colours: NDArray[np.float64], known: NDArray[np.bool_], seen: NDArra
 
 
 def texture_layout(face: CanonicalFace, size: int) -> Raster:
-    """Which triangle each texel of a texture (``size``, ``size``) belongs to: one of the mesh, or then of the eyes."""
+    """The triangle of each texel of a texture (``size``, ``size``), first of the mesh, then of the eyes."""
     texels = texel_positions(face.uv, size, size)
     flat = np.concatenate([texels, np.zeros((len(texels), 1), np.float32)], 1)
     return rasterise(flat, _with_eyes(face), (size, size))
 
 
 def _eye_fillers(face: CanonicalFace) -> NDArray[np.int64]:
-    """(28, 3): the fillers between the lids, without those of the mouth."""
+    """(28, 3): the filler triangles between the lids, without those of the mouth."""
     found: NDArray[np.int64] = face.fillers[np.isin(face.fillers, [*face.eye_left, *face.eye_right]).all(1)]
     return found
 
 
 def _with_eyes(face: CanonicalFace) -> NDArray[np.int64]:
-    """The mesh's triangles, then the eyes'."""
+    """The triangles of the mesh, then those of the eyes."""
     return np.concatenate([face.triangles, _eye_fillers(face)])
 
 
 def _eye_opening(face: CanonicalFace, vertices: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Area (T,) between the lids of vertices (T, V, 3) as seen, over the squared distance of the outer eye corners."""
+    """Visible area (T,) between the lids of vertices (T, V, 3), divided by the squared distance of the outer eye
+    corners."""
     points = np.asarray(vertices, np.float64)[..., :2]
     a, b, c = np.moveaxis(points[:, _eye_fillers(face)], 2, 0)
     (ux, uy), (vx, vy) = np.moveaxis(b - a, -1, 0), np.moveaxis(c - a, -1, 0)
@@ -106,7 +107,7 @@ def draw(
 ) -> tuple[Image, Image, Image]:
     """Shaded mesh (3, Y, X), textured mesh (3, Y, X) and coverage (1, Y, X) of vertices (V, 3), Y = X = ``size``.
 
-    With a texture the eyes are drawn as well, in texture and coverage, where nothing of the mesh is before them.
+    With a texture, the eyes are also drawn, in texture and coverage, where nothing of the mesh is in front of them.
     """
     raster = rasterise(vertices, face.triangles, (size, size))
     brightness = shade(raster, face.triangles, vertex_normals(vertices, face.triangles))

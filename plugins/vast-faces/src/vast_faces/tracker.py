@@ -1,8 +1,8 @@
-"""The face landmarker's networks on single pictures, run by LiteRT.
+"""The networks of the face landmarker on single pictures, run by LiteRT.
 
 Detector and landmark network of MediaPipe's ``face_landmarker.task`` (Bazarevsky et al. 2019, BlazeFace; Kartynnik
-et al. 2019), with the crops between them as MediaPipe makes them. Points are in OpenCV's pixel coordinates: (0, 0) is
-the centre of the upper left pixel.
+et al. 2019), with crops between them as in MediaPipe. Points are in OpenCV's pixel coordinates: (0, 0) is the centre of
+the upper left pixel.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ Floats = NDArray[np.float32]
 DETECTOR_SIZE = 128
 LANDMARK_SIZE = 256
 POINTS = 478
-"""Points of the landmark network: the 468 of the mesh, then ten on the irises."""
+"""Points of the landmark network: 468 of the mesh, then ten on the irises."""
 MARGIN = 1.5
-"""Side of the landmark network's crop over the face's extent (MediaPipe's choice)."""
+"""Side of the crop of the landmark network, divided by the extent of the face (MediaPipe's choice)."""
 RIGHT_EYE, LEFT_EYE = 33, 263
-"""Outer corners, which give the crop its angle."""
+"""Outer eye corners, which determine the angle of the crop."""
 
 
 @attrs.frozen
 class Region:
-    """A square crop around a face, turned with it."""
+    """A square crop around a face, rotated with it."""
 
     x: float
     y: float
     """Its centre, in pixels."""
     side: float
-    """Pixels."""
+    """Side in pixels."""
     angle: float
-    """Radians, clockwise as seen."""
+    """Radians, clockwise in the picture."""
 
 
 @attrs.frozen(eq=False)
@@ -49,7 +49,7 @@ class Detection:
 
     region: Region
     width: float
-    """Of the face, in pixels."""
+    """Width of the face in pixels."""
     score: float
 
 
@@ -65,17 +65,17 @@ class _Network:
         self._outputs: list[int] = [output["index"] for output in self._interpreter.get_output_details()]
 
     def __call__(self, image: Floats) -> list[Floats]:
-        """Outputs of an image (Y, X, 3)."""
+        """Outputs for an image (Y, X, 3)."""
         self._interpreter.set_tensor(self._input, np.ascontiguousarray(image[None], np.float32))
         self._interpreter.invoke()
         return [self._interpreter.get_tensor(output) for output in self._outputs]
 
 
 class Landmarker:
-    """Finds faces in a picture, and 478 points on a face."""
+    """Finds faces in a picture, and 478 points on each face."""
 
     def __init__(self, task: bytes, threads: int = 1) -> None:
-        """``task`` is the content of ``face_landmarker.task``."""
+        """Load the networks; ``task`` is the content of ``face_landmarker.task``."""
         with zipfile.ZipFile(BytesIO(task)) as archive:
             self._detector = _Network(archive.read("face_detector.tflite"), threads)
             self._landmarks = _Network(archive.read("face_landmarks_detector.tflite"), threads)
@@ -94,12 +94,12 @@ class Landmarker:
         boxes, logits = self._detector(square)
         scores = (1 / (1 + np.exp(-np.clip(logits[0, :, 0], -80, 80)))).astype(np.float32)
         likely = scores >= confidence
-        # A row holds centre and size of the box, then six points: both eyes, nose, mouth, both ears.
+        # A row has centre and size of the box, then six points: both eyes, nose, mouth, both ears.
         found: Floats = boxes[0, likely].reshape(-1, 8, 2) / np.float32(DETECTOR_SIZE)
         anchors = self._anchors[likely]
         found[:, 0] += anchors
         found[:, 2:] += anchors[:, None]
-        pixels = np.array([size[0] / width, size[1] / height]) / DETECTOR_SIZE  # square's units to one image pixel
+        pixels = np.array([size[0] / width, size[1] / height]) / DETECTOR_SIZE  # detector units per image pixel
         corner = np.array([left, top]) / DETECTOR_SIZE
         detections = []
         for merged, score in _merge(found, scores[likely]):
@@ -112,7 +112,7 @@ class Landmarker:
         return sorted(detections, key=lambda detection: -detection.width)
 
     def landmarks(self, image: Image, region: Region) -> tuple[Floats, float]:
-        """Points (478, 3) in the image frame of reference, z in the scale of x, and how sure a face is there."""
+        """Points (478, 3) in the image frame, z in the scale of x, and the confidence that there is a face."""
         to_crop = _crop_matrix(region)
         source, shrink = _shrunk(image, region)
         matrix = to_crop @ shrink
@@ -133,7 +133,7 @@ class Landmarker:
 
 
 def region_of(points: Floats) -> Region:
-    """The crop in which to look for these points (478, 3) in the next frame."""
+    """The crop for the next frame around these points (478, 3)."""
     low, high = points[:, :2].min(0), points[:, :2].max(0)
     turn = points[LEFT_EYE, :2] - points[RIGHT_EYE, :2]
     centre = (low + high) / 2
@@ -142,21 +142,21 @@ def region_of(points: Floats) -> Region:
 
 
 def _crop_matrix(region: Region) -> NDArray[np.float64]:
-    """(3, 3): image pixels to pixels of the landmark network's crop."""
+    """(3, 3): from image pixels to pixels of the crop of the landmark network."""
     scale = LANDMARK_SIZE / region.side
     cosine, sine = scale * math.cos(region.angle), scale * math.sin(region.angle)
     linear = np.array([[cosine, sine], [-sine, cosine]])
     matrix = np.eye(3)
     matrix[:2, :2] = linear
-    # The crop's centre lies between its two middle pixels.
+    # The centre of the crop is between its two middle pixels.
     matrix[:2, 2] = (LANDMARK_SIZE - 1) / 2 - linear @ [region.x, region.y]
     return matrix
 
 
 def _shrunk(image: Image, region: Region) -> tuple[Image, NDArray[np.float64]]:
-    """The surroundings of ``region``, reduced by a whole number, and the matrix (3, 3) back to the image's pixels.
+    """The surroundings of ``region``, reduced by an integer factor, and the matrix (3, 3) back to the image's pixels.
 
-    A crop that skipped pixels would flicker as the face moves over them. Where none would be skipped, the image itself.
+    A crop that skips pixels would flicker as the face moves over them. If none would be skipped, the image itself.
     """
     whole = int(region.side / LANDMARK_SIZE)
     if whole < 2:
@@ -185,7 +185,8 @@ def _anchors() -> Floats:
 
 
 def _merge(found: Floats, scores: Floats, overlap: float = 0.3) -> list[tuple[Floats, float]]:
-    """Weighted non-maximum suppression: the mean of all that overlap with the best, then of the rest."""
+    """Weighted non-maximum suppression: averages all boxes that overlap with the best one, then continues with the
+    rest."""
     low, high = found[:, 0] - found[:, 1] / 2, found[:, 0] + found[:, 1] / 2
     areas = (high - low).prod(1)
     left = np.ones(len(found), bool)

@@ -1,4 +1,4 @@
-"""From the points that the networks saw to tracks: gaps, head pose and smoothing."""
+"""From the points of the networks to tracks: gaps, head pose and smoothing."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .shots import Followed, FollowedFace
 from .smoothing import smooth
 
 QUICK = 1.5
-"""Centimetres from lips and lids within which vertices may move as quickly as they."""
+"""Distance in centimetres from lips and lids within which vertices may move as fast as they do."""
 
 
 def build_tracks(followed: Followed, fps: float, config: LandmarksConfig) -> list[FaceTrack]:
-    """Tracks of all faces seen for long enough.
+    """Tracks of all faces that are visible for long enough.
 
-    Raises :class:`InputError` where there is none, saying how many of how many frames showed a face.
+    Raises :class:`InputError` if there are none, with the number of frames that show a face.
     """
     needed = max(2, round(config.shortest * fps))
     tracks, left_out = [], []
@@ -30,14 +30,14 @@ def build_tracks(followed: Followed, fps: float, config: LandmarksConfig) -> lis
         if len(face.frames) < needed:
             left_out.append(
                 f"frames {face.frames[0]} to {face.frames[-1]}: a face in {len(face.frames)} frames, "
-                f"left out, {needed} are needed"
+                f"left out: {needed} are needed"
             )
         else:
             tracks.append(_track(face, notes, fps, config))
     if not tracks:
         raise InputError(
-            f"{followed.seen} of {followed.frames} frames show a face; at least {needed} frames "
-            f"({config.shortest:g} s) of one shot are needed"
+            f"{followed.seen} of {followed.frames} frames show a face; a track needs at least {needed} frames "
+            f"({config.shortest:g} s) of one shot"
         )
     if left_out:
         tracks[0] = attrs.evolve(tracks[0], notes=(*tracks[0].notes, *left_out))
@@ -52,7 +52,7 @@ def _track(face: FollowedFace, notes: tuple[str, ...], fps: float, config: Landm
     if not valid.all():
         notes = (
             *notes,
-            f"{int((~valid).sum())} of {len(valid)} frames from frame {start} without a face, interpolated",
+            f"{int((~valid).sum())} of {len(valid)} frames from frame {start} without a face are interpolated",
         )
     vertices, pose = separate(_interpolated(np.stack(face.points), at), fps, config)
     return FaceTrack(
@@ -65,9 +65,9 @@ def separate(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Smoothed vertices (T, V, 3) and pose (T, 3, 4) of points (T, V, 3).
 
-    The head's pose comes from the points that hardly move with the expression: first from the canonical face to each
-    frame, then from the median shape of the whole track, so that a person's proportions do not pass for a turn of the
-    head. Pose and shape are smoothed apart: lips and lids least (our choice).
+    Head pose comes from points that hardly move with the expression: first from the canonical face to each frame, then
+    from the median shape of the whole track, so that a person's proportions are not taken for a head rotation. Pose and
+    shape are smoothed separately, lips and lids least (our choice).
     """
     face = canonical_face()
     index, weight = face.alignment_index, face.alignment_weight
@@ -90,7 +90,7 @@ def _quickness() -> NDArray[np.float64]:
 
 
 def _interpolated(points: NDArray[np.float32], at: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Points (N, V, 3) of the frames ``at`` (N,), with the frames between filled in linearly: (T, V, 3)."""
+    """Points (N, V, 3) of the frames ``at`` (N,), with the frames between interpolated linearly: (T, V, 3)."""
     frames = np.arange(at[-1] + 1)
     after = np.clip(np.searchsorted(at, frames), 1, max(1, len(at) - 1))
     before = after - 1

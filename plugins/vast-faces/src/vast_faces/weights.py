@@ -1,4 +1,4 @@
-"""Where ``face_landmarker.task`` is found: a given path, ``VAST_WEIGHTS``, the cache, or the official address."""
+"""Search for ``face_landmarker.task``: a given path, ``VAST_WEIGHTS``, the cache, or the official address."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ ADDRESS = (
 )
 VARIABLE = "VAST_WEIGHTS"
 TIMEOUT = 30.0
-"""Seconds without an answer from the network."""
+"""Network timeout in seconds."""
 LARGEST = 16 * 2**20
-"""Bytes after which a download is given up: the real file has 3.8 million."""
+"""Maximum size of a download in bytes; the real file has 3.8 million."""
 
 
 def landmarker_bytes(path: str | None = None) -> bytes:
-    """The content of ``face_landmarker.task``, its digest checked; downloaded into the cache where it is nowhere.
+    """The content of ``face_landmarker.task`` with a verified digest; downloaded into the cache if it is not found.
 
-    ``path`` is the file or a folder with it. Raises :class:`WeightsError` where a file found has another digest, and,
-    naming all four places, where none has it.
+    ``path`` is the file or a folder with it. Raises :class:`WeightsError` if a file that was found has another digest,
+    or, naming all four places, if it is in none of them.
     """
     tried = []
     for place, file in _places(path):
@@ -47,8 +47,8 @@ def landmarker_bytes(path: str | None = None) -> bytes:
         tried.append(f"download from {ADDRESS}: {reason}")
         lines = "\n".join(f"  {number}. {line}" for number, line in enumerate(tried, 1))
         raise WeightsError(
-            f"{NAME} (the face landmarker's weights) was found in none of four places:\n{lines}\n"
-            f"Download it by hand and put it into a folder named by {VARIABLE}."
+            f"{NAME} (the weights of the face landmarker) was not found in any of four places:\n{lines}\n"
+            f"Download it manually and put it into a folder that {VARIABLE} names."
         ) from error
     _checked(content, ADDRESS)
     _keep(content, target)
@@ -56,12 +56,12 @@ def landmarker_bytes(path: str | None = None) -> bytes:
 
 
 def cache_file() -> Path:
-    """Where a downloaded file is kept."""
+    """Path of a downloaded file."""
     return Path(user_cache_dir("vast")) / NAME
 
 
 def _places(path: str | None) -> list[tuple[str, Path | None]]:
-    """The three places on this machine, in order; None where nothing was named."""
+    """The three places on this machine, in order; None if not set."""
     folder = os.environ.get(VARIABLE)
     return [
         ("the recipe's face.weights", _file_in(Path(path)) if path else None),
@@ -75,12 +75,12 @@ def _file_in(path: Path) -> Path:
 
 
 def _checked(content: bytes, origin: str) -> bytes:
-    """``content`` itself. Raises :class:`WeightsError` where its digest is not the pinned one."""
+    """Return ``content``. Raises :class:`WeightsError` if its digest is not the pinned one."""
     digest = hashlib.sha256(content).hexdigest()
     if digest != SHA256:
         raise WeightsError(
-            f"{origin}: not the expected {NAME}: sha256 is {digest} ({len(content)} bytes), not {SHA256}. "
-            "Delete it, so that it is fetched anew."
+            f"{origin}: is not the expected {NAME}: its sha256 is {digest} ({len(content)} bytes), not {SHA256}. "
+            "Delete it, and it will be downloaded again."
         )
     return content
 
@@ -92,7 +92,7 @@ def _download() -> bytes:
 
 
 def _keep(content: bytes, target: Path) -> None:
-    """Write to a temporary name and rename; a cache that cannot be written is no reason to stop."""
+    """Write to a temporary name and rename; a cache that cannot be written is not an error."""
     temporary = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
