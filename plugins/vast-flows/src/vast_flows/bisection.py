@@ -1,4 +1,4 @@
-"""The root that the inverse of a bent map needs, found by halving."""
+"""Root finding by bisection for the inverses of planar and Sylvester maps."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 HALVINGS = 64
-"""Steps; the bracket is then narrower than float64 can tell."""
+"""Bisection steps; the bracket is then narrower than the resolution of float64."""
 
 
 @torch.no_grad()
 def root(slope: Tensor, steepness: Tensor | float, shift: Tensor, target: Tensor) -> Tensor:
-    """The a (B,) at which a + slope tanh(steepness a + shift), which must grow with a, is ``target``; all (B,)."""
+    """The a (B,) at which a + slope tanh(steepness a + shift), increasing in a, equals ``target``; all (B,)."""
     low, high = target - slope.abs(), target + slope.abs()
     for _ in range(HALVINGS):
         middle = (low + high) / 2

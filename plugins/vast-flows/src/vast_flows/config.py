@@ -12,7 +12,7 @@ HouseholderForm = Literal["chain", "compact"]
 
 @attrs.frozen(kw_only=True)
 class NoFlowConfig:
-    """Options of ``flow/none``: there are none."""
+    """``flow/none`` has no options."""
 
 
 @attrs.frozen(kw_only=True)
@@ -20,9 +20,10 @@ class HouseholderConfig:
     """Options of ``flow/householder``."""
 
     steps: int = attrs.field(default=8, validator=[validators.instance_of(int), validators.ge(1)])
-    """K, reflections in the chain; an even number starts as the identity."""
+    """K, number of reflections; an even number starts as the identity."""
     form: HouseholderForm = attrs.field(default="compact", validator=validators.in_(get_args(HouseholderForm)))
-    """One reflection after the other, or up to 8 at once: the same numbers; ``compact`` is faster in small batches."""
+    """``chain`` applies one reflection after the other, ``compact`` up to 8 at once, which is faster for small batches;
+    the results are the same."""
 
 
 @attrs.frozen(kw_only=True)
@@ -30,7 +31,7 @@ class PlanarConfig:
     """Options of ``flow/planar``."""
 
     steps: int = attrs.field(default=8, validator=[validators.instance_of(int), validators.ge(1)])
-    """K, planar maps in the chain."""
+    """K, number of planar maps."""
 
 
 @attrs.frozen(kw_only=True)
@@ -38,7 +39,7 @@ class RadialConfig:
     """Options of ``flow/radial``."""
 
     steps: int = attrs.field(default=8, validator=[validators.instance_of(int), validators.ge(1)])
-    """K, radial maps in the chain."""
+    """K, number of radial maps."""
 
 
 SylvesterVariant = Literal["orthogonal", "householder", "triangular"]
@@ -47,7 +48,7 @@ SylvesterVariant = Literal["orthogonal", "householder", "triangular"]
 def _check_variant(config: SylvesterConfig, field: attrs.Attribute[int | None], value: int | None) -> None:
     owner = {"rank": "orthogonal", "reflections": "householder"}[field.name]
     if value is not None and config.variant != owner:
-        raise ValueError(f"{field.name} is an option of the variant {owner!r} alone, not of {config.variant!r}")
+        raise ValueError(f"{field.name} is only an option of the variant {owner!r}, not of {config.variant!r}")
 
 
 @attrs.frozen(kw_only=True)
@@ -55,17 +56,17 @@ class SylvesterConfig:
     """Options of ``flow/sylvester``."""
 
     steps: int = attrs.field(default=4, validator=[validators.instance_of(int), validators.ge(1)])
-    """K, Sylvester maps in the chain."""
+    """K, number of Sylvester maps."""
     variant: SylvesterVariant = attrs.field(default="orthogonal", validator=validators.in_(get_args(SylvesterVariant)))
-    """What Q is made by: an iterative orthogonalisation, reflections, or permutations."""
+    """Construction of Q: iterative orthogonalisation, reflections, or permutations."""
     rank: int | None = attrs.field(
         default=None, validator=[validators.optional([validators.instance_of(int), validators.ge(1)]), _check_variant]
     )
-    """M, columns of Q, at most Z; the lesser of 8 and Z where none is given; of ``orthogonal`` alone."""
+    """M, columns of Q, at most Z; None is the smaller of 8 and Z. Only for ``orthogonal``."""
     reflections: int | None = attrs.field(
         default=None, validator=[validators.optional([validators.instance_of(int), validators.ge(1)]), _check_variant]
     )
-    """Reflections that make up Q, 8 where none is given; of ``householder`` alone."""
+    """Number of reflections in Q; None is 8. Only for ``householder``."""
 
 
 @attrs.frozen(kw_only=True)
@@ -73,9 +74,9 @@ class IAFConfig:
     """Options of ``flow/iaf``."""
 
     steps: int = attrs.field(default=4, validator=[validators.instance_of(int), validators.ge(1)])
-    """K, gated maps in the chain; every second one goes through the components in the opposite order."""
+    """K, number of gated maps; every second one processes the components in reverse order."""
     hidden: int = attrs.field(default=64, validator=[validators.instance_of(int), validators.ge(1)])
-    """Units in each of the two hidden layers of a step's masked network; with fewer than Z, components share them."""
+    """Units in each of the two hidden layers of a step's masked network; with fewer than Z, components share units."""
 
 
 @attrs.frozen(kw_only=True)
@@ -83,6 +84,6 @@ class CouplingConfig:
     """Options of ``flow/coupling``."""
 
     steps: int = attrs.field(default=4, validator=[validators.instance_of(int), validators.ge(1)])
-    """K, couplings in the chain; two of them move every component."""
+    """K, number of couplings; two of them move every component."""
     hidden: int = attrs.field(default=64, validator=[validators.instance_of(int), validators.ge(1)])
     """Units in each of the two hidden layers of a step's network."""

@@ -1,4 +1,4 @@
-"""Affine coupling: one half of the code is scaled and shifted as the other half and the prompt say."""
+"""Affine coupling: one half of the code is scaled and shifted by functions of the other half and the prompt."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ from .networks import ConditionalNetwork, bounded
 from .precision import at_least_float32, no_autocast
 
 REACH = 2.0
-"""Bound of the log-scale of one step: a component grows or shrinks by 7.4 at most."""
+"""Bound of the log-scale of one step: a component is scaled by at most 7.4."""
 
 
 class CouplingFlow(Flow):
     """z'_b = z_b exp(s(z_a, h)) + t(z_a, h), z'_a = z_a, ln|det| = sum of s.
 
-    z_a is the first half of the code, rounded down, and z_b the rest; every second step reads the code from its end,
-    so that the halves change places, and an odd one in the middle moves at each step. Codes of width 1 have an empty
-    z_a: s and t are then read from the context alone. s is bounded by 2 tanh(s / 2) (our choice). The closed-form KL
-    does not hold.
+    z_a is the first half of the code, rounded down, and z_b the rest; every second step reverses the code, so that the
+    halves swap, and the middle component of an odd width moves in each step. Codes of width 1 have an empty z_a: s and
+    t then depend on the context alone. s is bounded by 2 tanh(s / 2) (our choice). The closed-form KL does not hold.
 
     References:
         Density estimation using Real NVP (Dinh et al., 2017), eqs. 7-8, https://arxiv.org/abs/1605.08803.
@@ -38,11 +37,11 @@ class CouplingFlow(Flow):
 
     @classmethod
     def from_config(cls, config: CouplingConfig, sizes: Sizes) -> Self:
-        """Make a chain of ``config.steps`` couplings."""
+        """Build a chain of ``config.steps`` couplings."""
         return cls(sizes.style, sizes.context, config.steps, config.hidden)
 
     def forward(self, z: Tensor, context: Tensor) -> FlowOutput:
-        """z_K (B, Z) and ln|det| (B,), in float32 at least."""
+        """z_K (B, Z) and ln|det| (B,), at least in float32."""
         with no_autocast(z.device):
             z = at_least_float32(z)
             log_det = z.new_zeros(len(z))
@@ -54,7 +53,7 @@ class CouplingFlow(Flow):
         return FlowOutput(z, log_det)
 
     def inverse(self, z: Tensor, context: Tensor) -> Tensor:
-        """z_0 (B, Z) of z_K, in one pass a step."""
+        """z_0 (B, Z) of z_K, in one pass per step."""
         with no_autocast(z.device):
             z = at_least_float32(z)
             for number, network in reversed(list(enumerate(self.steps))):

@@ -1,4 +1,4 @@
-"""Orthonormal frames Q for Sylvester maps, K of them, as its authors made them: three ways."""
+"""K orthonormal frames Q for Sylvester maps, in the three constructions of their authors."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from torch import Tensor, nn
 from .householder import unit_mirrors
 
 ITERATIONS = 25
-"""Steps of the iteration; a small singular value grows by 1.5 a step, 25,000 times in all."""
+"""Iterations; a small singular value grows by 1.5 per step, 25,000 times in all."""
 POLISH = 2
-"""Steps that follow the check; each squares what is left of the deviation."""
+"""Iterations after the check; each squares the remaining deviation."""
 TOLERANCE = 1e-5
-"""Largest entry of Q^T Q - I before the polish; what is left after it is below rounding, in float64 too."""
+"""Largest entry of Q^T Q - I before the polish; after it, the deviation is below rounding, even in float64."""
 SPREAD = 0.1
-"""How strongly the context turns the frames of a new flow."""
+"""How strongly the context changes the frames of a new flow."""
 
 
 class OrthogonalFrames(nn.Module):
     """Q (Z, M) by the iteration Q <- Q (3 I - Q^T Q) / 2 of Bjorck and Bowie, from a matrix linear in the context.
 
-    The matrix is scaled first, so that no singular value exceeds 1 and the iteration converges. Where it is still off
-    by more than :data:`TOLERANCE` after :data:`ITERATIONS` steps, the columns are nearly dependent (at Z = 32, M = 8 a
-    condition number of 1,000 is kept and one of 3,333 not), and the first M unit vectors stand in for them (our guard):
-    a frame is always orthonormal, and the map's log_det exact.
+    The matrix is first scaled so that no singular value exceeds 1 and the iteration converges. If the deviation still
+    exceeds :data:`TOLERANCE` after :data:`ITERATIONS` steps, the columns are nearly dependent (at Z = 32, M = 8 a
+    condition number of 1,000 is accepted and one of 3,333 is not), and the first M unit vectors replace them (our
+    guard). A frame is therefore always orthonormal, and the log_det of the map is exact.
     """
 
     def __init__(self, style: int, context: int, steps: int, rank: int) -> None:
@@ -41,7 +41,7 @@ class OrthogonalFrames(nn.Module):
 
 
 class HouseholderFrames(nn.Module):
-    """Q (Z, Z), a product of reflections in mirrors linear in the context; a mirror of length zero reflects nothing."""
+    """Q (Z, Z), a product of reflections in mirrors linear in the context; a mirror of length zero is skipped."""
 
     def __init__(self, style: int, context: int, steps: int, reflections: int) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class HouseholderFrames(nn.Module):
 
 
 class AlternatingFrames(nn.Module):
-    """Q (Z, Z), in turn the identity and the permutation that reverses the order; the same for every context."""
+    """Q (Z, Z), alternately the identity and the permutation that reverses the order; the same for every context."""
 
     def __init__(self, style: int, steps: int) -> None:
         super().__init__()
@@ -74,9 +74,9 @@ class AlternatingFrames(nn.Module):
 
 
 def orthonormalised(matrices: Tensor) -> Tensor:
-    """The nearest matrices with orthonormal columns to ``matrices`` (..., Z, M), by :class:`OrthogonalFrames`."""
+    """The matrices with orthonormal columns nearest to ``matrices`` (..., Z, M), by :class:`OrthogonalFrames`."""
     eye = torch.eye(matrices.shape[-1], dtype=matrices.dtype, device=matrices.device)
-    with torch.no_grad():  # the result does not depend on the scale, which so needs no gradient
+    with torch.no_grad():  # the result does not depend on the scale, which therefore needs no gradient
         largest = matrices.abs().amax((-2, -1), keepdim=True)
         largest = torch.where(largest > 0, largest, 1.0)
         entries = (matrices / largest).abs()
@@ -96,7 +96,7 @@ def orthonormalised(matrices: Tensor) -> Tensor:
 
 
 def _linear(context: int, starts: Tensor, spread: float) -> nn.Linear:
-    """A layer that gives ``starts`` for a context of zero, and near it for others."""
+    """A layer that gives ``starts`` for a context of zero, and values near it for others."""
     layer = nn.Linear(context, starts.numel())
     nn.init.normal_(layer.weight, std=spread / math.sqrt(context))
     with torch.no_grad():

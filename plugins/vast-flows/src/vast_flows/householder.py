@@ -1,4 +1,4 @@
-"""Householder flow: a chain of reflections whose mirrors are read from the prompt."""
+"""Householder flow: a chain of reflections whose mirrors are computed from the prompt."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from .config import HouseholderConfig, HouseholderForm
 from .precision import at_least_float32, no_autocast
 
 NEGLIGIBLE = 1e-12
-"""A mirror whose every component is below this is no direction; the map is then the identity."""
+"""A mirror with all components below this has no direction; the map is then the identity."""
 BLOCK = 8
-"""Mirrors that the compact form takes at once: more at once lose digits where they are nearly parallel."""
+"""Mirrors per block of the compact form; larger blocks lose digits if mirrors are nearly parallel."""
 
 
 class HouseholderFlow(Flow):
     """z_t = z_(t-1) - 2 v_t (v_t . z_(t-1)) / |v_t|^2 with v_1 = Linear(h) and v_(t+1) = Linear(v_t).
 
     Each map is a reflection, so the chain is orthogonal: ln|det| is 0, det is (-1)^K, and a diagonal Gaussian
-    becomes one with a full covariance of the same eigenvalues. The mirrors depend on the context, since a fixed
-    chain in front of a linear layer would do nothing.
+    becomes one with a full covariance of the same eigenvalues. The mirrors depend on the context, because a fixed
+    chain in front of a linear layer would have no effect.
 
-    The second of each pair of mirrors starts as a copy of the first, so that a chain of even length starts as the
-    identity (our choice); one of odd length starts as its last reflection. A mirror of length zero reflects
-    nothing (our guard); any other, however long, is exact, because it is scaled before it is squared.
+    The second mirror of each pair starts as a copy of the first, so that a chain of even length starts as the
+    identity (our choice); one of odd length starts as its last reflection. A mirror of length zero is skipped (our
+    guard); any other, however long, is exact, because it is scaled before it is squared.
 
-    Two forms give the same numbers from the same weights:
+    The two forms give the same numbers from the same weights:
 
     * ``chain``: one reflection after the other, as its authors wrote it;
     * ``compact``: the product of up to 8 reflections at once. With the unit mirrors of a row as V (K, Z),
 
           H_K ... H_1 = I - V^T L^-1 V,  L = I/2 + the strictly lower triangle of V V^T,
 
-      which costs two products with V, its Gram matrix and one triangular solve; the inverse takes L^T. A mirror of
-      length zero is a row of zeros in V, which drops out.
+      which takes two products with V, its Gram matrix and one triangular solve; the inverse uses L^T. A mirror of
+      length zero is a row of zeros in V and has no effect.
 
-    ``compact`` is the default (our choice), as it is the faster one in the sizes of the packaged recipes. One core,
-    Z = 32, K = 8, chain / compact, forward and forward with backward: 1.34 and 1.17 times at B = 1, 1.27 and 1.09 at
-    B = 32, but 0.94 and 0.83 at B = 256, where the chain is the better one (``tests/benchmarks/householder_forms.py``).
+    ``compact`` is the default (our choice), because it is faster at the sizes of the packaged recipes. One core,
+    Z = 32, K = 8, time of chain / compact, forward and forward with backward: 1.34 and 1.17 at B = 1, 1.27 and 1.09 at
+    B = 32, but 0.94 and 0.83 at B = 256, where the chain is faster (``tests/benchmarks/householder_forms.py``).
 
     References:
         Improving Variational Auto-Encoders using Householder Flow (Tomczak, Welling, 2016),
@@ -67,16 +67,16 @@ class HouseholderFlow(Flow):
 
     @classmethod
     def from_config(cls, config: HouseholderConfig, sizes: Sizes) -> Self:
-        """Make a chain of ``config.steps`` reflections."""
+        """Build a chain of ``config.steps`` reflections."""
         return cls(sizes.style, sizes.context, config.steps, config.form)
 
     def forward(self, z: Tensor, context: Tensor) -> FlowOutput:
-        """z_K (B, Z) and ln|det| = 0 (B,), in float32 at least."""
+        """z_K (B, Z) and ln|det| = 0 (B,), at least in float32."""
         z = self._reflect(z, context, backwards=False)
         return FlowOutput(z, z.new_zeros(len(z)))
 
     def inverse(self, z: Tensor, context: Tensor) -> Tensor:
-        """z_0 (B, Z) of z_K: the same reflections, last one first."""
+        """z_0 (B, Z) of z_K: the same reflections in reverse order."""
         return self._reflect(z, context, backwards=True)
 
     def _layers(self) -> list[nn.Linear]:
@@ -99,8 +99,8 @@ class HouseholderFlow(Flow):
 
 
 def unit_mirrors(mirrors: Tensor) -> Tensor:
-    """Mirrors (B, K, Z) of length 1, or of length 0 where they give no direction."""
-    # The reflection does not depend on the mirror's length, so the scale needs no gradient.
+    """Mirrors (B, K, Z) of length 1, or of length 0 if they have no direction."""
+    # The reflection does not depend on the length of the mirror, so the scale needs no gradient.
     scale = mirrors.detach().abs().amax(-1, keepdim=True)
     exists = scale > NEGLIGIBLE
     mirrors = torch.where(exists, mirrors / torch.where(exists, scale, 1.0), 0.0)
@@ -116,11 +116,11 @@ def _one_by_one(z: Tensor, mirrors: Tensor, backwards: bool) -> Tensor:
 
 
 def _at_once(z: Tensor, mirrors: Tensor, backwards: bool) -> Tensor:
-    """What :func:`_one_by_one` gives, by the compact WY representation of each block."""
+    """The result of :func:`_one_by_one`, by the compact WY representation of each block."""
     blocks = torch.split(mirrors, BLOCK, 1)
     for block in reversed(blocks) if backwards else blocks:
         lower = (block @ block.mT).tril(-1) + 0.5 * torch.eye(block.shape[1], dtype=z.dtype, device=z.device)
         system = lower.mT if backwards else lower
-        along = (block * z[:, None]).sum(-1, keepdim=True)  # (B, K, 1); faster on CPUs than a batch of matrix products
+        along = (block * z[:, None]).sum(-1, keepdim=True)  # (B, K, 1); faster on CPUs than batched matrix products
         z = z - (block * torch.linalg.solve_triangular(system, along, upper=backwards)).sum(1)
     return z

@@ -1,4 +1,4 @@
-"""Inverse autoregressive flow: each component is gated by a network that sees those before it."""
+"""Inverse autoregressive flow: each component is gated by a network of the components before it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from .networks import ConditionalNetwork, bounded
 from .precision import at_least_float32, no_autocast
 
 OPEN = 5.0
-"""The gate's starting logit, where the paper has 1 or 2: sigma starts at 0.993, near the identity."""
+"""The gate's initial logit, where the paper has 1 or 2: sigma starts at 0.993, near the identity."""
 REACH = 7.0
-"""How far the network may move that logit: sigma stays above 0.119, so that the way back keeps its digits."""
+"""Bound of the network's change to that logit: sigma stays above 0.119, so that the inverse keeps its precision."""
 
 
 class InverseAutoregressiveFlow(Flow):
     """z'_i = sigma_i z_i + (1 - sigma_i) m_i, ln|det| = sum of ln sigma_i, sigma = sigmoid(5 + s).
 
-    m_i and s_i are read by a masked network (MADE) from the context and from the components before i, hence the
-    Jacobian is triangular. Every second step goes through the components in the opposite order. The gated update is
-    the paper's numerically stable one: z' lies between z and m, so that nothing grows. s is bounded by 7 tanh(s / 7)
-    (our choice), so that the map can be inverted in floating point, too. The closed-form KL does not hold.
+    m_i and s_i are computed by a masked network (MADE) from the context and from the components before i, so the
+    Jacobian is triangular. Every second step processes the components in reverse order. The gated update is the paper's
+    numerically stable one: z' lies between z and m, so nothing grows. s is bounded by 7 tanh(s / 7) (our choice), so
+    that the map can be inverted in floating point. The closed-form KL does not hold.
 
-    ``forward`` is one pass of the network a step; ``inverse`` goes through the components one by one, Z passes a step.
+    ``forward`` is one pass of the network per step; ``inverse`` computes the components one by one, in Z passes per
+    step.
 
     References:
         Improving Variational Inference with Inverse Autoregressive Flow (Kingma et al., 2016), algorithm 1,
@@ -44,11 +45,11 @@ class InverseAutoregressiveFlow(Flow):
 
     @classmethod
     def from_config(cls, config: IAFConfig, sizes: Sizes) -> Self:
-        """Make a chain of ``config.steps`` gated maps."""
+        """Build a chain of ``config.steps`` gated maps."""
         return cls(sizes.style, sizes.context, config.steps, config.hidden)
 
     def forward(self, z: Tensor, context: Tensor) -> FlowOutput:
-        """z_K (B, Z) and ln|det| (B,), in float32 at least."""
+        """z_K (B, Z) and ln|det| (B,), at least in float32."""
         with no_autocast(z.device):
             z = at_least_float32(z)
             log_det = z.new_zeros(len(z))
@@ -59,7 +60,7 @@ class InverseAutoregressiveFlow(Flow):
         return FlowOutput(z, log_det)
 
     def inverse(self, z: Tensor, context: Tensor) -> Tensor:
-        """z_0 (B, Z) of z_K: pass i of a step finds its i-th component, whose parameters need those before it alone."""
+        """z_0 (B, Z) of z_K: pass i of a step computes its i-th component, which only depends on those before it."""
         with no_autocast(z.device):
             z = at_least_float32(z)
             for network in reversed(list(self._networks())):

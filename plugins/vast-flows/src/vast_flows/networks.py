@@ -1,4 +1,4 @@
-"""The networks that read a map's parameters out of the context and a part of the code itself."""
+"""Networks that compute the parameters of a map from the context and a part of the code."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 NEAR_IDENTITY = 0.01
-"""Spread of what a new network gives, for hidden units of size one."""
+"""Scale of the outputs of a new network, for hidden units of size one."""
 
 
 def bounded(values: Tensor, bound: float) -> Tensor:
-    """``values`` squeezed smoothly into (-bound, bound): bound tanh(values / bound)."""
+    """``values`` smoothly limited to (-bound, bound): bound tanh(values / bound)."""
     return bound * torch.tanh(values / bound)
 
 
 class ConditionalNetwork(nn.Module):
-    """Some Z' components of a code and the context to P parameters, by two hidden layers of tanh.
+    """Maps Z' components of a code and the context to P parameters, with two hidden layers of tanh.
 
-    What it gives is bounded by the weights of its last layer, whatever the code and the context, so that long chains
-    stay well-conditioned. It starts with small parameters, so that a map made of them starts near the identity. It
-    computes in the type of its weights; the caller switches autocast off.
+    The outputs are bounded by the weights of the last layer, whatever the code and the context, so that long chains
+    stay well-conditioned. Initial parameters are small, so that a map made of them starts near the identity. It
+    computes in the type of its weights; the caller disables autocast.
     """
 
     def __init__(self, layers: Sequence[nn.Linear]) -> None:
@@ -36,16 +36,17 @@ class ConditionalNetwork(nn.Module):
 
     @classmethod
     def dense(cls, code: int, context: int, hidden: int, parameters: int) -> ConditionalNetwork:
-        """Every parameter sees all ``code`` components."""
+        """A network in which every parameter depends on all ``code`` components."""
         widths = (context + code, hidden, hidden, parameters)
         return cls([nn.Linear(width, out) for width, out in pairwise(widths)])
 
     @classmethod
     def masked(cls, context: int, hidden: int, order: Sequence[int], sets: int) -> ConditionalNetwork:
-        """``sets`` parameters for each component, which see the components of a lower ``order`` and all the context.
+        """A network of ``sets`` parameters per component, which depend on components of lower ``order`` and the
+        context.
 
-        A unit of degree d sees the components of order 0 to d - 1; so the units of degree 0, which see the context
-        alone, let the very first component depend on the context, too. Parameters come set by set: (sets Z).
+        A unit of degree d depends on the components of order 0 to d - 1. Units of degree 0 depend on the context alone,
+        so the first component can also depend on the context. Parameters are ordered set by set: (sets Z).
         """
         style = len(order)
         degrees = torch.arange(hidden) * style // hidden

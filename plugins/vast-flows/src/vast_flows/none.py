@@ -1,4 +1,4 @@
-"""The flow that leaves the code as it is."""
+"""The identity flow."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from .precision import at_least_float32
 
 
 class NoFlow(Flow):
-    """The identity, z_K = z_0 with ln|det| = 0; it has no parameters and reads no context."""
+    """The identity, z_K = z_0 with ln|det| = 0; it has no parameters and ignores the context."""
 
     volume_preserving: ClassVar[bool] = True
     orthogonal: ClassVar[bool] = True
 
     @classmethod
     def from_config(cls, config: NoFlowConfig, sizes: Sizes) -> Self:
-        """Make it; nothing depends on the sizes."""
+        """Build the flow; nothing depends on the sizes."""
         return cls()
 
     def forward(self, z: Tensor, context: Tensor) -> FlowOutput:
-        """z (B, Z) itself and zeros (B,)."""
+        """z (B, Z) unchanged and zeros (B,)."""
         z = at_least_float32(z)
         return FlowOutput(z, z.new_zeros(len(z)))
 
     def inverse(self, z: Tensor, context: Tensor) -> Tensor:
-        """z (B, Z) itself."""
+        """z (B, Z) unchanged."""
         return at_least_float32(z)

@@ -18,9 +18,9 @@ from .config import PlanarConfig
 from .precision import at_least_float32, no_autocast
 
 MARGIN = 1e-3
-"""How far w . u_hat stays above -1, so that rounding cannot fold the space."""
+"""Margin by which w . u_hat stays above -1, so that rounding cannot make the map singular."""
 NEGLIGIBLE = 1e-12
-"""|w|^2 below which w is no direction; the map is then a translation."""
+"""|w|^2 below which w has no direction; the map is then a translation."""
 
 
 @attrs.frozen(eq=False)
@@ -38,7 +38,7 @@ class PlanarFlow(Flow):
 
     u_hat = u + (m(w . u) - w . u) w / |w|^2 with m(a) = -1 + softplus(a) + 1e-3 keeps w . u_hat above -1, where the
     map is invertible; the 1e-3 is our margin against rounding. u, w and b are linear in the context (our choice of
-    amortisation). The chain starts near the identity: m(w . u) = 0 at zero context. Where |w| is zero the map is a
+    amortisation). The chain starts near the identity: m(w . u) = 0 at zero context. If |w| is zero, the map is a
     translation by u tanh(b) (our guard). The closed-form KL does not hold for this flow.
 
     References:
@@ -59,11 +59,11 @@ class PlanarFlow(Flow):
 
     @classmethod
     def from_config(cls, config: PlanarConfig, sizes: Sizes) -> Self:
-        """Make a chain of ``config.steps`` planar maps."""
+        """Build a chain of ``config.steps`` planar maps."""
         return cls(sizes.style, sizes.context, config.steps)
 
     def forward(self, z: Tensor, context: Tensor) -> FlowOutput:
-        """z_K (B, Z) and ln|det| (B,), in float32 at least."""
+        """z_K (B, Z) and ln|det| (B,), at least in float32."""
         with no_autocast(z.device):
             z = at_least_float32(z)
             log_det = z.new_zeros(len(z))
@@ -74,9 +74,9 @@ class PlanarFlow(Flow):
         return FlowOutput(z, log_det)
 
     def inverse(self, z: Tensor, context: Tensor) -> Tensor:
-        """z_0 (B, Z) of z_K, by bisection of a + (w . u_hat) tanh(a + b) = w . z', which grows with a.
+        """z_0 (B, Z) of z_K, by bisection of a + (w . u_hat) tanh(a + b) = w . z', which increases with a.
 
-        One step of Newton from the root that was found gives it the gradient of the true inverse.
+        A Newton step from the root gives the result the gradient of the true inverse.
         """
         with no_autocast(z.device):
             z = at_least_float32(z)
@@ -97,7 +97,7 @@ class PlanarFlow(Flow):
             exists = square > NEGLIGIBLE
             w = torch.where(exists, w, 0.0)
             along = (w * u).sum(-1, keepdim=True)
-            # m(a) - a = softplus(-a) - 1 + margin, which does not cancel for large a.
+            # m(a) - a = softplus(-a) - 1 + margin, which has no cancellation for large a.
             missing = torch.where(exists, functional.softplus(-along) - 1 + MARGIN, 0.0)
             slope = torch.where(exists, functional.softplus(along) - 1 + MARGIN, 0.0)
             yield _Map(u + missing * w / torch.where(exists, square, 1.0), w, b, slope.squeeze(-1))

@@ -1,4 +1,4 @@
-"""The components of vast-flows, declared without importing torch."""
+"""Declarations of vast-flows; imports no torch."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def vast_components() -> Iterable[Component]:
             name="householder",
             target="vast_flows.householder:HouseholderFlow",
             config=HouseholderConfig,
-            summary="reflections amortised on the prompt: a full covariance at no cost in the KL",
+            summary="reflections amortised on the prompt: a full covariance without additional KL",
             reference="Tomczak & Welling 2016, Improving Variational Auto-Encoders using Householder Flow",
         ),
         Component(
@@ -50,7 +50,7 @@ def vast_components() -> Iterable[Component]:
             name="radial",
             target="vast_flows.radial:RadialFlow",
             config=RadialConfig,
-            summary="swellings and dents around points amortised on the prompt; closed-form inverse",
+            summary="radial expansions and contractions around points amortised on the prompt; closed-form inverse",
             reference="Rezende & Mohamed 2015, Variational Inference with Normalizing Flows",
         ),
         Component(
@@ -66,7 +66,7 @@ def vast_components() -> Iterable[Component]:
             name="iaf",
             target="vast_flows.iaf:InverseAutoregressiveFlow",
             config=IAFConfig,
-            summary="gates read from the prompt and the components before; fast forward, sequential inverse",
+            summary="gates conditioned on the prompt and preceding components; fast forward, sequential inverse",
             reference="Kingma et al. 2016, Improving Variational Inference with Inverse Autoregressive Flow",
         ),
         Component(
@@ -74,7 +74,7 @@ def vast_components() -> Iterable[Component]:
             name="coupling",
             target="vast_flows.coupling:CouplingFlow",
             config=CouplingConfig,
-            summary="one half scaled and shifted by the other and the prompt; as fast back as forth",
+            summary="one half scaled and shifted by the other and the prompt; inverse as fast as forward",
             reference="Dinh et al. 2017, Density estimation using Real NVP",
         ),
     ]
@@ -94,6 +94,6 @@ def vast_stages() -> Iterable[StageSpec]:
             name="digits",
             target="vast_flows.experiments.digits_stage",
             config=DigitsStage,
-            summary="the bound of an auto-encoder of handwritten digits whose posterior a flow transforms",
+            summary="the bound of an autoencoder of handwritten digits with a flow posterior",
         ),
     ]

@@ -1,4 +1,4 @@
-"""Determinants are sums of small logarithms: flows compute them in float32 at least, autocast or not."""
+"""Determinants are sums of small logarithms, so flows compute them at least in float32, even under autocast."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import Tensor
 
 
 def at_least_float32(tensor: Tensor) -> Tensor:
-    """``tensor`` in its own type, or in float32 where that is narrower."""
+    """``tensor`` in its own type, or in float32 if that is narrower."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 @contextmanager
 def no_autocast(device: torch.device) -> Iterator[None]:
-    """Switch autocast off, on devices that know it."""
+    """Disable autocast, on devices that have it."""
     if not torch.amp.is_autocast_available(device.type):
         yield
         return

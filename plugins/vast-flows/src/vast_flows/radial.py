@@ -1,4 +1,4 @@
-"""Radial flow: each map swells or dents the space of codes around one point, chosen by the prompt."""
+"""Radial flow: each map expands or contracts the space of codes around one point, chosen by the prompt."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .config import RadialConfig
 from .precision import at_least_float32, no_autocast
 
 MARGIN = 1e-3
-"""How far beta_hat / alpha stays above -1, so that rounding cannot turn the space inside out."""
+"""Margin by which beta_hat / alpha stays above -1, so that rounding cannot invert the orientation."""
 NEGLIGIBLE = 1e-12
-"""A distance below which a code is at the centre."""
+"""Distance below which a code is at the centre."""
 
 
 @attrs.frozen(eq=False)
@@ -42,7 +42,8 @@ class RadialFlow(Flow):
     beta_hat = -alpha + softplus(beta) is here s = -1 + softplus(beta) + 1e-3, relative to alpha, so that the strength
     at the centre does not depend on the width; the 1e-3 is our margin against rounding. c, ln alpha and beta are linear
     in the context (our choice of amortisation). The chain starts near the identity, s = 0 at zero context, with centres
-    drawn from the prior and alpha = sqrt(Z), its radius. The closed-form KL does not hold for this flow.
+    drawn from the prior and alpha = sqrt(Z), the typical radius of the prior. The closed-form KL does not hold for this
+    flow.
 
     References:
         Variational Inference with Normalizing Flows (Rezende, Mohamed, 2015), eq. 14 and appendix A.2,
@@ -63,11 +64,11 @@ class RadialFlow(Flow):
 
     @classmethod
     def from_config(cls, config: RadialConfig, sizes: Sizes) -> Self:
-        """Make a chain of ``config.steps`` radial maps."""
+        """Build a chain of ``config.steps`` radial maps."""
         return cls(sizes.style, sizes.context, config.steps)
 
     def forward(self, z: Tensor, context: Tensor) -> FlowOutput:
-        """z_K (B, Z) and ln|det| (B,), in float32 at least."""
+        """z_K (B, Z) and ln|det| (B,), at least in float32."""
         with no_autocast(z.device):
             z = at_least_float32(z)
             log_det = z.new_zeros(len(z))
@@ -81,7 +82,7 @@ class RadialFlow(Flow):
         return FlowOutput(z, log_det)
 
     def inverse(self, z: Tensor, context: Tensor) -> Tensor:
-        """z_0 (B, Z) of z_K, in closed form: r' = |z' - c| gives r as the positive root of a square.
+        """z_0 (B, Z) of z_K, in closed form: r = |z - c| is the positive root of a quadratic in r' = |z' - c|.
 
         With x = r / r', a = r' / (alpha + r') and b = alpha / (alpha + r'): a x^2 + (b (1 + s) - a) x - b = 0.
         """
@@ -93,7 +94,7 @@ class RadialFlow(Flow):
                 a, b = torch.sigmoid(-ratio), torch.sigmoid(ratio)
                 middle = b * (1 + step.strength) - a
                 root = torch.sqrt(middle.square() + 4 * a * b)
-                # Of the two ways to write the positive root, the one that does not cancel.
+                # Of the two formulas for the positive root, the one without cancellation.
                 falls = middle < 0
                 shrink = torch.where(
                     falls,

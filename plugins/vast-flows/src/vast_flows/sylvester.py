@@ -1,4 +1,4 @@
-"""Sylvester flow: planar maps in many directions at once, which a triangular determinant keeps cheap."""
+"""Sylvester flow: planar maps in many directions at once, with a cheap triangular determinant."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from .frames import AlternatingFrames, HouseholderFrames, OrthogonalFrames
 from .precision import at_least_float32, no_autocast
 
 LIMIT = 0.9995
-"""Bound of the diagonals of R and R~: their product stays above -0.999, so that rounding cannot fold the space."""
+"""Bound of the diagonals of R and R~: their product stays above -0.999, so that rounding cannot make it singular."""
 RANK = 8
-"""Columns of Q where none are asked for: at Z = 32 a sixth of the parameters of 32, and a third of the time."""
+"""Default columns of Q: at Z = 32 a sixth of the parameters of 32 columns, and a third of the time."""
 REFLECTIONS = 8
-"""Reflections that make up Q where none are asked for, as in the paper."""
+"""Default number of reflections in Q, as in the paper."""
 
 
 @attrs.frozen(eq=False)
 class _Map:
-    """One Sylvester map, of each row of the batch."""
+    """One Sylvester map for each row of the batch."""
 
     frame: Tensor
     """Q (B, Z, M)."""
@@ -42,16 +42,16 @@ class _Map:
 class SylvesterFlow(Flow):
     """z' = z + Q R tanh(R~ Q^T z + b), ln|det| = sum over i of ln(1 + r_ii r~_ii (1 - tanh^2(.)_i)).
 
-    Q (Z, M) has orthonormal columns, R and R~ (M, M) are upper triangular, and everything is linear in the context but
-    for the diagonals, 0.9995 tanh of it: as r_ii r~_ii > -1, the map is invertible. Three variants of Q:
+    Q (Z, M) has orthonormal columns, R and R~ (M, M) are upper triangular. All parameters are linear in the context,
+    except the diagonals, which are 0.9995 tanh of it: because r_ii r~_ii > -1, the map is invertible. Variants of Q:
 
-    * ``orthogonal``: M columns, made orthonormal by an iteration, see :class:`vast_flows.frames.OrthogonalFrames`;
+    * ``orthogonal``: M columns, orthonormalised by an iteration, see :class:`vast_flows.frames.OrthogonalFrames`;
     * ``householder``: a product of reflections, M = Z;
-    * ``triangular``: in turn the identity and the permutation that reverses the order, M = Z.
+    * ``triangular``: alternately the identity and the permutation that reverses the order, M = Z.
 
-    The chain starts near the identity: R is small (our choice). The inverse goes up the triangle: in the coordinates
-    Q^T z, each component is the root of an increasing function once those below are known. The closed-form KL does not
-    hold.
+    The chain starts near the identity: R is small (our choice). The inverse uses back substitution: in the coordinates
+    Q^T z, each component is the root of an increasing function once the later ones are known. The closed-form KL does
+    not hold.
 
     References:
         Sylvester Normalizing Flows for Variational Inference (van den Berg et al., 2018), eqs. 8-13,
@@ -74,14 +74,14 @@ class SylvesterFlow(Flow):
         nn.init.normal_(self.amortised.weight, std=0.01 / math.sqrt(context))
         with torch.no_grad():
             start = torch.zeros(self.shape)
-            start[..., -2] = 1.0  # R~ starts as 0.76 I, or R, at zero, would leave it without a gradient
+            start[..., -2] = 1.0  # R~ starts as 0.76 I; at zero, R would get no gradient
             self.amortised.bias.copy_(start.flatten())
 
     @classmethod
     def from_config(cls, config: SylvesterConfig, sizes: Sizes) -> Self:
-        """Make a chain of ``config.steps`` Sylvester maps.
+        """Build a chain of ``config.steps`` Sylvester maps.
 
-        Raises :class:`InputError` where ``config.rank`` is larger than the style code is wide.
+        Raises :class:`InputError` if ``config.rank`` is larger than the width of the style code.
         """
         style, context, steps = sizes.style, sizes.context, config.steps
         rank = style
@@ -89,7 +89,7 @@ class SylvesterFlow(Flow):
         if config.variant == "orthogonal":
             rank = min(RANK, style) if config.rank is None else config.rank
             if rank > style:
-                raise InputError(f"flow/sylvester: rank is {rank}, beyond the width of the style code, {style}")
+                raise InputError(f"flow/sylvester: rank is {rank}, but the style code has width {style}")
             frames = OrthogonalFrames(style, context, steps, rank)
         elif config.variant == "householder":
             reflections = REFLECTIONS if config.reflections is None else config.reflections
@@ -99,7 +99,7 @@ class SylvesterFlow(Flow):
         return cls(style, context, frames, steps=steps, rank=rank)
 
     def forward(self, z: Tensor, context: Tensor) -> FlowOutput:
-        """z_K (B, Z) and ln|det| (B,), in float32 at least."""
+        """z_K (B, Z) and ln|det| (B,), at least in float32."""
         with no_autocast(z.device):
             z = at_least_float32(z)
             log_det = z.new_zeros(len(z))
@@ -111,9 +111,9 @@ class SylvesterFlow(Flow):
         return FlowOutput(z, log_det)
 
     def inverse(self, z: Tensor, context: Tensor) -> Tensor:
-        """z_0 (B, Z) of z_K, by M bisections a step.
+        """z_0 (B, Z) of z_K, by M bisections per step.
 
-        One step of Newton from the root that was found gives it the gradient of the true inverse.
+        A Newton step from the root gives the result the gradient of the true inverse.
         """
         with no_autocast(z.device):
             z = at_least_float32(z)
@@ -131,7 +131,7 @@ class SylvesterFlow(Flow):
 
     def _maps(self, context: Tensor, dtype: torch.dtype) -> list[_Map]:
         values = self.amortised(context.to(self.amortised.weight.dtype)).to(dtype).unflatten(-1, self.shape)
-        # Above the diagonal R, below it R~ transposed, as in the authors' code; on it the diagonal of R.
+        # R above the diagonal, R~ transposed below it, as in the authors' code; the diagonal of R on it.
         square, inner_diagonal, bias = values[..., :-2], values[..., -2], values[..., -1]
         outer = square.triu(1) + torch.diag_embed(LIMIT * torch.tanh(square.diagonal(dim1=-2, dim2=-1)))
         inner = square.tril(-1).mT + torch.diag_embed(LIMIT * torch.tanh(inner_diagonal))
@@ -141,11 +141,11 @@ class SylvesterFlow(Flow):
 
 @torch.no_grad()
 def _roots(step: _Map, reached: Tensor) -> Tensor:
-    """The a (B, M) for which a + R tanh(R~ a + b) is ``reached``, from the last component up."""
+    """The a (B, M) for which a + R tanh(R~ a + b) equals ``reached``, from the last component up."""
     code, bent = torch.zeros_like(reached), torch.zeros_like(reached)
     for row in reversed(range(reached.shape[-1])):
         outer, inner = step.outer[:, row, row], step.inner[:, row, row]
-        target = reached[:, row] - (step.outer[:, row] * bent).sum(-1)  # what follows `row` is known, the rest zero
+        target = reached[:, row] - (step.outer[:, row] * bent).sum(-1)  # later components are known, the rest is zero
         given = step.bias[:, row] + (step.inner[:, row] * code).sum(-1)
         code[:, row] = root(outer, inner, given, target)
         bent[:, row] = torch.tanh(inner * code[:, row] + given)

@@ -1,1 +1,1 @@
-"""The classic experiments on flows, as stages: four densities in the plane, and an auto-encoder of digits."""
+"""Classic experiments on flows, as stages: four densities in the plane, and an autoencoder of digits."""

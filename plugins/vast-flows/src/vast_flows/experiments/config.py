@@ -15,43 +15,43 @@ _WHOLE = instance_of(int)
 
 @attrs.frozen(kw_only=True)
 class DensitiesStage:
-    """Fits of flows of several lengths to densities in the plane."""
+    """Fits flows of several lengths to densities in the plane."""
 
     flow: str = "planar"
-    """Name of a flow that takes ``steps``."""
+    """Name of a flow with the option ``steps``."""
     lengths: tuple[int, ...] = attrs.field(
         default=(2, 8, 32), validator=[min_len(1), deep_iterable(member_validator=[_WHOLE, ge(1)])]
     )
-    """K, maps in the chain."""
+    """K, numbers of maps in the chain."""
     densities: tuple[Density, ...] = attrs.field(
         default=get_args(Density), validator=[min_len(1), deep_iterable(member_validator=in_(get_args(Density)))]
     )
-    """Which of the four are fitted."""
+    """Densities to fit."""
     steps: int = attrs.field(default=3000, validator=[_WHOLE, ge(1)])
-    """Of training, for each fit."""
+    """Training steps of each fit."""
     batch: int = attrs.field(default=256, validator=[_WHOLE, ge(2)])
-    """Samples a step."""
+    """Samples per step."""
     learning_rate: float = attrs.field(default=2.0e-2, validator=gt(0))
-    """At the start; a cosine brings it down to 0."""
+    """Initial learning rate of Adam, with cosine decay to 0."""
 
 
 @attrs.frozen(kw_only=True)
 class DigitsStage:
-    """A variational auto-encoder of handwritten digits, its posterior transformed by a flow."""
+    """A variational autoencoder of handwritten digits with a flow posterior."""
 
     flow: str = "none"
     """Name of the flow."""
     flow_steps: int | None = attrs.field(default=None, validator=optional([_WHOLE, ge(1)]))
-    """K; the flow's own default where none is given."""
+    """K; None is the flow's own default."""
     code: int = attrs.field(default=8, validator=[_WHOLE, ge(2)])
-    """Z."""
+    """Z, width of the code."""
     hidden: int = attrs.field(default=128, validator=[_WHOLE, ge(1)])
-    """Units of the hidden layers of encoder and decoder, and H."""
+    """Units of the hidden layers of encoder and decoder, and H, the width of the flow's context."""
     epochs: int = attrs.field(default=100, validator=[_WHOLE, ge(1)])
     """Passes over the training digits."""
     batch: int = attrs.field(default=64, validator=[_WHOLE, ge(2)])
-    """B."""
+    """B, digits per step."""
     learning_rate: float = attrs.field(default=1.0e-3, validator=gt(0))
-    """At the start; a cosine brings it down to 0."""
+    """Initial learning rate of Adam, with cosine decay to 0."""
     samples: int = attrs.field(default=200, validator=[_WHOLE, ge(2)])
-    """Samples a digit of the held-out bound."""
+    """Samples per digit of the held-out bound."""

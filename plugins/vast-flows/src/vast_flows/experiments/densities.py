@@ -1,4 +1,4 @@
-"""Four densities in the plane that a Gaussian cannot follow, and the fit of a flow to them."""
+"""Four densities in the plane that a Gaussian cannot fit, and the fit of a flow to them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Energy = Callable[[Tensor], Tensor]
 """U(z) (B,) of z (B, 2); the density is exp(-U) / Z."""
 
 EDGE = 4.0
-"""Half the side of the paper's pictures. U2 to U4 have no end along z_1 and are no densities without one (our choice):
-beyond it U rises by 10 times the square of the distance."""
+"""Half the side of the paper's pictures. U2 to U4 are unbounded along z_1 and are not densities without a limit (our
+choice): beyond it U rises by 10 times the square of the distance."""
 
 
 def _walled(energy: Energy) -> Energy:
@@ -69,7 +69,7 @@ def log_normaliser(energy: Energy, points: int = 600) -> float:
 
 
 def grid(points: int, half: float = EDGE) -> tuple[Tensor, float]:
-    """Midpoints (points^2, 2) of the cells of [-half, half]^2, rows of z_2 from low to high, and a cell's area."""
+    """Midpoints (points^2, 2) of the cells of [-half, half]^2, with z_2 ascending by row, and the area of a cell."""
     side = 2 * half / points
     line = torch.linspace(-half + side / 2, half - side / 2, points, dtype=torch.float64)
     rows, columns = torch.meshgrid(line, line, indexing="ij")
@@ -77,7 +77,7 @@ def grid(points: int, half: float = EDGE) -> tuple[Tensor, float]:
 
 
 class Approximation(nn.Module):
-    """A diagonal Gaussian with mean and scale of its own, and a flow that sees a constant context."""
+    """A diagonal Gaussian with learned mean and scale, and a flow with a constant context."""
 
     def __init__(self, flow: Flow) -> None:
         super().__init__()
@@ -114,9 +114,9 @@ def divergence(approximation: Approximation, energy: Energy, samples: int = 100_
 def fit(flow: Flow, energy: Energy, *, steps: int, batch: int, learning_rate: float, seed: int) -> Approximation:
     """The approximation that minimises E_q[ln q(z_K) + beta U(z_K)], by Adam.
 
-    beta rises from 0.01 to 1, as in the paper's section 6, here over the first half of the steps; the rate falls by a
-    cosine (our choices). A step whose gradient is longer than 10 is shortened to that (our choice): near the walls it
-    is steep.
+    beta rises from 0.01 to 1, as in the paper's section 6, here over the first half of the steps; the learning rate
+    has a cosine decay (our choices). Gradients are clipped to a norm of 10 (our choice), because U is steep near the
+    walls.
     """
     approximation = Approximation(flow)
     optimiser = torch.optim.Adam(approximation.parameters(), lr=learning_rate)

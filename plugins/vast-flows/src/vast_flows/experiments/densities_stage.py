@@ -1,6 +1,6 @@
 """Stage ``densities``: flows of several lengths fitted to four densities in the plane (Rezende & Mohamed 2015, fig. 3).
 
-Keeps KL(q || p) of each fit, and a picture of them all beside the true densities.
+Records KL(q || p) of each fit, and a picture of all fits beside the true densities.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .config import DensitiesStage
 from .densities import EDGE, ENERGIES, Approximation, Energy, divergence, fit, grid
 from .named_flow import named_flow
 
-MEASURE = "KL(q || p) in nats, by Monte Carlo with 100,000 samples; the standard error behind it"
+MEASURE = "KL(q || p) in nats, by Monte Carlo with 100,000 samples, followed by its standard error"
 
 PICTURE = "densities.png"
 
@@ -32,13 +32,13 @@ PIXELS = 100
 
 
 def inputs(context: StageContext) -> dict[str, Any]:
-    """What the fits depend on."""
+    """Everything that the fits depend on."""
     options = context.options("densities", DensitiesStage)
     return {"flow": component_key(context.run.registry.get("flow", options.flow)), "seed": context.recipe.seed}
 
 
 def run(context: StageContext) -> list[Path]:
-    """Fit, draw, print, and keep the figures."""
+    """Fit, draw, print, and write the figures."""
     options, seed = context.options("densities", DensitiesStage), context.recipe.seed
     rows: list[list[NDArray[np.float64]]] = []
     found: dict[str, dict[str, dict[str, float]]] = {}

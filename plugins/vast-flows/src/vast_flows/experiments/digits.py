@@ -1,4 +1,4 @@
-"""A variational auto-encoder of scikit-learn's handwritten digits, its posterior transformed by a flow."""
+"""A variational autoencoder of scikit-learn's handwritten digits with a flow posterior."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from vast_core.interfaces import Flow, Posterior
 from vast_core.training import beta_at, bound, standard_normal_log_prob
 
 PIXELS, LEVELS = 64, 16
-"""Each of the 8 x 8 pixels counts the black ones among 4 x 4 of a finer picture: a whole number from 0 to 16."""
+"""Each of the 8 x 8 pixels is the number of black pixels among 4 x 4 of a finer picture: an integer from 0 to 16."""
 
 TRAINING = 1437
-"""Digits to train on; the other 360 are held out."""
+"""Training digits; the other 360 are held out."""
 
 
 def digits() -> tuple[Tensor, Tensor]:
-    """Training and held-out digits (B, 64), the same split always.
+    """Training and held-out digits (B, 64), always with the same split.
 
     UCI's Optical Recognition of Handwritten Digits (Alpaydin & Kaynak 1998; CC-BY-4.0), as scikit-learn ships it.
 
     Raises:
-        InputError: where scikit-learn is not installed.
+        InputError: if scikit-learn is not installed.
     """
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise InputError('the digits come with scikit-learn: pip install "vast-avatar[digits]"') from error
+        raise InputError('the digits are part of scikit-learn: pip install "vast-avatar[digits]"') from error
     counts = np.asarray(load_digits().data, np.float32)
     shuffled = torch.from_numpy(counts[np.random.default_rng(0).permutation(len(counts))])
     return shuffled[:TRAINING], shuffled[TRAINING:]
 
 
 class DigitsModel(nn.Module):
-    """p(x | z_K) of Binomial(16, sigmoid(decoder(z_K))) pixels, q(z_0 | x) a diagonal Gaussian, and a flow between.
+    """p(x | z_K) of Binomial(16, sigmoid(decoder(z_K))) pixels, q(z_0 | x) a diagonal Gaussian, and a flow in between.
 
     Encoder and decoder have two hidden layers; the last one of the encoder is the flow's context.
     """
@@ -67,7 +67,7 @@ class DigitsModel(nn.Module):
 
 
 def train(model: DigitsModel, x: Tensor, *, epochs: int, batch: int, learning_rate: float, seed: int) -> None:
-    """Maximise the bound of VAST, eq. 7, by Adam; the KL's weight rises over the first tenth (our choice)."""
+    """Maximise the bound of VAST, eq. 7, by Adam; the weight of the KL rises over the first tenth (our choice)."""
     optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)
     steps = epochs * (len(x) // batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
@@ -91,19 +91,19 @@ def train(model: DigitsModel, x: Tensor, *, epochs: int, batch: int, learning_ra
 
 @attrs.frozen(eq=False)
 class DigitBounds:
-    """What is known of ln p(x) of each digit (B,), in nats."""
+    """Bounds of ln p(x) for each digit (B,), in nats."""
 
     bound: Tensor
     """-ELBO, the mean over samples of ln q0(z_0) - ln|det| - ln p(z_K) - ln p(x | z_K)."""
     reconstruction: Tensor
     """-E[ln p(x | z_K)]."""
     kl: Tensor
-    """The rest: KL(q(z_K) || p), sampled."""
+    """The remainder: KL(q(z_K) || p), sampled."""
     importance: Tensor
-    """-ln of the mean over samples of p(x, z_K) / q(z_K): nearer to -ln p(x) than the bound (Burda et al. 2016)."""
+    """-ln of the mean over samples of p(x, z_K) / q(z_K): closer to -ln p(x) than the bound (Burda et al. 2016)."""
 
     def rows(self) -> list[Mapping[str, float]]:
-        """The numbers of each digit."""
+        """The values of each digit."""
         names = [field.name for field in attrs.fields(DigitBounds)]
         columns = [getattr(self, name).tolist() for name in names]
         return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]

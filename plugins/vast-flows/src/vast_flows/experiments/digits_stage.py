@@ -1,6 +1,6 @@
-"""Stage ``digits``: the bound of an auto-encoder of handwritten digits whose posterior a flow transforms.
+"""Stage ``digits``: the bound of an autoencoder of handwritten digits with a flow posterior.
 
-Trains with the recipe's seed and keeps the bound of every held-out digit, for `vast ablate` to compare flows by.
+Trains with the recipe's seed and records the bound of every held-out digit, so that `vast ablate` can compare flows.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ MEASURES = {
 }
 WORDS = {
     "bound": "negative bound",
-    "reconstruction": "its reconstruction term",
-    "kl": "its KL term",
-    "importance": "importance-weighted bound, negative",
+    "reconstruction": "reconstruction term",
+    "kl": "KL term",
+    "importance": "negative importance-weighted bound",
 }
 
 
 def inputs(context: StageContext) -> dict[str, Any]:
-    """What the figures depend on."""
+    """Everything that the figures depend on."""
     flow = context.run.registry.get("flow", context.options("digits", DigitsStage).flow)
     return {"flow": component_key(flow), "seed": context.recipe.seed}
 
 
 def run(context: StageContext) -> list[Path]:
-    """Train, measure, print, and keep the figures."""
+    """Train, measure, print, and write the figures."""
     options, seed = context.options("digits", DigitsStage), context.recipe.seed
     training, held_out = digits()
     flow = named_flow(
         context.run.registry, options.flow, options.flow_steps, style=options.code, context=options.hidden, seed=seed
     )
-    torch.manual_seed(seed)  # encoder and decoder start the same, whatever the flow
+    torch.manual_seed(seed)  # encoder and decoder have the same initial weights, whatever the flow
     model = DigitsModel(flow, options.code, options.hidden)
-    with context.console.status(f"auto-encoder of digits with flow {options.flow}"):
+    with context.console.status(f"autoencoder of digits with flow {options.flow}"):
         train(
             model,
             training,
@@ -66,7 +66,7 @@ def run(context: StageContext) -> list[Path]:
         "clips": {f"digit {number}": row for number, row in enumerate(rows)},
     }
     told = ", ".join(f"{WORDS[name]} {mean:.2f}" for name, mean in means.items())
-    context.console.print(f"flow {options.flow}, {len(rows)} held-out digits, nats a digit: {told}")
+    context.console.print(f"flow {options.flow}, {len(rows)} held-out digits, nats per digit: {told}")
     return [context.run.write_figures("digits", figures)]
 
 
@@ -76,7 +76,7 @@ def report(run: Run) -> Iterator[Section]:
     yield Section(
         "Digits",
         [
-            Text(f"Means over {len(figures['clips'])} held-out digits with the flow {figures['flow']}, nats a digit."),
+            Text(f"Means over {len(figures['clips'])} held-out digits with flow {figures['flow']}, in nats per digit."),
             Table(["figure", "nats"], [[words, figures[name]] for name, words in WORDS.items()]),
         ],
     )
