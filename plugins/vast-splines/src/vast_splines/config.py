@@ -16,12 +16,13 @@ class SplineConfig:
     """Options of ``flow/spline``."""
 
     steps: int = attrs.field(default=2, validator=[validators.instance_of(int), validators.ge(1)])
-    """K, maps in the chain; every second one goes through the components in the opposite order."""
+    """K, number of maps; every second one processes the components in reverse order."""
     form: SplineForm = attrs.field(default="autoregressive", validator=validators.in_(get_args(SplineForm)))
-    """What a component's spline depends on, beside the prompt: all components before it, or the other half of them."""
+    """What the spline of a component depends on, in addition to the prompt: all components before it, or the other
+    half."""
     bins: int = attrs.field(default=8, validator=[validators.instance_of(int), validators.ge(2)])
-    """Pieces of each spline."""
+    """Number of pieces of each spline."""
     bound: float = attrs.field(default=5.0, converter=float, validator=[validators.gt(0), validators.lt(math.inf)])
-    """Components beyond [-bound, bound] stay as they are; the prior has a standard deviation of 1."""
+    """Components beyond [-bound, bound] are unchanged; the prior has a standard deviation of 1."""
     hidden: int = attrs.field(default=64, validator=[validators.instance_of(int), validators.ge(1)])
     """Units in each of the two hidden layers of a step's masked network."""

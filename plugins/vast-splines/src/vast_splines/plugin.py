@@ -1,4 +1,4 @@
-"""The component of vast-splines, declared without importing torch or zuko."""
+"""Declarations of vast-splines; imports neither torch nor zuko."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Neural spline flow: each component goes through a monotone spline of its own, chosen by those before it."""
+"""Neural spline flow: each component is mapped by its own monotone spline, which depends on the preceding ones."""
 
 from __future__ import annotations
 
@@ -25,21 +25,22 @@ except ImportError as error:
     ) from error
 
 SLOPE = 1e-2
-"""Least slope at a knot, and least ratio of two widths or heights; with zuko's own 1e-3, ln|det| is further off."""
+"""Minimum slope at a knot, and minimum ratio of two widths or heights; zuko's own 1e-3 gives larger errors of
+ln|det|."""
 HALVINGS = 60
-"""Steps of bisection in the inverse; the bracket is then narrower than float64 can tell."""
+"""Bisection steps of the inverse; the bracket is then narrower than the resolution of float64."""
 
 
 class SplineFlow(Flow):
     """z'_i = S_i(z_i), ln|det| = sum of ln S'_i(z_i), with S_i increasing on [-bound, bound], the identity elsewhere.
 
-    S_i has ``bins`` pieces, each the ratio of two quadratics; its knots and slopes are read by a masked network from
-    the context and from the components before i (``autoregressive``) or, for one half of the components, from the
-    other half (``coupling``). Every second step goes through the components in the opposite order. The chain starts
-    near the identity. The closed-form KL does not hold.
+    S_i has ``bins`` pieces, each the ratio of two quadratics; its knots and slopes are computed by a masked network
+    from the context and from the components before i (``autoregressive``) or, for one half of the components, from the
+    other half (``coupling``). Every second step processes the components in reverse order. The chain starts near the
+    identity. The closed-form KL does not hold.
 
-    Splines and masked network are zuko's; the way back through a spline is ours, see :class:`Spline`. ``forward`` is
-    one pass of the network a step; ``inverse`` takes Z passes a step, or two for ``coupling``.
+    Splines and masked network are zuko's; the inverse of a spline is ours, see :class:`Spline`. ``forward`` is one pass
+    of the network per step; ``inverse`` takes Z passes per step, or two for ``coupling``.
 
     References:
         Neural Spline Flows (Durkan et al., 2019), https://arxiv.org/abs/1906.04032; zuko, https://zuko.readthedocs.io.
@@ -48,7 +49,7 @@ class SplineFlow(Flow):
     def __init__(self, style: int, context: int, config: SplineConfig) -> None:
         super().__init__()
         home = torch.get_default_device()
-        with torch.device("cpu"):  # the masks are worked out from data, which the meta device has not
+        with torch.device("cpu"):  # the masks are computed from data, which the meta device lacks
             order = torch.arange(style)
             if config.form == "coupling":
                 order = (order >= (style + 1) // 2).long()
@@ -59,11 +60,11 @@ class SplineFlow(Flow):
 
     @classmethod
     def from_config(cls, config: SplineConfig, sizes: Sizes) -> Self:
-        """Make a chain of ``config.steps`` spline maps."""
+        """Build a chain of ``config.steps`` spline maps."""
         return cls(sizes.style, sizes.context, config)
 
     def forward(self, z: Tensor, context: Tensor) -> FlowOutput:
-        """z_K (B, Z) and ln|det| (B,), in float32 at least."""
+        """z_K (B, Z) and ln|det| (B,), at least in float32."""
         with _no_autocast(z.device):
             z = z.to(torch.promote_types(z.dtype, torch.float32))
             log_det = z.new_zeros(len(z))
@@ -82,7 +83,7 @@ class SplineFlow(Flow):
 
 
 class _Step(nn.Module):
-    """One map of the chain: a spline for each component, which depends on the components of a lower ``order`` (Z,)."""
+    """One map of the chain: a spline per component, which depends on the components of lower ``order`` (Z,)."""
 
     def __init__(self, order: Tensor, context: int, config: SplineConfig) -> None:
         super().__init__()
@@ -108,9 +109,9 @@ class _Step(nn.Module):
 
 
 class Spline(MonotonicRQSTransform):  # type: ignore[misc]  # zuko is not typed
-    """zuko's rational quadratic spline, whose way back is found by bisection within the piece.
+    """zuko's rational quadratic spline, inverted by bisection within the piece.
 
-    The closed form takes the root of a discriminant that rounding makes negative where the spline is steep.
+    The closed form takes the root of a discriminant that rounding can make negative where the spline is steep.
     """
 
     def _inverse(self, y: Tensor) -> Tensor:
@@ -118,7 +119,7 @@ class Spline(MonotonicRQSTransform):  # type: ignore[misc]  # zuko is not typed
         share = torch.where(inside, (y - y0) / (y1 - y0), 0.0)
 
         def rise(theta: Tensor) -> Tensor:
-            """Share of the piece's height that is reached at a share ``theta`` of its width."""
+            """Fraction of the piece's height reached at a fraction ``theta`` of its width."""
             both = theta * (1 - theta)
             reached: Tensor = (slope * theta**2 + d0 * both) / (slope + (d0 + d1 - 2 * slope) * both)
             return reached
@@ -134,13 +135,13 @@ class Spline(MonotonicRQSTransform):  # type: ignore[misc]  # zuko is not typed
             steepness = slope * (2 * slope * both + d0 * (1 - theta) ** 2 + d1 * theta**2)
             steepness = steepness / (slope + (d0 + d1 - 2 * slope) * both) ** 2
         off = (share - rise(theta)) / steepness
-        theta = theta + off - off.detach()  # a step of Newton, taken for its gradient alone
+        theta = theta + off - off.detach()  # a Newton step, only for its gradient
         return torch.where(inside, x0 + theta * (x1 - x0), y)
 
 
 @contextmanager
 def _no_autocast(device: torch.device) -> Iterator[None]:
-    """Switch autocast off, on devices that know it: splines in bfloat16 have no inverse."""
+    """Disable autocast, on devices that have it: splines in bfloat16 have no inverse."""
     if not torch.amp.is_autocast_available(device.type):
         yield
         return
