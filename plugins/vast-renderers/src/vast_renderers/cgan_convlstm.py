@@ -17,14 +17,14 @@ from .generator import Generator
 
 
 class CganConvLstm(Renderer):
-    """Draws one avatar from its eroded background, its mesh and what it says.
+    """Draws one avatar from its eroded background, its mesh and its audio features.
 
-    ``frame = base + alpha (inside - base)``, where ``base`` is the mesh drawn over the background, ``alpha`` the
-    hole with its border softened inward, and ``inside`` the network's picture, or ``base`` plus the network's
-    residual. So outside the hole a frame *is* its background.
+    ``frame = base + alpha (inside - base)``, where ``base`` is the mesh drawn over the background, ``alpha`` the hole
+    with its border softened inward, and ``inside`` the network's picture, or ``base`` plus the network's residual.
+    Outside the hole a frame therefore equals its background.
 
-    The network, the images that it is given, and the conditional GAN are the paper's; texture, skips and residual
-    are options of ours, and so are the discriminators and the weights of the losses.
+    The network, its input images, and the conditional GAN follow the paper; texture, skips and residual are our
+    options, and the discriminators and loss weights are our choice.
 
     References:
         L. Chen et al., "VAST: Vivify Your Talking Avatar via Zero-Shot Expressive Facial Style Transfer",
@@ -47,19 +47,20 @@ class CganConvLstm(Renderer):
 
     @classmethod
     def from_config(cls, config: CganConvLstmConfig, sizes: Sizes) -> Self:
-        """Build for the pipeline's width of audio features."""
+        """Build for the width of the pipeline's audio features."""
         return cls(config, audio=sizes.audio)
 
     def forward(self, scene: Scene, state: State | None = None) -> RendererOutput:
-        """Frames of a scene of any length; raises ValueError where a tensor's shape is not what was configured."""
+        """Frames of a scene of any length; raises ValueError if the shape of a tensor does not match the
+        configuration."""
         frames, state = self._draw(scene, state)
         return RendererOutput(frames.clamp(0, 1), state)
 
     def training_objectives(self, batch: RendererBatch, progress: float) -> Iterator[Objective]:
         """The discriminators' objective, then the generator's; before ``adversarial_start`` only the latter.
 
-        The game is about the face alone. Outside the hole nothing differs, and in the ring between mesh and
-        background, where what is seen is the least certain, an adversary makes a short training draw marks.
+        The adversarial loss covers only the face. Outside the hole nothing differs, and in the ring between mesh and
+        background, where the content is least certain, an adversarial loss causes artefacts in a short training.
         """
         config, scene = self.config, batch.scene
         drawn, _ = self._draw(scene, None)
@@ -77,7 +78,7 @@ class CganConvLstm(Renderer):
         loss = config.l1 * l1
         terms = {"l1": l1.detach()}
         if critics is not None:
-            # The discriminators have just been stepped. They judge anew, and learn nothing from it.
+            # The discriminators have just been updated. They score again, without gradients to their weights.
             set_trainable(judges, False)
             try:
                 with torch.no_grad():
@@ -92,7 +93,7 @@ class CganConvLstm(Renderer):
         yield Objective("generator", loss, list(self.generator.parameters()), terms)
 
     def _draw(self, scene: Scene, state: State | None) -> tuple[Tensor, State]:
-        """Frames (B, T, 3, Y, X), not clamped, so that a gradient comes back from beyond black and white."""
+        """Frames (B, T, 3, Y, X), not clamped, so that values beyond black and white also have a gradient."""
         self._check(scene)
         images = [scene.background, scene.mesh] + ([scene.texture] if self.config.texture else [])
         carried = None if state is None else (state["hidden"], state["cell"])
@@ -104,11 +105,11 @@ class CganConvLstm(Renderer):
         return base + alpha * change, {"hidden": hidden, "cell": cell}
 
     def _condition(self, scene: Scene) -> Tensor:
-        """What the discriminators are told of a frame (B, T, 3 or 6, Y, X)."""
+        """Condition of the discriminators for each frame (B, T, 3 or 6, Y, X)."""
         return torch.cat([scene.mesh, scene.texture], dim=2) if self.config.texture else scene.mesh
 
     def _l1(self, drawn: Tensor, batch: RendererBatch) -> Tensor:
-        """Mean absolute error (), weighted: 1 in the hole, more over the face, most over mouth and eyes."""
+        """Weighted mean absolute error (): weight 1 in the hole, more over the face, most over mouth and eyes."""
         config = self.config
         counts = 1 + config.face * batch.face + config.mouth * batch.mouth + config.eyes * batch.eyes
         weight = batch.scene.hole * counts
@@ -124,6 +125,6 @@ class CganConvLstm(Renderer):
         expected = (*scene.background.shape[:2], audio)
         if tuple(scene.audio.shape) != expected:
             raise ValueError(
-                f"scene.audio is {tuple(scene.audio.shape)}, but {expected} is needed: one row of the {audio} "
-                "audio features that this renderer was built for, a frame"
+                f"scene.audio is {tuple(scene.audio.shape)}, but must be {expected}: one row per frame of the {audio} "
+                "audio features that this renderer was built for"
             )

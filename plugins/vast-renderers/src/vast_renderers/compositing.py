@@ -1,4 +1,4 @@
-"""Putting a drawn face into the hole of its background, without a seam."""
+"""Compositing a drawn face into the hole of its background, without a seam."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from vast_core.interfaces import Scene
 
 
 def pull_push(image: Tensor, known: Tensor) -> Tensor:
-    """Spread the known pixels of ``image`` (N, C, Y, X) over the unknown ones, smoothly.
+    """Extrapolate the known pixels of ``image`` (N, C, Y, X) smoothly into the unknown ones.
 
-    ``known`` (N, 1, Y, X) is 1 on pixels to keep and 0 on pixels to fill. Known pixels are kept exactly; where
-    none is known at all, the result is black.
+    ``known`` (N, 1, Y, X) is 1 on pixels to keep and 0 on pixels to fill. Known pixels are kept exactly; if none is
+    known, the result is black.
 
     References:
         S. J. Gortler, R. Grzeszczuk, R. Szeliski, M. F. Cohen, "The Lumigraph", SIGGRAPH 1996, section 4.
@@ -32,15 +32,15 @@ def pull_push(image: Tensor, known: Tensor) -> Tensor:
 
 
 def feather(hole: Tensor, radius: int) -> Tensor:
-    """Soften ``hole`` (N, 1, Y, X) inward: 0 outside and at its border, 1 from ``radius`` pixels inside on."""
+    """Soften ``hole`` (N, 1, Y, X) inward: 0 outside and at its border, 1 from ``radius`` pixels inside."""
     near = F.avg_pool2d(hole, 2 * radius + 1, stride=1, padding=radius, count_include_pad=False)
     return hole * (2 * near - 1).clamp(min=0)
 
 
 def composite(scene: Scene, texture: bool = True) -> Tensor:
-    """The textured mesh over the background (B, T, 3, Y, X), the rest of the hole filled from what surrounds it.
+    """The textured mesh over the background (B, T, 3, Y, X), with the rest of the hole filled from its surroundings.
 
-    Without ``texture`` the mesh is left out, and the whole hole is filled from the background.
+    Without ``texture`` the mesh is omitted, and the whole hole is filled from the background.
     """
     hole = scene.hole.flatten(0, 1)
     image = scene.background.flatten(0, 1) * (1 - hole)

@@ -1,4 +1,4 @@
-"""The options of the renderers, and the widths that they fix."""
+"""Options of the renderers, and the widths that they fix."""
 
 from __future__ import annotations
 
@@ -21,39 +21,39 @@ _share = [validators.ge(0.0), validators.le(1.0)]
 
 @attrs.frozen(kw_only=True)
 class CganConvLstmConfig:
-    """Options of ``renderer/cgan_convlstm``; ``texture``, ``skips`` and ``residual`` off is the paper to the letter."""
+    """Options of ``renderer/cgan_convlstm``; without ``texture``, ``skips`` and ``residual`` it follows the paper."""
 
     size: int = attrs.field(default=128, validator=_multiple_of_eight)
-    """Y = X of the crop, in pixels."""
+    """Height and width (Y = X) of the crop, in pixels."""
     width: int = attrs.field(default=32, validator=validators.ge(8))
     """Channels after the first convolution; the bottleneck has four times as many."""
     texture: bool = True
     """Concatenate the mesh drawn with the avatar's mean texture to the images (ours)."""
     skips: bool = True
-    """Lead encoder features and the images themselves past the bottleneck (ours)."""
+    """Pass encoder features and the images themselves around the bottleneck (ours)."""
     residual: bool = True
-    """Predict what to add to the composite of mesh and background, not the picture (ours)."""
+    """Predict a correction of the composite of mesh and background instead of the picture (ours)."""
     l1: float = attrs.field(default=1.0, validator=validators.gt(0.0))
-    """Weight of the mean absolute error."""
+    """Weight of the mean absolute error (of colours in [0, 1])."""
     face: float = attrs.field(default=1.0, validator=validators.ge(0.0))
-    """How much more an error over the face counts than one in the rest of the hole, which counts 1."""
+    """Additional weight of errors over the face, relative to 1 in the whole hole."""
     mouth: float = attrs.field(default=4.0, validator=validators.ge(0.0))
-    """How much more again an error over the mouth counts."""
+    """Further additional weight of errors over the mouth."""
     eyes: float = attrs.field(default=4.0, validator=validators.ge(0.0))
-    """How much more again an error over the eyes counts."""
+    """Further additional weight of errors over the eyes."""
     adversarial: float = attrs.field(default=0.01, validator=validators.ge(0.0))
-    """Weight of the adversarial loss; with ``feature_matching`` 0 as well, no discriminator is built."""
+    """Weight of the adversarial loss; if ``feature_matching`` is also 0, no discriminators are built."""
     feature_matching: float = attrs.field(default=0.1, validator=validators.ge(0.0))
-    """Weight of the distance between the discriminators' features of real and of drawn frames."""
+    """Weight of the distance between the discriminators' features of real and drawn frames."""
     adversarial_start: float = attrs.field(default=0.5, validator=_share)
-    """Share of training after which the adversarial game starts; before it, only L1."""
+    """Share of training, in [0, 1], after which the adversarial loss is used; before it, only L1."""
     discriminator_width: int = attrs.field(default=16, validator=validators.ge(4))
     """Channels after a discriminator's first convolution."""
     discriminator_scales: int = attrs.field(default=2, validator=[validators.ge(1), validators.le(4)])
-    """Resolutions at which the discriminators look: full, half, ..."""
+    """Number of resolutions of the discriminators: full, half, ..."""
 
     def sizes(self) -> dict[str, int]:
-        """The widths that this config fixes."""
+        """Widths that this component fixes."""
         return {"image": self.size}
 
 
@@ -62,8 +62,8 @@ class MeshConfig:
     """Options of ``renderer/mesh``."""
 
     size: int = attrs.field(default=128, validator=_multiple_of_eight)
-    """Y = X of the crop, in pixels."""
+    """Height and width (Y = X) of the crop, in pixels."""
 
     def sizes(self) -> dict[str, int]:
-        """The widths that this config fixes."""
+        """Widths that this component fixes."""
         return {"image": self.size}

@@ -10,7 +10,7 @@ class ConvLstm(nn.Module):
     """Convolutional LSTM over T feature maps.
 
     ``i, f, o, g = W * x_t + U * h_(t-1) + b``; ``c_t = sig(f) c_(t-1) + sig(i) tanh(g)``;
-    ``h_t = sig(o) tanh(c_t)``, where ``*`` is a 3x3 convolution. The forget gate's bias starts at 1.
+    ``h_t = sig(o) tanh(c_t)``, where ``*`` is a 3x3 convolution. The bias of the forget gate starts at 1.
 
     References:
         S. Hochreiter, J. Schmidhuber, "Long short-term memory", Neural Computation 9(8), 1997;
@@ -27,13 +27,14 @@ class ConvLstm(nn.Module):
                 self.from_input.bias[hidden : 2 * hidden] += 1.0
 
     def forward(self, features: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Outputs (B, T, hidden, y, x) of ``features`` (B, T, inputs, y, x), and the state (h, c) after the last.
+        """Outputs (B, T, hidden, y, x) for ``features`` (B, T, inputs, y, x), and the state (h, c) after the last
+        frame.
 
-        ``state`` is two of (B, hidden, y, x); None starts at zero. Both are float32 even under autocast, so that
-        what a long clip has gathered is not rounded away.
+        ``state`` is two tensors (B, hidden, y, x); None starts at zero. Both are float32 even under autocast, so that
+        values accumulated over a long clip are not rounded away.
         """
         batch, frames, _, rows, columns = features.shape
-        # The input's share of the gates needs no state, so all frames go through it at once.
+        # The input's part of the gates needs no state, so it is computed for all frames at once.
         gates = self.from_input(features.flatten(0, 1)).float().unflatten(0, (batch, frames))
         if state is None:
             hidden = gates.new_zeros(batch, self.hidden, rows, columns)

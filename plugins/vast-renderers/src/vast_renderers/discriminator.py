@@ -1,4 +1,4 @@
-"""Multi-scale patch discriminators on frames and on pairs of frames, and the losses of their game."""
+"""Multi-scale patch discriminators on frames and pairs of frames, and the adversarial losses."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Views = list[list[Tensor]]
 class PatchDiscriminator(nn.Module):
     """Three stride-2 convolutions and a score for each patch (a receptive field of 38 pixels).
 
-    No normalisation: drawn frames differ from real ones in how strong their fine detail is, and that is what
-    normalisation takes away.
+    Without normalisation: drawn and real frames differ in the strength of fine detail, which normalisation would
+    remove.
     """
 
     def __init__(self, channels: int, width: int) -> None:
@@ -46,9 +46,9 @@ class PatchDiscriminator(nn.Module):
 class Discriminators(nn.Module):
     """Patch discriminators at several scales, on single frames and on pairs of consecutive frames.
 
-    Conditional, as in pix2pix: the condition is concatenated to what is judged. So is, at each scale, the frame's
-    fine detail, ``4 (x - mean of 3x3 pixels)`` (our choice): without it they take hundreds of steps to see that a
-    drawn frame is soft, more than a short training has.
+    Conditional, as in pix2pix: the condition is concatenated to the input. At each scale, so is the frame's fine
+    detail, ``4 (x - mean of 3x3 pixels)`` (our choice): without it they need hundreds of steps to notice that a drawn
+    frame is blurred, more than a short training has.
 
     References:
         P. Isola et al., "Image-to-image translation with conditional adversarial networks", CVPR 2017;
@@ -63,9 +63,9 @@ class Discriminators(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, frames: Tensor, condition: Tensor) -> Views:
-        """What each discriminator makes of ``frames`` (B, T, 3, Y, X), given ``condition`` (B, T, C, Y, X).
+        """Feature maps of each discriminator for ``frames`` (B, T, 3, Y, X), given ``condition`` (B, T, C, Y, X).
 
-        A sequence of one frame has no pairs, and only the frames' discriminators see it.
+        A sequence of one frame has no pairs; only the discriminators on single frames see it.
         """
         shown = torch.cat([frames, condition], dim=2)
         image = 2 * shown.flatten(0, 1).contiguous(memory_format=torch.channels_last) - 1
@@ -84,10 +84,10 @@ class Discriminators(nn.Module):
 
 
 def least_squares(views: Views, region: Tensor, goal: float) -> Tensor:
-    """Mean of ``(score - goal)^2`` over the patches, each weighted by how much ``region`` (B, T, 1, Y, X) it covers.
+    """Mean of ``(score - goal)^2`` over the patches, each weighted by its share of ``region`` (B, T, 1, Y, X).
 
-    Least squares and not hinge: its gradient lasts on frames that are already told apart, which matters in a
-    short game.
+    Least squares instead of hinge, because its gradient does not vanish on frames that are already classified
+    correctly, which matters in a short training.
 
     References:
         X. Mao et al., "Least squares generative adversarial networks", ICCV 2017.
@@ -96,7 +96,8 @@ def least_squares(views: Views, region: Tensor, goal: float) -> Tensor:
 
 
 def feature_distance(drawn: Views, real: Views, region: Tensor) -> Tensor:
-    """Mean absolute difference over ``region`` between the feature maps of drawn and real frames, not the scores."""
+    """Mean absolute difference, over ``region``, between the feature maps of drawn and real frames, without the
+    scores."""
     distances = [
         (mine - theirs.detach()).abs().float().mean(1, keepdim=True)
         for ours, others in zip(drawn, real, strict=True)
@@ -118,6 +119,6 @@ def _weighted(maps: Sequence[Tensor], region: Tensor) -> Tensor:
 
 
 def set_trainable(parameters: Sequence[nn.Parameter], trainable: bool) -> None:
-    """Let gradients into ``parameters``, or keep them out."""
+    """Enable or disable gradients of ``parameters``."""
     for parameter in parameters:
         parameter.requires_grad_(trainable)

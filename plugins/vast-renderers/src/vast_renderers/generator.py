@@ -1,4 +1,4 @@
-"""The generator of the supplementary's section 2, with the extras that make it sharp."""
+"""The generator of section 2 of the supplementary, with optional additions for sharper pictures."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _GROUP = 16
 def _block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
     """Convolution, normalisation, leaky ReLU.
 
-    GroupNorm, not BatchNorm: a batch here is one or two runs of nearly equal frames, whose statistics are not
-    those of the clip; and a layer that acts alike in training and at inference, frame by frame, cannot break
-    "chunked equals whole" and has no running averages that EMA or bf16 could spoil.
+    GroupNorm instead of BatchNorm: a batch here is one or two runs of nearly equal frames, whose statistics differ from
+    those of the clip. GroupNorm also computes the same in training and at inference, frame by frame, so chunks equal
+    the whole clip, and it has no running averages that EMA or bf16 could degrade.
     """
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2),
@@ -27,16 +27,16 @@ def _block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Se
 
 
 class Generator(nn.Module):
-    """Encoder, fusion with the audio, memory, decoder.
+    """Encoder, fusion with the audio, conv-LSTM, decoder.
 
     ``images -> conv /2 -> conv /2 -> conv /2 -> [. , PPG] -> 4 conv -> conv-LSTM -> transposed x2 -> transposed x4``
 
-    The paper's three stride-2 convolutions make an eighth, and its two transposed convolutions would make a half
-    of the size at stride 2, so the second one here has stride 4: a deviation that the paper forces. Widths,
-    kernels, normalisation and the linear layer that leads the audio in are our choice.
+    The paper's three stride-2 convolutions reduce the size to an eighth, and two stride-2 transposed convolutions would
+    only restore a half, so the second one here has stride 4: a necessary deviation from the paper. Widths, kernels,
+    normalisation and the linear layer for the audio are our choice.
 
-    With ``skips`` (ours), the fused features go round the memory, the encoder's features at a quarter of the size
-    go to the second transposed convolution, and the images themselves to two last convolutions at full size.
+    With ``skips`` (ours), the fused features bypass the LSTM, the encoder's features at a quarter of the size go to the
+    second transposed convolution, and the images themselves to two last convolutions at full size.
     """
 
     def __init__(self, *, images: int, audio: int, width: int, skips: bool) -> None:
@@ -82,7 +82,7 @@ class Generator(nn.Module):
     def forward(
         self, images: Tensor, audio: Tensor, state: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Picture or residual (B, T, 3, Y, X), unbounded, of ``images`` (B, T, C, Y, X) and ``audio`` (B, T, A)."""
+        """Picture or residual (B, T, 3, Y, X), unbounded, from ``images`` (B, T, C, Y, X) and ``audio`` (B, T, A)."""
         shape = images.shape[:2]
         images = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         quarter = self.encoder[1](self.encoder[0](images))

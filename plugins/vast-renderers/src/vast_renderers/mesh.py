@@ -1,4 +1,4 @@
-"""A renderer that only draws, for previews."""
+"""A renderer without training, for previews."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from .config import MeshConfig
 
 
 class MeshRenderer(Renderer):
-    """The textured mesh over the background; what is left of the hole, an open mouth too, is filled smoothly.
+    """The textured mesh over the background; the rest of the hole, including an open mouth, is filled smoothly.
 
-    Without a texture the scene's ``texture`` is the shaded mesh, and that is drawn. It has no parameters and no
-    state: each frame is drawn alone. Our choice, for previews and as the baseline that training must beat.
+    Without a texture, the scene's ``texture`` is the shaded mesh, and that is drawn. It has no parameters and no state:
+    each frame is drawn independently. Our choice, for previews and as the baseline that training must beat.
     """
 
     trainable: ClassVar[bool] = False
 
     @classmethod
     def from_config(cls, config: MeshConfig, sizes: Sizes) -> Self:
-        """Build; nothing depends on the config but the size of the scenes to come."""
+        """Build the renderer; only the size of scenes depends on the config."""
         return cls()
 
     def forward(self, scene: Scene, state: State | None = None) -> RendererOutput:

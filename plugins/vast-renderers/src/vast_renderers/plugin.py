@@ -1,4 +1,4 @@
-"""The components of vast-renderers, declared without importing torch."""
+"""Declarations of vast-renderers; imports no torch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def vast_components() -> Iterable[Component]:
             name="mesh",
             target="vast_renderers.mesh:MeshRenderer",
             config=MeshConfig,
-            summary="the textured mesh over the background, the rest filled smoothly; nothing to train",
+            summary="the textured mesh over the background, the rest of the hole filled smoothly; no training",
             reference="Gortler et al. 1996, The Lumigraph (pull-push)",
         ),
     ]
