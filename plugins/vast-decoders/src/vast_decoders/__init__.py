@@ -1,1 +1,1 @@
-"""Audio and style to expression: hybrid."""
+"""Decoders from audio and style to expression: hybrid."""

@@ -1,4 +1,4 @@
-"""The hybrid decoder: a whole face at once, then the mouth from its own past."""
+"""The hybrid decoder: the whole face at once, then the lower face autoregressively."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ from .ridge import fit_ridge
 from .trunk import Trunk
 
 LARGEST_GAIN = 1.5
-"""ln of the largest gain that a style can give a coefficient."""
+"""ln of the largest gain that a style can give to a coefficient."""
 
 
 class HybridDecoder(Decoder):
     """Expression = gain(z) * postnet(head(trunk(A, z) + linear(A))) + offset(z).
 
-    VAST names a hybrid decoder; how it divides its work is our choice:
+    VAST mentions a hybrid decoder; the division into parts is our choice:
 
-    * the **trunk**, non-autoregressive, gives the whole face from audio and style;
-    * beside it a **linear path** from the audio around a frame, which is most of what little data can teach;
+    * the **trunk**, non-autoregressive, predicts the whole face from audio and style;
+    * a parallel **linear path** from the audio around a frame, which is most of what can be learned from little data;
     * the **head**, autoregressive, refines the lower face (the first ``sizes.lower_face`` coefficients) from its own
-      past; it is shown the true past in training, ever less (scheduled sampling, Bengio et al. 2015);
-    * the **post-net**, two causal convolutions (AdaMesh), smooths the whole;
-    * the last word is a **gain and offset** of each coefficient, log-linear and linear in the style, so that an unseen
-      amplitude is an extrapolation along a line. Everything before works in units free of them.
+      previous outputs; in training it is given the true previous frame, with decreasing probability (scheduled
+      sampling, Bengio et al. 2015);
+    * the **post-net**, two causal convolutions (AdaMesh), smooths the result;
+    * **gain and offset** of each coefficient come last, log-linear and linear in the style, so that an unseen amplitude
+      is an extrapolation along a line. All parts before work in units without gain and offset.
 
-    A frame depends on ``history`` frames of audio before it and ``lookahead`` after, silence (zeros) where the clip
-    has none, besides what the head and the post-net remember. z = 0 has gain 1 and offset 0 at the start.
+    A frame depends on ``history`` frames of audio before it and ``lookahead`` frames after it, silence (zeros) outside
+    the clip, and on the states of head and post-net. At the start, z = 0 has gain 1 and offset 0.
     """
 
     def __init__(self, config: HybridConfig, sizes: Sizes) -> None:
@@ -69,15 +70,15 @@ class HybridDecoder(Decoder):
 
     @classmethod
     def from_config(cls, config: HybridConfig, sizes: Sizes) -> Self:
-        """Make a decoder; look-ahead and history follow from the dilations."""
+        """Build a decoder; look-ahead and history follow from the dilations."""
         return cls(config, sizes)
 
     @torch.no_grad()
     def start_from(self, clips: Sequence[tuple[Tensor, Tensor, Tensor]]) -> None:
-        """Let the linear path start as the ridge regression on the footage, and the trunk at zero beside it.
+        """Initialise the linear path with a ridge regression on the footage, and the trunk with zero.
 
-        What gradients then add is what a regression cannot know; on little footage that is most of the difference
-        between better and worse than the regression.
+        Gradient descent then only adds what a regression cannot represent; with little footage this largely decides
+        whether the result is better or worse than the regression.
         """
         self.linear.weight.copy_(fit_ridge(clips, self.reach))
         self.linear.weight.requires_grad_(self.linear_trained)
@@ -95,7 +96,7 @@ class HybridDecoder(Decoder):
         """Expression in float32, zeros where masked; see :meth:`Decoder.forward`.
 
         Raises:
-            ValueError: where a shape does not fit, or ``future`` is longer than ``lookahead``.
+            ValueError: if a shape does not match, or ``future`` is longer than ``lookahead``.
         """
         predictions, state = self._predict(audio, style, mask, state, future)
         return DecoderOutput(predictions[-1], state)
@@ -103,10 +104,10 @@ class HybridDecoder(Decoder):
     def reconstruct(
         self, audio: Tensor, style: Tensor, mask: Tensor, target: Tensor, progress: float
     ) -> Sequence[Tensor]:
-        """The trunk's face, the face before the post-net, and the final one, each (B, T, E).
+        """Expression of the trunk, before the post-net, and after it, each (B, T, E).
 
-        The head is shown a frame of ``target`` with a chance that falls from 1 to 0 while ``progress`` goes from 0 to
-        the config's ``forcing``; torch's global generator draws.
+        The head is given the frame of ``target`` with a probability that falls from 1 to 0 while ``progress`` goes from
+        0 to the config's ``forcing``; torch's global generator draws.
         """
         if target.shape != (*mask.shape, self.expression_size):
             raise ValueError(f"target is {tuple(target.shape)}; it must be {(*mask.shape, self.expression_size)}")
@@ -136,11 +137,11 @@ class HybridDecoder(Decoder):
         face = (self.whole_face(features) + self.linear(near.transpose(1, 2)).transpose(1, 2)).float()
         gain = torch.exp(LARGEST_GAIN * torch.tanh(self.gain(style).float() / LARGEST_GAIN))[:, None]
         offset = self.offset(style).float()[:, None]
-        # The gain is no way to make the teacher's frames easier to copy, hence no gradient through them.
+        # No gradient through the teacher's frames: the gain must not adapt to make them easier to copy.
         teacher = None if target is None else ((target.float() - offset) / gain).detach()
 
         n = self.lower_face
-        with _no_autocast(audio.device):  # a step is small: casts would cost more than they save
+        with _no_autocast(audio.device):  # steps are small: casts would cost more time than they save
             lower, hidden = self.head(
                 features.float(),
                 face[..., :n],

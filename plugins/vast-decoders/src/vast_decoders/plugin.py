@@ -1,4 +1,4 @@
-"""The components of vast-decoders, declared without importing torch."""
+"""Declarations of vast-decoders; imports no torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def vast_components() -> Iterable[Component]:
             name="hybrid",
             target="vast_decoders.hybrid:HybridDecoder",
             config=HybridConfig,
-            summary="a trunk gives the whole face at once, an autoregressive head refines the lower face",
-            reference="after Chen et al. 2023, VAST; post-net of AdaMesh; the division of work is our choice",
+            summary="a convolutional trunk for the whole face, an autoregressive head for the lower face",
+            reference="after Chen et al. 2023, VAST; post-net of AdaMesh; the division into parts is our choice",
         ),
     ]

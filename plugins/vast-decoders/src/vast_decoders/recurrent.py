@@ -1,4 +1,4 @@
-"""The autoregressive part: the lower face, a frame at a time, from its own past."""
+"""The autoregressive part: the lower face, frame by frame, from its own previous outputs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch import Tensor, nn
 class LowerFaceHead(nn.Module):
     """y(t) = base(t) + Linear(h(t)), h(t) = GRU(features(t), y(t - 1), h(t - 1)).
 
-    The gates are a GRU's (Cho et al. 2014) in the variant that resets after the product, so that all that depends on
-    the features is worked out for all frames at once and a step costs one product of matrices. Starts as the
-    identity on ``base``.
+    The cell is a GRU (Cho et al. 2014) in the variant with the reset after the product, so that everything that depends
+    on the features is computed for all frames at once and a step takes one matrix product. Starts as the identity on
+    ``base``.
     """
 
     def __init__(self, features: int, lower_face: int, width: int) -> None:
@@ -36,11 +36,11 @@ class LowerFaceHead(nn.Module):
 
         Args:
             features: (B, T, features).
-            base: (B, T, n), what is refined.
+            base: (B, T, n), the prediction to refine.
             hidden: (B, width), h before the first frame.
             last: (B, n), y before the first frame.
             teacher: (B, T, n), the true y, or None.
-            forced: (B, T), True where the frame after is given the true y(t).
+            forced: (B, T), True where the next frame is given the true y(t).
         """
         gates = self.read(torch.cat([features, base], -1)).unbind(1)
         outputs = []

@@ -1,4 +1,4 @@
-"""Ridge regression of expression on the audio around a frame, in closed form."""
+"""Closed-form ridge regression of expression on the audio around a frame."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)
-"""Tried penalties of the frame itself, as shares of the number of frames."""
+"""Candidate penalties of the frame itself, as shares of the number of frames."""
 TAPERS = (0.0, 0.5, 1.0, 1.5)
-"""Tried slopes a: the penalty of a frame at distance d is exp(a d) times as high. What is heard far off tells less of
-a mouth, and weighed alike it is what a short training footage overfits."""
+"""Candidate slopes a: the penalty of a frame at distance d is exp(a d) times as high. Distant audio carries less
+information about the mouth, and with equal penalties a short training footage overfits to it."""
 FOLDS = 4
 
 
@@ -22,7 +22,7 @@ def windows(audio: Tensor, reach: int) -> Tensor:
 
 
 class _Moments:
-    """Sums of x x', x y' and y y' over frames: all that a linear regression needs."""
+    """Sums of x x', x y' and y y' over frames: the sufficient statistics of linear regression."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         self.xx = torch.zeros(inputs, inputs, dtype=torch.float64)
@@ -43,7 +43,7 @@ class _Moments:
         return rest
 
     def solve(self, penalty: Tensor) -> Tensor:
-        """Weights (inputs, outputs) under the penalty of each input (inputs,)."""
+        """Weights (inputs, outputs) with a penalty per input (inputs,)."""
         ridge = torch.diag(penalty * max(self.frames, 1))
         weights: Tensor = torch.linalg.solve(self.xx + ridge, self.xy)
         return weights
@@ -54,11 +54,11 @@ class _Moments:
 
 
 def fit_ridge(clips: Sequence[tuple[Tensor, Tensor, Tensor]], reach: int) -> Tensor:
-    """Weights (E, A, 2 ``reach`` + 1) from audio (T, A) to each clip's expression (T, E) about its mean, by mask (T,).
+    """Weights (E, A, 2 ``reach`` + 1) from audio (T, A) to each clip's centred expression (T, E), with mask (T,).
 
-    W = argmin |Y - X W|^2 + N sum_d penalty exp(taper |d|) |W_d|^2; W_d reads the frame at distance d. Penalty and
-    taper predict best when parts of the footage are left out. A part is a run of whole clips, so that neighbouring
-    frames are never on both sides.
+    W = argmin |Y - X W|^2 + N sum_d penalty exp(taper |d|) |W_d|^2; W_d applies to the frame at distance d. Penalty and
+    taper are chosen by cross-validation. A fold is a run of whole clips, so that neighbouring frames are never on both
+    sides.
     """
     width, outputs = clips[0][0].shape[1], clips[0][1].shape[1]
     folds = [_Moments(width * (2 * reach + 1), outputs) for _ in range(FOLDS)]

@@ -10,10 +10,10 @@ from torch.nn import functional
 
 
 class Block(nn.Module):
-    """A valid convolution of three taps, modulated by style (FiLM, Perez et al. 2018), added to its input.
+    """A convolution of three taps without padding, modulated by the style (FiLM, Perez et al. 2018), with a residual.
 
-    The taps lie at -d, 0, d, or at -2d, -d, 0 where the block is causal. It is written as a product of matrices, which
-    is how a CPU likes it.
+    The taps are at -d, 0, d, or at -2d, -d, 0 if the block is causal. It is written as matrix products, which are fast
+    on CPUs.
     """
 
     def __init__(self, width: int, style: int, dilation: int, causal: bool, dropout: float) -> None:
@@ -26,7 +26,7 @@ class Block(nn.Module):
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """(B, T - 2d, width) of x (B, T, width), in style (B, Z)."""
+        """(B, T - 2d, width) from x (B, T, width) and style (B, Z)."""
         scale, shift = self.modulate(style)[:, None].chunk(2, -1)
         modulated = functional.silu(self.norm(x) * (1 + scale) + shift)
         d, length = self.dilation, x.shape[1] - 2 * self.dilation
@@ -37,9 +37,9 @@ class Block(nn.Module):
 
 
 class Trunk(nn.Module):
-    """Frame t of the output sees audio t - ``history`` ... t + ``lookahead``.
+    """Frame t of the output depends on audio t - ``history`` ... t + ``lookahead``.
 
-    Nothing inside is padded, so a frame comes out the same wherever the clip is cut into chunks.
+    There is no padding inside, so a frame is the same wherever the clip is cut into chunks.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Trunk(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, audio: Tensor, style: Tensor) -> Tensor:
-        """(B, T, width) of audio (B, history + T + lookahead, A) in style (B, Z)."""
+        """(B, T, width) from audio (B, history + T + lookahead, A) and style (B, Z)."""
         x = self.read(audio)
         for block in self.blocks:
             x = block(x, style)
