@@ -1,4 +1,4 @@
-"""The components of vast-styles, declared without importing torch."""
+"""Declarations of vast-styles; imports no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Masked statistics over time: a manner of speaking is, first of all, an offset and an amplitude."""
+"""Masked statistics over time: a speaking style is, first of all, an offset and an amplitude."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 FLOOR = 1e-5
-"""Added to a variance before its logarithm: a face at rest has a deviation of 0.003."""
+"""Added to a variance before its logarithm, so that a still face has a deviation of 0.003."""
 
 
 def mean_and_log_deviation(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -26,7 +26,7 @@ def regression(x: Tensor, y: Tensor, mask: Tensor, ridge: float) -> Tensor:
 
 
 def velocity(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """x(t) - x(t - 1) (B, T, C), zero where either frame is masked, and where it is known (B, T)."""
+    """x(t) - x(t - 1) (B, T, C), zero where either frame is masked, and a mask (B, T) of where it is known."""
     known = torch.zeros_like(mask)
     known[:, 1:] = mask[:, 1:] & mask[:, :-1]
     change = torch.zeros_like(x)

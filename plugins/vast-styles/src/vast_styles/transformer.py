@@ -1,4 +1,4 @@
-"""A pre-norm transformer over windows of frames, and pooling by attention."""
+"""A pre-norm transformer over windows of frames, and attention pooling."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional
 
 
 class Block(nn.Module):
-    """Self-attention, then a two-layer perceptron, each behind a LayerNorm and added to its input."""
+    """Self-attention, then a two-layer perceptron, each with a LayerNorm before it and a residual connection."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Block(nn.Module):
         )
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, width) of x (B, T, width), where the frames that ``mask`` (B, T) keeps are attended to."""
+        """(B, T, width) from x (B, T, width); only frames that ``mask`` (B, T) keeps are attended to."""
         split = rearrange(
             self.project(self.before_attention(x)), "b t (three h c) -> three b h t c", three=3, h=self.heads
         )
@@ -44,7 +44,7 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Blocks over windows of at most ``window`` frames, so that memory grows with the length and not its square."""
+    """Blocks over windows of at most ``window`` frames, so that memory grows linearly with the length."""
 
     def __init__(self, width: int, layers: int, heads: int, dropout: float, window: int) -> None:
         super().__init__()
@@ -52,13 +52,13 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, width) of x (B, T, width); every window starts with position 0."""
+        """(B, T, width) from x (B, T, width); every window starts at position 0."""
         batch, length, width = x.shape
         window = min(self.window, length)
         missing = -length % window
         x = rearrange(functional.pad(x, (0, 0, 0, missing)), "b (n t) c -> (b n) t c", t=window)
         mask = rearrange(functional.pad(mask, (0, missing), value=False), "b (n t) -> (b n) t", t=window)
-        # A window without a frame may attend to all: softmax over nothing is NaN, and the pooling drops it anyway.
+        # A window without valid frames attends to all: softmax over nothing is NaN, and the pooling drops it anyway.
         mask = mask | ~mask.any(-1, keepdim=True)
         x = x + positions(window, width, x)
         for block in self.blocks:
@@ -68,7 +68,7 @@ class Transformer(nn.Module):
 
 
 class AttentionPooling(nn.Module):
-    """Weighted mean over time, one set of weights a head: softmax over the frames kept (StyleTalk, eq. 2)."""
+    """Weighted mean over time with one set of weights per head: softmax over valid frames (StyleTalk, eq. 2)."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class AttentionPooling(nn.Module):
         self.score = nn.Linear(width, heads)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """(B, width) of x (B, T, width)."""
+        """(B, width) from x (B, T, width)."""
         x = self.norm(x)
         score: Tensor = self.score(x).masked_fill(~mask[..., None], -math.inf)
         weight = score.softmax(1)
@@ -86,7 +86,7 @@ class AttentionPooling(nn.Module):
 
 
 def positions(length: int, width: int, like: Tensor) -> Tensor:
-    """Sinusoidal positions (T, width), of the type and on the device of ``like`` (Vaswani et al. 2017)."""
+    """Sinusoidal positions (T, width), with the type and device of ``like`` (Vaswani et al. 2017)."""
     rate = torch.exp(torch.arange(0, width, 2, device=like.device) * (-math.log(10_000) / width))
     angle = torch.arange(length, device=like.device)[:, None] * rate
     return torch.cat([angle.sin(), angle.cos()], -1).to(like.dtype)
