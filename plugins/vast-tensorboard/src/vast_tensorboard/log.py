@@ -1,4 +1,4 @@
-"""One TensorBoard log a run directory, in its folder ``tensorboard``."""
+"""One TensorBoard log per run directory, in its folder ``tensorboard``."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 _open: dict[Path, SummaryWriter] = {}
-"""The writers of stages that are running now, by run directory."""
+"""The writers of running stages, by run directory."""
 
 
 def write(run_directory: Path, step: int, losses: Mapping[str, float]) -> None:
-    """Log ``losses`` at ``step``, on disk when this returns, so that a run that is killed keeps its curves.
+    """Log ``losses`` at ``step`` and flush to disk, so that the curves survive if the run is killed.
 
-    Raises :class:`StorageError` where the disk is full or the folder cannot be written.
+    Raises :class:`StorageError` if the disk is full or the folder cannot be written.
     """
     folder = _folder(run_directory)
     with _explained(folder):
         if folder not in _open:
-            from torch.utils.tensorboard import SummaryWriter  # Seconds to import: not before there is a loss.
+            from torch.utils.tensorboard import SummaryWriter  # takes seconds to import: deferred to the first loss
 
             _open[folder] = SummaryWriter(str(folder))
         for key, loss in losses.items():
@@ -33,9 +33,9 @@ def write(run_directory: Path, step: int, losses: Mapping[str, float]) -> None:
 
 
 def close(run_directory: Path) -> None:
-    """Close the log of ``run_directory``, if one is open; the next :func:`write` starts a new file beside it.
+    """Close the log of ``run_directory`` if it is open; the next :func:`write` starts a new file beside it.
 
-    Raises :class:`StorageError` as :func:`write` does.
+    Raises the errors of :func:`write`.
     """
     folder = _folder(run_directory)
     with _explained(folder):
@@ -53,7 +53,7 @@ def _explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        _open.pop(folder, None)  # Its thread has died of the error; the next write starts afresh.
+        _open.pop(folder, None)  # its thread ended with the error; the next write starts a new file
         raise StorageError(
             f"{folder}: the TensorBoard log cannot be written ({error.strerror or error}); free some space or "
             "choose another folder, then run the same command with --resume"

@@ -1,4 +1,4 @@
-"""The hooks that vast-tensorboard implements; TensorBoard and torch are imported at the first logged step."""
+"""Hooks of vast-tensorboard; TensorBoard and torch are imported at the first logged step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def vast_run_started(run: Run) -> None:
-    """Close what an earlier run in the same directory, broken off in this process, has left open."""
+    """Close a log left open by an earlier, interrupted run in the same directory and process."""
     from . import log
 
     log.close(run.path)
@@ -29,7 +29,7 @@ def vast_step_end(step: int, losses: Mapping[str, float], run: Run) -> None:
 
 @hookimpl
 def vast_stage_finished(run: Run, stage: str) -> None:
-    """Complete and close the log: nothing stays open once the last stage is done."""
+    """Flush and close the log of the stage."""
     from . import log
 
     log.close(run.path)
