@@ -48,7 +48,7 @@ class Clip:
     speaker: str
     footage: Footage
     digest: str
-    """Identifies the content: a changed clip has another digest."""
+    """Identifies pictures, sound, phones and true track: where one of them changes, so must the digest."""
     split: Literal["train", "held_out"] | None = None
     """None leaves it to the prepare stage, which holds out the end of the clip."""
     style: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .directory import Run, cache_root
-from .keys import component_key, digest, source_digest
+from .keys import clip_key, component_key, content_digest, digest, source_digest, use_key
 from .store import PreparedClip, RejectedClip, Store
 from .weight_files import find_file, read_tensors, suggested_folder
 from .weights import differences, load_into, load_weights, read_header, save_weights
@@ -14,7 +14,9 @@ __all__ = [
     "Run",
     "Store",
     "cache_root",
+    "clip_key",
     "component_key",
+    "content_digest",
     "differences",
     "digest",
     "find_file",
@@ -25,4 +27,5 @@ __all__ = [
     "save_weights",
     "source_digest",
     "suggested_folder",
+    "use_key",
 ]

@@ -1,48 +1,230 @@
-"""Digests: what makes a result out of date."""
+"""What makes a result out of date: digests of code, of options, of files and of clips.
+
+A stage's key covers all that can change its result. CONTRIBUTING, "What makes a result out of date", has the rule.
+"""
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from ..errors import InputError
-from ..registry.core_stages import CORE_STAGES
+from ..interfaces import Clip
+from ..media.reading import file_digest
+from ..recipe.model import Use, plain
 from ..registry.declarations import Component, StageSpec
+
+CORE = "vast_core"
+
+WITHOUT_EFFECT = ("recipe", "registry", "report", "version")
+"""Parts of the core that stages import and that change no result.
+
+What ``recipe`` and ``registry`` find, options and components, counts itself; ``report`` shows results, ``version``
+names them. The command line, the kit and the checks need no place here: nothing that computes a result imports them.
+"""
 
 
 def digest(value: Any) -> str:
-    """The first 20 hex digits of the SHA-256 of a JSON-able value."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:20]
+    """The first 20 hex digits of the SHA-256 of plain data: JSON's types, paths, attrs instances.
+
+    Raises TypeError where the value holds anything else, because its text need not tell its content.
+    """
+    return hashlib.sha256(json.dumps(plain(value), sort_keys=True).encode()).hexdigest()[:20]
+
+
+# ------------------------------------------------------------------------------------------------ code
+
+
+def source_digest(module: str) -> str:
+    """Digest of a module, or of all files of a package: of Python what it means, of other files their content.
+
+    Comments, docstrings and layout have no meaning. Raises :class:`InputError` where it is not installed.
+    """
+    origin = locate(module)
+    if origin is None:
+        raise InputError(f"module {module!r} is not installed")
+    if origin.name != "__init__.py":
+        return _file_meaning(origin)
+    return digest({file.relative_to(origin.parent).as_posix(): _file_meaning(file) for file in _files(origin.parent)})
+
+
+def code_digest(module: str) -> str:
+    """Digest of all code that ``module`` may run: its whole package, and what it imports of the core.
+
+    Of the core, modules count that are imported directly or indirectly, with the other files of their folders.
+    """
+    package = module.partition(".")[0]
+    reached = _reached(module)
+    core = {name: path for name, path in reached.items() if name.partition(".")[0] == CORE}
+    data = {file for path in core.values() for file in path.parent.iterdir() if file.is_file() and file.suffix != ".py"}
+    return digest(
+        {
+            "package": None if package == CORE else source_digest(package),
+            "core": {name: _file_meaning(path) for name, path in core.items()},
+            "data": {file.name: _file_meaning(file) for file in sorted(data)},
+        }
+    )
+
+
+def locate(module: str) -> Path | None:
+    """The file of a module, ``__init__.py`` of a package; None where there is none. Runs no code of the module."""
+    top, *rest = module.split(".")
+    spec = find_spec(top)
+    if spec is None or spec.origin is None:
+        return None
+    if not rest:
+        return Path(spec.origin)
+    if not spec.submodule_search_locations:
+        return None
+    place = os.path.join(os.path.dirname(spec.origin), *rest)
+    return next((Path(file) for file in (f"{place}.py", f"{place}/__init__.py") if os.path.isfile(file)), None)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (file for file in sorted(folder.rglob("*")) if file.is_file() and "__pycache__" not in file.parts)
+
+
+def _reached(start: str) -> dict[str, Path]:
+    """The modules of ``start``'s package and of the core that it imports, directly or indirectly, by name."""
+    trees = {start.partition(".")[0], CORE}
+    found: dict[str, Path] = {}
+    waiting, seen = [start], {CORE}  # the core's root only hands on what is defined below, and would lead everywhere
+    while waiting:
+        module = waiting.pop()
+        top, _, rest = module.partition(".")
+        if module in seen or top not in trees or (top == CORE and rest.partition(".")[0] in WITHOUT_EFFECT):
+            continue
+        seen.add(module)
+        path = locate(module)
+        if path is None:  # a name that a module defines
+            continue
+        found[module] = path
+        waiting.append(module.rpartition(".")[0] or module)  # Python runs the packages around it first
+        around = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
+        for base, level, names in _read(path).imports:
+            parts = around[: len(around) - level + 1] if level else []
+            target = ".".join([*parts, base] if base else parts)
+            waiting += [target, *(f"{target}.{name}" for name in names)]
+    return dict(sorted(found.items()))
+
+
+@attrs.frozen
+class _Source:
+    """What counts of a Python file."""
+
+    meaning: str
+    """Digest of its syntax tree without docstrings and places."""
+    imports: tuple[tuple[str, int, tuple[str, ...]], ...]
+    """Of each import, also within functions: module, level of a relative one, names."""
+
+
+def _read(path: Path) -> _Source:
+    status = path.stat()
+    return _parsed(path, status.st_size, status.st_mtime_ns)
 
 
 @cache
-def source_digest(module: str) -> str:
-    """Digest of a module's source, or of all files of a package, so that old results never pass for those of new code.
+def _parsed(path: Path, size: int, modified: int) -> _Source:
+    content = path.read_bytes()
+    try:
+        tree = ast.parse(content)
+    except (SyntaxError, ValueError):  # a file that is no module, such as a template
+        return _Source(hashlib.sha256(content).hexdigest(), ())
+    imports: list[tuple[str, int, tuple[str, ...]]] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imports += [(name.name, 0, ()) for name in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            imports.append((node.module or "", node.level, tuple(name.name for name in node.names)))
+        for block in ("body", "orelse", "finalbody"):
+            statements = getattr(node, block, None)
+            if isinstance(statements, list):
+                setattr(node, block, [one for one in statements if not _is_text(one)])
+    return _Source(hashlib.sha256(ast.dump(tree).encode()).hexdigest(), tuple(imports))
 
-    A package's weights count, too: with others it gives other features.
+
+def _is_text(statement: ast.stmt) -> bool:
+    """Whether a statement is a docstring, of whatever it stands below."""
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
+
+
+def _file_meaning(path: Path) -> str:
+    return _read(path).meaning if path.suffix == ".py" else content_digest(path)
+
+
+def content_digest(path: Path) -> str:
+    """SHA-256 of a file; read again only where its size or its time of change differs.
+
+    Raises :class:`vast_core.errors.MediaError` where it cannot be read.
     """
-    spec = find_spec(module)
-    if spec is None or spec.origin is None:
-        raise InputError(f"module {module!r} is not installed")
-    own = Path(spec.origin)
-    files = [file for file in sorted(own.parent.rglob("*")) if file.is_file()]
-    joint = hashlib.sha256()
-    for file in files if spec.submodule_search_locations else [own]:
-        if "__pycache__" not in file.parts:
-            joint.update(file.read_bytes())
-    return joint.hexdigest()[:20]
+    status = path.stat()
+    return _content(path, status.st_size, status.st_mtime_ns)
+
+
+@cache
+def _content(path: Path, size: int, modified: int) -> str:
+    return file_digest(path)
+
+
+# ------------------------------------------------------------------------------------------ what is used
 
 
 def component_key(component: Component) -> dict[str, str]:
-    """What identifies an implementation: name, provider and source."""
-    package = component.target.partition(":")[0].partition(".")[0]
-    return {"use": component.name, "provider": component.provider, "source": source_digest(package)}
+    """What identifies an implementation: its name and its code."""
+    return {"use": component.name, "source": code_digest(component.target.partition(":")[0])}
 
 
-def stage_source(stage: StageSpec) -> str:
-    """Digest of a stage's code: of its module in the core, of the whole package that provides it in a plugin."""
-    return source_digest(stage.module if stage in CORE_STAGES else stage.module.partition(".")[0])
+def use_key(use: Use) -> dict[str, Any]:
+    """What identifies a component as a recipe uses it: implementation, options, and the files that it reads.
+
+    These are those that its options name, and those that its class finds: ``files(config)``, where it has that.
+    """
+    own = plain(use.config)
+    if use.component.kind == "corpus":  # its clips tell what it reads
+        return {**component_key(use.component), "options": own}
+    finds = getattr(use.component.load(), "files", None)
+    found = list(finds(use.config)) if finds is not None else []
+    return {**component_key(use.component), "options": own, "files": file_digests([*_paths(use.config), *found])}
+
+
+def stage_key(stage: StageSpec, options: Any, inputs: Mapping[str, Any]) -> str:
+    """The key of a stage: its code, its options with the files that these name, and what else it says it reads."""
+    files = file_digests(_paths(options))
+    return digest({"source": code_digest(stage.module), "options": options, "files": files, "inputs": inputs})
+
+
+def clip_key(clip: Clip) -> dict[str, Any]:
+    """What a stage may read of a clip; ``digest`` stands for pictures, sound, phones and the true track."""
+    facts = ("name", "speaker", "style", "split", "transcript", "digest")
+    return {name: getattr(clip, name) for name in facts}
+
+
+def file_digests(paths: Iterable[Path]) -> list[str]:
+    """The digests of those of ``paths`` that are files."""
+    return [content_digest(path) for path in paths if path.is_file()]
+
+
+def _paths(value: Any) -> Iterator[Path]:
+    """The paths in a config."""
+    if attrs.has(type(value)):
+        value = [getattr(value, field.name) for field in attrs.fields(type(value))]
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, Path):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _paths(item)

@@ -23,7 +23,7 @@ from ..interfaces import Clip, Corpus, RendererBatch, place
 from ..mesh.scene import Crop, Image, as_images, eyes_masks, hull_masks, make_scene, mouth_masks
 from ..registry.core_stages import RendererStage
 from ..runs.directory import cache_root
-from ..runs.keys import digest, source_digest
+from ..runs.keys import code_digest, digest
 from ..runs.store import PreparedClip
 from .context import StageContext
 
@@ -129,7 +129,7 @@ def avatar_key(context: StageContext) -> str:
     """What an avatar's pictures depend on."""
     settings = context.options("renderer", RendererStage)
     own = [settings.avatar, settings.margin, settings.max_seconds, context.pipeline.sizes.image]
-    return digest([context.key("prepare"), source_digest("vast_core.mesh.scene"), source_digest(__name__), *own])
+    return digest([context.key("prepare"), code_digest(__name__), *own])
 
 
 def make_avatar(context: StageContext) -> AvatarPictures:

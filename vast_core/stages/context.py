@@ -12,11 +12,12 @@ import torch
 from rich.console import Console
 
 from ..device import best_device
+from ..errors import ComponentError
 from ..pipeline import Pipeline
 from ..recipe.model import Recipe
 from ..registry.declarations import Kind
 from ..runs.directory import Run, cache_root
-from ..runs.keys import component_key, digest, stage_source
+from ..runs.keys import clip_key, stage_key, use_key
 from ..runs.store import Store
 
 Options = TypeVar("Options")
@@ -30,9 +31,10 @@ class Stage(Protocol):
     """
 
     def inputs(self, context: StageContext) -> Mapping[str, Any]:
-        """What its result depends on, JSON-able, beside its own options and its package's source.
+        """What its result depends on, as plain data, beside its own options and its code.
 
-        Of an earlier stage ``context.key(name)``, of components ``context.component_inputs(kind, ...)``.
+        Of an earlier stage ``context.key(name)``, of components ``context.component_inputs(kind, ...)``, of clips that
+        it reads itself ``context.clip_inputs()``, and the recipe's ``seed`` and ``fps`` where it uses them.
         """
         ...
 
@@ -71,17 +73,29 @@ class StageContext:
         return self.recipe.options(stage, config)
 
     def key(self, stage: str) -> str:
-        """Digest of all that a stage depends on: its options, its source and its inputs."""
+        """Digest of all that a stage depends on: its code, its options and its inputs.
+
+        Raises :class:`ComponentError` where the stage's inputs are no plain data.
+        """
         if stage not in self._keys:
             # the recipe's own first: a plugin that fails at a hook is left out from then on, and its stage still runs
             own = next((spec for spec in self.recipe.run if spec.name == stage), None) or self.run.registry.stage(stage)
-            options = attrs.asdict(self.recipe.options(stage, own.config))
-            self._keys[stage] = digest([stage_source(own), options, own.load().inputs(self)])
+            options, inputs = self.recipe.options(stage, own.config), own.load().inputs(self)
+            try:
+                self._keys[stage] = stage_key(own, options, inputs)
+            except TypeError as error:
+                who = f"{own.title} of {own.provider or 'vast itself'}"
+                raise ComponentError(f"{who}: its inputs(context) are no plain data ({error})") from error
         return self._keys[stage]
 
     def component_inputs(self, *kinds: Kind) -> dict[str, Any]:
-        """What identifies the components of these kinds: implementation and options."""
-        return {
-            kind: {**component_key(self.recipe.part(kind).component), "options": self.recipe.section(kind)}
-            for kind in kinds
-        }
+        """What identifies the components of these kinds: code, options, and the files that they read.
+
+        The kind ``metric`` stands for all metrics of the recipe.
+        """
+        uses = {kind: self.recipe.metrics if kind == "metric" else (self.recipe.part(kind),) for kind in kinds}
+        return {kind: [use_key(use) for use in own] for kind, own in uses.items()}
+
+    def clip_inputs(self) -> list[dict[str, Any]]:
+        """What may be read of the corpus' clips, in their order."""
+        return [clip_key(clip) for clip in self.pipeline.corpus.clips()]

@@ -43,7 +43,7 @@ def inputs(context: StageContext) -> dict[str, Any]:
     return {
         "style": context.key("style"),
         "renderer": context.key("renderer") if recipe.runs("renderer") else None,
-        "metrics": [[use.component.name, use.component.provider, attrs.asdict(use.config)] for use in recipe.metrics],
+        **context.component_inputs("metric"),
     }
 
 

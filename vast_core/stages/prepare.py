@@ -28,7 +28,7 @@ from ..media.lip_regression import LipSync
 from ..media.sync import Offset, estimate_offsets, shift_wave
 from ..registry.core_stages import PrepareStage
 from ..runs.directory import cache_root
-from ..runs.keys import component_key, digest
+from ..runs.keys import code_digest, component_key, digest
 from ..runs.store import PreparedClip, RejectedClip
 from ..runs.weights import load_into, load_weights, save_weights
 from .context import StageContext
@@ -36,11 +36,23 @@ from .context import StageContext
 
 def inputs(context: StageContext) -> dict[str, Any]:
     """What preparation depends on."""
-    recipe = context.run.recipe
     return {
         **context.component_inputs("corpus", "face", "audio"),
-        "fps": recipe.fps,
-        "clips": [clip.digest for clip in context.pipeline.corpus.clips()],
+        "fps": context.recipe.fps,
+        "clips": context.clip_inputs(),
+    }
+
+
+def track_inputs(context: StageContext) -> dict[str, Any]:
+    """What the tracks of a clip depend on, beside its digest.
+
+    Options of the corpus do not count: where they change a clip's pictures, they change its digest.
+    """
+    return {
+        "code": code_digest(__name__),
+        **context.component_inputs("face"),
+        "corpus": component_key(context.recipe.part("corpus").component),
+        "fps": context.recipe.fps,
     }
 
 
@@ -133,10 +145,9 @@ def _tracked(context: StageContext, rejected: list[RejectedClip]) -> Iterator[_S
             f"stages.prepare.held_out_speakers: no speaker {unknown[0]!r} in the corpus, "
             f"whose speakers are {', '.join(sorted(speakers))}"
         )
-    tracker = component_key(context.run.recipe.part("face").component)
+    common = track_inputs(context)
     for clip in progress_over(clips, "tracking", console=context.console, transient=True):
-        key = digest([tracker, context.run.recipe.section("face"), clip.digest, fps])
-        folder = cache_root() / "tracks" / key
+        folder = cache_root() / "tracks" / digest({**common, "clip": clip.digest})
         try:
             if not (folder / "done").is_file():
                 _track(clip, face, fps, folder)

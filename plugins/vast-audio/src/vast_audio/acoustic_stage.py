@@ -49,7 +49,8 @@ _NOISES: Mapping[str, Noise | None] = {"clean": None, "10 dB noise": Noise(decib
 def inputs(context: StageContext) -> dict[str, Any]:
     """Everything that training depends on."""
     return {
-        "clips": [(clip.name, clip.digest, clip.split) for clip in context.pipeline.corpus.clips()],
+        **context.component_inputs("corpus"),
+        "clips": context.clip_inputs(),
         "seed": context.recipe.seed,
         "teacher": DIGEST if context.options("acoustic", AcousticStage).teacher else None,
     }

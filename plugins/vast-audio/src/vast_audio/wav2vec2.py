@@ -57,6 +57,11 @@ class Wav2Vec2(AudioFeatures):
         """
         return cls(sizes.fps, config.bundle, config.layer, config.weights)
 
+    @classmethod
+    def files(cls, config: Wav2Vec2Config) -> list[Path]:
+        """The weights that it reads; raises as :meth:`from_config` where there are none."""
+        return [find_wav2vec2(config.bundle, config.weights)]
+
     def train(self, mode: bool = True) -> Self:
         """Keep the network in evaluation mode, without dropout: it is frozen."""
         super().train(mode)

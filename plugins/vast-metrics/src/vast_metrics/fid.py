@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
+from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 import attrs
@@ -17,7 +18,7 @@ from vast_core.interfaces import Measure, Performance, PooledMetric, Sizes
 
 from . import pairs
 from .config import FIDConfig
-from .inception import Inception
+from .inception import WEIGHTS, Inception
 
 Doubles = NDArray[np.float64]
 
@@ -63,6 +64,11 @@ class FID(PooledMetric):
     def from_config(cls, config: FIDConfig, sizes: Sizes) -> Self:
         """The weights are read when first needed."""
         return cls(partial(Inception, config.weights), config.min_frames)
+
+    @classmethod
+    def files(cls, config: FIDConfig) -> list[Path]:
+        """The weights that it reads, where there are any."""
+        return WEIGHTS.files(config.weights)
 
     @torch.no_grad()
     def part(self, prediction: Performance, reference: Performance) -> Features:

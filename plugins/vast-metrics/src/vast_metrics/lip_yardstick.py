@@ -22,7 +22,7 @@ from vast_core.interfaces import listen
 from vast_core.media import LipSync, shift_wave
 from vast_core.recipe import Use
 from vast_core.report import Block, Section, Table, Text
-from vast_core.runs import PreparedClip, Run, component_key
+from vast_core.runs import PreparedClip, Run, use_key
 from vast_core.speak.style_model import StyleModel, decode_whole
 from vast_core.speak.trained import load_face, load_style
 from vast_core.stages import StageContext
@@ -44,7 +44,7 @@ def inputs(context: StageContext) -> dict[str, Any]:
     uses = audio_uses(context.recipe, context.run.registry, options.audio)
     return {
         "prepared": context.key("prepare"),
-        "audio": [[component_key(use.component), use.config] for use in uses],
+        "audio": [use_key(use) for use in uses],
         "style": context.key("style") if options.decoder else None,
     }
 

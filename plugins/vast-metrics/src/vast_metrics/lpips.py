@@ -66,6 +66,11 @@ class LPIPS(Metric):
         """The weights are read when first needed."""
         return cls(config.backbone, config.weights)
 
+    @classmethod
+    def files(cls, config: LPIPSConfig) -> list[Path]:
+        """The backbone's weights, where there are any."""
+        return BACKBONES[config.backbone].files(config.weights)
+
     @torch.no_grad()
     def __call__(self, prediction: Performance, reference: Performance) -> dict[str, float]:
         """LPIPS of frames (T, 3, Y, X) in [0, 1], Y and X at least 32; 0 for an identical pair.

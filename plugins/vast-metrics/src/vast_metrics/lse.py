@@ -70,6 +70,11 @@ class LSE(Metric):
         """With the config's weights, read when first needed."""
         return cls(weights=config.weights)
 
+    @classmethod
+    def files(cls, config: LSEConfig) -> list[Path]:
+        """The weights that it reads, where there are any."""
+        return RELEASED.files(config.weights)
+
     @cached_property
     def network(self) -> SyncNet:
         """SyncNet with the released weights; NotComputed where there are none."""

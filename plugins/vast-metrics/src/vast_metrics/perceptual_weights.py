@@ -33,6 +33,13 @@ class Released:
         steps = ["import os", "from safetensors.torch import save_file", self.weights]
         return f'python -c "{"; ".join([*steps, f"os.makedirs({where!r}, exist_ok=True)", save])}"'
 
+    def files(self, path: Path | None) -> list[Path]:
+        """The file that :meth:`load_into` reads; none where it would find none."""
+        try:
+            return [find_file((self.file,), path, self.what, "")]
+        except WeightsError:
+            return []
+
     def load_into(self, network: nn.Module, path: Path | None) -> None:
         """Fill a network, even on the meta device, from ``path`` (a file or folder), ``VAST_WEIGHTS`` or the cache.
 
