@@ -391,6 +391,11 @@ def test_the_weights_in_a_package_count_as_its_source(tmp_path, monkeypatch):
     assert len({first, old, digest()}) == 3
 
 
+def test_a_module_that_is_not_installed_has_no_source():
+    with pytest.raises(InputError, match="module 'vast_nowhere' is not installed"):
+        keys.source_digest("vast_nowhere")
+
+
 def test_a_report_has_only_the_sections_that_the_stages_fill(recipe, registry, tmp_path):
     run_recipe(recipe("audio: {use: ears}\nrun: [count]\n"), registry, tmp_path / "out")
     report = (tmp_path / "out" / "report.html").read_text()
