@@ -90,6 +90,7 @@ class NoOptions:
     pass
 
 class Clip:
+    speaker = style = split = transcript = None
     def __init__(self, name, wave):
         import hashlib
         self.name, self._wave, self.footage = name, wave, self

@@ -80,7 +80,8 @@ class StageContext:
         if stage not in self._keys:
             # the recipe's own first: a plugin that fails at a hook is left out from then on, and its stage still runs
             own = next((spec for spec in self.recipe.run if spec.name == stage), None) or self.run.registry.stage(stage)
-            options, inputs = self.recipe.options(stage, own.config), own.load().inputs(self)
+            options: Any = self.recipe.options(stage, own.config)
+            inputs = own.load().inputs(self)
             try:
                 self._keys[stage] = stage_key(own, options, inputs)
             except TypeError as error:
