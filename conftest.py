@@ -15,7 +15,7 @@ import pytest
 
 PLUGIN = """
 import attrs
-from vast_core import Component, StageSpec, hookimpl
+from vast_core import Component, SectionSpec, StageSpec, hookimpl
 
 @attrs.frozen(kw_only=True)
 class Config:

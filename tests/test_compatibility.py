@@ -28,7 +28,8 @@ Surface = dict[str, Any]
 def surface() -> Surface:
     """The public surface as it is."""
     defined = [value for value in (getattr(interfaces, name) for name in interfaces.__all__) if inspect.isclass(value)]
-    values = [declarations.Component, declarations.StageSpec, *(cls for cls in defined if attrs.has(cls))]
+    declared = [declarations.Component, declarations.StageSpec, declarations.SectionSpec]
+    values = [*declared, *(cls for cls in defined if attrs.has(cls))]
     contracts = [stages.Stage, stages.StageContext, *(cls for cls in defined if not attrs.has(cls))]
     return {
         "entry points": discovery.GROUP,

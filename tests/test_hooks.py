@@ -65,6 +65,11 @@ def vast_stages():
     yield StageSpec(name="walk", target="vast_walker", config=Pace, needs=["face"], summary="Walks.")
 
 @hookimpl
+def vast_sections():
+    calls.append(("sections", "torch" in sys.modules))
+    yield SectionSpec(name="shoes", config=Pace, summary="Worn.")
+
+@hookimpl
 def vast_pipeline_built(pipeline, recipe):
     calls.append(("built", pipeline.face.sizes.expression, pipeline.flow.config.steps, recipe.name))
 
@@ -128,10 +133,22 @@ def test_vast_stages(walk):
     assert len(of(walk, "stages")) == 1
 
 
+def test_vast_sections(walk, tmp_path):
+    import vast_walker
+
+    assert len(of(walk, "sections")) == 1
+    registry = Registry()
+    registry.register(vast_walker, name="walker", distribution="vast-walker")
+    del walk[-3:]  # the declarations of this second registry
+    recipe = write_walk(tmp_path)
+    recipe.write_text(recipe.read_text() + "shoes: {steps: 3}\n")
+    assert load_recipe(recipe, registry).sections == {"shoes": vast_walker.Pace(steps=3)}
+
+
 def test_what_is_declared_is_declared_before_torch_is_imported(packages):
     packages.add("vast-walker", WALKER)
     code = "import vast_walker; called += vast_walker.calls"
-    assert packages.discover(after=code).called == [["components", False], ["stages", False]]
+    assert packages.discover(after=code).called == [["components", False], ["stages", False], ["sections", False]]
 
 
 def test_vast_pipeline_built(walk):
@@ -169,7 +186,7 @@ def test_vast_stage_finished(walk):
 
 def test_the_hooks_come_in_this_order(walk):
     order = ["built", "started", "starting", "step", "finished", "built", "started", "finished"]
-    assert [call[0] for call in walk] == ["components", "stages", *order]
+    assert [call[0] for call in walk] == ["components", "stages", "sections", *order]
 
 
 def test_vast_commands(packages):
@@ -196,7 +213,7 @@ def test_vast_commands(packages):
 
 def test_every_hook_has_a_test_and_a_documented_heading():
     headings = re.findall(r"^### `(vast_\w+)\((.*)\)`$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
-    assert len(HOOKS) == 8
+    assert len(HOOKS) == 9
     assert dict(headings) == {name: ", ".join(inspect.signature(hook).parameters) for name, hook in HOOKS.items()}
     assert [name for name, _ in headings] == list(HOOKS), "in the order of hookspecs.py"
     assert {f"test_{name}" for name in HOOKS} <= globals().keys()

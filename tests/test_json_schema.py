@@ -13,7 +13,7 @@ import yaml
 from attrs.validators import deep_mapping, ge, gt, in_, instance_of, le, lt, matches_re, max_len, min_len, optional
 from jsonschema import Draft202012Validator
 
-from vast_core import Component, StageSpec, hookimpl
+from vast_core import Component, SectionSpec, StageSpec, hookimpl
 from vast_core.errors import RecipeError
 from vast_core.recipe import COMPUTED, load_recipe, options, packaged_recipes, recipe_schema, recipes_folder
 from vast_core.registry import Registry
@@ -72,6 +72,16 @@ class DeeperConfig(FlowConfig):
 
 
 @attrs.frozen(kw_only=True)
+class LogSection:
+    places: Mapping[str, tuple[Any, ...]] = attrs.field(factory=dict)
+    level: int | tuple[int, ...] = attrs.field(default=3)
+
+    def __attrs_post_init__(self) -> None:
+        if "here" in self.places:
+            raise ValueError("here is no place")
+
+
+@attrs.frozen(kw_only=True)
 class NodStage:
     times: int = attrs.field(default=1, validator=ge(1))
 
@@ -94,6 +104,10 @@ class StandIns:
     @hookimpl
     def vast_stages(self):
         return [StageSpec(name="nod", target="x.nod", config=NodStage, summary="nods")]
+
+    @hookimpl
+    def vast_sections(self):
+        return [SectionSpec(name="log", config=LogSection, summary="where it is logged")]
 
 
 @pytest.fixture(scope="module")
@@ -211,8 +225,9 @@ def test_a_wrong_option_is_refused_by_both(verdicts, given):
         "vast: 1\nmetrics: [{use: psnr, steps: 2}, {use: psnr}]\nrun: [nod, prepare]\nstages: {nod: {times: 2}}\n",
         "base: below.yaml\nflow: {steps: 3}\n",
         "base: below.yaml\nflow: {use: deep, depth: 3}\nname: derived\n",
-        "vast: 1\nablate: {vary: {flow.use: [planar, deep]}, seeds: 2}\n",
-        "vast: 1\nablate: {seeds: [1, 2]}\n",
+        "vast: 1\nlog: {places: {a.b: [planar, {deep: 3}]}, level: 2}\n",
+        "vast: 1\nlog: {level: [1, 2]}\n",
+        "vast: 1\nlog: null\n",
     ],
 )
 def test_a_sound_recipe_is_taken_by_both(verdicts, text):
@@ -253,8 +268,9 @@ def test_a_sound_recipe_is_taken_by_both(verdicts, text):
         "vast: 1\nstages: {nod: {tmies: 2}}\n",
         "vast: 1\nstages: {nod: {times: 0}}\n",
         "vast: 1\nstages: {nood: {times: 1}}\n",
-        "vast: 1\nablate: {vary: [flow.use]}\n",
-        "vast: 1\nablate: {vray: {}}\n",
+        "vast: 1\nlog: {places: [flow.use]}\n",
+        "vast: 1\nlog: {plcaes: {}}\n",
+        "vast: 1\nlog: 3\n",
         "- vast\n",
     ],
 )
@@ -269,7 +285,7 @@ def test_a_wrong_recipe_is_refused_by_both(verdicts, text):
         "vast: 1\ncorpus: {use: made, speakers: 2.0}\n",  # a whole number to JSON
         "vast: 1\ncorpus: {use: made, weights: {a: -1}}\n",  # a limit that is not told
         "base: nowhere.yaml\n",
-        "vast: 1\nablate: {vary: {seed: [1, 2]}}\n",
+        "vast: 1\nlog: {places: {here: [1, 2]}}\n",
     ],
 )
 def test_what_only_the_reader_sees(verdicts, text):

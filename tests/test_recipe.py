@@ -12,10 +12,10 @@ import pytest
 import yaml
 from attrs.validators import ge, in_
 
-from vast_core import Component, hookimpl
+from vast_core import Component, SectionSpec, hookimpl
 from vast_core.errors import ComponentError, RecipeError
-from vast_core.recipe import find_recipe, finding, load_recipe, packaged_recipes
-from vast_core.registry import Registry, RendererStage, StyleStage
+from vast_core.recipe import Recipe, find_recipe, finding, load_recipe, packaged_recipes
+from vast_core.registry import RECIPE_KEYS, Registry, RendererStage, StyleStage
 
 
 @attrs.frozen(kw_only=True)
@@ -89,6 +89,10 @@ class StandIns:
             declare("metric", "ssim", FlowConfig),
             *(declare(kind, "plain", NoConfig) for kind in ("face", "audio", "style", "decoder", "renderer")),
         ]
+
+    @hookimpl
+    def vast_sections(self):
+        return [SectionSpec(name="log", config=Range, summary="Stands in, too.")]
 
 
 @pytest.fixture
@@ -529,32 +533,55 @@ def test_what_a_stage_lacks(write, registry):
 # -------------------------------------------------------------------------------------------------- finding
 
 
-ABLATE = """ablate:
-  vary: {flow.use: [planar, 3, [a, {b: null}]], flow.steps: []}
-  seeds: [1, 1]
-"""
-
-
-def test_the_section_of_ablations_is_read_as_it_stands_and_kept(write, registry):
-    text = MINIMAL + ABLATE.replace("[]", "[4]").replace("[1, 1]", "5")
-    loaded = load_recipe(write(text), registry)
-    assert loaded.ablate.vary == {"flow.use": ("planar", 3, ["a", {"b": None}]), "flow.steps": (4,)}
-    assert (loaded.ablate.seeds, loaded.ablate.stages) == (5, None)
+def test_a_section_of_a_plugin_is_read_and_kept(write, registry):
+    loaded = load_recipe(write(MINIMAL + "log: {low: 0.25}\n", "recipe.yaml"), registry)
+    assert loaded.sections == {"log": Range(low=0.25)}
     assert load_recipe(write(loaded.to_yaml(), "again.yaml"), registry) == loaded
-    below = write("vast: 1\nbase: recipe.yaml\nablate: {vary: {flow.steps: [9]}}\n", "derived.yaml")
-    write(text, "recipe.yaml")
-    assert load_recipe(below, registry).ablate.vary == {**loaded.ablate.vary, "flow.steps": (9,)}
-    assert load_recipe(below, registry, ["ablate=null"]).ablate is None
+    below = write("vast: 1\nbase: recipe.yaml\nlog: {high: 0.5}\n", "derived.yaml")
+    assert load_recipe(below, registry).sections == {"log": Range(low=0.25, high=0.5)}
+    assert load_recipe(below, registry, ["log=null"]).sections == {}
+    assert load_recipe(write(MINIMAL), registry).sections == {}
 
 
-def test_mistakes_in_the_section_of_ablations(write, registry):
-    first, second = mistakes(write(MINIMAL + ABLATE), registry)
-    assert "ablate.vary: flow.steps has no values" in first
-    assert "ablate.seeds: [1, 1] is no list of different seeds" in second
-    text = MINIMAL + "ablate: {vary: {flow.use: planar}, seed: 3}\n"
-    first, second = mistakes(write(text), registry)
-    assert "ablate.vary.flow.use: expected a list" in first
-    assert "ablate.seed: unknown key; did you mean 'seeds'?" in second
+def test_mistakes_in_a_section_of_a_plugin(write, registry):
+    first, second = mistakes(write(MINIMAL + "log: {low: x, hihg: 2}\n"), registry)
+    assert re.search(r"r\.yaml:\d+:12: log\.low: expected a number, got 'x'", first)
+    assert "log.hihg: unknown key; did you mean 'high'?" in second
+    (spanning,) = mistakes(write(MINIMAL + "log: {low: 2}\n"), registry)
+    assert "log: low 2.0 must lie below high 1.0" in spanning
+    (blank,) = mistakes(write(MINIMAL + "log:\n"), registry)
+    assert "log: expected a mapping" in blank
+
+
+def test_a_section_without_its_plugin_names_the_package(write, registry, monkeypatch):
+    import vast_core.registry.registry as lookup
+
+    monkeypatch.setattr(lookup, "_known_providers", lambda: {"section": {"xyz": "vast-xyz"}})
+    (found,) = mistakes(write(MINIMAL + "xyz: {a: 1}\n"), registry)
+    assert "xyz: unknown key (known: vast, base," in found
+    assert "log; it comes with the package vast-xyz: pip install vast-xyz)" in found
+
+
+def test_a_section_that_two_plugins_declare_is_refused(write, registry):
+    class Again:
+        @hookimpl
+        def vast_sections(self):
+            return [SectionSpec(name="log", config=NoConfig, summary="logs, too")]
+
+    twice = Registry()
+    twice.register(StandIns(), name="stand_ins", distribution="vast-stand-ins", version="1.0")
+    twice.register(Again(), name="again", distribution="vast-again", version="2.0")
+    assert load_recipe(write(MINIMAL), twice).sections == {}
+    (found,) = mistakes(write(MINIMAL + "log: {}\n"), twice)
+    assert "section 'log' is declared by vast-again 2.0 and vast-stand-ins 1.0" in found
+
+
+def test_a_section_cannot_take_a_key_of_vast_itself():
+    for key in RECIPE_KEYS:
+        with pytest.raises(ValueError, match=f"declares section '{key}', which vast itself reads"):
+            SectionSpec(name=key, config=NoConfig, summary="mine")
+    read = {field.name for field in attrs.fields(Recipe)} - {"sections", "source"}
+    assert read == set(RECIPE_KEYS) - {"base"}
 
 
 def test_a_packaged_recipe_is_found_by_name(write, tmp_path, registry, monkeypatch):
@@ -583,6 +610,6 @@ def test_every_recipe_of_the_repository_is_sound():
         assert loaded.name == Path(name).name
         assert loaded.missing() == {}
         header = (folder / f"{name}.yaml").read_text().split("vast:")[0].split("base:")[0]
-        command = "run" if loaded.ablate is None else "ablate"
+        command = "ablate" if "ablate" in loaded.sections else "run"
         found = re.search(rf"^#.*vast {command} (recipes/)?{name}(\.yaml)?\b", header, re.MULTILINE)
         assert found, f"{name}: no command"

@@ -75,7 +75,7 @@ def test_a_package_is_found_with_its_version_and_its_import_timed(packages):
 def test_first_party_plugins_come_by_the_same_way(packages):
     found = packages.discover()
     bundled = [p for p in found.plugins if p.distribution == "vast-avatar"]
-    assert len(bundled) == 12
+    assert len(bundled) == 13
     assert {p.state for p in bundled} == {"loaded"}, [p.cause for p in bundled]
 
 
@@ -155,7 +155,7 @@ def test_a_broken_package_costs_only_itself(packages, source, cause):
     assert [c for c in found.components if c[2].startswith("vast-broken")] == []
     assert ["flow", "glow", "vast-sound 1.0"] in found.components
     assert found.called == ["vast_sound saw 7"], "a hook of the broken plugin is still called"
-    assert len([p for p in found.plugins if p.state == "loaded"]) == 13
+    assert len([p for p in found.plugins if p.state == "loaded"]) == 14
 
 
 def test_a_missing_module_is_a_broken_package(packages):
@@ -312,7 +312,7 @@ def test_an_unknown_name_gives_the_package_that_would_provide_it(monkeypatch):
 
 def test_the_list_of_known_packages_is_sound():
     for kind, packages in registry._known_providers().items():
-        assert kind in (*KINDS, "stage")
+        assert kind in (*KINDS, "stage", "section")
         assert all(isinstance(package, str) for package in packages.values())
 
 
@@ -360,7 +360,7 @@ def test_a_failed_registration_leaves_the_earlier_plugin_of_that_name_alone():
 def test_the_core_imports_no_plugin():
     root = Path(__file__).resolve().parents[1]
     names = "|".join(sorted(p.name for p in root.glob("plugins/*/src/*") if p.is_dir()))
-    assert names.count("|") == 11
+    assert names.count("|") == 12
     done = subprocess.run(
         ["grep", "-rnE", rf"^\s*(import|from) ({names})\b", str(root / "vast_core"), "--include=*.py"],
         capture_output=True,

@@ -5,8 +5,8 @@ Importing this package imports no torch, so that a plugin's declarations stay li
 
 from __future__ import annotations
 
-from .registry.declarations import Component, StageSpec
+from .registry.declarations import Component, SectionSpec, StageSpec
 from .registry.hookspecs import hookimpl
 from .version import __version__
 
-__all__ = ["Component", "StageSpec", "__version__", "hookimpl"]
+__all__ = ["Component", "SectionSpec", "StageSpec", "__version__", "hookimpl"]

@@ -18,7 +18,7 @@ import attrs
 from packaging.requirements import InvalidRequirement, Requirement
 
 from .recipe.json_schema import of_type
-from .registry.declarations import Component, StageSpec
+from .registry.declarations import Component, SectionSpec, StageSpec
 from .registry.discovery import Plugin, explain
 from .registry.isolation import SLOW
 from .registry.registry import Registry
@@ -101,11 +101,12 @@ def _clashes(registry: Registry, commands: Mapping[str, Sequence[str]]) -> Itera
             remedy = f"name one of its plugins in VAST_PLUGINS, and tell the authors of {distributions[0]}"
         given = " and ".join(c.provider for c in owners)
         yield Finding(True, f"{kind}/{name} is the name of several", f"provided by {given}", remedy)
-    stages = Counter(stage.name for stage in registry.stages)
-    for name in (name for name, count in stages.items() if count > 1):
-        given = " and ".join(stage.provider for stage in registry.stages if stage.name == name)
+    others = (*registry.stages, *registry.sections)
+    titles = Counter((one.sort, one.name) for one in others)
+    for sort, name in (key for key, count in titles.items() if count > 1):
+        given = " and ".join(one.provider for one in others if (one.sort, one.name) == (sort, name))
         remedy = "name one of them in VAST_PLUGINS, or uninstall one"
-        yield Finding(True, f"stage/{name} is the name of several", f"provided by {given}", remedy)
+        yield Finding(True, f"{sort}/{name} is the name of several", f"provided by {given}", remedy)
     for name, plugins in commands.items():
         if len(plugins) > 1:
             remedy = "name one of them in VAST_PLUGINS, or uninstall one"
@@ -118,12 +119,16 @@ def _clashes(registry: Registry, commands: Mapping[str, Sequence[str]]) -> Itera
 
 
 def _unsound(registry: Registry) -> Iterator[Finding]:
-    """Components and stages whose options or code cannot work."""
-    declared: list[Component | StageSpec] = [*registry.components(), *registry.stages]
+    """Components, stages and sections whose options or code cannot work."""
+    declared: list[Component | StageSpec | SectionSpec] = [
+        *registry.components(),
+        *registry.stages,
+        *registry.sections,
+    ]
     for one in declared:
         title = f"{one.title} of {one.provider or 'vast itself'} cannot work"
         remedy = f"upgrade {one.distribution}, or tell its authors"
-        if not _has_module(one.target.partition(":")[0]):
+        if not isinstance(one, SectionSpec) and not _has_module(one.target.partition(":")[0]):
             yield Finding(True, title, f"there is no module {one.target.partition(':')[0]}", remedy)
         fields = [field for field in attrs.fields(attrs.resolve_types(one.config)) if field.init]
         for field in fields:

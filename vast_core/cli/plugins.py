@@ -25,9 +25,9 @@ _STYLES = {"loaded": "green", "ready": "", "broken": "bold red", "disabled": "di
 def plugins(context: click.Context) -> None:
     """List what is installed, and what is broken.
 
-    Every component and stage that a recipe can name, who provides it, and every plugin with what became of it and the
-    milliseconds that its import took. VAST_PLUGINS=a,b loads only those plugins or packages; VAST_STRICT_PLUGINS=1
-    stops at a broken one.
+    Every component, stage and section that a recipe can name, who provides it, and every plugin with what became of it
+    and the milliseconds that its import took. VAST_PLUGINS=a,b loads only those plugins or packages;
+    VAST_STRICT_PLUGINS=1 stops at a broken one.
 
     \b
     Example:
@@ -57,10 +57,11 @@ def _declared(registry: Registry) -> list[Row]:
     for c in registry.components():
         name = c.name if c.name in registry.names(c.kind) else f"{c.distribution}/{c.name}"
         rows.append((c.kind, name, c.provider, "ready" if name == c.name else "write in full", c.summary))
-    names = Counter(stage.name for stage in registry.stages)
-    for s in registry.stages:
-        state = "ready" if names[s.name] == 1 else "declared twice"
-        rows.append(("stage", s.name, s.provider or "vast itself", state, s.summary))
+    others = (*registry.stages, *registry.sections)
+    titles = Counter(one.title for one in others)
+    for one in others:
+        state = "ready" if titles[one.title] == 1 else "declared twice"
+        rows.append((one.sort, one.name, one.provider or "vast itself", state, one.summary))
     return rows
 
 

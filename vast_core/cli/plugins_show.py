@@ -1,4 +1,4 @@
-"""``vast plugins show``: one component or stage, with all that its author says of it."""
+"""``vast plugins show``: one component, stage or section, with all that its author says of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..cli import Session
 
 if TYPE_CHECKING:
     from ..recipe.options import Option
-    from ..registry.declarations import Component, StageSpec
+    from ..registry.declarations import Component, SectionSpec, StageSpec
     from ..registry.registry import Registry
 
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.argument("name", metavar="KIND/NAME")
 @click.pass_obj
 def show(session: Session, name: str) -> None:
-    """Show all that is known of a component or a stage.
+    """Show all that is known of a component, a stage or a section of a recipe.
 
     What it is and who provides it, every option with type, range and default, and the packaged recipes that use it.
     KIND/NAME is as in `vast plugins`, such as flow/householder, stage/prepare, or flow/vast-glow/glow where two
@@ -43,8 +43,8 @@ def show(session: Session, name: str) -> None:
         console.print(Text(line, "bold" if number == 0 else ""), soft_wrap=True)
 
 
-def find(registry: Registry, name: str) -> Component | StageSpec:
-    """The component or stage of a name such as ``flow/householder``, ``flow/vast-glow/glow`` or ``householder``.
+def find(registry: Registry, name: str) -> Component | StageSpec | SectionSpec:
+    """The component, stage or section of a name: ``flow/householder``, ``flow/vast-glow/glow`` or ``householder``.
 
     Raises :class:`vast_core.errors.ComponentError` where there is none, or several; the message says what to write.
     """
@@ -52,12 +52,12 @@ def find(registry: Registry, name: str) -> Component | StageSpec:
     from ..registry.declarations import KINDS
 
     kind, slash, rest = name.partition("/")
-    if slash and kind == "stage":
-        return registry.stage(rest)
+    if slash and kind in ("stage", "section"):
+        return registry.stage(rest) if kind == "stage" else registry.section(rest)
     if slash and kind in KINDS:
         return registry.get(kind, rest)
     everything: list[tuple[str, str, str]] = [(c.kind, c.name, c.distribution) for c in registry.components()]
-    everything += [("stage", s.name, s.distribution) for s in registry.stages]
+    everything += [(s.sort, s.name, s.distribution) for s in (*registry.stages, *registry.sections)]
     found = sorted({k for k, bare, owner in everything if name in (bare, f"{owner}/{bare}")})
     if len(found) == 1:
         return find(registry, f"{found[0]}/{name}")
@@ -69,17 +69,18 @@ def find(registry: Registry, name: str) -> Component | StageSpec:
     raise ComponentError(f"nothing is called {name!r}{hint} (`vast plugins` lists what is installed)")
 
 
-def page(declared: Component | StageSpec, registry: Registry, width: int) -> Iterator[str]:
+def page(declared: Component | StageSpec | SectionSpec, registry: Registry, width: int) -> Iterator[str]:
     """What is shown, line by line."""
     from ..recipe.options import options
-    from ..registry.declarations import Component
+    from ..registry.declarations import Component, SectionSpec, StageSpec
 
-    kind = declared.kind if isinstance(declared, Component) else "stage"
+    kind = declared.kind if isinstance(declared, Component) else declared.sort
+    place = declared.config.__module__ if isinstance(declared, SectionSpec) else declared.target
     yield from _wrapped(f"{kind}/{declared.name}: {declared.summary}", width)
-    yield f"Provided by {declared.provider or 'vast itself'}, in {declared.target}"
-    if not isinstance(declared, Component):
+    yield f"Provided by {declared.provider or 'vast itself'}, in {place}"
+    if isinstance(declared, StageSpec):
         yield f"Needs {', '.join(declared.needs) or 'no component'}"
-    elif declared.reference:
+    elif isinstance(declared, Component) and declared.reference:
         yield from _wrapped(f"Reference: {declared.reference}", width)
     yield ""
     yield from _doc(declared, width)
@@ -94,12 +95,14 @@ def page(declared: Component | StageSpec, registry: Registry, width: int) -> Ite
         yield from _wrapped(f"{recipe}: {changed}" if changed else recipe, width, "  ")
 
 
-def _doc(declared: Component | StageSpec, width: int) -> Iterator[str]:
+def _doc(declared: Component | StageSpec | SectionSpec, width: int) -> Iterator[str]:
     """The docstring of the code, or why it cannot be had."""
     from ..errors import ComponentError
+    from ..registry.declarations import SectionSpec
 
     try:
-        doc = inspect.cleandoc(declared.load().__doc__ or "")
+        code = declared.config if isinstance(declared, SectionSpec) else declared.load()
+        doc = inspect.cleandoc(code.__doc__ or "")
     except ComponentError as error:
         doc = f"It cannot be used here: {error}"
     plain = re.sub(r":\w+:`", "`", doc.replace("``", "`"))
@@ -119,13 +122,13 @@ def _option(option: Option, width: int) -> Iterator[str]:
     yield from _wrapped(option.doc, width, "      ", "      ")
 
 
-def _uses(declared: Component | StageSpec, registry: Registry) -> Iterator[tuple[str, str]]:
+def _uses(declared: Component | StageSpec | SectionSpec, registry: Registry) -> Iterator[tuple[str, str]]:
     """The packaged recipes that use it, each with the options that it sets other than by default."""
     from ..errors import RecipeError
     from ..recipe.finding import packaged_recipes
     from ..recipe.loading import load_recipe
     from ..recipe.options import options, written
-    from ..registry.declarations import Component
+    from ..registry.declarations import Component, StageSpec
 
     for name in packaged_recipes():
         try:
@@ -135,8 +138,10 @@ def _uses(declared: Component | StageSpec, registry: Registry) -> Iterator[tuple
         if isinstance(declared, Component):
             used = recipe.metrics if declared.kind == "metric" else (recipe.use(declared.kind),)
             configs = [use.config for use in used if use is not None and use.component == declared]
-        else:
+        elif isinstance(declared, StageSpec):
             configs = [recipe.options(declared.name, declared.config)] if declared in recipe.run else []
+        else:
+            configs = [recipe.sections[declared.name]] if declared.name in recipe.sections else []
         for config in configs:
             values = [(option, getattr(config, option.attribute)) for option in options(type(config))]
             yield name, ", ".join(f"{o.name} {written(value)}" for o, value in values if value != o.default)

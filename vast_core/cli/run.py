@@ -38,8 +38,9 @@ def run(
 
     session.tell_troubles()
     loaded = load_recipe(recipe, session.registry, overrides)
-    if loaded.ablate is not None:
-        click.echo("the section `ablate` is for `vast ablate`; this runs the recipe itself")
+    if loaded.sections:
+        told = ", ".join(f"`{name}` ({session.registry.section(name).summary})" for name in loaded.sections)
+        click.echo(f"`vast run` itself passes over what plugins read: {told}")
     named = None if stages is None else [name.strip() for name in stages.split(",") if name.strip()]
     chosen = loaded.chosen(named)
     loaded.require(chosen)

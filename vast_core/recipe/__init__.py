@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from .ablate_section import Ablate
 from .document import Mark, Node, Problem, merged, read_document, read_value, recipe_error, shown
 from .finding import find_recipe, packaged_recipes, recipes_folder
 from .json_schema import recipe_schema
@@ -13,7 +12,6 @@ from .reader import Reader
 
 __all__ = [
     "COMPUTED",
-    "Ablate",
     "Draft",
     "Mark",
     "Node",

@@ -18,7 +18,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import attrs
 
-from ..registry.declarations import KINDS, PARTS, Component, StageSpec
+from ..registry.declarations import KINDS, PARTS, Component, SectionSpec, StageSpec
 from ..registry.registry import Registry
 from .finding import packaged_recipes
 from .model import VERSION, Recipe, plain
@@ -44,7 +44,7 @@ def recipe_schema(registry: Registry) -> Schema:
     sections = {part: {"$ref": f"#/$defs/{part}"} for part in PARTS}
     names = [stage.name for stage in registry.stages]
     summaries = [stage.summary for stage in registry.stages]
-    own = {"vast", *sections, "metrics", "run", "stages", "source"}
+    own = {"vast", *sections, "metrics", "run", "stages", "sections", "source"}
     plain = {option.name: option for option in options(Recipe) if option.name not in own}
     plain["name"] = attrs.evolve(plain["name"], default=COMPUTED)
     return {
@@ -79,6 +79,7 @@ def recipe_schema(registry: Registry) -> Schema:
                 "properties": {stage.name: _stage(stage) for stage in registry.stages},
                 "additionalProperties": False,
             },
+            **{section.name: _of_plugin(section) for section in registry.sections},
         },
         "additionalProperties": False,
         "if": {"not": {"required": ["base"]}},
@@ -89,6 +90,10 @@ def recipe_schema(registry: Registry) -> Schema:
 
 def _stage(stage: StageSpec) -> Schema:
     return {"description": _sentence(stage.summary), **_mapping(stage.config)}
+
+
+def _of_plugin(section: SectionSpec) -> Schema:
+    return {"description": _sentence(section.summary), "anyOf": [_mapping(section.config), {"type": "null"}]}
 
 
 def _section(kind: str, registry: Registry) -> Schema:

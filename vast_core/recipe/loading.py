@@ -11,9 +11,8 @@ import attrs
 
 from ..errors import ComponentError, RecipeError
 from ..registry.core_stages import CORE_STAGES
-from ..registry.declarations import PARTS, Kind, StageSpec
+from ..registry.declarations import PARTS, RECIPE_KEYS, Kind, StageSpec
 from ..registry.registry import Registry
-from .ablate_section import Ablate
 from .document import UNREADABLE, Node, Problem, merged, read_document, read_overrides, recipe_error, shown
 from .finding import find_recipe
 from .model import VERSION, Recipe, Use
@@ -120,8 +119,12 @@ class _Sections:
         tree = attrs.evolve(tree, value=sections)
         if "vast" not in sections:
             self.reader.note(tree, (), f"missing key 'vast'; this vast reads recipes of version {VERSION}: vast: 1")
-        besides = ("vast", "base", *PARTS, "metrics", "run", "stages", "ablate")
-        values = self.reader.fields(tree, Recipe, (), only=("name", "seed", "fps"), besides=besides)
+        known = [*RECIPE_KEYS, *dict.fromkeys(section.name for section in self.registry.sections)]
+        own = {key: node for key, node in sections.items() if key in known}
+        for key in sections.keys() - own.keys():
+            self.reader.unknown_key(sections[key], (key,), known, why=self.registry.why_unknown("section", key))
+        only = ("name", "seed", "fps")
+        values = self.reader.fields(attrs.evolve(tree, value=own), Recipe, (), only=only, besides=known)
         for part in PARTS:
             if part in sections and not _is_absent(sections[part]):
                 values[part] = self._use(part, sections[part], (part,))
@@ -131,9 +134,20 @@ class _Sections:
         run = self._run(sections["run"]) if "run" in sections and not _is_absent(sections["run"]) else default
         values["run"] = tuple(stage for stage, _ in run)
         values["stages"] = self._options(run, sections.get("stages", Node({}, tree.mark)))
-        if "ablate" in sections and not _is_absent(sections["ablate"]):
-            values["ablate"] = self.reader.instance(sections["ablate"], Ablate, ("ablate",))
+        values["sections"] = {
+            name: self._section(name, sections[name])
+            for name in known
+            if name not in RECIPE_KEYS and name in sections and not _is_absent(sections[name])
+        }
         return values
+
+    def _section(self, name: str, node: Node) -> Any:
+        """A section that a plugin reads."""
+        try:
+            config = self.registry.section(name).config
+        except ComponentError as error:
+            return self.reader.note(node, (name,), str(error), at_key=True)
+        return self.reader.instance(node, config, (name,))
 
     def _run(self, node: Node) -> list[tuple[StageSpec, Node]]:
         """The stages to run, each with its place."""

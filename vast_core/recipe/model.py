@@ -17,7 +17,6 @@ from attrs.validators import ge, lt, matches_re
 from ..errors import ComponentError, RecipeError
 from ..registry.core_stages import CORE_STAGES
 from ..registry.declarations import PARTS, Component, Kind, Part, StageSpec
-from .ablate_section import Ablate
 
 VERSION = 1
 """The version of recipes that this vast reads, stated as ``vast: 1``."""
@@ -58,8 +57,8 @@ class Recipe:
     """The stages, in the order in which they run."""
     stages: Mapping[str, Any] = attrs.field(factory=dict)
     """Instances of the stages' configs, by the stage's name: of all that run, and of others that the recipe sets."""
-    ablate: Ablate | None = None
-    """What ``vast ablate`` varies, where the recipe says so."""
+    sections: Mapping[str, Any] = attrs.field(factory=dict)
+    """Instances of the configs of the sections that plugins read, by name: of those that the recipe has."""
     source: str = attrs.field(default="", eq=False)
     """Where it was read, and what the command line changed."""
 
@@ -149,8 +148,7 @@ class Recipe:
         document["metrics"] = [_plain_use(use, use.name) for use in self.metrics]
         document["run"] = [stage.name for stage in self.run]
         document["stages"] = {name: _plain_config(options) for name, options in self.stages.items()}
-        if self.ablate is not None:
-            document["ablate"] = {key: value for key, value in _plain_config(self.ablate).items() if value is not None}
+        document |= {name: _plain_config(section) for name, section in self.sections.items()}
         comment = ["Resolved recipe, all defaults filled in.", *self.source.splitlines()]
         printable = ("".join(c if c.isprintable() else "?" for c in line) for line in comment)
         header = "".join(f"# {line}\n" for line in printable)

@@ -45,12 +45,13 @@ class Reader:
         self.problems.append(Problem(node.heading if at_key else node.mark, path, message))
         return INVALID
 
-    def unknown_key(self, node: Node, path: KeyPath, known: Iterable[str]) -> None:
-        """Note that nothing is called like the last part of ``path``."""
+    def unknown_key(self, node: Node, path: KeyPath, known: Iterable[str], *, why: Iterable[str] = ()) -> None:
+        """Note that nothing is called like the last part of ``path``, and ``why`` that may be."""
         known = list(known)
         close = difflib.get_close_matches(path[-1], known, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        self.note(node, path, f"unknown key{hint} (known: {', '.join(known) or 'none'})", at_key=True)
+        remarks = "; ".join([f"known: {', '.join(known) or 'none'}", *filter(None, why)])
+        self.note(node, path, f"unknown key{hint} ({remarks})", at_key=True)
 
     # ------------------------------------------------------------------------------------------- values
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .core_stages import CORE_STAGES, PrepareStage, RendererStage, StyleStage, TrainingStage
-from .declarations import KINDS, PARTS, Component, StageSpec
+from .declarations import KINDS, PARTS, RECIPE_KEYS, Component, SectionSpec, StageSpec
 from .discovery import explain, fault_line
 from .hookspecs import hookimpl
 from .registry import Registry
@@ -12,10 +12,12 @@ __all__ = [
     "CORE_STAGES",
     "KINDS",
     "PARTS",
+    "RECIPE_KEYS",
     "Component",
     "PrepareStage",
     "Registry",
     "RendererStage",
+    "SectionSpec",
     "StageSpec",
     "StyleStage",
     "TrainingStage",

@@ -1,4 +1,4 @@
-"""What a plugin declares: components and stages, each by name, with its options and the place of its code.
+"""What a plugin declares: components, stages and sections of a recipe, each by name and with its options.
 
 A declaration imports nothing; what it stands for is imported when a recipe asks for it. This module imports no torch.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from importlib import import_module
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import attrs
 
@@ -23,16 +23,20 @@ Kind = Literal["corpus", "face", "audio", "style", "flow", "decoder", "renderer"
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+RECIPE_KEYS: tuple[str, ...] = ("vast", "base", "name", "seed", "fps", *PARTS, "metrics", "run", "stages")
+"""The top-level keys of a recipe that vast itself reads."""
+
 
 def _check_kind(_: Component, __: attrs.Attribute[str], kind: object) -> None:
     if kind not in KINDS:
         raise ValueError(f"no kind of component is called {kind!r} (the kinds: {', '.join(KINDS)})")
 
 
-def _check_name(declared: Component | StageSpec, _: attrs.Attribute[str], name: object) -> None:
+def _check_name(declared: Declared, _: attrs.Attribute[str], name: object) -> None:
     if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        what = "component" if isinstance(declared, Component) else "stage"
-        raise ValueError(f"a {what}'s name is lower-case letters, digits and underscores, not {name!r}")
+        raise ValueError(f"a {declared.sort}'s name is lower-case letters, digits and underscores, not {name!r}")
+    if isinstance(declared, SectionSpec) and name in RECIPE_KEYS:
+        raise ValueError(f"declares {declared.title}, which vast itself reads")
 
 
 def _check_target(component: Component, _: attrs.Attribute[str], target: object) -> None:
@@ -57,7 +61,7 @@ def _as_needs(needs: object) -> object:
     return tuple(needs)
 
 
-def _check_config(declared: Component | StageSpec, _: attrs.Attribute[type], config: object) -> None:
+def _check_config(declared: Declared, _: attrs.Attribute[type], config: object) -> None:
     who = f"the config of {declared.title}"
     if not isinstance(config, type) or not attrs.has(config):
         raise TypeError(f"{who} must be an attrs class, decorated with @attrs.frozen(kw_only=True), not {config!r}")
@@ -80,54 +84,14 @@ def _is_frozen(cls: type) -> bool:
 
 
 @attrs.frozen(kw_only=True)
-class Component:
-    """A named, lazily imported implementation of one interface.
+class Declared:
+    """What all declarations have in common."""
 
-    Raises ValueError or TypeError where the declaration itself is wrong.
-    """
-
-    kind: Kind = attrs.field(validator=_check_kind)
+    sort: ClassVar[str]
+    """What is declared, in a word."""
     name: str = attrs.field(validator=_check_name)
-    target: str = attrs.field(validator=_check_target)
-    """``module:Class``, imported only at assembly."""
     config: type = attrs.field(validator=_check_config)
-    """Frozen attrs class; its fields are the component's options in a recipe."""
-    summary: str
-    """One line."""
-    reference: str = ""
-    """The paper, where there is one."""
-    provider: str = ""
-    """Name and version of the distribution; filled in at discovery."""
-
-    @property
-    def title(self) -> str:
-        """Kind and name, for messages."""
-        return f"{self.kind} {self.name!r}"
-
-    @property
-    def distribution(self) -> str:
-        """Name of the distribution alone."""
-        return self.provider.partition(" ")[0]
-
-    def load(self) -> Any:
-        """Import the implementation; raises :class:`ComponentError` where it cannot be imported."""
-        return _imported(self)
-
-
-@attrs.frozen(kw_only=True)
-class StageSpec:
-    """A named, lazily imported stage of a run, and what a recipe must and may say for it.
-
-    Raises ValueError or TypeError where the declaration itself is wrong.
-    """
-
-    name: str = attrs.field(validator=_check_name)
-    target: str = attrs.field(validator=_check_place)
-    """``package.module`` or ``module:object``, imported only when it runs: a :class:`vast_core.stages.Stage`."""
-    config: type = attrs.field(validator=_check_config)
-    """Frozen attrs class; its fields are the options under ``stages.<name>`` in a recipe."""
-    needs: tuple[Part, ...] = attrs.field(default=(), converter=_as_needs, validator=_check_needs)
-    """The kinds of component that it cannot do without."""
+    """Frozen attrs class; its fields are the options in a recipe."""
     summary: str
     """One line."""
     provider: str = ""
@@ -136,12 +100,50 @@ class StageSpec:
     @property
     def title(self) -> str:
         """What it is and its name, for messages."""
-        return f"stage {self.name!r}"
+        return f"{self.sort} {self.name!r}"
 
     @property
     def distribution(self) -> str:
         """Name of the distribution alone."""
         return self.provider.partition(" ")[0]
+
+
+@attrs.frozen(kw_only=True)
+class Component(Declared):
+    """A named, lazily imported implementation of one interface.
+
+    Raises ValueError or TypeError where the declaration itself is wrong.
+    """
+
+    sort = "component"
+    kind: Kind = attrs.field(validator=_check_kind)
+    target: str = attrs.field(validator=_check_target)
+    """``module:Class``, imported only at assembly."""
+    reference: str = ""
+    """The paper, where there is one."""
+
+    @property
+    def title(self) -> str:
+        """Kind and name, for messages."""
+        return f"{self.kind} {self.name!r}"
+
+    def load(self) -> Any:
+        """Import the implementation; raises :class:`ComponentError` where it cannot be imported."""
+        return _imported(self)
+
+
+@attrs.frozen(kw_only=True)
+class StageSpec(Declared):
+    """A named, lazily imported stage of a run; its options are under ``stages.<name>`` in a recipe.
+
+    Raises ValueError or TypeError where the declaration itself is wrong.
+    """
+
+    sort = "stage"
+    target: str = attrs.field(validator=_check_place)
+    """``package.module`` or ``module:object``, imported only when it runs: a :class:`vast_core.stages.Stage`."""
+    needs: tuple[Part, ...] = attrs.field(default=(), converter=_as_needs, validator=_check_needs)
+    """The kinds of component that it cannot do without."""
 
     @property
     def module(self) -> str:
@@ -159,6 +161,16 @@ class StageSpec:
                 who = f"{self.title} of {self.provider or 'an unknown package'}"
                 raise ComponentError(f"{who}: {self.target} has no function {name}(context)")
         return stage
+
+
+@attrs.frozen(kw_only=True)
+class SectionSpec(Declared):
+    """A section of a recipe that a plugin reads: the top-level key ``name``, given as ``recipe.sections[name]``.
+
+    Raises ValueError or TypeError where the declaration itself is wrong.
+    """
+
+    sort = "section"
 
 
 def _imported(declared: Component | StageSpec) -> Any:

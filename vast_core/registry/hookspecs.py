@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pluggy
 
-from .declarations import Component, Kind, StageSpec
+from .declarations import Component, Kind, SectionSpec, StageSpec
 
 if TYPE_CHECKING:
     import click
@@ -61,6 +61,11 @@ def vast_components() -> Iterable[Component]:  # type: ignore[empty-body]
 @hookspec
 def vast_stages() -> Iterable[StageSpec]:  # type: ignore[empty-body]
     """Declare stages that a recipe may run. Called once, at discovery; must not import torch."""
+
+
+@hookspec
+def vast_sections() -> Iterable[SectionSpec]:  # type: ignore[empty-body]
+    """Declare sections of a recipe that the plugin reads. Called once, at discovery; must not import torch."""
 
 
 @hookspec

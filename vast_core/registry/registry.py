@@ -1,4 +1,4 @@
-"""Which components and stages exist, who provides them, and which plugins failed to load.
+"""Which components, stages and sections of a recipe exist, who provides them, and which plugins failed to load.
 
 A plugin is an entry point of the group ``vast.v1``: a module (or object) with hooks of
 :mod:`vast_core.registry.hookspecs`. One broken plugin costs its own components and nothing else. This module imports no
@@ -22,21 +22,22 @@ import pluggy
 from ..errors import ComponentError, Interrupted, VastError
 from . import hookspecs
 from .core_stages import CORE_STAGES
-from .declarations import KINDS, Component, StageSpec
+from .declarations import KINDS, Component, Declared, SectionSpec, StageSpec
 from .discovery import Plugin, explain, installed_plugins, normalised, wanted
 from .isolation import watched
 
-Declared = TypeVar("Declared", Component, StageSpec)
+Declaration = TypeVar("Declaration", bound=Declared)
 
 
 class Registry:
-    """All components and stages that are installed and sound, and the hooks of their plugins."""
+    """All components, stages and sections that are installed and sound, and the hooks of their plugins."""
 
     def __init__(self) -> None:
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
         self._components: dict[str, list[Component]] = {}
         self._stages: dict[str, list[StageSpec]] = {}
+        self._sections: dict[str, list[SectionSpec]] = {}
         self._plugins: dict[str, Plugin] = {}
 
     # ------------------------------------------------------------------------------------------ reading
@@ -112,13 +113,26 @@ class Registry:
 
         Raises :class:`ComponentError` where it is unknown, or declared by two plugins; the message says what to do.
         """
-        found = [stage for stage in self.stages if stage.name == name]
+        return self._only("stage", name, self.stages)
+
+    @property
+    def sections(self) -> tuple[SectionSpec, ...]:
+        """The sections of a recipe that plugins read, by name and distribution."""
+        added = [section for sections in self._sections.values() for section in sections]
+        return tuple(sorted(added, key=lambda section: (section.name, section.distribution)))
+
+    def section(self, name: str) -> SectionSpec:
+        """The section of this name; raises :class:`ComponentError` as :meth:`stage` does."""
+        return self._only("section", name, self.sections)
+
+    def _only(self, sort: str, name: str, declared: Sequence[Declaration]) -> Declaration:
+        found = [one for one in declared if one.name == name]
         if len(found) == 1:
             return found[0]
         if found:
-            owners = " and ".join(stage.provider for stage in found)
-            raise ComponentError(f"stage {name!r} is declared by {owners}; name one of them in VAST_PLUGINS")
-        raise ComponentError(self._unknown("stage", name, [stage.name for stage in self.stages]))
+            owners = " and ".join(one.provider for one in found)
+            raise ComponentError(f"{sort} {name!r} is declared by {owners}; name one of them in VAST_PLUGINS")
+        raise ComponentError(self._unknown(sort, name, [one.name for one in declared]))
 
     def _unknown(self, kind: str, name: str, known: Sequence[str], elsewhere: Sequence[Component] = ()) -> str:
         parts = [f"no {kind} is called {name!r}"]
@@ -126,19 +140,24 @@ class Registry:
             parts[0] += f"; write {' or '.join(f'{c.distribution}/{c.name}' for c in elsewhere)}"
         elif close := difflib.get_close_matches(name, known, n=1):
             parts[0] += f"; did you mean {close[0]!r}?"
-        if package := _known_providers().get(kind, {}).get(name):
-            parts.append(f"it comes with the package {package}: pip install {package}")
-        parts.append(f"installed: {', '.join(known) or 'none'}")
-        if self.broken:
-            parts.append("broken: " + ", ".join(str(p) for p in self.broken) + "; `vast plugins doctor` says why")
-        if disabled := [p.name for p in self.plugins if p.state == "disabled"]:
-            parts.append(f"switched off by --no-plugins or VAST_PLUGINS: {', '.join(disabled)}")
+        package, *left_out = self.why_unknown(kind, name)
+        parts += [*filter(None, [package]), f"installed: {', '.join(known) or 'none'}", *left_out]
         return parts[0] + " (" + "; ".join(parts[1:]) + ")"
+
+    def why_unknown(self, kind: str, name: str) -> list[str]:
+        """Reasons why a name may be missing: its package, empty where none is known; plugins that are left out."""
+        package = _known_providers().get(kind, {}).get(name)
+        reasons = [f"it comes with the package {package}: pip install {package}" if package else ""]
+        if self.broken:
+            reasons.append("broken: " + ", ".join(str(p) for p in self.broken) + "; `vast plugins doctor` says why")
+        if disabled := [p.name for p in self.plugins if p.state == "disabled"]:
+            reasons.append(f"switched off by --no-plugins or VAST_PLUGINS: {', '.join(disabled)}")
+        return reasons
 
     # --------------------------------------------------------------------------------------- registering
 
     def register(self, plugin: object, *, name: str, distribution: str, version: str = "") -> None:
-        """Take a plugin's hooks, components and stages in: all of them, or none and an exception.
+        """Take in a plugin's hooks and all that it declares: all of them, or none and an exception.
 
         Raises whatever is wrong with the plugin: a misspelt hook, wrong arguments of one, a bad declaration.
         """
@@ -150,11 +169,12 @@ class Registry:
             self._check_hooks(plugin)
             components = self._declared(plugin, "vast_components", Component, provider)
             stages = self._declared(plugin, "vast_stages", StageSpec, provider)
+            sections = self._declared(plugin, "vast_sections", SectionSpec, provider)
             _check_stages(stages)
         except BaseException:
             self._forget(name)
             raise
-        self._components[name], self._stages[name] = components, stages
+        self._components[name], self._stages[name], self._sections[name] = components, stages, sections
         self._plugins[name] = Plugin(
             name=name,
             module=getattr(plugin, "__name__", type(plugin).__qualname__),
@@ -179,9 +199,9 @@ class Registry:
                 hint = f"did you mean {close[0]!r}?" if close else f"the hooks: {', '.join(known)}"
                 raise ValueError(f"no hook is called {caller.name!r}; {hint}")
 
-    def _declared(self, plugin: object, hook: str, sort: type[Declared], provider: str) -> list[Declared]:
+    def _declared(self, plugin: object, hook: str, sort: type[Declaration], provider: str) -> list[Declaration]:
         """What a plugin's own implementation of ``hook`` declares."""
-        found: dict[str, Declared] = {}
+        found: dict[str, Declaration] = {}
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             if implementation.plugin is not plugin:
                 continue
@@ -197,8 +217,8 @@ class Registry:
         return list(found.values())
 
     def _forget(self, name: str) -> None:
-        self._components.pop(name, None)
-        self._stages.pop(name, None)
+        for declared in (self._components, self._stages, self._sections):
+            declared.pop(name, None)
         if self._manager.get_plugin(name) is not None:
             self._manager.unregister(name=name)
         for hook, caller in list(vars(self._manager.hook).items()):

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from vast_ablation import plugin
 from vast_ablation.design import Design
 from vast_core.errors import RecipeError
 from vast_core.recipe import load_recipe
@@ -19,6 +20,7 @@ def registry(lab, monkeypatch):
 
     found = Registry()
     found.register(vast_lab, name="lab", distribution="vast-lab", version="1.0")
+    found.register(plugin, name="ablation", distribution="vast-ablation", version="1.0")
     return found
 
 
@@ -85,7 +87,7 @@ def test_a_section_of_the_recipe_says_the_same_as_the_command_line(design, lab, 
     assert design(more=section, overrides=["seed=7", "ablate.seeds=2"]).seeds == (7, 8)
     recipe = load_recipe(lab.write(section), registry)
     assert load_recipe(_written(lab, recipe), registry) == recipe, "a resolved recipe keeps the section"
-    assert all(cell.recipe.ablate is None for cell in found.cells), "a cell is a recipe for `vast run`"
+    assert all(not cell.recipe.sections for cell in found.cells), "a cell is a recipe for `vast run`"
 
 
 def _written(lab, recipe):

@@ -130,7 +130,7 @@ def test_what_a_run_took_from_another_is_not_changed_with_it(lab, ablate):
 def test_the_recipe_of_a_cell_is_whole_and_runs_alone(lab, ablate, registry, tmp_path):
     found = ablate("flow.use=plain,steep", overrides=["flow.steps=7"], seeds="1")
     recipe = load_recipe(lab.folder / "out" / found.cells[1].recipe, registry)
-    assert (recipe.flow.config.steps, recipe.seed, recipe.ablate) == (7, 1, None)
+    assert (recipe.flow.config.steps, recipe.seed, recipe.sections) == (7, 1, {})
     before = len(lab.did("draw"))
     run_recipe(recipe, registry, tmp_path / "alone")
     assert len(lab.did("draw")) == before + 1, "away from the ablation nothing is taken from it"

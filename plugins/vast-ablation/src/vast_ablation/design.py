@@ -12,8 +12,10 @@ import attrs
 import yaml
 
 from vast_core.errors import ComponentError, RecipeError
-from vast_core.recipe import Ablate, Draft, Mark, Node, Problem, Reader, Recipe, merged, read_value
+from vast_core.recipe import Draft, Mark, Node, Problem, Reader, Recipe, merged, read_value
 from vast_core.registry import PARTS, Component, Registry
+
+from .section import Ablate
 
 Combination = Mapping[str, Node]
 """A value of each factor, by the factor's key."""
@@ -223,8 +225,9 @@ class _Maker:
         self.problems += [problem for problem in problems if problem not in self.problems]
         if recipe is None:
             return None
-        self.section = recipe.ablate or self.section
-        return attrs.evolve(recipe, ablate=None)
+        others = dict(recipe.sections)
+        self.section = others.pop("ablate", self.section)
+        return attrs.evolve(recipe, sections=others)
 
 
 def _below(key: str, option: str) -> bool:

@@ -1,15 +1,24 @@
-"""The hooks of vast-ablation: its command, and what lets the runs of one ablation share stages. Imports no torch."""
+"""The hooks of vast-ablation: its command, its section of a recipe, and how its runs share stages. Imports no torch."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from vast_core import hookimpl
+from vast_core import SectionSpec, hookimpl
+
+from .section import Ablate
 
 if TYPE_CHECKING:
     import click
 
     from vast_core.runs import Run
+
+
+@hookimpl
+def vast_sections() -> Iterable[SectionSpec]:
+    """Declare ``ablate:``."""
+    return [SectionSpec(name="ablate", config=Ablate, summary="what `vast ablate` varies, with which seeds and stages")]
 
 
 @hookimpl

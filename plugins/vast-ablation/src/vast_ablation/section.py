@@ -1,4 +1,4 @@
-"""The section ``ablate:`` of a recipe, which ``vast ablate`` reads and every other command passes over."""
+"""The section ``ablate:`` of a recipe, which ``vast ablate`` reads. Imports no torch."""
 
 from __future__ import annotations
 
