@@ -157,11 +157,11 @@ if [[ $2 == venv ]]; then mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && echo "
 @pytest.mark.parametrize(
     ("arguments", "fail", "steps"),
     [
-        ([], "nothing", ["venv", "pip", "pip", "ruff", "ruff", "mypy", "pytest", "pytest"]),
+        ([], "nothing", ["venv", "pip", "pip", "ruff", "ruff", "mypy", "mkdocs", "pytest", "pytest"]),
         ([], "mypy", ["venv", "pip", "pip", "ruff", "ruff", "mypy"]),
-        (["--newest"], "nothing", ["venv", "pip", "pip", "ruff", "ruff", "mypy", "pytest", "pytest", "pip"]),
-        (["--newest"], "slow", ["venv", "pip", "pip", "ruff", "ruff", "mypy", "pytest"]),
-        (["--here"], "nothing", ["ruff", "ruff", "mypy", "pytest", "pytest"]),
+        (["--newest"], "nothing", ["venv", "pip", "pip", "ruff", "ruff", "mypy", "mkdocs", "pytest", "pytest", "pip"]),
+        (["--newest"], "slow", ["venv", "pip", "pip", "ruff", "ruff", "mypy", "mkdocs", "pytest"]),
+        (["--here"], "nothing", ["ruff", "ruff", "mypy", "mkdocs", "pytest", "pytest"]),
         (["--hree"], "nothing", []),
     ],
 )
@@ -189,6 +189,13 @@ def test_ci_run_takes_every_step_and_stops_at_the_first_that_fails(tmp_path, arg
 
 def test_the_document_names_the_commands_that_ci_runs():
     script = (ROOT / ".ci/run").read_text()
-    for command in ("ruff check .", "ruff format --check .", "mypy", 'pytest -m "not slow"', "pytest -m slow"):
+    for command in (
+        "ruff check .",
+        "ruff format --check .",
+        "mypy",
+        "mkdocs",
+        'pytest -m "not slow"',
+        "pytest -m slow",
+    ):
         assert command in script
         assert command in TEXT

@@ -45,17 +45,18 @@ def pythons(path):
 
 
 def test_there_are_workflows():
-    assert {path.name for path in WORKFLOWS} >= {"ci.yml", "release.yml"}
+    assert {path.name for path in WORKFLOWS} >= {"ci.yml", "docs.yml", "release.yml"}
 
 
 @each_workflow
 def test_a_workflow_has_little_power_and_ends(path):
-    """Only the publishing job may ask for an identity; no step reads a secret."""
+    """Only the publishing jobs may ask for an identity, that of docs for the pages, too; no step reads a secret."""
+    publishing = {"id-token": "write"} | ({"pages": "write"} if path.name == "docs.yml" else {})
     own = workflow(path)
     assert own["permissions"] == {"contents": "read"}
     for name, job in own["jobs"].items():
         assert job["timeout-minutes"] <= 60
-        assert job.get("permissions") == ({"id-token": "write"} if name == "publish" else None)
+        assert job.get("permissions") == (publishing if name == "publish" else None)
     assert "secrets." not in path.read_text()
 
 
@@ -83,7 +84,7 @@ def test_what_a_workflow_runs_exists(path):
             options = set(re.findall(r"^  (--\w+)\)", (ROOT / program).read_text(), re.MULTILINE))
             assert options >= set(words[1:]), words
         else:
-            assert program in {"pip", "pytest", "python", "test", "twine"}, words
+            assert program in {"mkdocs", "pip", "pytest", "python", "test", "twine"}, words
         for extras in re.findall(r"\.\[([\w,]+)\]", " ".join(words)):
             assert PROJECT["optional-dependencies"].keys() >= set(extras.split(",")), words
         for name in words[1:]:

@@ -20,7 +20,13 @@ import click
 @click.option("--avatar", default=None, help="Speaker of the run; may be left out when the run trained one.")
 @click.option("--style-strength", default=1.0, show_default=True, help="0 is neutral, above 1 exaggerates.")
 @click.option("--seed", default=0, show_default=True, help="For `--style sample`.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("out.mp4"), show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("out.mp4"),
+    show_default=True,
+    help="Video to write.",
+)
 @click.pass_context
 def synth(
     context: click.Context,

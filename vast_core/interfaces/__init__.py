@@ -1,15 +1,19 @@
 """What each kind of component must do, and the axis letters that every docstring uses.
 
-=======  ==========================================  =======  =====================================
-letter   meaning                                     letter   meaning
-=======  ==========================================  =======  =====================================
-``B``    batch                                       ``H``    encoder context, seen by the flow
-``T``    video frames, at the recipe's fps           ``V``    mesh vertices
-``S``    audio samples, at 16 kHz                    ``F``    mesh triangles
-``A``    audio features                              ``C``    image channels
-``E``    expression coefficients                     ``Y``    image rows
-``Z``    style code                                  ``X``    image columns
-=======  ==========================================  =======  =====================================
+| letter | meaning |
+|---|---|
+| ``B`` | batch |
+| ``T`` | video frames, at the recipe's fps |
+| ``S`` | audio samples, at 16 kHz |
+| ``A`` | audio features |
+| ``E`` | expression coefficients |
+| ``Z`` | style code |
+| ``H`` | encoder context, seen by the flow |
+| ``V`` | mesh vertices |
+| ``F`` | mesh triangles |
+| ``C`` | image channels |
+| ``Y`` | image rows |
+| ``X`` | image columns |
 
 Images are float in [0, 1] between components and uint8 on disk. Audio is mono float in [-1, 1].
 

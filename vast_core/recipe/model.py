@@ -40,11 +40,13 @@ class Recipe:
     """A whole recipe, checked, with every default filled in."""
 
     vast: int = VERSION
+    """Version of the recipe format."""
     name: str = attrs.field(validator=matches_re(r"[A-Za-z0-9][A-Za-z0-9._-]*"))
-    """Of the run's folder; the file's own name unless it says otherwise."""
+    """Name of the run's folder; by default the recipe file's own name."""
     seed: int = attrs.field(default=1, validator=[ge(0), lt(2**31)])
+    """Seed of the run's random numbers: initial weights, batches, samples."""
     fps: float = attrs.field(default=25.0, validator=[ge(1), lt(1000)])
-    """Video frames a second, everywhere past the audio features."""
+    """Frame rate to which footage and audio features are brought, in frames a second."""
     corpus: Use | None = None
     face: Use | None = None
     audio: Use | None = None

@@ -13,15 +13,15 @@ class PrepareStage:
     """Footage to tracks, expression and audio features."""
 
     held_out: float = attrs.field(default=0.2, validator=[ge(0), lt(1)])
-    """Share of each clip's end that is held out, where the corpus did not say."""
+    """Share of each clip that is held out, from its end, where the corpus does not state a split."""
     held_out_speakers: tuple[str, ...] = ()
-    """Speakers that are held out whole, whatever the corpus says."""
+    """Speakers whose clips are all held out, whatever the corpus states."""
     min_seconds: float = attrs.field(default=1.0, validator=gt(0))
-    """Shorter tracks are left out."""
+    """Tracks shorter than this, in seconds, are left out."""
     synchronise: bool = False
-    """Whether the offset of the sound is estimated and corrected, clip by clip."""
+    """Whether the offset between sound and lips is estimated and corrected in each clip."""
     max_offset_ms: float = attrs.field(default=400.0, validator=gt(0))
-    """Offsets are looked for up to this, early or late."""
+    """Largest offset that is searched for, early or late, in milliseconds."""
 
 
 @attrs.frozen(kw_only=True)
@@ -29,23 +29,25 @@ class TrainingStage:
     """What training stages have in common; the config of a plugin's own may be derived from it."""
 
     steps: int = attrs.field(default=2000, validator=ge(1))
+    """Training steps."""
     batch: int = attrs.field(default=32, validator=ge(1))
-    """B."""
+    """Batch size, B."""
     frames: int = attrs.field(default=64, validator=ge(2))
-    """T of a training window."""
+    """Length of a training window in video frames, T."""
     learning_rate: float = attrs.field(default=1.0e-3, validator=gt(0))
-    """At the end of the warm-up; a cosine brings it down to 0."""
+    """Learning rate at the end of the warm-up; it then falls to 0 along a cosine."""
     warmup: int = attrs.field(default=100, validator=ge(0))
-    """Steps over which the learning rate rises."""
+    """Steps over which the learning rate rises from 0."""
     weight_decay: float = attrs.field(default=0.01, validator=ge(0))
+    """Weight decay of AdamW."""
     clip_norm: float = attrs.field(default=1.0, validator=gt(0))
-    """Largest norm of the gradient."""
+    """Gradients with a larger norm are scaled down to it."""
     ema: float = attrs.field(default=0.995, validator=[ge(0), lt(1)])
-    """Decay of the moving average of the weights, which is what is saved; 0 switches it off."""
+    """Decay of the exponential moving average of the weights, which is what is saved; 0 switches it off."""
     log_every: int = attrs.field(default=10, validator=ge(1))
-    """Steps."""
+    """Steps between two logged losses."""
     checkpoint_every: int = attrs.field(default=500, validator=ge(1))
-    """Steps."""
+    """Steps between two checkpoints, from which `--resume` continues."""
 
 
 @attrs.frozen(kw_only=True)
@@ -53,23 +55,23 @@ class StyleStage(TrainingStage):
     """Training of style encoder, flow and decoder by the bound of VAST, eq. 7."""
 
     prompt_frames: int = attrs.field(default=100, validator=ge(2))
-    """T of the prompt."""
+    """Length of the style prompt in video frames."""
     beta: float = attrs.field(default=0.01, validator=ge(0))
-    """Weight of the KL divergence, once warmed up."""
+    """Weight of the KL divergence after its warm-up."""
     beta_warmup: float = attrs.field(default=0.3, validator=[ge(0), le(1)])
-    """Share of the steps over which that weight rises from 0."""
+    """Share of the training steps over which the weight `beta` rises from 0."""
     free_bits: float = attrs.field(default=0.05, validator=ge(0))
-    """Nats a dimension of the style code that cost nothing."""
+    """KL divergence below which a dimension of the style code costs nothing, in nats."""
     velocity: float = attrs.field(default=1.0, validator=ge(0))
-    """Weight of the loss on the expression's velocity."""
+    """Weight of the squared error of the expression's velocity, in nats per (coefficient per frame)²."""
     lips: float = attrs.field(default=1.0, validator=ge(0))
-    """Weight of the loss on the lip vertices."""
+    """Weight of the mean squared error of the lip vertices, in nats per cm²."""
     cross_prompt: float = attrs.field(default=0.5, validator=[ge(0), le(1)])
     """Share of prompts drawn from another clip of the same speaker and style."""
     silent_prompt: float = attrs.field(default=0.2, validator=[ge(0), le(1)])
-    """Share of prompts whose sound is withheld."""
+    """Share of training prompts given to the style encoder without their sound."""
     audio_dropout: float = attrs.field(default=0.0, validator=[ge(0), lt(1)])
-    """Share of the decoder's audio features that are blanked in training, against overfitting to little footage."""
+    """Share of the decoder's audio features set to zero in training, against overfitting to little footage."""
 
 
 @attrs.frozen(kw_only=True)
@@ -77,19 +79,21 @@ class RendererStage(TrainingStage):
     """Training of the renderer on one avatar's footage."""
 
     avatar: str | None = None
-    """The speaker to draw; None takes the one with most footage."""
+    """The speaker to draw; None takes the one with the most footage."""
     steps: int = attrs.field(default=1500, validator=ge(1))
+    """Training steps."""
     batch: int = attrs.field(default=2, validator=ge(1))
-    """B."""
+    """Batch size, B."""
     frames: int = attrs.field(default=16, validator=ge(2))
-    """T of a training sequence (VAST, supplementary, section 2)."""
+    """Length of a training sequence in video frames, T (VAST, supplementary, section 2)."""
     warmup: int = attrs.field(default=50, validator=ge(0))
-    """Steps over which the learning rate rises."""
+    """Steps over which the learning rate rises from 0."""
     weight_decay: float = attrs.field(default=0.0, validator=ge(0))
+    """Weight decay of AdamW."""
     margin: float = attrs.field(default=1.25, validator=ge(1))
-    """Side of the crop over the extent of the face in the clip."""
+    """Side of the square crop, as a multiple of the extent of the face in the clip."""
     max_seconds: float = attrs.field(default=60.0, validator=gt(0))
-    """Of the avatar's footage, how much is used."""
+    """How much of the avatar's footage is used, in seconds."""
 
 
 @attrs.frozen(kw_only=True)
@@ -97,6 +101,7 @@ class EvaluateStage:
     """Figures of the report, on held-out clips."""
 
     max_clips: int = attrs.field(default=24, validator=ge(1))
+    """Most held-out clips that are measured."""
     ridge: bool = True
     """Whether a ridge regression of lip opening on the audio features is fitted for comparison."""
     compare: tuple[str, ...] = ()
@@ -108,6 +113,7 @@ class SynthesizeStage:
     """The sample video at the end of a run."""
 
     seconds: float = attrs.field(default=8.0, validator=gt(0))
+    """Longest sample video, in seconds."""
 
 
 CORE_STAGES: tuple[StageSpec, ...] = (

@@ -28,10 +28,17 @@ WIDTH = 5.0
 COLOURS = ("#2f74d0", "#d9772b", "#1b9a77", "#8d62cf", "#c8455a", "#8a8f98")
 """Mid-tones with a contrast of at least 3:1 on the light and the dark page, distinguishable with colour blindness."""
 
-THEME = {"#1f2328": ("ink", "#e8eaed"), "#66707b": ("soft", "#9aa3ad"), "#dfe3e8": ("line", "#343a42")}
-"""The light page's colours by which a plot is drawn; for each its name and the dark page's colour."""
+INK = "#1f2328"
+"""Colour of text in plots, on a light page."""
 
-INK, SOFT, LINE = THEME
+SOFT = "#66707b"
+"""Colour of secondary text."""
+
+LINE = "#dfe3e8"
+"""Colour of thin lines."""
+
+THEME = {INK: ("ink", "#e8eaed"), SOFT: ("soft", "#9aa3ad"), LINE: ("line", "#343a42")}
+"""Each colour of the light page that a plot uses, its name, and the colour on a dark page."""
 
 _ON_DARK, _ON_PALE = "#ffffff", "#20242a"
 """Colours of letters in tinted cells, whose background is the same on both pages."""

@@ -31,7 +31,13 @@ if TYPE_CHECKING:
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of all runs.  [runs/NAME-ablation]"
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="How many runs at a time.  [1; with Ray, GPUs or nodes]")
-@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True)
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Where the runs are computed: on this machine or on a Ray cluster.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would run, and stop.")
 @click.pass_obj
 def ablate(

@@ -84,6 +84,7 @@ class AcousticStage(TrainingStage):
     """Training of the acoustic model of ``audio/ppg`` on the speech of a corpus."""
 
     steps: int = attrs.field(default=2000, validator=validators.ge(1))
+    """Training steps."""
     batch: int = attrs.field(default=12, validator=validators.ge(1))
     """B, pieces of speech per step."""
     frames: int = attrs.field(default=200, validator=[validators.ge(50), validators.le(1500)])
@@ -92,6 +93,7 @@ class AcousticStage(TrainingStage):
     """Learning rate of the lower end after the warm-up, followed by a cosine decay to 0; the head learns 8 times as
     fast."""
     weight_decay: float = attrs.field(default=0.02, validator=validators.ge(0))
+    """Weight decay of AdamW."""
     clip_norm: float = attrs.field(default=2.0, validator=validators.gt(0))
     """Maximum norm of the gradient."""
     ema: float = attrs.field(default=0.999, validator=[validators.ge(0), validators.lt(1)])

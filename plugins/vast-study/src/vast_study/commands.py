@@ -48,7 +48,9 @@ def study_extra() -> Iterator[None]:
 )
 @click.option("--title", default="How good are these talking faces?", show_default=True, help="Shown to judges.")
 @click.option("--contact", metavar="TEXT", help="Whom judges may ask.  [to be filled in]")
-@click.option("--judges", type=click.IntRange(1, 9999), default=15, show_default=True)
+@click.option(
+    "--judges", type=click.IntRange(1, 9999), default=15, show_default=True, help="How many judges the study needs."
+)
 def new(
     file: Path,
     systems: tuple[str, ...],
