@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .lip_regression import LipRidge, LipSync
+from .lip_regression import LipSync, pearson
 from .reading import EXACT_COLOUR, SOUND_GAP, VideoFile, file_digest, read_wave
 from .speech_manifest import NAME, Recording, format_phones, parse_phones, read_manifest, write_manifest
 from .sync import LEAD_MS, LipOffset, Offset, estimate_offsets, shift_wave
@@ -14,7 +14,6 @@ __all__ = [
     "NAME",
     "SOUND_GAP",
     "LipOffset",
-    "LipRidge",
     "LipSync",
     "Offset",
     "Recording",
@@ -24,6 +23,7 @@ __all__ = [
     "file_digest",
     "format_phones",
     "parse_phones",
+    "pearson",
     "read_manifest",
     "read_wave",
     "shift_wave",

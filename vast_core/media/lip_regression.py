@@ -1,4 +1,4 @@
-"""Ridge regression of lip opening on audio features."""
+"""Lips with their sound, and ridge regression of lip opening on audio features."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from typing import Self
 
 import attrs
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+
+from ..interfaces import Face
 
 Floats = NDArray[np.float64]
 
@@ -27,8 +31,8 @@ PENALTY = 0.3
 """Ridge penalty per row of standardised features. With phone posteriors, penalties from 0.01 to 1 moved no offset by
 more than 6 ms."""
 
-PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
-"""Penalties from which the baseline chooses."""
+STILL = 1e-7
+"""Standard deviation of a series below which it is rounding noise."""
 
 
 @attrs.frozen(eq=False)
@@ -51,33 +55,12 @@ class LipSync:
                 "must be (T, A), (T,) and (T,)"
             )
 
-
-@attrs.frozen(eq=False)
-class LipRidge:
-    """Ridge regression of lip opening on 13 frames of standardised audio features: the baseline of the report.
-
-    Each clip's opening is standardised too, so that a wide mouth weighs no more than a small one.
-    """
-
-    reduction: Reduction
-    model: Ridge
-
     @classmethod
-    def fit(cls, train: Sequence[LipSync]) -> Self:
-        """Learn from ``train``; the penalty is the one that predicts best when clips are left out of it."""
-        reduction = Reduction.fit(train)
-        pieces = [Piece.of(clip, reduction, number % FOLDS) for number, clip in enumerate(train)]
-        if len(pieces) == 1:
-            pieces = [pieces[0].blocks()]
-        still = np.zeros(len(pieces))
-        moments = Moments.of(pieces, still, CONTEXT)
-        models = [Ridge.solve(moments, penalty, CONTEXT) for penalty in PENALTIES]
-        return cls(reduction, max(models, key=lambda model: pearson(*model.judge(pieces, still))))
-
-    def correlation(self, test: LipSync) -> float:
-        """Correlation of predicted and tracked opening over the valid frames of a clip it has not learned from."""
-        piece = Piece.of(test, self.reduction, EVERYTHING)
-        return pearson(*self.model.judge([piece], np.zeros(1)))
+    def of(cls, name: str, face: Face, vertices: Tensor, audio: Tensor, valid: NDArray[np.bool_] | None = None) -> Self:
+        """The lips of vertices (T, V, 3) with their audio features (T, A); every frame is valid where none is told."""
+        opening = face.lip_opening(vertices).detach().to("cpu", torch.float32).numpy()
+        heard = audio.detach().to("cpu", torch.float32).numpy()
+        return cls(name, heard, opening, np.ones(len(opening), bool) if valid is None else valid)
 
 
 @attrs.frozen(eq=False)
@@ -214,8 +197,9 @@ class Ridge:
         return predicted, tracked
 
 
-def pearson(a: Floats, b: Floats) -> float:
-    """Correlation of two series; 0 if one of them does not vary."""
-    if len(a) < 2 or min(a.std(), b.std()) < 1e-9:
+def pearson(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
+    """Pearson correlation of two series (T,); 0 (our choice, as it is undefined) where one of them does not vary."""
+    one, other = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if len(one) < 2 or min(one.std(), other.std()) < STILL:
         return 0.0
-    return float(np.corrcoef(a, b)[0, 1])
+    return float(np.corrcoef(one, other)[0, 1])

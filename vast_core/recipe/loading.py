@@ -10,7 +10,6 @@ from typing import Any, Self
 import attrs
 
 from ..errors import ComponentError, RecipeError
-from ..registry.core_stages import CORE_STAGES
 from ..registry.declarations import PARTS, RECIPE_KEYS, Kind, StageSpec
 from ..registry.registry import Registry
 from .document import UNREADABLE, Node, Problem, merged, read_document, read_overrides, recipe_error, shown
@@ -130,8 +129,9 @@ class _Sections:
                 values[part] = self._use(part, sections[part], (part,))
         if "metrics" in sections and not _is_absent(sections["metrics"]):
             values["metrics"] = self._metrics(sections["metrics"])
-        default = [(stage, tree) for stage in CORE_STAGES]
-        run = self._run(sections["run"]) if "run" in sections and not _is_absent(sections["run"]) else default
+        run = (
+            self._run(sections["run"]) if "run" in sections and not _is_absent(sections["run"]) else self._default(tree)
+        )
         values["run"] = tuple(stage for stage, _ in run)
         values["stages"] = self._options(run, sections.get("stages", Node({}, tree.mark)))
         values["sections"] = {
@@ -148,6 +148,14 @@ class _Sections:
         except ComponentError as error:
             return self.reader.note(node, (name,), str(error), at_key=True)
         return self.reader.instance(node, config, (name,))
+
+    def _default(self, tree: Node) -> list[tuple[StageSpec, Node]]:
+        """The stages of a recipe that lists none."""
+        try:
+            return [(stage, tree) for stage in self.registry.default_run]
+        except ComponentError as error:
+            self.reader.note(tree, ("run",), str(error))
+            return []
 
     def _run(self, node: Node) -> list[tuple[StageSpec, Node]]:
         """The stages to run, each with its place."""

@@ -1,4 +1,4 @@
-"""The five stages of the core, declared as a plugin declares its own, and what a recipe may say about each."""
+"""The four stages of the core, declared as a plugin declares its own, and what a recipe may say about each."""
 
 from __future__ import annotations
 
@@ -97,18 +97,6 @@ class RendererStage(TrainingStage):
 
 
 @attrs.frozen(kw_only=True)
-class EvaluateStage:
-    """Figures of the report, on held-out clips."""
-
-    max_clips: int = attrs.field(default=24, validator=ge(1))
-    """Most held-out clips that are measured."""
-    ridge: bool = True
-    """Whether a ridge regression of lip opening on the audio features is fitted for comparison."""
-    compare: tuple[str, ...] = ()
-    """Folders of other runs whose renderer's figures and frames stand beside this one's in the report."""
-
-
-@attrs.frozen(kw_only=True)
 class SynthesizeStage:
     """The sample video at the end of a run."""
 
@@ -139,13 +127,6 @@ CORE_STAGES: tuple[StageSpec, ...] = (
         summary="trains the renderer on one avatar",
     ),
     StageSpec(
-        name="evaluate",
-        target="vast_core.stages.evaluate",
-        config=EvaluateStage,
-        needs=("corpus", "face", "audio", "style", "flow", "decoder"),
-        summary="measures what was learned on held-out clips",
-    ),
-    StageSpec(
         name="synthesize",
         target="vast_core.stages.synthesize",
         config=SynthesizeStage,
@@ -153,4 +134,7 @@ CORE_STAGES: tuple[StageSpec, ...] = (
         summary="lets the avatar speak in an unseen style",
     ),
 )
-"""In the order in which a recipe runs them unless it says otherwise."""
+"""In the order of the data."""
+
+DEFAULT_RUN = ("prepare", "style", "renderer", "evaluate", "synthesize")
+"""What a recipe runs unless it says otherwise, without the stages that are not installed."""

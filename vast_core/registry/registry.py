@@ -21,7 +21,7 @@ import pluggy
 
 from ..errors import ComponentError, Interrupted, VastError
 from . import hookspecs
-from .core_stages import CORE_STAGES
+from .core_stages import CORE_STAGES, DEFAULT_RUN
 from .declarations import KINDS, Component, Declared, SectionSpec, StageSpec
 from .discovery import Plugin, explain, installed_plugins, normalised, wanted
 from .isolation import watched
@@ -108,6 +108,15 @@ class Registry:
         added = [stage for stages in self._stages.values() for stage in stages]
         return (*CORE_STAGES, *sorted(added, key=lambda stage: (stage.name, stage.distribution)))
 
+    @property
+    def default_run(self) -> tuple[StageSpec, ...]:
+        """The stages that a recipe runs unless it says otherwise.
+
+        Raises :class:`ComponentError` where one of them is declared by two plugins.
+        """
+        installed = {stage.name for stage in self.stages}
+        return tuple(self.stage(name) for name in DEFAULT_RUN if name in installed)
+
     def stage(self, name: str) -> StageSpec:
         """The stage of this name.
 
@@ -147,6 +156,8 @@ class Registry:
     def why_unknown(self, kind: str, name: str) -> list[str]:
         """Reasons why a name may be missing: its package, empty where none is known; plugins that are left out."""
         package = _known_providers().get(kind, {}).get(name)
+        if package in {plugin.distribution for plugin in self.plugins}:  # then it is installed, but left out
+            package = None
         reasons = [f"it comes with the package {package}: pip install {package}" if package else ""]
         if self.broken:
             reasons.append("broken: " + ", ".join(str(p) for p in self.broken) + "; `vast plugins doctor` says why")

@@ -20,7 +20,6 @@ from .page import (
     write_report,
 )
 from .plots import COLOURS, INK, LINE, SOFT, drawing, plot_bars, plot_curves, plot_losses, plot_matrix, readable, to_svg
-from .scores import Scores
 from .statistics import CONFIDENCE, Estimate, Evidence, estimate, evidence_of, holm
 from .summary import write_run_report
 
@@ -41,7 +40,6 @@ __all__ = [
     "Order",
     "Ranked",
     "Rejected",
-    "Scores",
     "Section",
     "Table",
     "Text",

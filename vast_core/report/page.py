@@ -283,6 +283,8 @@ class Section:
 
     title: str
     blocks: Sequence[Block]
+    glance: Sequence[Verdict] = ()
+    """Of a stage's section: what the report of the run shows at its top."""
 
 
 def write_report(path: Path, title: str, subtitle: str, sections: Sequence[Section]) -> None:

@@ -9,12 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import cv2
-import numpy as np
 
 from ..files.atomic import write_text
-from ..mesh.scene import Image
-from ..registry.core_stages import EvaluateStage
 from ..registry.declarations import StageSpec
 from ..registry.discovery import explain
 from ..runs.directory import Run
@@ -22,7 +18,6 @@ from ..runs.store import Store
 from .page import (
     Block,
     Figure,
-    FrameStrip,
     Listing,
     Rejected,
     Section,
@@ -32,7 +27,7 @@ from .page import (
     Video,
     write_report,
 )
-from .plots import plot_bars, plot_curves, plot_losses
+from .plots import plot_losses
 
 Figures = Mapping[str, Any]
 
@@ -41,12 +36,13 @@ def complete_evaluation(run: Run, store: Store | None) -> dict[str, Any]:
     """Add what is known of all stages to ``evaluation.json``; all that it then holds.
 
     That is each stage's wall time and own figures, the peak of memory, and the rejected clips where some were prepared.
+    What else is in the file stays where a stage of the recipe has written it, as ``evaluate`` of vast-metrics does.
     """
     path = run.path / "evaluation.json"
-    evaluated = run.recipe.runs("evaluate") and path.is_file()
-    figures: dict[str, Any] = json.loads(path.read_text()) if evaluated else {}
-    figures = {name: figure for name, figure in figures.items() if name not in ("stages", "rejected")}
     records = {stage.name: record for stage in run.recipe.run if (record := run.record(stage.name)) is not None}
+    written = any(path.name in record["files"] for record in records.values()) and path.is_file()
+    figures: dict[str, Any] = json.loads(path.read_text()) if written else {}
+    figures = {name: figure for name, figure in figures.items() if name not in ("stages", "rejected")}
     figures["wall_seconds"] = {stage: record["seconds"] for stage, record in records.items()}
     figures["peak_memory_bytes"] = max((r["peak_memory_bytes"] for r in records.values()), default=0)
     if stages := {stage: own for stage in records if (own := run.figures(stage))}:
@@ -60,14 +56,11 @@ def complete_evaluation(run: Run, store: Store | None) -> dict[str, Any]:
 def write_run_report(run: Run, store: Store | None) -> Path:
     """Write ``report.html`` of all that the run has done so far; ``store`` holds the prepared clips, if there are."""
     figures = complete_evaluation(run, store)
+    told = [section for stage in run.recipe.run for section in _told(run, stage)]
     sections = [
-        Section("At a glance", list(_glance(run, figures))),
+        Section("At a glance", [*(verdict for section in told for verdict in section.glance), *_costs(figures)]),
         Section("The avatar speaks", [*_videos(run), *_styles(run)]),
-        Section("Style transfer to styles never trained on", list(_transfer(figures))),
-        Section("Lips", list(_lips(run, figures))),
-        Section("Renderer", list(_renderer(run, figures))),
-        Section("Held-out clips, one by one", list(_clips(figures))),
-        *(section for stage in run.recipe.run for section in _told(run, stage)),
+        *told,
         Section("Training", list(_training(run))),
         Section("Data", [] if store is None else list(_data(run, store, figures))),
         Section("How it was made", list(_provenance(run, figures))),
@@ -86,8 +79,10 @@ def _told(run: Run, stage: StageSpec) -> list[Section]:
     if tell is None or run.record(stage.name) is None:
         return []
     try:
-        sections = [attrs.evolve(section, blocks=list(section.blocks)) for section in tell(run)]
-        for block in (block for section in sections for block in section.blocks):
+        sections = [
+            attrs.evolve(section, blocks=list(section.blocks), glance=list(section.glance)) for section in tell(run)
+        ]
+        for block in (block for section in sections for block in (*section.blocks, *section.glance)):
             block.view(run.path)
     except Exception as error:  # noqa: BLE001 - a plugin may fail in any way; it is said in the report
         trouble = f"{stage.title} of {stage.provider or 'vast itself'} cannot show its results: {explain(error)}"
@@ -96,21 +91,7 @@ def _told(run: Run, stage: StageSpec) -> list[Section]:
     return sections
 
 
-def _glance(run: Run, figures: Figures) -> Iterator[Block]:
-    if transfer := figures.get("style_transfer"):
-        for key, target, what in (
-            ("zero_code", 0.6, "no style at all"),
-            ("wrong_prompt", 0.5, "a wrong prompt's style"),
-        ):
-            ratio = transfer[f"ratio_to_{key}"]
-            yield Verdict(f"style error against {what}", round(ratio, 3), f"at most {target}", ratio <= target)
-    if (lips := figures.get("lips")) and "ridge" in lips:
-        better = lips["ours"] > lips["ridge"]
-        yield Verdict("lip correlation", round(lips["ours"], 3), f"above ridge, {lips['ridge']:.3f}", better)
-    renderer = figures.get("renderer", {})
-    if "psnr_face" in renderer:
-        gain = renderer["psnr_face"] - renderer["psnr_nearest_frame"]
-        yield Verdict("face PSNR over nearest frame", round(gain, 2), "at least +3", gain >= 3, "dB")
+def _costs(figures: Figures) -> Iterator[Block]:
     seconds = sum(figures["wall_seconds"].values())
     yield Verdict("time, all stages", round(seconds / 60, 1), "this machine", None, "min")
     yield Verdict("peak memory", round(figures["peak_memory_bytes"] / 1e9, 2), "this machine", None, "GB")
@@ -126,110 +107,6 @@ def _styles(run: Run) -> Iterator[Block]:
     path = run.samples / "styles.png"
     if run.recipe.runs("synthesize") and path.is_file():
         yield Figure("The same words at the same moments, a row for each unseen prompt.", path.read_bytes())
-
-
-def _transfer(figures: Figures) -> Iterator[Block]:
-    transfer = figures.get("style_transfer")
-    if not transfer:
-        return
-    names = {"ours": "our transfer", "zero_code": "style code at zero", "wrong_prompt": "a wrong prompt's code"}
-    yield Text(
-        f"The truth is known here: the same sentence by the same speaker in the prompt's style. Shown is the "
-        f"{transfer['measure']}, over {len(transfer['pairs'])} pairs of held-out sentences and "
-        f"{transfer['unseen_styles']} styles never trained on."
-    )
-    pairs = transfer["pairs"]
-    errors = [float(1.96 * np.std([pair[key] for pair in pairs]) / np.sqrt(len(pairs))) for key in names]
-    bars = plot_bars(list(names.values()), [transfer[key] for key in names], errors, "mm", "error, lower is better", 0)
-    yield Figure("Mean over pairs with its 95 % interval.", bars)
-    rows = [[name, transfer[key], transfer["lips"][key]] for key, name in names.items()]
-    yield Table(["decoder given", "whole face, mm", "lips, mm"], rows)
-
-
-def _lips(run: Run, figures: Figures) -> Iterator[Block]:
-    lips = figures.get("lips")
-    if not lips:
-        return
-    yield Text(
-        f"{lips['measure']}. Ridge is a ridge regression of the opening on 13 frames of the same audio features."
-    )
-    with_ridge = "ridge" in lips
-    rows = [
-        [c["clip"], c["lip_opening_correlation"], c.get("lip_opening_correlation_ridge"), c["offset_ms"]]
-        for c in figures["held_out"]["clips"]
-    ]
-    rows.append(["mean", lips["ours"], lips["ridge"] if with_ridge else None, None])
-    columns = ["clip", "ours", "ridge", "sound was late by, ms"]
-    yield Table(columns, rows, highlight=len(rows) - 1)
-    curves = json.loads((run.samples / "lip_opening.json").read_text())
-    for name, curve in list(curves.items())[:3]:
-        time = np.arange(len(curve["ours"])) / run.recipe.fps
-        yield Figure(name, plot_curves(time, {"truth": curve["tracked"], "ours": curve["ours"]}, "lip opening"))
-
-
-def _renderer(run: Run, figures: Figures) -> Iterator[Block]:
-    renderer = figures.get("renderer")
-    if not renderer:
-        return
-    yield Text(renderer["measure"])
-    others = _compared(run)
-    names = ("real", "ours", "nearest_training_frame", "textured_mesh")
-    strips = [(name.replace("_", " "), run.samples / f"renderer_{name}.png") for name in names]
-    strips += [(other.name, other / "samples" / "renderer_ours.png") for other in others]
-    rows = [(name, frames) for name, path in strips if (frames := _frames(path))]
-    if rows:
-        yield FrameStrip("Held-out frames.", rows)
-    keys = {"face": "ours", "nearest_frame": "nearest training frame", "textured_mesh": "textured mesh, no network"}
-    measures = [key.removesuffix("_nearest_frame") for key in renderer if key.endswith("_nearest_frame")]
-    units = figures.get("measures", {})
-    columns = ["drawn by", *(f"{m} {units.get(m, {}).get('unit', '')}".strip() for m in measures)]
-    table = [[name, *(renderer.get(f"{m}_{key}") for m in measures)] for key, name in keys.items()]
-    for other, found in others.items():
-        table.append([f"run {other.name}", *(found.get(f"{m}_face") for m in measures)])
-    yield Table(columns, table, highlight=0)
-    yield from _not_computed(renderer)
-    missing = [name for name in run.recipe.options("evaluate", EvaluateStage).compare if Path(name) not in others]
-    if missing:
-        yield Text(f"Not compared, as there is no evaluation.json: {', '.join(missing)}")
-
-
-def _compared(run: Run) -> dict[Path, Figures]:
-    """The renderer's figures of the runs that the recipe asks to compare with."""
-    found = {}
-    for name in run.recipe.options("evaluate", EvaluateStage).compare:
-        path = Path(name) / "evaluation.json"
-        if path.is_file():
-            found[Path(name)] = json.loads(path.read_text()).get("renderer", {})
-    return found
-
-
-def _frames(path: Path) -> list[Image]:
-    """The square frames of a strip that the evaluation wrote; none where it is not there."""
-    image = cv2.imread(str(path))
-    if image is None:
-        return []
-    side = image.shape[0]
-    return [np.ascontiguousarray(image[:, x : x + side, ::-1], np.uint8) for x in range(0, image.shape[1], side)]
-
-
-def _clips(figures: Figures) -> Iterator[Block]:
-    clips = figures.get("held_out", {}).get("clips")
-    if not clips:
-        return
-    directions = figures["measures"]
-    names = [name for name in directions if name in figures["held_out"]]
-    yield Text("; ".join(f"{n}: {directions[n]['better']} is better" for n in names))
-    columns = ["clip", *(f"{n}, {directions[n]['unit']}".rstrip(", ") for n in names)]
-    rows = [[clip["clip"], *(clip["measures"].get(n) for n in names)] for clip in clips]
-    rows.append(["all", *(figures["held_out"][n] for n in names)])
-    yield Table(columns, rows, highlight=len(rows) - 1)
-    yield from _not_computed(figures["held_out"])
-
-
-def _not_computed(figures: Figures) -> Iterator[Block]:
-    """Which measures are lacking, of all clips or of some, and why."""
-    for name, reason in figures.get("not_computed", {}).items():
-        yield Text(f"{name}: not computed{' of every clip' if name in figures else ''}, because {reason}")
 
 
 def _training(run: Run) -> Iterator[Block]:

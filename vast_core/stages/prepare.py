@@ -104,7 +104,7 @@ def run(context: StageContext) -> list[Path]:
         if not shots:
             raise InputError("no clip of the corpus can be used:\n" + _reasons(rejected))
         identities = _fit(context, shots)
-        sounds, offsets = _features(context, shots, identities, rejected)
+        sounds, offsets = _features(context, shots, rejected)
         clips = _write(context, shots, identities, sounds, offsets, rejected)
         if not any(clip.split == "train" and clip.heard for clip in clips):
             raise InputError("no clip to train on has usable sound and a usable face:\n" + _reasons(rejected))
@@ -229,7 +229,6 @@ def _fit(context: StageContext, shots: list[_Shot]) -> dict[str, NDArray[np.floa
 def _features(
     context: StageContext,
     shots: list[_Shot],
-    identities: dict[str, NDArray[np.float32]],
     rejected: list[RejectedClip],
 ) -> tuple[dict[str, Tensor], dict[str, Offset]]:
     """Audio features (T, A) of each clip with usable sound, in sync, and the offset that was corrected."""
@@ -260,7 +259,7 @@ def _features(
     if not settings.synchronise or not sounds:
         return sounds, {}
     first = {shot.clip.name: shot for shot in reversed(shots)}
-    heard = [_lip_sync(context.pipeline.face, first[name], identities, rows) for name, rows in sounds.items()]
+    heard = [_lip_sync(context.pipeline.face, first[name], rows) for name, rows in sounds.items()]
     found = estimate_offsets(heard, context.run.recipe.fps, settings.max_offset_ms)
     offsets = dict(zip(sounds, found, strict=True))
     for name, offset in offsets.items():
@@ -279,11 +278,10 @@ def _features(
     return sounds, offsets
 
 
-def _lip_sync(face: Face, shot: _Shot, identities: dict[str, NDArray[np.float32]], rows: Tensor) -> LipSync:
+def _lip_sync(face: Face, shot: _Shot, rows: Tensor) -> LipSync:
     track = shot.track()
-    opening = face.lip_opening(unposed(track)).numpy()
-    own = rows[track.start : track.start + len(track)].numpy()
-    return LipSync(name=shot.clip.name, audio=own, opening=opening, valid=track.valid)
+    own = rows[track.start : track.start + len(track)]
+    return LipSync.of(shot.clip.name, face, unposed(track), own, track.valid)
 
 
 def _write(

@@ -4,6 +4,7 @@ from itertools import chain
 
 import numpy as np
 import pytest
+from vast_metrics.lip_regression import PENALTIES, leave_one_speaker_out
 
 from vast_core.errors import ComponentError, InputError
 from vast_core.media import LipSync
@@ -11,7 +12,6 @@ from vast_core.recipe import load_recipe
 from vast_core.registry import Registry
 from vast_core.runner import run_recipe
 from vast_metrics.config import LipYardstickStage
-from vast_metrics.lip_regression import PENALTIES, leave_one_speaker_out
 
 SPEAKERS = ["ada", "bo", "bo", "cy", "di"]
 

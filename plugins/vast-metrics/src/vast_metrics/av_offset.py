@@ -114,10 +114,4 @@ def _lip_sync(performance: Performance, side: str) -> LipSync:
     if performance.audio is None:
         raise NotComputed(f"the {side} has no sound")
     vertices = pairs.present(performance.vertices, "av_offset", side, "vertices")
-    opening = performance.face.lip_opening(vertices).to("cpu", torch.float32).numpy()
-    return LipSync(
-        name=performance.name,
-        audio=performance.audio.detach().to("cpu", torch.float32).numpy(),
-        opening=opening,
-        valid=np.ones(len(opening), bool),
-    )
+    return LipSync.of(performance.name, performance.face, vertices, performance.audio)

@@ -152,6 +152,20 @@ class SharpnessConfig:
     """``sharpness`` has no options."""
 
 
+@attrs.frozen(kw_only=True)
+class EvaluateStage:
+    """Options of the stage ``evaluate``: the figures of the report, on held-out clips."""
+
+    max_clips: int = attrs.field(default=24, validator=ge(1))
+    """Most held-out clips that are measured."""
+    max_pairs: int = attrs.field(default=48, validator=ge(1))
+    """Most pairs of a held-out sentence and a style never trained on that are measured."""
+    ridge: bool = True
+    """Whether a ridge regression of lip opening on the audio features is fitted for comparison."""
+    compare: tuple[str, ...] = ()
+    """Folders of other runs whose renderer's figures and frames stand beside this one's in the report."""
+
+
 def _odd(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
     if value % 2 == 0:
         raise ValueError(f"{attribute.name} is {value}; it must be odd: the frame itself and as many on either side")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal, Self
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 from torchmetrics.functional.multimodal import lip_vertex_error
 
 from vast_core.interfaces import Measure, Metric, Performance, Sizes
+from vast_core.media import pearson
 
 from . import pairs
 from .config import LipCorrelationConfig, LipVertexErrorConfig
@@ -52,9 +54,6 @@ class LipCorrelation(Metric):
     needs: ClassVar[Literal["vertices", "frames"]] = "vertices"
     measures = (Measure(name="lip_correlation", better="higher"),)
 
-    still: ClassVar[float] = 1e-7
-    """Standard deviation of the opening, over the distance of the eye corners, below which it is rounding noise."""
-
     @classmethod
     def from_config(cls, config: LipCorrelationConfig, sizes: Sizes) -> Self:
         """Nothing to configure."""
@@ -64,15 +63,10 @@ class LipCorrelation(Metric):
     def __call__(self, prediction: Performance, reference: Performance) -> dict[str, float]:
         """Pearson's r of two clips of T >= 2 frames; 1 for an identical pair whose mouth moves."""
         pairs.vertices(prediction, reference, "lip_correlation", frames=2)
-        a, b = _opening(prediction, "prediction"), _opening(reference, "reference")
-        a, b = a - a.mean(), b - b.mean()
-        spread = a.square().mean().sqrt(), b.square().mean().sqrt()
-        if min(spread) < self.still:
-            return {"lip_correlation": 0.0}
-        return {"lip_correlation": float(((a * b).mean() / (spread[0] * spread[1])).clamp(-1, 1))}
+        return {"lip_correlation": pearson(_opening(prediction, "prediction"), _opening(reference, "reference"))}
 
 
-def _opening(performance: Performance, side: str) -> Tensor:
+def _opening(performance: Performance, side: str) -> NDArray[np.float64]:
     # Of the vertices as they came, in their own unit and on the face's own device.
     vertices = pairs.present(performance.vertices, "lip_correlation", side, "vertices")
-    return performance.face.lip_opening(vertices).to("cpu", torch.float64)
+    return performance.face.lip_opening(vertices).to("cpu", torch.float64).numpy()

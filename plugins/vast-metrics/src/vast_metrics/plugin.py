@@ -10,6 +10,7 @@ from vast_core import Component, StageSpec, hookimpl
 from .config import (
     AVOffsetConfig,
     BlinkRateConfig,
+    EvaluateStage,
     FIDConfig,
     HeadMotionConfig,
     IdentityDriftConfig,
@@ -189,8 +190,15 @@ def vast_stages() -> Iterable[StageSpec]:
     """Declare this package's stages."""
     return [
         StageSpec(
+            name="evaluate",
+            target="vast_metrics.stages.evaluate",
+            config=EvaluateStage,
+            needs=("corpus", "face", "audio", "style", "flow", "decoder"),
+            summary="measures what was learned on held-out clips",
+        ),
+        StageSpec(
             name="lip_yardstick",
-            target="vast_metrics.lip_yardstick",
+            target="vast_metrics.stages.lip_yardstick",
             config=LipYardstickStage,
             needs=("corpus", "face", "audio"),
             summary="correlates lips with what audio features, and the decoder, tell of speakers never seen",

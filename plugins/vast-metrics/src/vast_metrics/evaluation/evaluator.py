@@ -19,8 +19,9 @@ from rich.progress import Progress
 from vast_core.errors import InputError, StorageError
 from vast_core.registry import Registry
 
+from ..prepared import spread
 from .engine import Engine, Pair
-from .from_run import PreparedClips, Trained, spread
+from .from_run import PreparedClips, Trained
 from .other_footage import OtherFootage, corpus_called
 from .page import write_report
 from .protocol import Protocol

@@ -7,14 +7,12 @@ where the clip shows the run's avatar, the avatar is drawn into the clip's own f
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Self
 
 import attrs
-import numpy as np
 import torch
 from rich.console import Console
 from torch import Tensor
@@ -35,13 +33,12 @@ from vast_core.stages import StageContext
 from vast_core.stages.avatar_pictures import find_clip, footage_of, image_vertices
 from vast_core.stages.style import PROMPT_FRAMES, prompt_code
 
+from ..prepared import performance_of, prompt_for, spread
 from .alignment import View
 from .engine import Pair
 from .protocol import Protocol
 from .tracked import file_name, mouth_boxes, stacked
 from .videos import Wave, sound_of
-
-Spreadable = TypeVar("Spreadable")
 
 CPU = torch.device("cpu")
 
@@ -199,7 +196,7 @@ class PreparedClips:
         Raises :class:`InputError` where no other clip shows its manner, or its sound is gone.
         """
         store, count = self.run.context.store, self._count(clip)
-        prompt = self._prompt(clip)
+        prompt = prompt_for(self.run.context.store, clip)
         wave, heard = self._wave(clip), self._heard(clip, count)
         if wave is None or heard is None:
             raise InputError("has lost its sound since it was prepared; prepare again")
@@ -216,39 +213,12 @@ class PreparedClips:
             wave=sound if sound is not None else wave,
             heard=heard,
             code=prompt_code(self.run.model, store, [prompt], self.run.context.device),
-            prompt=Performance(
-                face=self.run.face,
-                fps=self.protocol.fps,
-                vertices=store.vertices(prompt)[:length],
-                neutral=store.identities[prompt.speaker],
-                audio=self._heard(prompt, length),
-                name=prompt.name,
-                speaker=prompt.speaker,
-                style=prompt.style or "",
-            ),
+            prompt=performance_of(self.run.context, prompt, self._heard(prompt, length), length),
             notes=(f"in the manner of {prompt.name}",),
         )
 
     def _count(self, clip: PreparedClip) -> int:
         return min(clip.frames, round(self.protocol.max_seconds * self.protocol.fps))
-
-    def _prompt(self, clip: PreparedClip) -> PreparedClip:
-        """Another clip in the same manner: of the recording, else of the style, best of the speaker and trained on."""
-        others = [own for own in self.run.context.store.clips if own.name != clip.name]
-        kin: Sequence[Iterator[PreparedClip]] = (
-            (own for own in others if own.source == clip.source),
-            (
-                own
-                for own in others
-                if clip.style is not None and own.style == clip.style and own.speaker == clip.speaker
-            ),
-            (own for own in others if clip.style is not None and own.style == clip.style),
-            (own for own in others if clip.style is None and own.speaker == clip.speaker),
-        )
-        for choice in kin:
-            if found := sorted(choice, key=lambda own: own.split != "train"):
-                return found[0]
-        raise InputError("no other clip shows this manner; nothing to prompt the model with")
 
     # ---------------------------------------------------------------------------------------------- drawing
 
@@ -311,7 +281,7 @@ class PreparedClips:
 
     def show_prompt(self, clip: PreparedClip, folder: Path) -> None:
         """Write the footage in whose manner a clip is spoken below ``folder``, under the clip's name."""
-        prompt = self._prompt(clip)
+        prompt = prompt_for(self.run.context.store, clip)
         count = self._count(prompt)
         wave = self._wave(prompt) if prompt.heard else None
         sound = sound_of(wave, prompt.start, prompt.start + count, self.protocol.fps)
@@ -336,10 +306,3 @@ class PreparedClips:
             pose=store.read(clip, "pose", 0, count),
             displacement=store.read(clip, "displacement", 0, count).half(),
         )
-
-
-def spread(clips: Sequence[Spreadable], most: int) -> list[Spreadable]:
-    """At most so many, evenly chosen."""
-    if len(clips) <= most:
-        return list(clips)
-    return [clips[place] for place in np.linspace(0, len(clips) - 1, most).astype(int)] if most > 0 else []

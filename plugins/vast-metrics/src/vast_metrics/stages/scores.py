@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import NotComputed
-from ..interfaces import Metric, Performance, PooledMetric
+from vast_core.errors import NotComputed
+from vast_core.interfaces import Metric, Performance, PooledMetric
 
 
 class Scores:

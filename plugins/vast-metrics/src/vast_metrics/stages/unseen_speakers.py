@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vast_core.errors import InputError
-from vast_core.media import LipSync
+from vast_core.media import LipSync, pearson
 
 Floats = NDArray[np.float64]
 
@@ -67,13 +67,6 @@ def leave_one_speaker_out(clips: Sequence[LipSync], speakers: Sequence[str], rea
         for number, correlations in zip(members, scores(group, besides=group), strict=True):
             found[number] = float(correlations[best])
     return found
-
-
-def pearson(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
-    """Pearson correlation of two series (T,); 0 where one of them does not move."""
-    if len(a) < 2 or min(a.std(), b.std()) < 1e-9:
-        return 0.0
-    return float(np.corrcoef(a, b)[0, 1])
 
 
 def _windows(audio: NDArray[np.float32], reach: int) -> Floats:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from vast_core.errors import InputError
 from vast_core.interfaces import listen
-from vast_core.media import LipSync, shift_wave
+from vast_core.media import LipSync, pearson, shift_wave
 from vast_core.recipe import Use
 from vast_core.report import Block, Section, Table, Text
 from vast_core.runs import PreparedClip, Run, use_key
@@ -28,9 +28,10 @@ from vast_core.speak.trained import load_face, load_style
 from vast_core.stages import StageContext
 from vast_core.stages.avatar_pictures import find_clip
 
-from .config import LipYardstickStage
-from .lip_regression import leave_one_speaker_out, pearson
+from ..config import LipYardstickStage
+from ..prepared import lip_sync
 from .trials import audio_alone, audio_uses, mean_and_spread, trial
+from .unseen_speakers import leave_one_speaker_out
 
 MEASURE = (
     "Pearson correlation of predicted and tracked inner-lip opening, of clips of a speaker of whom nothing was learned"
@@ -72,7 +73,6 @@ def run(context: StageContext) -> list[Path]:
 
 def _listened(context: StageContext, use: Use, clips: Sequence[PreparedClip]) -> list[LipSync]:
     """What is heard, by these features, and seen of each prepared clip; the sound's offset corrected as prepared."""
-    store, face = context.store, context.pipeline.face
     audio = audio_alone(context.recipe, context.run.registry, use).to(context.device).eval()
     waves: dict[str, NDArray[np.float32]] = {}
     found = []
@@ -83,8 +83,7 @@ def _listened(context: StageContext, use: Use, clips: Sequence[PreparedClip]) ->
                 raise InputError(f"{clip.source}: has lost its sound since it was prepared; prepare again")
             waves[clip.source] = shift_wave(wave, clip.offset_ms)
         rows = listen(audio, waves[clip.source], clip.start + clip.frames, context.device)
-        opening, valid = face.lip_opening(store.vertices(clip)), store.read(clip, "valid")
-        found.append(LipSync(clip.name, rows[clip.start :].numpy(), opening.numpy(), valid.numpy()))
+        found.append(lip_sync(context, clip, rows[clip.start :]))
     return found
 
 

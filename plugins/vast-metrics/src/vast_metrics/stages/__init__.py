@@ -1,0 +1,1 @@
+"""The stages of this package: what is measured while a recipe runs."""

@@ -1,0 +1,59 @@
+"""Stage ``evaluate``: what was learned, measured on held-out clips; every figure is in ``evaluation.json``.
+
+Three questions, each against a named alternative: does the style of an unseen prompt reach the face (against the
+counterfactual truth, the zero code and a wrong prompt); do the lips follow the audio (against a ridge regression on the
+same features); is the avatar drawn better than by repeating the nearest training frame (where the recipe trains one).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vast_core.files import write_text
+from vast_core.report import Section
+from vast_core.runs import Run
+from vast_core.speak.trained import load_face, load_style
+from vast_core.stages import StageContext
+
+from .drawn_face import rendering
+from .evaluate_report import sections
+from .held_out import held_out
+from .style_transfer import style_transfer
+
+
+def inputs(context: StageContext) -> dict[str, Any]:
+    """What the figures depend on."""
+    recipe = context.recipe
+    return {
+        "style": context.key("style"),
+        "renderer": context.key("renderer") if recipe.runs("renderer") else None,
+        **context.component_inputs("metric"),
+    }
+
+
+def run(context: StageContext) -> list[Path]:
+    """Measure, and write ``evaluation.json`` and the pictures beside it."""
+    load_face(context.run.weights, context.pipeline.to(context.device))
+    model = load_style(context.run.weights, context.pipeline)
+    figures: dict[str, Any] = {"protocol": "held-out clips; see each section's `measure`"}
+    with context.console.status("style transfer"):
+        transfer = style_transfer(context, model)
+    if transfer is not None:
+        figures["style_transfer"] = transfer
+    with context.console.status("held-out clips"):
+        figures |= held_out(context, model)
+    if context.recipe.runs("renderer"):
+        with context.console.status("renderer"):
+            figures["renderer"] = rendering(context)
+    path = context.run.path / "evaluation.json"
+    write_text(path, json.dumps(figures, indent=1))
+    samples = context.run.samples
+    return [path, samples / "lip_opening.json", *sorted(samples.glob("renderer_*.png"))]
+
+
+def report(run: Run) -> Iterator[Section]:
+    """The stage's part of the report."""
+    return sections(run, json.loads((run.path / "evaluation.json").read_text()))

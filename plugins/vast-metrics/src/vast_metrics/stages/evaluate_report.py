@@ -1,0 +1,163 @@
+"""What the stage ``evaluate`` adds to the report of a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from vast_core.mesh import Image
+from vast_core.report import Block, Figure, FrameStrip, Rejected, Section, Table, Text, Verdict, plot_bars, plot_curves
+from vast_core.runs import Run
+
+from ..config import EvaluateStage
+
+Figures = Mapping[str, Any]
+
+
+def sections(run: Run, figures: Figures) -> Iterator[Section]:
+    """A section for each question that ``figures``, those of the stage, answer."""
+    found = (
+        Section(
+            "Style transfer to styles never trained on", list(_transfer(figures)), list(_transfer_targets(figures))
+        ),
+        Section("Lips", list(_lips(run, figures)), list(_lip_target(figures))),
+        Section("Renderer", list(_renderer(run, figures)), list(_renderer_target(figures))),
+        Section("Held-out clips, one by one", list(_clips(figures))),
+    )
+    return (section for section in found if section.blocks)
+
+
+def _transfer_targets(figures: Figures) -> Iterator[Verdict]:
+    transfer = figures.get("style_transfer")
+    if not transfer:
+        return
+    for key, target, what in (
+        ("zero_code", 0.6, "no style at all"),
+        ("wrong_prompt", 0.5, "a wrong prompt's style"),
+    ):
+        ratio = transfer[f"ratio_to_{key}"]
+        yield Verdict(f"style error against {what}", round(ratio, 3), f"at most {target}", ratio <= target)
+
+
+def _transfer(figures: Figures) -> Iterator[Block]:
+    transfer = figures.get("style_transfer")
+    if not transfer:
+        return
+    names = {"ours": "our transfer", "zero_code": "style code at zero", "wrong_prompt": "a wrong prompt's code"}
+    yield Text(
+        f"The truth is known here: the same sentence by the same speaker in the prompt's style. Shown is the "
+        f"{transfer['measure']}, over {len(transfer['pairs'])} pairs of held-out sentences and "
+        f"{transfer['unseen_styles']} styles never trained on."
+    )
+    pairs = transfer["pairs"]
+    errors = [float(1.96 * np.std([pair[key] for pair in pairs]) / np.sqrt(len(pairs))) for key in names]
+    bars = plot_bars(list(names.values()), [transfer[key] for key in names], errors, "mm", "error, lower is better", 0)
+    yield Figure("Mean over pairs with its 95 % interval.", bars)
+    rows = [[name, transfer[key], transfer["lips"][key]] for key, name in names.items()]
+    yield Table(["decoder given", "whole face, mm", "lips, mm"], rows)
+
+
+def _lip_target(figures: Figures) -> Iterator[Verdict]:
+    if (lips := figures.get("lips")) and "ridge" in lips:
+        better = lips["ours"] > lips["ridge"]
+        yield Verdict("lip correlation", round(lips["ours"], 3), f"above ridge, {lips['ridge']:.3f}", better)
+
+
+def _lips(run: Run, figures: Figures) -> Iterator[Block]:
+    lips = figures.get("lips")
+    if not lips:
+        return
+    yield Text(
+        f"{lips['measure']}. Ridge is a ridge regression of the opening on 13 frames of the same audio features."
+    )
+    with_ridge = "ridge" in lips
+    rows = [
+        [c["clip"], c["lip_opening_correlation"], c.get("lip_opening_correlation_ridge"), c["offset_ms"]]
+        for c in figures["held_out"]["clips"]
+    ]
+    rows.append(["mean", lips["ours"], lips["ridge"] if with_ridge else None, None])
+    columns = ["clip", "ours", "ridge", "sound was late by, ms"]
+    yield Table(columns, rows, highlight=len(rows) - 1)
+    curves = json.loads((run.samples / "lip_opening.json").read_text())
+    for name, curve in list(curves.items())[:3]:
+        time = np.arange(len(curve["ours"])) / run.recipe.fps
+        yield Figure(name, plot_curves(time, {"truth": curve["tracked"], "ours": curve["ours"]}, "lip opening"))
+
+
+def _renderer_target(figures: Figures) -> Iterator[Verdict]:
+    renderer = figures.get("renderer", {})
+    if "psnr_face" in renderer:
+        gain = renderer["psnr_face"] - renderer["psnr_nearest_frame"]
+        yield Verdict("face PSNR over nearest frame", round(gain, 2), "at least +3", gain >= 3, "dB")
+
+
+def _renderer(run: Run, figures: Figures) -> Iterator[Block]:
+    renderer = figures.get("renderer")
+    if not renderer:
+        return
+    yield Text(renderer["measure"])
+    others = _compared(run)
+    names = ("real", "ours", "nearest_training_frame", "textured_mesh")
+    strips = [(name.replace("_", " "), run.samples / f"renderer_{name}.png") for name in names]
+    strips += [(other.name, other / "samples" / "renderer_ours.png") for other in others]
+    rows = [(name, frames) for name, path in strips if (frames := _frames(path))]
+    if rows:
+        yield FrameStrip("Held-out frames.", rows)
+    keys = {"face": "ours", "nearest_frame": "nearest training frame", "textured_mesh": "textured mesh, no network"}
+    measures = [key.removesuffix("_nearest_frame") for key in renderer if key.endswith("_nearest_frame")]
+    units = figures.get("measures", {})
+    columns = ["drawn by", *(f"{m} {units.get(m, {}).get('unit', '')}".strip() for m in measures)]
+    table = [[name, *(renderer.get(f"{m}_{key}") for m in measures)] for key, name in keys.items()]
+    for other, found in others.items():
+        table.append([f"run {other.name}", *(found.get(f"{m}_face") for m in measures)])
+    yield Table(columns, table, highlight=0)
+    yield from _not_computed(renderer)
+    missing = [name for name in run.recipe.options("evaluate", EvaluateStage).compare if Path(name) not in others]
+    if missing:
+        yield Text(f"Not compared, as there is no evaluation.json: {', '.join(missing)}")
+
+
+def _compared(run: Run) -> dict[Path, Figures]:
+    """The renderer's figures of the runs that the recipe asks to compare with."""
+    found = {}
+    for name in run.recipe.options("evaluate", EvaluateStage).compare:
+        path = Path(name) / "evaluation.json"
+        if path.is_file():
+            found[Path(name)] = json.loads(path.read_text()).get("renderer", {})
+    return found
+
+
+def _frames(path: Path) -> list[Image]:
+    """The square frames of a strip that the evaluation wrote; none where it is not there."""
+    image = cv2.imread(str(path))
+    if image is None:
+        return []
+    side = image.shape[0]
+    return [np.ascontiguousarray(image[:, x : x + side, ::-1], np.uint8) for x in range(0, image.shape[1], side)]
+
+
+def _clips(figures: Figures) -> Iterator[Block]:
+    clips = figures.get("held_out", {}).get("clips")
+    if left_out := figures.get("held_out", {}).get("left_out"):
+        yield Rejected(list(left_out.items()))
+    if not clips:
+        return
+    directions = figures["measures"]
+    names = [name for name in directions if name in figures["held_out"]]
+    yield Text("; ".join(f"{n}: {directions[n]['better']} is better" for n in names))
+    columns = ["clip", *(f"{n}, {directions[n]['unit']}".rstrip(", ") for n in names)]
+    rows = [[clip["clip"], *(clip["measures"].get(n) for n in names)] for clip in clips]
+    rows.append(["all", *(figures["held_out"][n] for n in names)])
+    yield Table(columns, rows, highlight=len(rows) - 1)
+    yield from _not_computed(figures["held_out"])
+
+
+def _not_computed(figures: Figures) -> Iterator[Block]:
+    """Which measures are lacking, of all clips or of some, and why."""
+    for name, reason in figures.get("not_computed", {}).items():
+        yield Text(f"{name}: not computed{' of every clip' if name in figures else ''}, because {reason}")

@@ -1,0 +1,95 @@
+"""Held-out clips, each prompted by another one of the same manner: all metrics, the bound, and the lips."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import attrs
+import numpy as np
+
+from vast_core.errors import InputError
+from vast_core.files import write_text
+from vast_core.media import pearson
+from vast_core.runs import PreparedClip, Store
+from vast_core.speak.style_model import StyleModel, decode_whole
+from vast_core.stages import StageContext
+from vast_core.stages.style import PROMPT_FRAMES, prompt_code
+
+from ..config import EvaluateStage
+from ..prepared import lip_sync, performance_of, prompt_for, spread
+from .lip_ridge import LipRidge
+from .measured_bound import measured_bound
+from .scores import Scores
+
+
+def held_out(context: StageContext, model: StyleModel) -> dict[str, Any]:
+    """Every metric on held-out clips, prompted by a clip of the same manner, and the lips against ridge regression."""
+    store, pipeline, settings = context.store, context.pipeline, context.options("evaluate", EvaluateStage)
+    chosen, left_out = _chosen(store, settings.max_clips)
+    training = [lip_sync(context, c, store.read(c, "audio")) for c in store.of("train") if c.heard]
+    ridge = LipRidge.fit(training) if training and settings.ridge else None
+    scores = Scores(metric for metric in pipeline.metrics if metric.needs == "vertices")
+    rows, curves = [], {}
+    for clip, prompt in chosen:
+        audio, identity = store.read(clip, "audio"), store.identities[clip.speaker]
+        code = prompt_code(model, store, [prompt], context.device)
+        real = performance_of(context, clip, audio)
+        heard = store.read(prompt, "audio", 0, PROMPT_FRAMES) if prompt.heard else None
+        ours = attrs.evolve(
+            real,
+            vertices=pipeline.face.decode(decode_whole(model, audio, code), identity),
+            prompt=performance_of(context, prompt, heard, PROMPT_FRAMES),
+        )
+        row: dict[str, Any] = {"clip": clip.name, "speaker": clip.speaker, "offset_ms": clip.offset_ms}
+        row["measures"] = scores.add(ours, real)
+        sides = {"tracked": real.vertices, "ours": ours.vertices}
+        opening = {name: pipeline.face.lip_opening(side).numpy() for name, side in sides.items() if side is not None}
+        row["bound"] = measured_bound(model, store, clip, prompt, context.device)
+        row["lip_opening_correlation"] = pearson(opening["ours"], opening["tracked"])
+        if ridge is not None:
+            row["lip_opening_correlation_ridge"] = ridge.correlation(lip_sync(context, clip, audio))
+        curves[clip.name] = {name: [round(float(v), 5) for v in values] for name, values in opening.items()}
+        rows.append(row)
+    write_text(context.run.samples / "lip_opening.json", json.dumps(curves))
+    figures: dict[str, Any] = {
+        "measures": {m.name: {"better": m.better, "unit": m.unit} for own in pipeline.metrics for m in own.measures},
+        "held_out": {"clips": rows},
+    }
+    if left_out:
+        figures["held_out"]["left_out"] = left_out
+    if rows:
+        figures["bound"] = {
+            "measure": "negative bound (VAST, eq. 7) and reconstruction in nats a frame, KL in nats, mean over clips",
+            **{name: float(np.mean([row["bound"][name] for row in rows])) for name in rows[0]["bound"]},
+        }
+        figures["held_out"] |= {
+            "measure": "mean over held-out clips, prompted by another clip of the same manner",
+            **scores.overall(),
+        }
+        if scores.not_computed:
+            figures["held_out"]["not_computed"] = scores.not_computed
+        figures["lips"] = {
+            "measure": "Pearson correlation of predicted and tracked inner-lip opening, mean over held-out clips",
+            "ours": float(np.mean([row["lip_opening_correlation"] for row in rows])),
+        }
+        if ridge is not None:
+            figures["lips"]["ridge"] = float(np.mean([row["lip_opening_correlation_ridge"] for row in rows]))
+    return figures
+
+
+def _chosen(store: Store, most: int) -> tuple[list[tuple[PreparedClip, PreparedClip]], dict[str, str]]:
+    """At most ``most`` held-out clips with sound, each with its prompt; and why others cannot be measured, by name.
+
+    Clips in manners that were trained on, or all where there is none of these.
+    """
+    heard = [clip for clip in store.of("held_out") if clip.heard]
+    trained = {clip.style for clip in store.of("train")}
+    pairs: list[tuple[PreparedClip, PreparedClip]] = []
+    left_out: dict[str, str] = {}
+    for clip in [clip for clip in heard if clip.style is None or clip.style in trained] or heard:
+        try:
+            pairs.append((clip, prompt_for(store, clip)))
+        except InputError as error:
+            left_out[clip.name] = str(error)
+    return spread(pairs, most), left_out
