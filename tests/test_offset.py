@@ -5,7 +5,7 @@ import pytest
 from scipy.signal import lfilter
 
 from vast_core.interfaces import SAMPLE_RATE
-from vast_core.media import LEAD_MS, LipRidge, LipSync, estimate_offsets, shift_wave
+from vast_core.media import LEAD_MS, LipSync, estimate_offsets, shift_wave
 from vast_core.media.sync import _deviation
 
 FPS = 25.0
@@ -155,51 +155,6 @@ def test_late_sound_is_moved_to_the_front():
     assert not shift_wave(wave, 2000.0).any()
     assert not shift_wave(wave, -2000.0).any()
     assert shift_wave(wave, 500.0)[0] == 1.0
-
-
-# -------------------------------------------------------------------------------------------- baseline
-
-
-@pytest.mark.parametrize("noise", [0.3, 1.0])
-def test_the_baseline_reaches_what_noise_allows(noise):
-    """Lips that are a linear function of the sound plus noise: r = 1 / sqrt(1 + noise^2)."""
-    train = planted([0] * 6, noise=noise, seconds=30)
-    assert LipRidge.fit(train).correlation(clip("test", 0, seed=99, noise=noise, seconds=60)) == pytest.approx(
-        1 / np.sqrt(1 + noise**2), abs=0.04
-    )
-
-
-def test_the_baseline_finds_nothing_where_nothing_is():
-    train = planted([0] * 6, related=False)
-    assert abs(LipRidge.fit(train).correlation(clip("test", 0, seed=99, related=False, seconds=60))) < 0.2
-
-
-def test_the_baseline_sees_six_frames_ahead_and_behind_and_no_more():
-    for delay, least, most in [(200, 0.6, 1.0), (-200, 0.6, 1.0), (520, -0.2, 0.25)]:
-        train = planted([delay] * 6, noise=0.3, seconds=20)
-        assert least < LipRidge.fit(train).correlation(clip("test", delay, seed=99, noise=0.3, seconds=60)) < most
-
-
-def test_the_baseline_equals_augmented_least_squares():
-    """Ridge as plain least squares with sqrt(penalty) I appended to the rows."""
-    train, test = planted([0] * 3), clip("test", 0, seed=99)
-    fitted = LipRidge.fit(train)
-    rows, target = [], []
-    for one in train:
-        padded = np.pad(fitted.reduction(one.audio), ((6, 6), (0, 0)), mode="edge")
-        rows.append(np.hstack([padded[k : k + len(one.audio)] for k in range(13)]))
-        target.append((one.opening - one.opening.mean()) / one.opening.std())
-    rows, target = np.concatenate(rows), np.concatenate(target)
-    padded = np.pad(fitted.reduction(test.audio), ((6, 6), (0, 0)), mode="edge")
-    asked = np.hstack([padded[k : k + len(test.audio)] for k in range(13)])
-    reached = []
-    for penalty in (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0):
-        extra = np.sqrt(penalty * len(rows)) * np.eye(rows.shape[1])
-        weights = np.linalg.lstsq(np.vstack([rows, extra]), np.concatenate([target, np.zeros(len(extra))]), rcond=None)[
-            0
-        ]
-        reached.append(np.corrcoef(asked @ weights, test.opening)[0, 1])
-    assert np.abs(np.array(reached) - fitted.correlation(test)).min() < 1e-6
 
 
 def test_deviation_of_unrelated_smooth_series():

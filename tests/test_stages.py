@@ -79,8 +79,9 @@ def boast(run):
     yield 1 / 0
 
 def shout(run):
-    from vast_core.report import Figure, Section, Text
-    yield Section("<i>Loud</i>", [Text("<script>alert(1)</script>")])
+    from vast_core.report import Section, Text, Verdict
+    verdict = Verdict("loudness", 11, "at most <10>", False)
+    yield Section("<i>Loud</i>", [Text("<script>alert(1)</script>")], glance=[verdict])
 
 class Counting(Room):
     def run(self, context):
@@ -89,14 +90,21 @@ class Counting(Room):
         figures = {"counted": counted, "style": context.options("style", Style).steps}
         return [context.run.write_figures("count", figures)]
 
+class Writing(Room):
+    def run(self, context):
+        path = context.run.path / "evaluation.json"
+        path.write_text('{"answer": 42}')
+        return [path]
+
 from vast_core.registry.core_stages import StyleStage as Style
 
-counting, silent, lying = Counting(), Room(gives=None), Room(gives=[Path("no/such/file")])
+counting, writing = Counting(), Writing()
+silent, lying = Room(gives=None), Room(gives=[Path("no/such/file")])
 boasting, shouting, handless = Room(tells=boast), Room(tells=shout), object()
 
 ROOMS = {
     "count": "counting", "silent": "silent", "lying": "lying", "boast": "boasting", "shout": "shouting",
-    "handless": "handless", "gone": "gone",
+    "handless": "handless", "gone": "gone", "own_results": "writing",
 }
 
 @hookimpl
@@ -158,8 +166,10 @@ def spec(**changes):
 
 def test_stages_of_plugins_come_after_our_own(registry):
     names = [stage.name for stage in registry.stages]
-    assert names[:5] == ["prepare", "style", "renderer", "evaluate", "synthesize"]
-    assert names[5:] == sorted(["count", "silent", "lying", "boast", "shout", "handless", "gone", "must"])
+    assert names[:4] == ["prepare", "style", "renderer", "synthesize"]
+    assert names[4:] == sorted(
+        ["count", "silent", "lying", "boast", "shout", "handless", "gone", "must", "own_results"]
+    )
     assert registry.stage("count").provider == "vast-rooms 1.0"
     assert registry.stage("count").needs == ("audio",)
     assert Registry().stages == CORE_STAGES
@@ -247,11 +257,11 @@ def test_a_recipe_runs_what_it_lists_in_its_order(recipe):
 
 
 def test_a_recipe_with_stages_of_plugins_reads_back_equal(recipe, registry):
-    loaded = recipe("run: [must, count]\nstages: {must: {folder: a b}, evaluate: {max_clips: 2}}\n")
+    loaded = recipe("run: [must, count]\nstages: {must: {folder: a b}, renderer: {steps: 2}}\n")
     Path("again.yaml").write_text(loaded.to_yaml())
     again = load_recipe("again.yaml", registry)
     assert again == loaded
-    assert list(again.stages) == ["must", "count", "evaluate"]
+    assert list(again.stages) == ["must", "count", "renderer"]
 
 
 @pytest.mark.parametrize(
@@ -307,6 +317,39 @@ def test_choosing_what_the_recipe_does_not_run(recipe):
         loaded.chosen(["prepare"])
     with pytest.raises(RecipeError, match="no stage was chosen; name one at least of count, must"):
         loaded.chosen([])
+
+
+def test_a_recipe_that_lists_no_stages_runs_evaluate_where_a_plugin_declares_it(tmp_path):
+    (tmp_path / "r.yaml").write_text("vast: 1\n")
+    found = Registry()
+    assert [stage.name for stage in load_recipe(tmp_path / "r.yaml", found).run] == [
+        "prepare",
+        "style",
+        "renderer",
+        "synthesize",
+    ]
+    found.register(Declaring(spec(name="evaluate")), name="one", distribution="vast-one", version="1.0")
+    run = load_recipe(tmp_path / "r.yaml", found).run
+    assert [stage.name for stage in run] == ["prepare", "style", "renderer", "evaluate", "synthesize"]
+    assert run[3].provider == "vast-one 1.0"
+    other = attrs.make_class("Other", {}, frozen=True)
+    found.register(Declaring(spec(name="evaluate", config=other)), name="two", distribution="vast-two")
+    with pytest.raises(RecipeError, match=r"'evaluate' is declared by vast-one 1\.0 and vast-two"):
+        load_recipe(tmp_path / "r.yaml", found)
+
+
+def test_evaluate_without_its_package_is_explained(tmp_path):
+    (tmp_path / "r.yaml").write_text("vast: 1\nrun: [prepare, evaluate]\n")
+    missing = re.escape(
+        "2:16: run.1: no stage is called 'evaluate' (it comes with the package vast-avatar: pip install"
+    )
+    with pytest.raises(RecipeError, match=missing):
+        load_recipe(tmp_path / "r.yaml", Registry())
+    off = Registry.discover(plugins=False, environ={})
+    with pytest.raises(RecipeError, match=r"no stage is called 'evaluate' .*switched off by .*metrics") as error:
+        load_recipe(tmp_path / "r.yaml", off)
+    assert "pip install" not in str(error.value), "it is installed"
+    assert [stage.name for stage in off.default_run] == ["prepare", "style", "renderer", "synthesize"]
 
 
 # -------------------------------------------------------------------------------------------- partial recipes
@@ -432,6 +475,19 @@ def test_what_a_stage_tells_is_in_the_report_escaped_and_what_fails_is_said(reci
     assert "<h2>&lt;i&gt;Loud&lt;/i&gt;</h2>" in report
     assert "&lt;script&gt;alert(1)" in report
     assert "<script" not in report
+    glance = report[report.index("<h2>At a glance</h2>") : report.index("<h2>&lt;i&gt;Loud")]
+    assert glance.index("at most &lt;10&gt;") < glance.index("time, all stages")
+
+
+def test_what_a_stage_has_written_into_the_results_stays_while_the_recipe_runs_it(recipe, registry, tmp_path):
+    loaded = recipe("audio: {use: ears}\nrun: [own_results, shout]\n")
+    path = run_recipe(loaded, registry, tmp_path / "out").path / "evaluation.json"
+    again = run_recipe(loaded, registry, tmp_path / "out", stages=["shout"])
+    for figures in (json.loads(path.read_text()), json.loads((again.path / "evaluation.json").read_text())):
+        assert figures["answer"] == 42
+        assert list(figures["wall_seconds"]) == ["own_results", "shout"]
+    run_recipe(recipe("run: [shout]\n"), registry, tmp_path / "out")
+    assert set(json.loads(path.read_text())) == {"wall_seconds", "peak_memory_bytes"}
 
 
 def test_a_plugin_left_out_during_a_run_does_not_take_its_stage_along(recipe, registry, tmp_path):

@@ -7,7 +7,7 @@ import torch
 from torch import distributions as of
 
 from vast_core.interfaces import FlowOutput, Posterior
-from vast_core.stages import evaluate
+from vast_metrics.stages import measured_bound as bound
 
 T, E, Z = 40, 3, 2
 MIX = torch.tensor([[0.5, -1.0, 0.2], [0.3, 0.4, -0.8]])
@@ -39,10 +39,10 @@ def model(flow):
 
 
 def measured(flow, monkeypatch, samples=20_000):
-    monkeypatch.setattr(evaluate, "KL_SAMPLES", samples)
-    monkeypatch.setattr(evaluate, "LIKELIHOOD_SAMPLES", 500)
+    monkeypatch.setattr(bound, "KL_SAMPLES", samples)
+    monkeypatch.setattr(bound, "LIKELIHOOD_SAMPLES", 500)
     clip, shelf = SimpleNamespace(name="a", frames=T, heard=True), Shelf()
-    return evaluate.measured_bound(model(flow), shelf, clip, clip, torch.device("cpu")), shelf
+    return bound.measured_bound(model(flow), shelf, clip, clip, torch.device("cpu")), shelf
 
 
 def expected_reconstruction(shelf, mean, covariance):

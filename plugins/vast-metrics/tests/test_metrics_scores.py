@@ -7,7 +7,7 @@ import torch
 
 from vast_core.errors import NotComputed
 from vast_core.interfaces import Measure, Metric, Performance, PooledMetric
-from vast_core.report import Scores
+from vast_metrics.stages.scores import Scores
 
 
 class Loudness(Metric):

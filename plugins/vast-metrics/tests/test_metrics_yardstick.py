@@ -4,7 +4,6 @@ from itertools import chain
 
 import numpy as np
 import pytest
-from vast_metrics.lip_regression import PENALTIES, leave_one_speaker_out
 
 from vast_core.errors import ComponentError, InputError
 from vast_core.media import LipSync
@@ -12,6 +11,7 @@ from vast_core.recipe import load_recipe
 from vast_core.registry import Registry
 from vast_core.runner import run_recipe
 from vast_metrics.config import LipYardstickStage
+from vast_metrics.stages.unseen_speakers import PENALTIES, leave_one_speaker_out
 
 SPEAKERS = ["ada", "bo", "bo", "cy", "di"]
 
@@ -100,7 +100,7 @@ def test_two_speakers_are_too_few():
 
 def test_more_speakers_than_groups_are_left_out_in_groups(monkeypatch):
     clips = talking()
-    monkeypatch.setattr("vast_metrics.lip_regression.GROUPS", 3)
+    monkeypatch.setattr("vast_metrics.stages.unseen_speakers.GROUPS", 3)
     joined = leave_one_speaker_out(clips, ["ada", "bo", "bo", "cy", "ada"], 1)  # the fourth speaker joins the first
     assert leave_one_speaker_out(clips, SPEAKERS, 1) == pytest.approx(joined)
 
