@@ -144,7 +144,7 @@ def test_defaults_are_filled_in(write, registry):
     assert loaded.corpus.config == CorpusConfig()
     assert loaded.flow is None
     assert loaded.metrics == ()
-    assert [stage.name for stage in loaded.run] == ["prepare", "style", "renderer", "evaluate", "synthesize"]
+    assert [stage.name for stage in loaded.run] == ["prepare", "style", "renderer", "synthesize"]
     assert loaded.options("style", StyleStage).steps == 2000
     assert (loaded.options("renderer", RendererStage).steps, loaded.options("renderer", RendererStage).frames) == (
         1500,
