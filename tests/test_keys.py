@@ -107,7 +107,7 @@ CODE = [
     ("vast_core/stages/style.py", STYLE),
     ("vast_core/stages/avatar_pictures.py", RENDERER),
     ("vast_core/stages/renderer.py", RENDERER),
-    ("vast_core/stages/evaluate.py", {"evaluate"}),
+    ("vast_metrics/stages/held_out.py", {"evaluate"}),
     ("vast_core/stages/synthesize.py", {"synthesize"}),
     ("vast_core/recipe/reader.py", set()),
     ("vast_core/registry/isolation.py", set()),
