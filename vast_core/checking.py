@@ -42,17 +42,17 @@ def check_recipe(recipe: Recipe, registry: Registry) -> None:
     for name, kinds in trained.items():
         if recipe.runs(name):
             parameters = sum(p.numel() for kind in kinds for p in pipeline.parts[kind].parameters())
-            # float32 weights, gradients, Adam's two moments and the moving average, plus what backward keeps
+            # float32 weights, gradients, Adam's two moments and the moving average, plus the tensors kept for backward
             total = 5 * 4 * parameters + kept[name]
             console.print(f"stage {name}: about {total / 1e9:.2f} GB while training, beside the program's own 0.7 GB")
 
 
 Joint = tuple[str, str, Tensor]
-"""What passes from part to part: name, axes, and the tensor."""
+"""Name, axes and tensor of what one part passes to the next."""
 
 
 def walk(pipeline: Pipeline) -> tuple[list[Joint], dict[str, int]]:
-    """Walk meta tensors through all parts, as far as the recipe has them; what autograd keeps is counted by stage."""
+    """Pass meta tensors through all parts of the recipe; gives the joints and the bytes kept by autograd, by stage."""
     kept = {"style": 0, "renderer": 0}
 
     def counting(stage: str) -> torch.autograd.graph.saved_tensors_hooks:
@@ -80,13 +80,13 @@ def walk(pipeline: Pipeline) -> tuple[list[Joint], dict[str, int]]:
 
 
 def _window(pipeline: Pipeline, stage: str, config: type[TrainingStage]) -> tuple[int, int]:
-    """B and T of a training stage's batch; one clip of a second where the recipe does not run that stage."""
+    """B and T of a training stage's batch; one clip of one second if the recipe does not run that stage."""
     options = pipeline.recipe.options(stage, config)
     return (options.batch, options.frames) if pipeline.recipe.runs(stage) else (1, round(pipeline.sizes.fps))
 
 
 def _fit(joint: str, axes: str, tensor: Tensor, *expected: int) -> Joint:
-    """A joint; raises :class:`InputError` where its shape is another than the recipe's sizes ask for."""
+    """A joint; raises :class:`InputError` if its shape differs from the recipe's sizes."""
     if tuple(tensor.shape) != expected:
         raise InputError(
             f"{joint} ({axes}): the component gives {tuple(tensor.shape)}, the recipe's sizes ask for {expected}"

@@ -17,14 +17,14 @@ from .registry.declarations import Part
 from .registry.registry import Registry
 
 NETWORKS: tuple[Part, ...] = ("face", "audio", "style", "flow", "decoder", "renderer")
-"""The parts that are networks; a part's place here settles the weights that it starts from."""
+"""The parts that are networks. The position of a part here determines its initial weights."""
 
 
 @attrs.define(eq=False, slots=False)
 class Pipeline:
-    """The components that a recipe names, assembled; the corpus only when it is asked for, as it may touch files.
+    """The assembled components of a recipe. The corpus is made on first use, because it may touch files.
 
-    Asking for a part that the recipe lacks raises :class:`RecipeError`.
+    Accessing a part that the recipe lacks raises :class:`RecipeError`.
     """
 
     recipe: Recipe
@@ -33,13 +33,13 @@ class Pipeline:
     """The components that are networks, by kind."""
     metrics: tuple[Metric, ...]
     device: torch.device = attrs.field(init=False, factory=lambda: torch.device("cpu"))
-    """Where the parts compute, the face apart; see :meth:`to`."""
+    """Device of all parts except the face; see :meth:`to`."""
 
     def to(self, device: torch.device, *, face: torch.device | None = None) -> Self:
-        """Move the parts to where they work, in evaluation mode; gives the pipeline itself.
+        """Move the parts to their devices, in evaluation mode; returns the pipeline itself.
 
-        All go to ``device`` but the face: it draws and decodes on the CPU. Training that takes a gradient through
-        ``face.decode`` says ``face=device``.
+        All parts go to ``device``, except the face, which draws and decodes on the CPU. Training that needs a gradient
+        through ``face.decode`` passes ``face=device``.
         """
         self.device = device
         for kind, part in self.parts.items():
@@ -48,22 +48,22 @@ class Pipeline:
 
     @cached_property
     def corpus(self) -> Corpus:
-        """Where the clips come from."""
+        """Source of the clips."""
         return cast(Corpus, make(self.recipe.part("corpus"), self.sizes))
 
     @property
     def face(self) -> Face:
-        """What finds, takes apart and draws faces."""
+        """Tracks, encodes and draws faces."""
         return cast(Face, self._part("face"))
 
     @property
     def audio(self) -> AudioFeatures:
-        """What is said."""
+        """Computes audio features."""
         return cast(AudioFeatures, self._part("audio"))
 
     @property
     def style(self) -> StyleEncoder:
-        """Reads a manner out of a prompt."""
+        """Encodes the style of a prompt."""
         return cast(StyleEncoder, self._part("style"))
 
     @property
@@ -73,7 +73,7 @@ class Pipeline:
 
     @property
     def decoder(self) -> Decoder:
-        """Audio and style to expression."""
+        """Decodes audio and style to expression."""
         return cast(Decoder, self._part("decoder"))
 
     @property
@@ -87,14 +87,14 @@ class Pipeline:
 
 
 def make(use: Use, sizes: Sizes) -> Any:
-    """The component that a recipe names, with its options."""
+    """Make the component that a recipe names, with its options."""
     return use.component.load().from_config(use.config, sizes)
 
 
 def work_out_sizes(recipe: Recipe) -> Sizes:
     """Collect every width that the recipe's parts give, from their configs.
 
-    Raises :class:`InputError` where two give the same width, or a part does not give one that is its own to give.
+    Raises :class:`InputError` if two parts give the same width, or a part does not give a width that it must give.
     """
     given: dict[str, tuple[str, int]] = {}
     for kind in NETWORKS:
@@ -117,13 +117,13 @@ def work_out_sizes(recipe: Recipe) -> Sizes:
 
 
 def assemble(recipe: Recipe, registry: Registry) -> Pipeline:
-    """Build every component that ``recipe`` names; the weights start from ``recipe.seed``."""
+    """Build every component that ``recipe`` names; initial weights depend on ``recipe.seed``."""
     sizes = work_out_sizes(recipe)
     parts: dict[Part, nn.Module] = {}
     for number, kind in enumerate(NETWORKS):
         use = recipe.use(kind)
         if use is not None:
-            torch.manual_seed(recipe.seed * 1_009 + number)  # a part's start does not depend on the other parts
+            torch.manual_seed(recipe.seed * 1_009 + number)  # a part's initial weights do not depend on others
             parts[kind] = make(use, sizes)
     metrics = tuple(make(use, sizes) for use in recipe.metrics)
     pipeline = Pipeline(recipe=recipe, sizes=sizes, metrics=metrics, parts=parts)

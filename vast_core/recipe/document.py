@@ -1,7 +1,7 @@
-"""YAML text to a tree in which every value knows its file, line and column.
+"""YAML text to a tree in which every value has its file, line and column.
 
-``base:`` and the command line are merged here, so that a mistake points into the file that holds it. YAML is only
-ever composed into nodes; of its tags only the plain scalar ones are constructed, and none that runs code.
+``base:`` and the command line are merged here, so that a mistake points to the file that contains it. YAML is only
+composed into nodes: of its tags, only plain scalars are constructed, and none that runs code.
 """
 
 from __future__ import annotations
@@ -18,45 +18,45 @@ import yaml
 from ..errors import RecipeError
 
 UNREADABLE: Any = object()
-"""The value of a node that is wrong in itself; the reason is among the problems, and no other should follow."""
+"""Value of a node that cannot be read. The reason is among the problems; no further problem is reported for it."""
 
 
 @attrs.frozen
 class Mark:
-    """A place that a message can point at."""
+    """A position in a file, for messages."""
 
     source: str
     """A file as the user would type it, or ``command line``."""
     line: int
-    """From 0; -1 on the command line."""
+    """Line number from 0; -1 on the command line."""
     column: int
-    """From 0."""
+    """Column number from 0."""
     text: str
-    """That line."""
+    """Text of that line."""
 
 
 @attrs.frozen(eq=False)
 class Node:
-    """A value of a recipe and where it stands."""
+    """A value of a recipe and its position."""
 
     value: Any
     """A scalar, a list of nodes, or a dict of nodes by key."""
     mark: Mark
     key_mark: Mark | None = None
-    """Where the key stands that this is the value of."""
+    """Position of the key of this value."""
     raw: str = ""
-    """A scalar as it is written."""
+    """A scalar as written in the file."""
     quoted: bool = False
 
     @property
     def heading(self) -> Mark:
-        """Where to point for what is wrong with the whole: the key if there is one."""
+        """Position for problems with the whole value: its key if there is one."""
         return self.key_mark or self.mark
 
 
 @attrs.frozen
 class Problem:
-    """One mistake of a recipe's author."""
+    """One mistake in a recipe."""
 
     mark: Mark
     path: tuple[str, ...]
@@ -73,9 +73,9 @@ class Problem:
 
 
 def recipe_error(source: str, problems: Sequence[Problem], what: str = "recipe") -> RecipeError:
-    """All ``problems`` in one error: those in ``source`` first, line by line, the command line's last.
+    """All ``problems`` in one error: those in ``source`` first, by line, and those on the command line last.
 
-    ``what`` the file is called, where it is no recipe but written and read like one.
+    ``what`` names the kind of file in the message, for files other than recipes that are read in the same way.
     """
     sources = list(dict.fromkeys([source, *(p.mark.source for p in problems if p.mark.line >= 0)]))
 
@@ -89,15 +89,15 @@ def recipe_error(source: str, problems: Sequence[Problem], what: str = "recipe")
 
 
 def shown(path: Path) -> str:
-    """``path`` as the user would type it: relative where it lies below the working directory."""
+    """``path`` as the user would type it: relative if it lies below the working directory."""
     absolute = path.resolve()
     return os.path.relpath(absolute) if absolute.is_relative_to(Path.cwd()) else str(absolute)
 
 
 def read_document(path: Path, problems: list[Problem], what: str = "recipe") -> Node:
-    """The tree of one file; its mistakes go to ``problems``. ``what`` it is called in messages.
+    """The tree of one file; its mistakes are added to ``problems``. ``what`` names the kind of file in messages.
 
-    Raises :class:`RecipeError` where it cannot be read at all, or is no YAML.
+    Raises :class:`RecipeError` if it cannot be read or is not YAML.
     """
     source = shown(path)
     try:
@@ -115,7 +115,7 @@ def read_document(path: Path, problems: list[Problem], what: str = "recipe") -> 
 
 
 def read_overrides(overrides: Sequence[str], problems: list[Problem]) -> Node:
-    """The tree of ``flow.use=planar flow.steps=16``; mistakes go to ``problems``."""
+    """The tree of ``flow.use=planar flow.steps=16``; mistakes are added to ``problems``."""
     root = Node({}, Mark("command line", -1, 0, ""))
     for override in overrides:
         mark = Mark("command line", -1, 0, override)
@@ -137,7 +137,7 @@ def read_overrides(overrides: Sequence[str], problems: list[Problem]) -> Node:
 
 
 def read_value(text: str, path: tuple[str, ...], mark: Mark, problems: list[Problem]) -> Node | None:
-    """The tree of a value that the command line gives at ``mark``, or None and a problem more."""
+    """The tree of a command-line value at ``mark``; None, with a problem added, if it cannot be read."""
     try:
         value = _Composer(mark.source, [mark.text], problems, on_command_line=True).compose(text, path)
     except RecipeError:
@@ -147,7 +147,7 @@ def read_value(text: str, path: tuple[str, ...], mark: Mark, problems: list[Prob
 
 
 def _put(root: Node, path: tuple[str, ...], value: Node, mark: Mark) -> None:
-    """Hang ``value`` into the tree; raises KeyError where something is there already."""
+    """Insert ``value`` into the tree; raises KeyError if the place is taken."""
     for part in path[:-1]:
         root = root.value.setdefault(part, Node({}, mark, key_mark=mark))
         if not isinstance(root.value, dict):
@@ -158,9 +158,9 @@ def _put(root: Node, path: tuple[str, ...], value: Node, mark: Mark) -> None:
 
 
 def merged(base: Node, top: Node) -> Node:
-    """``top`` over ``base``: mappings key by key, anything else replaced whole.
+    """Merge ``top`` over ``base``: mappings key by key; all other values are replaced.
 
-    A mapping whose ``use`` changes is replaced whole too: no option of the old component survives.
+    A mapping whose ``use`` changes is replaced, too, so that no option of the old component survives.
     """
     if not isinstance(base.value, dict) or not isinstance(top.value, dict):
         return top
@@ -172,7 +172,7 @@ def merged(base: Node, top: Node) -> Node:
 
 
 class _Composer:
-    """Turns PyYAML's nodes into ours."""
+    """Converts PyYAML's nodes to :class:`Node`."""
 
     def __init__(
         self,
@@ -189,7 +189,7 @@ class _Composer:
         self.on_command_line = on_command_line
         self.open: list[yaml.Node] = []
         self.made: dict[yaml.Node, Any] = {}
-        """Values by node: an alias gives a node again, and a few lines of aliases of aliases stand for billions."""
+        """Values by node: an alias returns the same node, so that nested aliases cannot grow exponentially."""
 
     def mark(self, mark: yaml.Mark | None) -> Mark:
         if self.on_command_line:
@@ -200,7 +200,7 @@ class _Composer:
         return Mark(self.source, line, min(mark.column, len(self.lines[line])), self.lines[line])
 
     def compose(self, text: str, path: tuple[str, ...] = ()) -> Node:
-        """The tree of ``text``; raises :class:`RecipeError` where it is no YAML at all."""
+        """The tree of ``text``; raises :class:`RecipeError` if it is not YAML."""
         try:
             root = yaml.compose(text, Loader=yaml.SafeLoader)
             return Node(None, self.mark(None)) if root is None else self.node(root, path, None)
@@ -236,7 +236,7 @@ class _Composer:
             try:
                 return yaml.SafeLoader("").construct_object(node, deep=True)
             except yaml.constructor.ConstructorError:
-                pass  # a tag that only unsafe loaders know
+                pass  # a tag that only unsafe loaders construct
             except ValueError as error:  # a date such as 2024-13-01
                 reason = f"{node.value} cannot be read ({error}); put text in quotes"
         self.problems.append(Problem(mark, path, reason))

@@ -1,4 +1,4 @@
-"""Where recipes are: files, and those that come with the package."""
+"""Finds recipes: files, and the recipes that come with the package."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .document import shown
 
 
 def recipes_folder() -> Path:
-    """Where the packaged recipes are: ``recipes/`` of a checkout, else ``vast_recipes`` beside this package."""
+    """Folder of the packaged recipes: ``recipes/`` in a checkout, else ``vast_recipes`` beside this package."""
     root = Path(__file__).resolve().parents[2]
     return root / "recipes" if (root / "pyproject.toml").is_file() else root / "vast_recipes"
 
@@ -24,7 +24,7 @@ def packaged_recipes() -> tuple[str, ...]:
 def find_recipe(path_or_name: str | Path, beside: Path | None = None) -> Path:
     """The file of a path (relative to ``beside``, else the working directory) or of a packaged recipe's name.
 
-    Raises :class:`RecipeError` where there is neither.
+    Raises :class:`RecipeError` if neither exists.
     """
     given = Path(path_or_name).expanduser()
     path = (beside or Path()) / given

@@ -19,9 +19,9 @@ from .reader import INVALID, KeyPath, Reader
 
 
 def _read_tree(path: Path, problems: list[Problem], inside: tuple[Path, ...] = ()) -> Node:
-    """The tree of a file over that of its ``base``; mistakes go to ``problems``.
+    """The tree of a file merged over that of its ``base``; mistakes are added to ``problems``.
 
-    Raises :class:`RecipeError` where a file is no YAML or its base cannot be found, for then no more can be said.
+    Raises :class:`RecipeError` if a file is not YAML or its base cannot be found, because nothing more can be checked.
     """
     tree = read_document(path, problems)
     version, base = tree.value.get("vast"), tree.value.pop("base", None)
@@ -51,22 +51,22 @@ def _read_tree(path: Path, problems: list[Problem], inside: tuple[Path, ...] = (
 
 @attrs.frozen
 class Draft:
-    """A recipe as it is written, and nothing checked yet."""
+    """A recipe as written, before it is checked."""
 
     path: Path
     tree: Node
-    """What the file says, its ``base`` below."""
+    """Content of the file, merged over its ``base``."""
     changes: Node
-    """What the command line lays over it."""
+    """Changes on the command line."""
     problems: tuple[Problem, ...]
-    """Mistakes of writing alone."""
+    """Mistakes of syntax."""
     source: str
 
     @classmethod
     def read(cls, path_or_name: str | Path, overrides: Sequence[str] = ()) -> Self:
         """Read a recipe by path or packaged name, with ``overrides`` such as ``flow.use=planar``.
 
-        Raises :class:`RecipeError` where a file is no YAML, or cannot be found.
+        Raises :class:`RecipeError` if a file is not YAML or cannot be found.
         """
         path = find_recipe(path_or_name)
         reader = Reader()
@@ -78,7 +78,7 @@ class Draft:
         return cls(path, tree, changes, tuple(reader.problems), f"From {shown(path)}{changed}")
 
     def check(self, registry: Registry) -> tuple[Recipe | None, list[Problem]]:
-        """The recipe, or None and what is wrong with it."""
+        """The recipe, or None, and the problems found."""
         reader = Reader()
         reader.problems += self.problems
         values = _Sections(registry, reader).read(merged(self.tree, self.changes), _folder_name(self.path))
@@ -90,7 +90,7 @@ class Draft:
 
 
 def load_recipe(path_or_name: str | Path, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe by path or packaged name, with ``overrides`` such as ``flow.use=planar`` laid over it.
+    """Read a recipe by path or packaged name, with ``overrides`` such as ``flow.use=planar``.
 
     Raises :class:`RecipeError` with all mistakes at once, each at its file, line and column.
     """
@@ -107,7 +107,7 @@ def _folder_name(path: Path) -> str:
 
 @attrs.frozen
 class _Sections:
-    """Reads the sections of a merged tree; mistakes go to the reader."""
+    """Reads the sections of a merged tree; mistakes are noted in the reader."""
 
     registry: Registry
     reader: Reader
@@ -238,5 +238,5 @@ class _Sections:
 
 
 def _is_absent(node: Node) -> bool:
-    """Whether it says ``null``; a section left blank is taken for an oversight."""
+    """Whether the value is ``null``; a section left blank counts as a mistake."""
     return node.value is None and node.raw != ""

@@ -19,7 +19,7 @@ from ..registry.core_stages import CORE_STAGES
 from ..registry.declarations import PARTS, Component, Kind, Part, StageSpec
 
 VERSION = 1
-"""The version of recipes that this vast reads, stated as ``vast: 1``."""
+"""Version of the recipe format that this vast reads, stated as ``vast: 1``."""
 
 Options = TypeVar("Options")
 
@@ -32,12 +32,12 @@ class Use:
     config: Any
     """An instance of ``component.config``."""
     name: str = attrs.field(default=attrs.Factory(lambda self: self.component.name, takes_self=True))
-    """The name as the recipe writes it, perhaps ``distribution/name``."""
+    """The name as written in the recipe, possibly ``distribution/name``."""
 
 
 @attrs.frozen(kw_only=True)
 class Recipe:
-    """A whole recipe, checked, with every default filled in."""
+    """A complete, checked recipe with all defaults filled in."""
 
     vast: int = VERSION
     """Version of the recipe format."""
@@ -58,19 +58,19 @@ class Recipe:
     run: tuple[StageSpec, ...] = CORE_STAGES
     """The stages, in the order in which they run."""
     stages: Mapping[str, Any] = attrs.field(factory=dict)
-    """Instances of the stages' configs, by the stage's name: of all that run, and of others that the recipe sets."""
+    """Options of the stages by name: of all stages that run, and of others that the recipe sets."""
     sections: Mapping[str, Any] = attrs.field(factory=dict)
-    """Instances of the configs of the sections that plugins read, by name: of those that the recipe has."""
+    """Options of the sections that plugins read, by name, as far as the recipe has them."""
     source: str = attrs.field(default="", eq=False)
-    """Where it was read, and what the command line changed."""
+    """The file it was read from, and the changes on the command line."""
 
     def use(self, kind: Kind) -> Use | None:
-        """The component of a kind other than metric; None where the recipe has none."""
+        """The component of a kind other than metric; None if the recipe has none."""
         found: Use | None = getattr(self, kind)
         return found
 
     def part(self, kind: Kind) -> Use:
-        """The component of a kind; raises :class:`RecipeError` where the recipe has none."""
+        """The component of a kind; raises :class:`RecipeError` if the recipe has none."""
         found = self.use(kind)
         if found is None:
             raise RecipeError(
@@ -79,7 +79,7 @@ class Recipe:
         return found
 
     def section(self, kind: str) -> dict[str, Any]:
-        """The plain data of one section, defaults included, for digests; empty where the recipe has none.
+        """The plain data of one section, including defaults, for digests; empty if the recipe has no such section.
 
         ``kind`` is a kind of component; ``metric`` gives all metrics, by name.
         """
@@ -91,10 +91,10 @@ class Recipe:
         return {} if used is None else _plain_use(used, used.component.name)
 
     def options(self, stage: str, config: type[Options]) -> Options:
-        """The options of a stage, which are a ``config``; its defaults where the recipe says nothing of that stage.
+        """The options of a stage as an instance of ``config``; defaults if the recipe does not mention the stage.
 
-        Raises :class:`RecipeError` where an option without default is not set, and :class:`ComponentError` where
-        the options are of another class, as a stage of that name from another package has.
+        Raises :class:`RecipeError` if an option without default is not set, and :class:`ComponentError` if the options
+        are of another class, because a stage of that name from another package runs.
         """
         if (options := self.stages.get(stage)) is not None:
             if not isinstance(options, config):
@@ -113,9 +113,9 @@ class Recipe:
         return stage in {own.name for own in self.run}
 
     def chosen(self, names: Iterable[str] | None) -> tuple[StageSpec, ...]:
-        """Those of the recipe's stages that are named, in the recipe's order; all where ``names`` is None.
+        """The stages named in ``names``, in the recipe's order; all stages if ``names`` is None.
 
-        Raises :class:`RecipeError` where the recipe does not run one of them.
+        Raises :class:`RecipeError` if the recipe does not run one of them.
         """
         if names is None:
             return self.run
@@ -130,13 +130,13 @@ class Recipe:
         return tuple(stage for stage in self.run if stage.name in asked)
 
     def missing(self, stages: Iterable[StageSpec] | None = None) -> dict[str, tuple[Part, ...]]:
-        """The kinds that each stage, of ``stages`` or of all that run, needs and the recipe lacks; others left out."""
+        """Kinds that the recipe lacks, for each of ``stages`` (default: all that run) that needs some."""
         chosen = self.run if stages is None else stages
         lacking = {stage.name: tuple(kind for kind in stage.needs if self.use(kind) is None) for stage in chosen}
         return {stage: kinds for stage, kinds in lacking.items() if kinds}
 
     def require(self, stages: Iterable[StageSpec] | None = None) -> None:
-        """Raise :class:`RecipeError` where a section is missing that one of ``stages``, or of all, needs."""
+        """Raise :class:`RecipeError` if a section is missing that one of ``stages`` (default: all that run) needs."""
         if lacking := self.missing(stages):
             needs = "; ".join(f"{stage} needs {', '.join(kinds)}" for stage, kinds in lacking.items())
             raise RecipeError(f"recipe {self.name} lacks sections: {needs}")
@@ -158,7 +158,7 @@ class Recipe:
 
 
 def plain(value: Any) -> Any:
-    """An option's value in the types of YAML and JSON, as far as it has any."""
+    """An option's value as plain YAML and JSON data, where such data exists."""
     if attrs.has(type(value)):
         return _plain_config(value)
     if isinstance(value, Mapping):

@@ -1,7 +1,7 @@
-"""The options of a config class as people read them: type, default, range and docstring of each.
+"""The options of a config class for readers: type, default, range and docstring of each.
 
-For ``vast plugins show`` and for the JSON Schema of recipes. Ranges are told by attrs' own validators; a rule that a
-plugin writes itself (a function, ``__attrs_post_init__``) is its own affair, and the recipe's reader calls it.
+Used by ``vast plugins show`` and the JSON Schema of recipes. Ranges come from attrs' own validators. A rule that a
+plugin writes itself (a function, ``__attrs_post_init__``) is only called by the recipe's reader.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from attrs import validators
 from .reader import describe
 
 COMPUTED: Any = object()
-"""Stands for a default that depends on the other options."""
+"""Marks a default that depends on other options."""
 
 _COMPARISON = {"<": "exclusiveMaximum", "<=": "maximum", ">=": "minimum", ">": "exclusiveMinimum"}
 
-# the classes of attrs' validators, which have no public names
+# the classes of attrs' validators have no public names
 _Number: Any = type(validators.ge(0))
 
 _In: Any = type(validators.in_(()))
@@ -47,17 +47,17 @@ class Option:
     """One field of a config."""
 
     name: str
-    """As a recipe writes it."""
+    """Name in a recipe."""
     attribute: str
-    """As the config's instances have it."""
+    """Name of the attribute of the config."""
     type: Any
     default: Any
-    """``attrs.NOTHING`` where a recipe must state it; :data:`COMPUTED` where it depends on others."""
+    """``attrs.NOTHING`` if a recipe must state it; :data:`COMPUTED` if it depends on other options."""
     limits: Mapping[str, Any]
-    """What its validators hold it to, in the keywords of JSON Schema: ``minimum``, ``enum``, ``pattern``, ...; lengths
-    are ``minLength`` and ``maxLength``, of texts and lists alike."""
+    """Limits set by its validators, in keywords of JSON Schema: ``minimum``, ``enum``, ``pattern``, ...; lengths of
+    texts and lists are ``minLength`` and ``maxLength``."""
     checked: bool
-    """Whether a rule holds it that ``limits`` does not tell."""
+    """Whether a validator checks it that ``limits`` does not describe."""
     doc: str
     """The docstring under the field."""
 
@@ -68,7 +68,7 @@ class Option:
 
     @property
     def range(self) -> str:
-        """The limits in words; empty where there are none."""
+        """The limits in words; empty if there are none."""
         told = [key for key in self.limits if key != "enum" or get_origin(self.type) is not Literal]
         words = [_WORDS[key](self.limits[key]) for key in told]
         if self.checked:
@@ -126,11 +126,11 @@ def _default(field: attrs.Attribute[Any]) -> Any:
 
 
 def _tell(validator: Any, limits: dict[str, Any]) -> bool:
-    """Add what a validator asks for to ``limits``; False where some of it cannot be told."""
-    if validator is None or isinstance(validator, _InstanceOf):  # the reader has looked at the type already
+    """Add a validator's limits to ``limits``; returns False if it cannot be described completely."""
+    if validator is None or isinstance(validator, _InstanceOf):  # the reader has checked the type already
         return True
     if isinstance(validator, _And):
-        told = [_tell(one, limits) for one in validator._validators]  # every one, past the first that cannot be told
+        told = [_tell(one, limits) for one in validator._validators]  # visits all of them
         return all(told)
     if isinstance(validator, _Optional):
         whole = _tell(validator.validator, limits)
@@ -154,14 +154,14 @@ def _tell(validator: Any, limits: dict[str, Any]) -> bool:
 
 
 def _is_plain(choices: Any) -> bool:
-    """Whether they can stand in a recipe as they are; a text's choices are its parts, which no list gives."""
+    """Whether the choices can be written in a recipe; the choices of a text are its parts, which cannot be listed."""
     return not isinstance(choices, str) and all(isinstance(one, (str, int, float, type(None))) for one in choices)
 
 
 def field_docs(config: type) -> dict[str, str]:
-    """The string under each field of a class and of those that it is derived from, read from the source.
+    """The docstring of each field of a class and of its base classes, read from the source.
 
-    Empty for a class whose source is not to be had.
+    Empty if the source is not available.
     """
     docs: dict[str, str] = {}
     for cls in reversed(config.__mro__):
@@ -169,19 +169,19 @@ def field_docs(config: type) -> dict[str, str]:
             continue
         try:
             (body,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
-        except (OSError, TypeError, SyntaxError, ValueError):  # made at run time, or shipped without source
+        except (OSError, TypeError, SyntaxError, ValueError):  # created at run time, or shipped without source
             continue
         lines = body.body if isinstance(body, ast.ClassDef) else []
         for field, below in zip(lines, [*lines[1:], None], strict=True):
             if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-                docs.pop(field.target.id, None)  # a field stated anew is described anew
+                docs.pop(field.target.id, None)  # a redefined field has its own docstring
                 if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
                     docs[field.target.id] = _for_recipes(str(below.value.value))
     return docs
 
 
 def _for_recipes(doc: str) -> str:
-    """A docstring in one line, in the words of YAML."""
+    """A docstring in one line, with the words of YAML."""
     return re.sub(r"\bNone\b", "null", " ".join(doc.replace("``", "`").split()))
 
 

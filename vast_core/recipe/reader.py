@@ -1,6 +1,6 @@
-"""A recipe's tree to attrs classes: every mistake is noted where it stands, and nothing is coerced.
+"""A recipe's tree to attrs classes: every mistake is noted with its position, and nothing is coerced.
 
-Types understood in a config: bool, int, float, str, Path, None, Any, Literal, unions, list, tuple, Sequence, dict and
+Supported types of options: bool, int, float, str, Path, None, Any, Literal, unions, list, tuple, Sequence, dict and
 Mapping with text as key, and attrs classes of these.
 """
 
@@ -23,7 +23,7 @@ from ..errors import ComponentError
 from .document import UNREADABLE, Node, Problem
 
 INVALID: Any = object()
-"""Stands for a value that could not be read; the reason is among the problems."""
+"""Marks a value that could not be read; the reason is among the problems."""
 
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}
 
@@ -35,7 +35,7 @@ KeyPath = tuple[str, ...]
 
 
 class Reader:
-    """Reads nodes into typed values and gathers the problems."""
+    """Reads nodes into typed values and collects the problems."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
@@ -128,7 +128,7 @@ class Reader:
             attempts.append((kind, attempt.problems))
         nested = isinstance(node.value, (list, dict))
         meant = [problems for kind, problems in attempts if nested == _is_nested(kind) and not _is_none(kind)]
-        if len(meant) == 1:  # only one of the types can have been meant: say what it lacks
+        if len(meant) == 1:  # only one of the types can have been meant: report its problems
             self.problems += meant[0]
             return INVALID
         return self._mismatch(node, functools.reduce(operator.or_, kinds), path)
@@ -160,7 +160,7 @@ class Reader:
     # ---------------------------------------------------------------------------------------- instances
 
     def instance(self, node: Node, cls: type, path: KeyPath, *, besides: Sequence[str] = ()) -> Any:
-        """An attrs class from a mapping, or :data:`INVALID`; keys in ``besides`` are another's business."""
+        """An attrs class from a mapping, or :data:`INVALID`; keys in ``besides`` are ignored."""
         if not isinstance(node.value, dict):
             return self._mismatch(node, dict, path)
         before = len(self.problems)
@@ -175,7 +175,7 @@ class Reader:
     def fields(
         self, node: Node, cls: type, path: KeyPath, *, only: Sequence[str] | None = None, besides: Sequence[str] = ()
     ) -> dict[str, Any]:
-        """The fields of an attrs class, or ``only`` some, that a mapping states, as far as they can be read."""
+        """The readable fields of an attrs class that a mapping states; ``only`` restricts them."""
         fields = {field.alias: field for field in attrs.fields(attrs.resolve_types(cls)) if field.init}
         fields = {key: field for key, field in fields.items() if only is None or key in only}
         for key, child in node.value.items():
@@ -194,8 +194,8 @@ class Reader:
     def _validate(
         self, node: Node, cls: type, fields: dict[str, attrs.Attribute[Any]], values: dict[str, Any], path: KeyPath
     ) -> None:
-        """Run each field's own validator, so that the second mistake is shown beside the first."""
-        draft: Any = object.__new__(cls)  # validators are called with the instance; this one has what could be read
+        """Run each field's own validator, so that all mistakes are shown together."""
+        draft: Any = object.__new__(cls)  # validators get the instance; this one has the fields that could be read
         for key, field in fields.items():
             if key in values:
                 object.__setattr__(draft, field.name, values[key])
@@ -206,7 +206,7 @@ class Reader:
                 try:
                     field.validator(draft, field, values[key])
                 except AttributeError:
-                    continue  # it looks at a field that could not be read; cls() asks again once all can be
+                    continue  # it uses a field that could not be read; cls() validates again later
                 except Exception as error:  # noqa: BLE001 - a plugin's validator may raise anything; it is shown
                     message = _message(error).removeprefix(f"{field.name!r} ")
                     self.note(node.value[key], (*path, key), message)
@@ -266,7 +266,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _hint(node: Node, kind: Any) -> str:
-    """What the author probably meant, where YAML read it differently."""
+    """Hint at the probable intention, if YAML read the value differently."""
     value, raw = node.value, node.raw
     kinds = get_args(kind) or (kind,)
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""The four stages of the core, declared as a plugin declares its own, and what a recipe may say about each."""
+"""The stages of the core and their options, declared in the same way as those of plugins."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ CORE_STAGES: tuple[StageSpec, ...] = (
         summary="lets the avatar speak in an unseen style",
     ),
 )
-"""In the order of the data."""
+"""The core's stages in the order of the data."""
 
 DEFAULT_RUN = ("prepare", "style", "renderer", "evaluate", "synthesize")
-"""What a recipe runs unless it says otherwise, without the stages that are not installed."""
+"""The stages that a recipe runs by default, as far as they are installed."""

@@ -1,6 +1,6 @@
-"""What a plugin declares: components, stages and sections of a recipe, each by name and with its options.
+"""Declarations of plugins: components, stages and sections of a recipe, each with a name and options.
 
-A declaration imports nothing; what it stands for is imported when a recipe asks for it. This module imports no torch.
+A declaration imports nothing; its target is imported when a recipe uses it. This module imports no torch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..errors import ComponentError
 Part = Literal["corpus", "face", "audio", "style", "flow", "decoder", "renderer"]
 
 PARTS: tuple[Part, ...] = get_args(Part)
-"""The kinds that a recipe names once each; of metrics it has a list."""
+"""The kinds that a recipe names once; metrics are a list."""
 
 Kind = Literal["corpus", "face", "audio", "style", "flow", "decoder", "renderer", "metric"]
 
@@ -85,10 +85,10 @@ def _is_frozen(cls: type) -> bool:
 
 @attrs.frozen(kw_only=True)
 class Declared:
-    """What all declarations have in common."""
+    """Base class of all declarations."""
 
     sort: ClassVar[str]
-    """What is declared, in a word."""
+    """One word for what is declared."""
     name: str = attrs.field(validator=_check_name)
     config: type = attrs.field(validator=_check_config)
     """Frozen attrs class; its fields are the options in a recipe."""
@@ -99,12 +99,12 @@ class Declared:
 
     @property
     def title(self) -> str:
-        """What it is and its name, for messages."""
+        """What is declared and its name, for messages."""
         return f"{self.sort} {self.name!r}"
 
     @property
     def distribution(self) -> str:
-        """Name of the distribution alone."""
+        """Name of the distribution without its version."""
         return self.provider.partition(" ")[0]
 
 
@@ -112,7 +112,7 @@ class Declared:
 class Component(Declared):
     """A named, lazily imported implementation of one interface.
 
-    Raises ValueError or TypeError where the declaration itself is wrong.
+    Raises ValueError or TypeError if the declaration itself is wrong.
     """
 
     sort = "component"
@@ -120,7 +120,7 @@ class Component(Declared):
     target: str = attrs.field(validator=_check_target)
     """``module:Class``, imported only at assembly."""
     reference: str = ""
-    """The paper, where there is one."""
+    """The paper, if there is one."""
 
     @property
     def title(self) -> str:
@@ -128,7 +128,7 @@ class Component(Declared):
         return f"{self.kind} {self.name!r}"
 
     def load(self) -> Any:
-        """Import the implementation; raises :class:`ComponentError` where it cannot be imported."""
+        """Import the implementation; raises :class:`ComponentError` if that fails."""
         return _imported(self)
 
 
@@ -136,24 +136,24 @@ class Component(Declared):
 class StageSpec(Declared):
     """A named, lazily imported stage of a run; its options are under ``stages.<name>`` in a recipe.
 
-    Raises ValueError or TypeError where the declaration itself is wrong.
+    Raises ValueError or TypeError if the declaration itself is wrong.
     """
 
     sort = "stage"
     target: str = attrs.field(validator=_check_place)
     """``package.module`` or ``module:object``, imported only when it runs: a :class:`vast_core.stages.Stage`."""
     needs: tuple[Part, ...] = attrs.field(default=(), converter=_as_needs, validator=_check_needs)
-    """The kinds of component that it cannot do without."""
+    """Kinds of component that it needs."""
 
     @property
     def module(self) -> str:
-        """The module that its code is in."""
+        """The module of its code."""
         return self.target.partition(":")[0]
 
     def load(self) -> Any:
-        """Import what runs it.
+        """Import the module or object that runs it.
 
-        Raises :class:`ComponentError` where it cannot be imported, or lacks ``inputs`` or ``run``.
+        Raises :class:`ComponentError` if it cannot be imported, or lacks ``inputs`` or ``run``.
         """
         stage = _imported(self)
         for name in ("inputs", "run"):
@@ -167,7 +167,7 @@ class StageSpec(Declared):
 class SectionSpec(Declared):
     """A section of a recipe that a plugin reads: the top-level key ``name``, given as ``recipe.sections[name]``.
 
-    Raises ValueError or TypeError where the declaration itself is wrong.
+    Raises ValueError or TypeError if the declaration itself is wrong.
     """
 
     sort = "section"

@@ -1,4 +1,4 @@
-"""Which plugins are installed, found without importing any of them."""
+"""Finds the installed plugins without importing them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ..errors import ComponentError
 API = "v1"
 
 GROUP = f"vast.{API}"
-"""Entry points of this group are plugins; its last part is the version of the plugin API."""
+"""Group of the entry points of plugins; its last part is the version of the plugin API."""
 
 State = Literal["loaded", "broken", "foreign", "disabled", "shadowed"]
 
 
 @attrs.frozen(kw_only=True)
 class Plugin:
-    """One entry point, and what became of it."""
+    """One entry point and its state."""
 
     name: str
     module: str
@@ -32,15 +32,15 @@ class Plugin:
     version: str
     state: State = "loaded"
     cause: str = ""
-    """Why it is not loaded; empty where it is."""
+    """Why it is not loaded; empty if it is loaded."""
     remedy: str = ""
-    """What to do about that, where it is known."""
+    """What to do about it, if known."""
     error: BaseException | None = attrs.field(default=None, repr=False, eq=False)
-    """What it failed with."""
+    """The exception with which it failed."""
     seconds: float = 0.0
-    """Wall time its import and registration took."""
+    """Wall time of its import and registration."""
     imports_torch: bool = False
-    """Whether that import brought torch in, which makes every command slow to start."""
+    """Whether its import loaded torch, which makes every command slow to start."""
     traces: tuple[str, ...] = ()
     """What that import did to the process beside, in words."""
     entry_point: EntryPoint | None = attrs.field(default=None, repr=False)
@@ -59,17 +59,17 @@ class Plugin:
 
 
 def installed_plugins(distributions: Iterable[Distribution]) -> list[Plugin]:
-    """Every entry point of a group ``vast.v*``, by name and distribution; in state "loaded" where it may be loaded.
+    """Every entry point of a group ``vast.v*``, by name and distribution; its state is "loaded" if it may be loaded.
 
-    One made for another plugin API is "foreign". Of a distribution found in two folders, the one later on the path is
-    "shadowed". A module that two distributions install is "broken" in both: nobody can tell whose code is there.
+    A plugin for another plugin API is "foreign". If a distribution is found in two folders, the one later on the path
+    is "shadowed". A module that two distributions install is "broken" in both, because its origin is unknown.
     """
     plugins: list[Plugin] = []
     places: dict[str, list[tuple[str, str]]] = {}
     for distribution in distributions:
         try:
             if "[vast." not in (distribution.read_text("entry_points.txt") or ""):
-                continue  # spares parsing the metadata of everything that is installed
+                continue  # avoids parsing the metadata of every installed package
             name, version = distribution.name, distribution.version or ""
             if not isinstance(name, str):
                 raise ValueError("it states no name")
@@ -122,7 +122,7 @@ def _without_rival(plugin: Plugin, plugins: Sequence[Plugin]) -> Plugin:
 def wanted(names: str, plugins: Iterable[Plugin]) -> set[str]:
     """The plugins and distributions that ``VAST_PLUGINS`` names, normalised.
 
-    Raises :class:`ComponentError` where one is not installed.
+    Raises :class:`ComponentError` if one is not installed.
     """
     asked = {normalised(name.strip()) for name in names.split(",") if name.strip()}
     known = sorted({normalised(n) for p in plugins for n in (p.name, p.distribution)})
@@ -134,7 +134,7 @@ def wanted(names: str, plugins: Iterable[Plugin]) -> set[str]:
 
 
 def normalised(name: str) -> str:
-    """A distribution's name as package indices compare it."""
+    """A distribution's name in the normalised form of package indices."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -144,7 +144,7 @@ def explain(error: BaseException) -> str:
 
 
 def fault_line(error: BaseException) -> str:
-    """File and line at which ``error`` arose, or where torch was called that raised it."""
+    """File and line at which ``error`` arose; for errors inside torch, the line that called torch."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_file()]
     ours = [frame for frame in frames if "torch" not in Path(frame.filename).parts] or frames
     return f"{ours[-1].filename}:{ours[-1].lineno}" if ours else ""

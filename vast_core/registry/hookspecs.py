@@ -24,7 +24,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 class Recipe(Protocol):
-    """What a hook may rely on of a :class:`vast_core.recipe.Recipe`."""
+    """The part of :class:`vast_core.recipe.Recipe` on which a hook may rely."""
 
     @property
     def name(self) -> str: ...
@@ -33,14 +33,14 @@ class Recipe(Protocol):
 
 
 class Pipeline(Protocol):
-    """What a hook may rely on of a :class:`vast_core.pipeline.Pipeline`."""
+    """The part of :class:`vast_core.pipeline.Pipeline` on which a hook may rely."""
 
     @property
     def parts(self) -> Mapping[Any, Any]: ...
 
 
 class Run(Protocol):
-    """What a hook may rely on of a :class:`vast_core.runs.Run`."""
+    """The part of :class:`vast_core.runs.Run` on which a hook may rely."""
 
     @property
     def path(self) -> Path: ...
@@ -85,7 +85,7 @@ def vast_run_started(run: Run) -> None:
 
 @hookspec
 def vast_stage_starting(run: Run, stage: str, key: str) -> None:
-    """A stage is about to run, as nothing with its ``key`` was found; whoever has its results may bring them now."""
+    """A stage is about to run, because no result with its ``key`` was found; a plugin may provide the result now."""
 
 
 @hookspec
@@ -95,4 +95,4 @@ def vast_stage_finished(run: Run, stage: str) -> None:
 
 @hookspec
 def vast_step_end(step: int, losses: Mapping[str, float], run: Run) -> None:
-    """A logged training step has ended; ``losses`` has each term apart, keyed ``stage/objective/term``."""
+    """A logged training step has ended; ``losses`` has each term separately, keyed ``stage/objective/term``."""

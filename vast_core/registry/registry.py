@@ -1,8 +1,8 @@
-"""Which components, stages and sections of a recipe exist, who provides them, and which plugins failed to load.
+"""All components, stages and sections of recipes, their providers, and the plugins that failed to load.
 
 A plugin is an entry point of the group ``vast.v1``: a module (or object) with hooks of
-:mod:`vast_core.registry.hookspecs`. One broken plugin costs its own components and nothing else. This module imports no
-torch.
+:mod:`vast_core.registry.hookspecs`. A broken plugin disables its own components and nothing else. This module imports
+no torch.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Declaration = TypeVar("Declaration", bound=Declared)
 
 
 class Registry:
-    """All components, stages and sections that are installed and sound, and the hooks of their plugins."""
+    """All working components, stages and sections that are installed, and the hooks of their plugins."""
 
     def __init__(self) -> None:
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
@@ -44,18 +44,18 @@ class Registry:
 
     @property
     def hooks(self) -> pluggy.HookRelay:
-        """The hooks of all plugins as pluggy has them, failures and all; vast itself calls them by :meth:`notify`."""
+        """The hooks of all plugins, without error handling; vast itself calls them by :meth:`notify`."""
         return self._manager.hook
 
     def each(self, hook: str) -> Iterator[tuple[str, Callable[..., Any]]]:
-        """Every plugin's own implementation of a hook, by the name to :meth:`reject` it by should it fail."""
+        """Every plugin's implementation of a hook, with the plugin's name for :meth:`reject`."""
         for implementation in list(getattr(self.hooks, hook).get_hookimpls()):
             yield implementation.plugin_name, partial(_call, implementation)
 
     def notify(self, hook: str, **arguments: object) -> None:
-        """Call a hook of all plugins; one that fails is warned of and left out from then on.
+        """Call a hook of all plugins; a plugin that fails causes a warning and is disabled from then on.
 
-        A :class:`VastError` (a full disk, say) is meant for the user and passes through.
+        A :class:`VastError` (such as a full disk) is meant for the user and is raised.
         """
         for plugin, call in self.each(hook):
             try:
@@ -69,7 +69,7 @@ class Registry:
 
     @property
     def plugins(self) -> tuple[Plugin, ...]:
-        """Every entry point that was found, in a fixed order, broken and disabled ones included."""
+        """Every entry point found, in a fixed order, including broken and disabled ones."""
         return tuple(self._plugins.values())
 
     @property
@@ -83,15 +83,15 @@ class Registry:
         return tuple(sorted(found, key=lambda c: (KINDS.index(c.kind), c.name, c.distribution)))
 
     def names(self, kind: str) -> tuple[str, ...]:
-        """Names that :meth:`get` accepts, sorted; ``distribution/name`` where a name alone is ambiguous."""
+        """Names that :meth:`get` accepts, sorted; ``distribution/name`` if a name alone is ambiguous."""
         components = self.components(kind)
         bare = [c.name for c in components]
         return tuple(c.name if bare.count(c.name) == 1 else f"{c.distribution}/{c.name}" for c in components)
 
     def get(self, kind: str, name: str) -> Component:
-        """The component of this name, which may be written ``distribution/name``.
+        """The component of this name, also written ``distribution/name``.
 
-        Raises :class:`ComponentError` where it is unknown or ambiguous; the message says what to write instead.
+        Raises :class:`ComponentError` if it is unknown or ambiguous; the message says what to write instead.
         """
         distribution, _, bare = name.rpartition("/")
         named = [c for c in self.components(kind) if c.name == bare]
@@ -104,7 +104,7 @@ class Registry:
 
     @property
     def stages(self) -> tuple[StageSpec, ...]:
-        """Every stage: our own in their order, then those of plugins by name and distribution."""
+        """Every stage: the core's in their order, then those of plugins by name and distribution."""
         added = [stage for stages in self._stages.values() for stage in stages]
         return (*CORE_STAGES, *sorted(added, key=lambda stage: (stage.name, stage.distribution)))
 
@@ -120,7 +120,7 @@ class Registry:
     def stage(self, name: str) -> StageSpec:
         """The stage of this name.
 
-        Raises :class:`ComponentError` where it is unknown, or declared by two plugins; the message says what to do.
+        Raises :class:`ComponentError` if it is unknown or declared by two plugins; the message says what to do.
         """
         return self._only("stage", name, self.stages)
 
@@ -154,7 +154,7 @@ class Registry:
         return parts[0] + " (" + "; ".join(parts[1:]) + ")"
 
     def why_unknown(self, kind: str, name: str) -> list[str]:
-        """Reasons why a name may be missing: its package, empty where none is known; plugins that are left out."""
+        """Reasons why a name may be missing: its package (empty if unknown) and the plugins that are not loaded."""
         package = _known_providers().get(kind, {}).get(name)
         if package in {plugin.distribution for plugin in self.plugins}:  # then it is installed, but left out
             package = None
@@ -168,9 +168,9 @@ class Registry:
     # --------------------------------------------------------------------------------------- registering
 
     def register(self, plugin: object, *, name: str, distribution: str, version: str = "") -> None:
-        """Take in a plugin's hooks and all that it declares: all of them, or none and an exception.
+        """Register a plugin's hooks and declarations: all of them, or none if an exception is raised.
 
-        Raises whatever is wrong with the plugin: a misspelt hook, wrong arguments of one, a bad declaration.
+        Raises what is wrong with the plugin: a misspelt hook, wrong arguments, a bad declaration.
         """
         if name in self._plugins and self._plugins[name].state == "loaded":
             raise ValueError(f"a plugin called {name!r} is registered already")
@@ -194,7 +194,7 @@ class Registry:
         )
 
     def reject(self, name: str, error: BaseException) -> None:
-        """Take a loaded plugin out again and list it as broken."""
+        """Remove a loaded plugin and list it as broken."""
         self._forget(name)
         self._plugins[name] = attrs.evolve(self._plugins[name], state="broken", cause=explain(error), error=error)
 
@@ -211,7 +211,7 @@ class Registry:
                 raise ValueError(f"no hook is called {caller.name!r}; {hint}")
 
     def _declared(self, plugin: object, hook: str, sort: type[Declaration], provider: str) -> list[Declaration]:
-        """What a plugin's own implementation of ``hook`` declares."""
+        """The declarations returned by a plugin's implementation of ``hook``."""
         found: dict[str, Declaration] = {}
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             if implementation.plugin is not plugin:
@@ -234,7 +234,7 @@ class Registry:
             self._manager.unregister(name=name)
         for hook, caller in list(vars(self._manager.hook).items()):
             if not caller.has_spec() and not caller.get_hookimpls():
-                delattr(self._manager.hook, hook)  # left behind by a misspelt hook
+                delattr(self._manager.hook, hook)  # remains of a misspelt hook
 
     # ----------------------------------------------------------------------------------------- discovery
 
@@ -248,9 +248,9 @@ class Registry:
     ) -> Self:
         """Load every plugin of this API version; a failing plugin is recorded, not raised.
 
-        ``plugins=False`` loads none. In the environment, ``VAST_PLUGINS=a,b`` loads only the plugins or
-        distributions named (none where it is empty), and ``VAST_STRICT_PLUGINS=1`` raises :class:`ComponentError` at
-        the first broken one. ``found`` stands in for the installed distributions.
+        ``plugins=False`` loads none. In the environment, ``VAST_PLUGINS=a,b`` loads only the named plugins or
+        distributions (none if it is empty), and ``VAST_STRICT_PLUGINS=1`` raises :class:`ComponentError` at the first
+        broken one. ``found`` replaces the installed distributions.
         """
         environ = os.environ if environ is None else environ
         strict = environ.get("VAST_STRICT_PLUGINS", "") not in ("", "0")
@@ -270,7 +270,7 @@ class Registry:
         return registry
 
     def _free_key(self, plugin: Plugin) -> str:
-        """The entry point's name, made longer where another plugin has chosen the same."""
+        """The entry point's name, extended if another plugin has the same name."""
         key = plugin.name if plugin.name not in self._plugins else f"{plugin.distribution}:{plugin.name}"
         while key in self._plugins:
             key += "+"
@@ -293,12 +293,12 @@ class Registry:
 
 
 def _call(implementation: pluggy.HookImpl, **arguments: object) -> object:
-    """Call one implementation, which may take fewer arguments than its hook offers."""
+    """Call one implementation with the arguments that it takes."""
     return implementation.function(*(arguments[name] for name in implementation.argnames))
 
 
 def _check_stages(stages: Sequence[StageSpec]) -> None:
-    """Raise ValueError where a stage takes one of our names."""
+    """Raise ValueError if a stage has the name of a core stage."""
     for stage in stages:
         if stage.name in {own.name for own in CORE_STAGES}:
             raise ValueError(f"declares {stage.title}, a stage of vast itself")
@@ -316,7 +316,7 @@ def _ambiguous(kind: str, name: str, found: list[Component]) -> str:
 
 
 def _known_providers() -> Mapping[str, Mapping[str, str]]:
-    """Packages known to provide components that may not be installed: kind, name, package."""
+    """Packages that provide components that may not be installed, by kind and name."""
     import yaml  # only a message needs it
 
     listed = yaml.safe_load(Path(__file__).with_name("providers.yaml").read_text(encoding="utf-8"))

@@ -14,14 +14,14 @@ from ..interfaces import Flow, FlowOutput, Posterior
 
 @attrs.frozen(eq=False, kw_only=True)
 class Bound:
-    """The negative bound of one batch and what it is made of; each (), in nats, mean over the batch."""
+    """The negative bound of one batch and its terms; each (), in nats, mean over the batch."""
 
     loss: Tensor
-    """-E[ln p(X | zK, A)] + beta * KL, the KL counted after free bits: what is minimised."""
+    """-E[ln p(X | zK, A)] + beta * KL after free bits: the loss to minimise."""
     reconstruction: Tensor
     """-E[ln p(X | zK, A)]."""
     kl: Tensor
-    """KL(q(zK) || p(zK)) before beta and free bits; a sampled one may fall below 0 by chance."""
+    """KL(q(zK) || p(zK)) before beta and free bits; a sampled KL may be negative by chance."""
     counted: Tensor
     """The KL after free bits."""
     log_det: Tensor
@@ -50,8 +50,8 @@ def bound(
 ) -> Bound:
     """Eq. 7: loss = -ln p(X | zK, A) + beta (ln q0(z0 | X, A) - sum_k ln|det dH_k/dz_(k-1)| - ln p(zK)).
 
-    The closed form stands for the bracket where it holds, that is where ``flow`` is orthogonal and p(z) = N(0, I);
-    for any other flow the bracket is taken at the sample.
+    If ``flow`` is orthogonal, the bracket is computed in closed form for p(z) = N(0, I); for any other flow it is
+    computed at the sample.
 
     Args:
         posterior: q0, its mean and log_std (B, Z).
@@ -60,11 +60,11 @@ def bound(
         log_likelihood: ln p(X | zK, A) (B,), in nats.
         flow: the flow that gave ``flow_output``; only its ``orthogonal`` is read.
         beta: weight of the KL, at least 0.
-        free_bits: nats (despite the name) of each dimension's KL, mean over the batch, that cost nothing. Where the
-            KL is sampled it is not known by dimension, and Z * ``free_bits`` of the whole cost nothing (our choice).
+        free_bits: nats (despite the name) of each dimension's KL, mean over the batch, that cost nothing. A sampled KL
+            is not known by dimension; then Z * ``free_bits`` of the total cost nothing (our choice).
 
     Raises:
-        ValueError: where the shapes do not fit one another, or ``beta`` or ``free_bits`` is negative.
+        ValueError: if the shapes do not match, or ``beta`` or ``free_bits`` is negative.
 
     Source: VAST (Chen et al., 2023), eq. 7; free bits after Kingma et al. 2016, appendix C.8.
     """
@@ -112,16 +112,16 @@ def standard_normal_log_prob(z: Tensor) -> Tensor:
 
 
 def gaussian_log_likelihood(prediction: Tensor, target: Tensor, mask: Tensor, log_std: Tensor) -> Tensor:
-    """ln N(target; prediction, exp(log_std)^2) (B,), summed over E and averaged over the frames that ``mask`` keeps.
+    """ln N(target; prediction, exp(log_std)^2) (B,), summed over E and averaged over the frames in ``mask``.
 
-    The mean over frames is our choice: a clip's length then does not change the balance with the KL, and beta says
-    what the KL costs against one frame. A row without any frame counts 0. Masked frames may hold anything, NaN too.
+    The mean over frames is our choice: the length of a clip then does not change the balance with the KL, and beta
+    weighs the KL against one frame. A row without frames gives 0. Masked frames may have any value, even NaN.
 
     Args:
         prediction: (B, T, E).
         target: (B, T, E).
         mask: (B, T), False on frames to ignore.
-        log_std: (E,), ln of the observation noise, of each coefficient.
+        log_std: (E,), ln of the observation noise of each coefficient.
     """
     error = torch.where(mask[..., None], _wide(target) - _wide(prediction), 0.0)
     log_std = _wide(log_std)
@@ -130,10 +130,10 @@ def gaussian_log_likelihood(prediction: Tensor, target: Tensor, mask: Tensor, lo
 
 
 def beta_at(step: int, *, steps: int, beta: float, warmup: float) -> float:
-    """The weight of the KL at ``step`` of ``steps``: a line from 0 to ``beta`` over the share ``warmup`` of them.
+    """The weight of the KL at ``step`` of ``steps``: rises linearly from 0 to ``beta`` over the share ``warmup``.
 
     Raises:
-        ValueError: where ``warmup`` is outside [0, 1].
+        ValueError: if ``warmup`` is outside [0, 1].
     """
     if not 0 <= warmup <= 1:
         raise ValueError(f"warmup is {warmup}; it is the share of the training, in [0, 1]")
@@ -142,5 +142,5 @@ def beta_at(step: int, *, steps: int, beta: float, warmup: float) -> float:
 
 
 def _wide(tensor: Tensor) -> Tensor:
-    """In float32 at least: the terms are sums of many small numbers."""
+    """At least float32, because the terms are sums of many small numbers."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

@@ -1,8 +1,8 @@
-"""The one training loop: it knows objectives, not what they are for.
+"""The training loop of all stages; it minimises objectives without knowing their meaning.
 
-A step asks for a batch by its number, then minimises the stage's objectives one after another, each over its own
-parameters. Batches and noise depend on the step's number alone, so that a run that was stopped and resumed
-ends, on a CPU, with the same bits as one that was never stopped.
+A step gets its batch by number and minimises the stage's objectives one after another, each over its own parameters.
+Batches and noise depend only on the step's number. Therefore, on a CPU, a run that was stopped and resumed ends with
+the same bits as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ Batch = TypeVar("Batch")
 
 
 class Diverged(VastError):
-    """A loss is no longer a number."""
+    """A loss is not a finite number."""
 
 
 @contextmanager
 def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C into a flag, so that a step is never cut in two; a second one interrupts at once."""
+    """Turn the first Ctrl-C into a flag, so that no step is interrupted; a second one interrupts at once."""
     asked = False
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -52,7 +52,7 @@ def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
 
     try:
         before = signal.signal(signal.SIGINT, note)
-    except ValueError:  # not the main thread: whoever started the thread handles the signal
+    except ValueError:  # not the main thread: the code that started the thread handles the signal
         yield lambda: False
         return
     try:
@@ -65,13 +65,13 @@ def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
 class Trainer(Generic[Batch]):
     """Trains ``model`` in place and leaves its exponential moving average in it.
 
-    ``batch_at(step)`` draws the batch of a step; ``objectives(batch, progress)`` yields what to minimise.
+    ``batch_at(step)`` draws the batch of a step; ``objectives(batch, progress)`` yields the losses to minimise.
     """
 
     run: Run
     stage: str
     key: str
-    """The stage's key: a checkpoint of another key is not resumed."""
+    """The stage's key; a checkpoint with another key is not resumed."""
     model: nn.Module
     settings: TrainingStage
     batch_at: Callable[[int], Batch]
@@ -84,17 +84,17 @@ class Trainer(Generic[Batch]):
 
     @property
     def checkpoint(self) -> Path:
-        """Where the state is kept while training goes on."""
+        """File of the training state."""
         return self.run.checkpoints / f"{self.stage}.safetensors"
 
     def fit(self, resume: bool) -> None:
         """Train to the last step, or go on from the checkpoint.
 
-        Raises :class:`Interrupted` after Ctrl-C, :class:`Diverged` where a loss is no number, and
-        :class:`vast_core.errors.StorageError` where the state cannot be written.
+        Raises :class:`Interrupted` after Ctrl-C, :class:`Diverged` if a loss is not finite, and
+        :class:`vast_core.errors.StorageError` if the state cannot be written.
         """
         self.model.to(self.device).train()
-        # timm's warm-up of the decay lets short runs have an average that has forgotten the initial weights
+        # timm's warm-up of the decay: in short runs, too, the average forgets the initial weights
         average = ModelEmaV3(self.model, decay=self.settings.ema, use_warmup=True, warmup_power=3 / 4)
         step = self._restore(average) if resume and self.checkpoint.is_file() else 0
         self.run.forget(self.stage, after=step)
@@ -132,7 +132,7 @@ class Trainer(Generic[Batch]):
         losses: dict[str, Tensor] = {}
         objectives = iter(self.objectives(batch, step / self.settings.steps))
         while True:
-            # the precision holds for the objective's own computation, never for the optimiser
+            # autocast applies to the objective's computation, not to the optimiser
             with autocast(self.device):
                 objective = next(objectives, None)
             if objective is None:
@@ -227,7 +227,7 @@ class Trainer(Generic[Batch]):
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            # the rest of the line: where that is short, the losses are cut and not the bar
+            # takes the rest of the line: on a narrow terminal the losses are cut, not the bar
             TextColumn("{task.fields[losses]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
             console=self.console,
             refresh_per_second=4,
