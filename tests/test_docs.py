@@ -88,6 +88,11 @@ def test_a_stage_and_its_options_are_described(pages, own):
     said(own.config, part(pages["reference/stages.md"], own.name))
 
 
+@pytest.mark.parametrize("own", REGISTRY.sections, ids=lambda own: own.name)
+def test_a_section_of_a_plugin_and_its_options_are_described(pages, own):
+    said(own.config, part(pages["reference/recipe.md"], own.name))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_kind_has_a_page_and_a_key_of_the_recipe(pages, kind):
     assert REGISTRY.components(kind)

@@ -15,7 +15,7 @@ import click
 
 from vast_core.recipe import Recipe, options, packaged_recipes, recipes_folder
 from vast_core.recipe.options import Option, written
-from vast_core.registry import KINDS, Component, Registry, StageSpec, hookspecs
+from vast_core.registry import KINDS, Component, Registry, SectionSpec, StageSpec, hookspecs
 
 ABOUT = {
     "corpus": "Footage: clips with pictures, sound, speaker and, where known, style and phones.",
@@ -38,14 +38,13 @@ KEYS = {
     "stages": "Options of stages, by name: see [Stages](stages.md).",
     "metrics": "List of metrics: see [Metrics](metric.md).",
     "run": "Names of the stages to run, in this order. Without it: prepare, style, renderer, evaluate, synthesize.",
-    "ablate": "What `vast ablate` varies: see [vast-ablation](../packages/vast-ablation.md).",
 }
 """Keys of a recipe whose form in a file differs from the class that it is read into."""
 
 
 def pages(registry: Registry, cli: click.Command, core: Path) -> Iterator[tuple[str, str]]:
     """Every page as its path and its text; ``core`` is the folder of the package ``vast_core``."""
-    yield "reference/recipe.md", recipe_page()
+    yield "reference/recipe.md", recipe_page(registry.sections)
     for kind in KINDS:
         yield f"reference/{kind}.md", kind_page(kind, registry.components(kind))
     yield "reference/stages.md", stages_page(registry.stages)
@@ -60,12 +59,12 @@ def pages(registry: Registry, cli: click.Command, core: Path) -> Iterator[tuple[
 # ------------------------------------------------------------------------------------------------------ recipes
 
 
-def recipe_page() -> str:
-    """The keys at the top of a recipe."""
+def recipe_page(sections: Iterable[SectionSpec]) -> str:
+    """The keys at the top of a recipe, and the sections that plugins read."""
     lines = ["# Recipe", ""]
     lines += ["A recipe is a YAML file with these keys. `vast check RECIPE` reports every mistake in it.", ""]
     lines += ["```yaml", (recipes_folder() / "vast_default.yaml").read_text(encoding="utf-8").rstrip(), "```", ""]
-    known = {option.name: option for option in options(Recipe) if option.name != "source"}
+    known = {option.name: option for option in options(Recipe) if option.name not in ("sections", "source")}
     for name in dict.fromkeys(["vast", "base", *known]):
         if name in KEYS:
             lines += [f"`{name}`", f":   {KEYS[name]}", ""]
@@ -73,6 +72,9 @@ def recipe_page() -> str:
             lines += [f"`{name}`", f":   `use:` and the options of one component: see [{title(name)}]({name}.md).", ""]
         else:
             lines += option_lines(known[name], f"recipe-{name}")
+    for own in sections:
+        lines += [f"## `{own.name}` {{ #{own.name} }}", "", sentence(own.summary), ""]
+        lines += [f"Package: {package_link(own.config.__module__)}.", "", *_options(own.config, own.name)]
     return "\n".join(lines)
 
 
