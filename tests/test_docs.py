@@ -183,7 +183,8 @@ def test_a_link_to_what_is_not_there_is_refused(made):
     documents, _ = made
     with pytest.raises(ValueError, match=r"CONTRIBUTING\.md links to nowhere\.md"):
         documents.relinked("[a](nowhere.md)", "CONTRIBUTING.md", "plugin.md", ROOT)
-    assert documents.relinked("[a](LICENSE) [b](#here)", "CONTRIBUTING.md", "plugin.md", ROOT) == "a [b](#here)"
+    text = documents.relinked("[a](LICENSE) [b](#code) [c](#hooks)", "CONTRIBUTING.md", "plugin.md", ROOT)
+    assert text == "a [b](contributing.md#code) [c](reference/hooks.md)"
 
 
 @pytest.mark.parametrize(

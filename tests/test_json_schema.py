@@ -322,7 +322,7 @@ def test_options_in_words():
     assert told["choice"].range == "one of a, b"
     assert told["mode"].range == ""
     assert told["span"].range == "< inf"
-    assert told["weights"].range == "checked by a rule of its own"
+    assert told["weights"].range == "with further checks"
     assert told["twice"].default is COMPUTED
 
 

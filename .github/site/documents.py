@@ -96,9 +96,9 @@ def relinked(text: str, source: str, page: str, root: Path) -> str:
 
     def link(match: re.Match[str]) -> str:
         target, _, anchor = match[2].partition("#")
-        if re.match(r"[a-z]+:", match[2]) or not target:
+        if re.match(r"[a-z]+:", match[2]):
             return match[0]
-        path = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(source), target)) if target else source
         if not (root / path).exists() and not path.startswith(f"{DOCS}/"):
             raise ValueError(f"{source} links to {match[2]}, which does not exist")
         there = address(path, anchor)

@@ -37,7 +37,7 @@ KEYS = {
     "name": "Name of the run's folder; by default the name of the recipe's file.",
     "stages": "Options of stages, by name: see [Stages](stages.md).",
     "metrics": "List of metrics: see [Metrics](metric.md).",
-    "run": "Names of the stages to run, in this order. Without it: prepare, style, renderer, evaluate, synthesize.",
+    "run": "Names of the stages to run, in this order; by default all that come with vast for a talking avatar.",
 }
 """Keys of a recipe whose form in a file differs from the class that it is read into."""
 

@@ -72,7 +72,7 @@ class Option:
         told = [key for key in self.limits if key != "enum" or get_origin(self.type) is not Literal]
         words = [_WORDS[key](self.limits[key]) for key in told]
         if self.checked:
-            words.append("checked by a rule of its own")
+            words.append("with further checks")
         return ", ".join(words)
 
     @property
