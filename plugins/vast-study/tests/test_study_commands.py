@@ -49,8 +49,8 @@ def new(*arguments):
 def test_new_writes_a_study_that_reads_back(folder):
     done = new("mos.yaml", *SYSTEMS, "--reference", "recorded", "--contact", "ann@example.org: please", "--judges", "9")
     assert done.exit_code == 0, done.output
-    assert "3 systems, 4 clips, 3 of them rated; 12 videos a judge, 9 judges" in done.output
-    assert "next: read it and put right what is yours to say, then: vast study serve mos.yaml" in done.output
+    assert "3 systems, 4 clips, 3 of them rated; 9 judges, 12 videos each" in done.output
+    assert "next: read the file and fill in what is missing, then run: vast study serve mos.yaml" in done.output
     study = read_study(folder / "mos.yaml")
     assert study.systems == {name: folder / name for name in ("ours", "base line", "recorded")}
     assert (study.contact, study.reference, study.judges) == ("ann@example.org: please", "recorded", 9)
@@ -78,7 +78,7 @@ def test_new_overwrites_nothing(folder):
     (folder / "mos.yaml").write_text("mine")
     code, told = vast("study", "new", "mos.yaml", *SYSTEMS)
     assert code == 2
-    assert "mos.yaml: is there already and is not overwritten; choose another name" in told
+    assert "mos.yaml: already exists and is not overwritten; choose another name" in told
     assert (folder / "mos.yaml").read_text() == "mine"
 
 
@@ -175,7 +175,7 @@ def test_serve_prepares_opens_and_stops(folder):
         told += serve.stdout.read()
         assert serve.wait(20) in (0, 130)
     assert "Traceback" not in told
-    assert "Stopped. All scores are kept" in told
+    assert "Stopped. All scores are saved" in told
     assert "How good are these talking faces?" in page
     assert len(list(Path("mos.study/media").iterdir())) == 3 * 3 + 1 + 2
     for name in ("ours", "base line", "recorded", "clip"):

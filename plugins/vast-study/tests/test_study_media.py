@@ -242,7 +242,7 @@ def test_everything_is_written_once_under_names_that_say_nothing(study, monkeypa
     assert found["gold", None, plan.gold[0]].expected == {"sync": [3, 5]}
     traps = [found["trap", None, clip] for clip in plan.trap]
     assert sorted(own.expected["sync"] for own in traps) == [[2, 2], [4, 4]]
-    assert f"not rated, as gold was made of them: {plan.gold[0]}" in told
+    assert f"not rated, because they are used for gold: {plan.gold[0]}" in told
     assert "differ in length" not in told
     monkeypatch.setattr(media_module, "write_medium", None)  # nothing is left to write
     again, _, _ = prepared(study)
@@ -291,7 +291,8 @@ def test_odd_sources_are_told_of(study):
     write_source(study.systems[SECRET] / "a.mp4", seconds=1.0, size=(48, 32), sound=False)
     plain = attrs.evolve(study, known=(), made={})
     _, _, told = prepared(plain)
-    assert "the videos of a differ in length, which tells them apart: ember-secret 1.00 s, frost-secret 0.44 s" in told
+    lengths = "ember-secret 1.00 s, frost-secret 0.44 s"
+    assert f"the videos of a differ in length, which makes them distinguishable: {lengths}" in told
     assert "without sound: rated ember-secret a" in told
     assert "videos of b" not in told
 

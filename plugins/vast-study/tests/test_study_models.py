@@ -147,7 +147,7 @@ def test_standard_deviations_are_found():
         (simulated(0, clips=1), "more than one clip"),
         (simulated(0, judges=1), "more than one judge"),
         (np.full((5, 3, 4), 3.0), "all votes are the same"),
-        (np.tile(np.arange(1.0, 4)[None, :, None], (5, 1, 4)), "leaves nothing"),
+        (np.tile(np.arange(1.0, 4)[None, :, None], (5, 1, 4)), "has no residual variance"),
     ],
 )
 def test_what_cannot_be_fitted_says_why(scores, why):

@@ -181,14 +181,14 @@ questions:
 """
     found = mistakes(folder, text)
     assert found[2, 1].startswith("titel: unknown key; did you mean 'title'?")
-    assert found[3, 10] == "contact: says nothing"
+    assert found[3, 10] == "contact: is blank"
     assert found[4, 9] == "judges: expected a whole number, got 'many'"
     assert "block: must be >= 1" in found[5, 8].replace("'block' ", "")
     assert "cannot be read" in found[8, 11]
     assert found[9, 12] == "reference: no system is called 'recorded' (systems: ours, theirs)"
-    assert found[10, 7].startswith("gold: is a number of clips, 0 or more")
-    assert found[12, 11].endswith("nothing.mp4: there is no such file")
-    assert found[13, 22].endswith("lowest and highest are from 1 to 5, such as [4, 5]")
+    assert found[10, 7].startswith("gold: must be a number of clips, 0 or more")
+    assert found[12, 11].endswith("nothing.mp4: no such file")
+    assert found[13, 22].endswith("lowest and highest must be from 1 to 5, such as [4, 5]")
     assert "labels: needs 5 names" in found[16, 83]
     assert any("missing key 'title'" in told for told in found.values())
 
@@ -196,15 +196,15 @@ questions:
 def test_expected_scores_can_be_given_in_the_study(folder):
     found = mistakes(folder, with_("traps:\n  - file: a/one.mp4\n  - {file: b/one.mp4, expected: {sync: [0, 9]}}\n"))
     assert found[8, 5] == "traps.0: a clip that checks judges needs `expected`: {question: [lowest, highest]}"
-    assert found[9, 12].endswith("another of these is called one, too; rename one of them")
-    assert found[9, 40].endswith("lowest and highest are from 1 to 5, such as [4, 5]")
+    assert found[9, 12].endswith("another of these files is also called one; rename one of them")
+    assert found[9, 40].endswith("lowest and highest must be from 1 to 5, such as [4, 5]")
 
 
 def test_names_of_questions_are_known_and_not_given_twice(folder):
     twice = "  - {name: sync, title: Again, text: How good, best: Best., worst: Worst.}\n"
     found = mistakes(folder, with_(twice + "traps:\n  - {file: a/one.mp4, expected: {snyc: 2}}\n"))
     assert found == {
-        (7, 12): "questions.1.name: 'sync' is a question already; choose another name",
+        (7, 12): "questions.1.name: 'sync' is already a question; choose another name",
         (9, 34): "traps.0.expected.snyc: unknown key; did you mean 'sync'? (known: sync)",
     }
 
@@ -221,10 +221,10 @@ def test_a_clip_that_a_system_lacks_is_named(folder):
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("traps: 5\n", "traps: more than the 4 clips that are rated"),
-        ("clips: 5\n", "clips: more than the 4 clips that are left"),
-        ("training: 4\n", "training: with 4 clips held out none of 4 is left to be rated"),
-        ("gold: 1\n", "gold: gold clips are made of a recording: say which system is one by `reference:`"),
+        ("traps: 5\n", "traps: is more than the 4 rated clips"),
+        ("clips: 5\n", "clips: is more than the 4 clips that are left"),
+        ("training: 4\n", "training: with 4 clips held out, none of 4 is left to be rated"),
+        ("gold: 1\n", "gold: gold clips are made from a recording: name the system with `reference:`"),
         ("clips: 0\n", "clips: 'clips' must be >= 1"),
         ("training: yes\n", "training: expected"),
     ],
@@ -241,7 +241,7 @@ def test_two_files_of_one_name_and_a_folder_without_videos_are_told(folder):
     for file in (folder / "b").iterdir():
         file.rename(file.with_suffix(".txt"))
     found = mistakes(folder, SMALLEST)
-    assert "one.mov and one.mp4 have one name" in found[4, 17]
+    assert "one.mov and one.mp4 have the same name" in found[4, 17]
     assert "has no video" in found[4, 28]
 
 

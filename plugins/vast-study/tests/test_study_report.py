@@ -180,8 +180,8 @@ def test_figures_are_those_that_the_exported_votes_give_by_hand(planted, tmp_pat
 def test_keep_all_leaves_nobody_out_and_says_so(planted, tmp_path):
     told = run("report", planted, "--out", tmp_path, "--keep-all")
     assert "Means over 15 judges" in told
-    assert "Nobody was left out, as was asked for" in told
-    assert "flagged, and kept: judges 5, 11" in told
+    assert "Nobody was left out, as requested" in told
+    assert "flagged but kept: judges 5, 11" in told
 
 
 def test_scores_of_judges_who_withdrew_are_nowhere(tmp_path):
@@ -201,7 +201,7 @@ def test_scores_of_judges_who_withdrew_are_nowhere(tmp_path):
     rows = list(csv.DictReader((study.folder / "votes.csv").read_text(encoding="utf-8").splitlines()))
     assert {row["judge"] for row in rows} == {"1", "3", "4"}
     assert "Means over 3 judges" in said.get()
-    assert "1 judge withdrew; their scores are in no figure of this page" in said.get()
+    assert "1 judge withdrew; their scores are not in any figure on this page" in said.get()
     page = (study.folder / "report" / "report.html").read_text(encoding="utf-8")
     for judge, outcome in ((1, "kept"), (2, "withdrew"), (5, "no scores")):
         assert re.search(rf"judge {judge}</th>\s*<td>{outcome}</td>", page)
@@ -212,13 +212,13 @@ def test_before_the_first_score_the_commands_say_so(tmp_path):
 
     study = make_study(path=tmp_path / "mos.yaml")
     console = Console()
-    with pytest.raises(InputError, match=r"nobody has judged yet; open the study with `vast study serve mos\.yaml`"):
+    with pytest.raises(InputError, match=r"nobody has judged yet; start the study with `vast study serve mos\.yaml`"):
         report(study, console)
     assert not study.folder.exists()
     open_storage(study).close()
     with pytest.raises(InputError, match="nobody has rated a clip yet"):
         report(study, console)
-    with pytest.raises(InputError, match="there is no score yet"):
+    with pytest.raises(InputError, match="there are no scores yet"):
         export(study, console)
 
 
@@ -246,8 +246,8 @@ def results(votes, attendance, tmp_path, **changes):
         (Room(judges=1), 4, "one judge: there are no intervals, no tests"),
         (Room(judges=1, clips=1, traps=0), 1, "one judge: there are no intervals, no tests"),
         (Room(judges=2, clips=1, traps=0), 2, "a mixed model needs more than one clip"),
-        (Room(judges=6), 1, "There is one system, so nothing is compared"),
-        (Room(judges=3, clips=2), 4, "3 judges are few"),
+        (Room(judges=6), 1, "There is only one system, so nothing is compared"),
+        (Room(judges=3, clips=2), 4, "With only 3 judges"),
         (Room(judges=4, traps=0), 2, "No trap clip was judged"),
         (Room(judges=3, straight=[1, 2, 3]), 3, "would leave out every judge, so nobody was left out"),
         (Room(judges=8, questions=("sync",)), 4, "Title of sync: ours"),
@@ -272,7 +272,7 @@ def test_a_study_that_is_under_way(tmp_path):
     analysis, said = results(kept, [*states, Attendance(judge=10, state="invited", asked=90)], tmp_path)
     assert analysis.systems == ("ours", "one", "two")
     assert {judge.judge for judge in analysis.left_out} == {2}
-    assert "2 judges began and did not finish" in said
+    assert "2 judges began but did not finish" in said
     assert "there is no interval for other judges and clips" in said
     assert all(found.method == "mixed model" for found in analysis.main.comparisons)
 

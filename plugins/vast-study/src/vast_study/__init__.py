@@ -1,1 +1,1 @@
-"""The mean opinion score test of the VAST paper as a web application: judges watch, rate, and are asked no name."""
+"""The mean opinion score test of the VAST paper as a web application for anonymous judges."""

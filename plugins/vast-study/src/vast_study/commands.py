@@ -1,4 +1,4 @@
-"""``vast study``: a mean opinion score test from its first file to its table."""
+"""``vast study``: a mean opinion score test, from the study file to the results."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 
-@click.group(short_help="Let people judge videos in their browsers.")
+@click.group(short_help="Run a mean opinion score test in the browser.")
 def study() -> None:
-    """Let people judge videos: a mean opinion score test as a web application."""
+    """Run a mean opinion score test of videos as a web application."""
 
 
 STUDY = click.argument("file", metavar="STUDY.YAML", type=click.Path(path_type=Path, dir_okay=False))
@@ -20,7 +20,7 @@ STUDY = click.argument("file", metavar="STUDY.YAML", type=click.Path(path_type=P
 
 @contextmanager
 def study_extra() -> Iterator[None]:
-    """Say how to install the extra ``study`` where one of its packages is missing.
+    """Convert missing packages of the extra ``study`` into an error with the install command.
 
     Raises :class:`vast_core.errors.InputError`.
     """
@@ -40,16 +40,25 @@ def study_extra() -> Iterator[None]:
 @study.command(short_help="Write a commented study.yaml.")
 @click.argument("file", metavar="STUDY.YAML", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
-    "--system", "systems", metavar="NAME=FOLDER", multiple=True, required=True, help="A folder of videos; repeat it."
+    "--system",
+    "systems",
+    metavar="NAME=FOLDER",
+    multiple=True,
+    required=True,
+    help="Name and folder of videos of a system; repeatable.",
 )
-@click.option("--reference", metavar="NAME", help="Which of the systems is a recording, if one is.")
+@click.option("--reference", metavar="NAME", help="Name of the system that is a recording, if any.")
 @click.option(
-    "--template", metavar="NAME|FILE", default="vast", show_default=True, help="Questions: vast, acr, or yours."
+    "--template",
+    metavar="NAME|FILE",
+    default="vast",
+    show_default=True,
+    help="Questions: vast, acr, or a file of yours.",
 )
-@click.option("--title", default="How good are these talking faces?", show_default=True, help="Shown to judges.")
-@click.option("--contact", metavar="TEXT", help="Whom judges may ask.  [to be filled in]")
+@click.option("--title", default="How good are these talking faces?", show_default=True, help="Title shown to judges.")
+@click.option("--contact", metavar="TEXT", help="Contact for questions of judges.  [to be filled in]")
 @click.option(
-    "--judges", type=click.IntRange(1, 9999), default=15, show_default=True, help="How many judges the study needs."
+    "--judges", type=click.IntRange(1, 9999), default=15, show_default=True, help="Number of judges the study needs."
 )
 def new(
     file: Path,
@@ -60,9 +69,9 @@ def new(
     contact: str | None,
     judges: int,
 ) -> None:
-    """Write STUDY.YAML, with everything that can be said in it and comments on each.
+    """Write STUDY.YAML with all options and a comment on each.
 
-    Videos of one name in the folders show the same words. Nothing is prepared yet, and a file that is there is never
+    Videos with the same name in the folders show the same words. Nothing is prepared yet, and existing files are never
     overwritten.
 
     \b
@@ -75,14 +84,14 @@ def new(
     click.echo(write_study(file, systems, reference, template, title, contact, judges))
 
 
-@study.command(short_help="Work out the results.")
+@study.command(short_help="Compute the results.")
 @STUDY
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder.  [STUDY.study/report]")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Output folder.  [STUDY.study/report]")
 @click.option("--keep-all", is_flag=True, help="Leave no judge out, whatever the screening finds.")
 def report(file: Path, out: Path | None, keep_all: bool) -> None:
     """Print mean scores, intervals and tests, and which judges were left out and why; write a page, a table and JSON.
 
-    May be asked for at any time, also while judges are at work. Scores of judges who withdrew are in no figure.
+    Can be run at any time, even while judges are at work. Scores of judges who withdrew are excluded.
     """
     with study_extra():
         from rich.console import Console
@@ -97,22 +106,22 @@ def report(file: Path, out: Path | None, keep_all: bool) -> None:
 @STUDY
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="CSV file.  [STUDY.study/votes.csv]")
 def export(file: Path, out: Path | None) -> None:
-    """Write every score of judges who did not withdraw as a line of a CSV file, those of training, gold and traps too.
+    """Write every score of judges who did not withdraw to a CSV file, one per line, including training, gold and traps.
 
     \b
     Columns:
       judge           number of the judge
       kind            rated, training, gold or trap
-      system, clip    what was shown; no system for known clips
+            system, clip    what was shown; known clips have no system
       question        name of the question
       score           1 to 5
       block           0 is the training
       position        place in the judge's order, from 0
       seconds         length of the video
-      latency         seconds from the end of its first playback to the first score
-      changes         how often the score was changed
-      expected_low    lowest score that is right, of known clips
-      expected_high   highest one
+            latency         seconds from the end of the first playback to the first score
+            changes         number of times the score was changed
+            expected_low    lowest correct score, for known clips
+            expected_high   highest correct score
 
     Text that a spreadsheet would run as a formula is preceded by an apostrophe.
     """
@@ -127,19 +136,23 @@ def export(file: Path, out: Path | None) -> None:
 
 @study.command(short_help="Open a study to judges.")
 @STUDY
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
-@click.option("--root-path", metavar="/PREFIX", default="", help="Prefix that a proxy in front takes away.")
-@click.option("--https", is_flag=True, help="A proxy in front speaks https to judges.")
-@click.option("--allow-host", "hosts", metavar="NAME", multiple=True, help="Answer to this name only; repeat it.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all addresses.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0 chooses a free one."
+)
+@click.option("--root-path", metavar="/PREFIX", default="", help="URL prefix that a proxy removes.")
+@click.option("--https", is_flag=True, help="Judges connect to a proxy by https.")
+@click.option(
+    "--allow-host", "hosts", metavar="NAME", multiple=True, help="Only answer requests for this host name; repeatable."
+)
 @click.option("--new-token", is_flag=True, help="Replace the experimenter's token.")
 def serve(
     file: Path, host: str, port: int, root_path: str, https: bool, hosts: tuple[str, ...], new_token: bool
 ) -> None:
     """Prepare the videos and serve the study until Ctrl-C.
 
-    Prints the address for judges and, the first time, the experimenter's token. Stopped or killed, the same command
-    goes on: no score that a judge saw as saved is lost.
+    Prints the address for judges and, the first time, the experimenter's token. After an interruption, the same command
+    continues: no score that was shown to a judge as saved is lost.
     """
     with study_extra():
         from rich.console import Console

@@ -1,10 +1,10 @@
-"""Who sees what, and in which order: balanced, seeded, and the same whenever it is asked.
+"""Order of videos for each judge: balanced, seeded, and reproducible.
 
-A **round** shows every system once; a block is made of whole rounds, so that systems are balanced within it. The order
-of systems in a round is a row of a Williams square: over as many rounds as it has rows, every system is as often in
-each place and follows each other system as often (E. J. Williams, "Experimental designs balanced for the estimation of
-residual effects of treatments", Australian Journal of Scientific Research A 2, 1949). Which row a round takes moves on
-by one from round to round and from judge to judge.
+A **round** shows every system once; a block consists of whole rounds, so that systems are balanced within it. The order
+of systems in a round is a row of a Williams square: over as many rounds as it has rows, every system is equally often
+in each place and follows each other system equally often (E. J. Williams, "Experimental designs balanced for the
+estimation of residual effects of treatments", Australian Journal of Scientific Research A 2, 1949). The row advances by
+one from round to round and from judge to judge.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ import attrs
 from .study import TaskKind
 
 _ATTEMPTS = 200
-"""To lay the clips out so that no words are heard twice in a row; the first nearly always does."""
+"""Attempts to order the clips so that no words are heard twice in a row; the first nearly always succeeds."""
 
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """What all judges' orders are made of."""
+    """The input of all judges' orders."""
 
     systems: tuple[str, ...]
     clips: tuple[str, ...]
-    """That are rated; every system has each of them."""
+    """Rated clips; every system has each of them."""
     share: int
-    """How many of ``clips`` one judge sees."""
+    """Number of ``clips`` that one judge sees."""
     block: int
-    """Rated videos in a block, at most, if that is at least one round."""
+    """Maximum rated videos in a block, but at least one round."""
     seed: int
     training: tuple[str, ...] = ()
     """Names of the clips, in the order in which they are shown."""
@@ -40,7 +40,7 @@ class Plan:
 
     @property
     def rounds(self) -> tuple[int, ...]:
-        """Rounds in each block, alike to one."""
+        """Number of rounds in each block; they differ by at most one."""
         count = -(-self.share // max(1, self.block // len(self.systems)))
         return tuple(self.share // count + (number < self.share % count) for number in range(count))
 
@@ -58,10 +58,11 @@ class Place:
 
 
 def order(plan: Plan, row: int) -> list[Place]:
-    """All that the judge in a row of the plan, counted from 0, sees; no row depends on how many there are.
+    """All videos for the judge in a row of the plan, counted from 0; no row depends on the number of rows.
 
-    Rated are all systems of ``plan.share`` clips. Of any first rows, two clips are in as many shares, give or take one.
-    The same words are never heard twice in a row, unless there is one clip, or two that leave no other way.
+    Rated are all systems of ``plan.share`` clips. Among any first rows, the numbers of shares with each clip differ by
+    at most one. The same words are never heard twice in a row, unless there is one clip, or two clips with no other
+    order.
     """
     rng = random.Random(f"order {plan.seed} {row}")
     clips = _share(plan, row)
@@ -80,7 +81,7 @@ def order(plan: Plan, row: int) -> list[Place]:
 
 
 def _share(plan: Plan, row: int) -> list[str]:
-    """The clips of a row: consecutive stretches of one long cycle through a shuffled list."""
+    """The clips of a row: consecutive segments of a long cycle through a shuffled list."""
     clips = list(plan.clips)
     random.Random(f"share {plan.seed}").shuffle(clips)
     first = row * plan.share
@@ -88,9 +89,9 @@ def _share(plan: Plan, row: int) -> list[str]:
 
 
 def williams(count: int) -> list[list[int]]:
-    """Rows in which each of ``count`` items is as often in each place, and follows each other one as often.
+    """Rows in which each of ``count`` items is equally often in each place, and follows each other item equally often.
 
-    ``count`` rows where that is even, twice as many where it is odd; each row has every item once.
+    ``count`` rows if that is even, otherwise twice as many; each row has every item once.
     """
     zigzag = [(number + 1) // 2 if number % 2 else -number // 2 for number in range(count)]
     rows = [[(start + step) % count for step in zigzag] for start in range(count)]
@@ -105,7 +106,7 @@ def _rated(plan: Plan, clips: Sequence[str], row: int, rng: random.Random) -> li
     best: list[Place] = []
     fewest = -1
     for attempt in range(_ATTEMPTS):
-        if attempt > _ATTEMPTS // 2:  # two clips can only alternate: then the order of systems has to give way
+        if attempt > _ATTEMPTS // 2:  # two clips can only alternate: change the order of systems
             rounds = [rng.sample(own, len(own)) for own in rounds]
         laid = _lay(rounds, clips, rng)
         twice = sum(a == b for (_, a), (_, b) in itertools.pairwise(laid))
@@ -117,13 +118,13 @@ def _rated(plan: Plan, clips: Sequence[str], row: int, rng: random.Random) -> li
 
 
 def _lay(rounds: Sequence[Sequence[int]], clips: Sequence[str], rng: random.Random) -> list[tuple[int, str]]:
-    """A clip for each system in each round: one it has not had yet, and that was seen as long ago as possible."""
+    """A clip for each system in each round: one that it has not had yet and that was seen as long ago as possible."""
     left = {system: set(clips) for system in rounds[0]}
     seen = dict.fromkeys(clips, -1)
     laid: list[tuple[int, str]] = []
     for own in rounds:
         for system in own:
-            # a tie is broken by what fewest systems still lack last, so that none is left with the clip just heard
+            # break ties by what the fewest systems still lack, so that none is left with the clip just heard
             choice = min(
                 rng.sample(sorted(left[system]), len(left[system])),
                 key=lambda clip: (seen[clip] == len(laid) - 1, seen[clip] > len(laid) - 1 - len(clips) // 2),
@@ -135,13 +136,13 @@ def _lay(rounds: Sequence[Sequence[int]], clips: Sequence[str], rng: random.Rand
 
 
 def _spread(blocks: int, rng: random.Random) -> Iterator[int]:
-    """Numbers of blocks, every one once before any comes again."""
+    """Numbers of blocks, each once before any is repeated."""
     while True:
         yield from rng.sample(range(blocks), blocks)
 
 
 def _insert(place: Place, blocks: Sequence[list[Place]], rng: random.Random) -> None:
-    """Put a known clip anywhere after the first of its block, if possible not beside one, nor beside the same words."""
+    """Insert a known clip after the first place of its block, if possible not next to one or to the same words."""
     block = blocks[place.block - 1]
     following = blocks[place.block][:1] if place.block < len(blocks) else []
     costs = []

@@ -1,4 +1,4 @@
-"""Judges and their links: whoever takes part gets a number, a row of the plan and the tasks of that row."""
+"""Judges and their links: each participant gets a number, a row of the plan and the tasks of that row."""
 
 from __future__ import annotations
 
@@ -17,21 +17,24 @@ from .study import Study
 from .tables import Fact, Judge, Task
 
 LINK = re.compile(r"[0-9a-f]{32}")
-"""What a personal link ends in: 128 random bits."""
+"""The last part of a personal link: 128 random bits."""
 
 
 def fingerprint(secret: str) -> str:
-    """SHA-256 of a link or token of 128 random bits: nothing is gained by salting or slowing it."""
+    """SHA-256 of a link or token of 128 random bits, which needs no salt or slow hash."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def enrol(session: Session, study: Study) -> tuple[Judge, str]:
-    """A new judge with all its tasks, and the end of its personal link, which is kept nowhere.
+    """A new judge with all tasks, and the last part of the personal link, which is not stored.
 
-    More may enrol than ``study.judges``, as not everyone who is invited comes; rows of the plan that nobody has, or
-    that someone withdrew from, are given first. Raises :class:`vast_study.rules.Refused` where no media were prepared.
+    More judges may enrol than ``study.judges``, because not everyone who is invited comes; rows of the plan without a
+    judge, or whose judge withdrew, are assigned first. Raises :class:`vast_study.rules.Refused` if no media were
+    prepared.
     """
-    session.get(Fact, "plan", with_for_update=True)  # two at once take turns, also where rows are locked, not tables
+    session.get(
+        Fact, "plan", with_for_update=True
+    )  # serialises concurrent enrolments, even if rows are locked, not tables
     media = planned(session, study)
     taken = set(session.scalars(select(Judge.row).where(Judge.withdrawn.is_(None))))
     row = next(row for row in itertools.count() if row not in taken)
@@ -48,7 +51,7 @@ def enrol(session: Session, study: Study) -> tuple[Judge, str]:
 
 
 def judge_of(session: Session, link: str) -> Judge | None:
-    """Whose personal link ends so; None where it is nobody's, or no link at all."""
+    """The judge with this personal link; None if there is none, or it is not a link."""
     if not LINK.fullmatch(link):
         return None
     return session.scalar(select(Judge).where(Judge.link == fingerprint(link)))

@@ -1,4 +1,4 @@
-"""Raw votes as the long table that is exported, downloaded, and read by everyone else's software."""
+"""Raw votes as the long table that is exported and downloaded."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ COLUMNS = (
     *("judge", "kind", "system", "clip", "question", "score", "block", "position"),
     *("seconds", "latency", "changes", "expected_low", "expected_high"),
 )
-"""As in :class:`vast_study.votes.RawVote`; ``seconds`` is the length of the video, ``latency`` the seconds from the end
-of its first playback to the first score, ``expected`` what is right of known clips."""
+"""The fields of :class:`vast_study.votes.RawVote`; ``seconds`` is the length of the video, ``latency`` the seconds from
+the end of its first playback to the first score, ``expected`` the correct range for known clips."""
 
 
 def row(vote: RawVote) -> list[object]:
-    """One vote as :data:`COLUMNS` says."""
+    """One vote in the order of :data:`COLUMNS`."""
     low, high = vote.expected or (None, None)
     own = [vote.judge, vote.kind, vote.system, vote.clip, vote.question, vote.score, vote.block, vote.position]
     return [*own, round(vote.seconds, 3), round(vote.latency, 3), vote.changes, low, high]
@@ -33,7 +33,7 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def inert(text: str) -> str:
-    """The text, preceded by an apostrophe where it starts as formulas do."""
+    """The text, preceded by an apostrophe if it starts like a formula."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
 
 

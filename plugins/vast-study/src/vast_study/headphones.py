@@ -1,8 +1,9 @@
-"""A check that headphones are worn: of three tones the quietest is to be named.
+"""A check that headphones are worn: the judge names the quietest of three tones.
 
-One of the louder tones is in antiphase between the ears. Loudspeakers let it cancel in the air, so that it seems the
-quietest; headphones do not. After Woods, Siegel, Traer and McDermott, "Headphone screening to facilitate web-based
-auditory experiments", Attention, Perception, & Psychophysics 79 (2017), whose tones, six trials and rule these are.
+One of the louder tones is in antiphase between the ears. With loudspeakers it cancels in the air, so that it seems
+the quietest; with headphones it does not. After Woods, Siegel, Traer and McDermott, "Headphone screening to facilitate
+web-based auditory experiments", Attention, Perception, & Psychophysics 79 (2017), from which the tones, the six trials
+and the rule are taken.
 """
 
 from __future__ import annotations
@@ -18,24 +19,24 @@ import attrs
 import numpy as np
 
 RATE = 16_000
-"""Samples a second of the sound."""
+"""Sample rate of the sound in Hz."""
 
 _HERTZ, _TONE, _RAMP, _PAUSE, _QUIETER = 200.0, 1.0, 0.1, 0.5, 6.0
 _LOUD = 0.25
-"""Amplitude of the louder tones, of 1: no pain at any setting of the volume at which speech is heard."""
+"""Amplitude of the louder tones, of 1: not painful at any volume at which speech is audible."""
 
 REQUIRED = 5
-"""Right answers, of six, that pass."""
+"""Correct answers, of six, needed to pass."""
 
 
 @attrs.frozen
 class Trial:
-    """Three tones; ``answer`` and ``antiphase`` say which, counted from 1."""
+    """Three tones; ``answer`` and ``antiphase`` are their numbers, counted from 1."""
 
     answer: int
-    """The quietest."""
+    """The quietest tone."""
     antiphase: int
-    """The one whose right channel is inverted; never the quietest."""
+    """The tone whose right channel is inverted; never the quietest."""
 
     def wav(self) -> bytes:
         """The sound as a WAV file: two channels of 16 bits, 4 seconds."""
@@ -43,16 +44,16 @@ class Trial:
 
 
 def trials(seed: int, judge: int, attempt: int = 0) -> tuple[Trial, ...]:
-    """The six trials of a judge, each of the six possible ones once, in an order of the judge's own."""
+    """The six trials of a judge: each of the six possible ones once, in an individual order."""
     every = [Trial(quiet, other) for quiet, other in itertools.permutations((1, 2, 3), 2)]
     random.Random(f"headphones {seed} {judge} {attempt}").shuffle(every)
     return tuple(every)
 
 
 def passed(asked: Sequence[Trial], answers: Sequence[int]) -> bool:
-    """Whether at least :data:`REQUIRED` answers are right; guessing passes once in 56 times (13 / 729).
+    """Whether at least :data:`REQUIRED` answers are correct; guessing passes once in 56 times (13 / 729).
 
-    Raises ValueError where there are not as many answers as trials.
+    Raises ValueError if the numbers of answers and trials differ.
     """
     return sum(trial.answer == answer for trial, answer in zip(asked, answers, strict=True)) >= REQUIRED
 

@@ -1,8 +1,8 @@
-"""A video as judges get it: H.264 and AAC, which every browser plays, and nothing in it that tells where it is from.
+"""Videos for judges: H.264 and AAC, which every browser plays, without any trace of their origin.
 
-Pictures keep their size and frame rate, sound its loudness: both are what is judged. Sound becomes 48 kHz in two
-channels (one channel goes to both ears), and is cut or padded with silence to the length of the pictures. No metadata
-of the source is read at all, and the file says nothing of its encoder.
+Pictures keep their size and frame rate, and sound its loudness, because both are judged. Sound becomes 48 kHz in two
+channels (a single channel goes to both ears), and is cut or padded with silence to the length of the pictures. Metadata
+of the source are not read, and the file does not name its encoder.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from vast_core.files import replacing
 from vast_core.media import EXACT_COLOUR, SOUND_GAP, VideoFile
 
 ENCODING = "1"
-"""Changes whenever the same source would give another file."""
+"""Changed whenever the same source would give a different file."""
 
 RATE = 48_000
 _QUALITY = {"crf": "16", "preset": "medium"}
-"""No difference is seen at this setting, so that it is not the encoder that is judged."""
+"""Visually lossless, so that the encoder is not what is judged."""
 
 
 @attrs.frozen(kw_only=True)
 class Written:
-    """What is known of a video that was written."""
+    """Properties of a written video."""
 
     seconds: float
     sound: float | None
-    """Seconds of sound that the source had; None where it had none."""
+    """Seconds of sound in the source; None if it had none."""
 
 
 def write_medium(source: Path, target: Path, instruction: str = "") -> Written:
-    """Write a source anew; ``instruction`` is drawn on every picture.
+    """Convert a source; ``instruction`` is drawn on every picture.
 
-    Raises :class:`vast_core.errors.MediaError` where the source cannot be read, and
-    :class:`vast_core.errors.StorageError` where the target cannot be written.
+    Raises :class:`vast_core.errors.MediaError` if the source cannot be read, and
+    :class:`vast_core.errors.StorageError` if the target cannot be written.
     """
     video = VideoFile(source, fps=25)
     fps = Fraction(video.native_fps).limit_denominator(1001)
@@ -56,9 +56,9 @@ def write_medium(source: Path, target: Path, instruction: str = "") -> Written:
         options = {"movflags": "+faststart", "fflags": "+bitexact"}
         with av.open(f"file:{temporary}", "w", format="mp4", options=options) as container:
             frames = _write(container, video, fps, sound, instruction)
-        os.utime(temporary, (0, 0))  # a server tells the time of a file, and so which system's came first
+        os.utime(temporary, (0, 0))  # a server reveals file times, and so the order of systems
     if not frames:
-        raise MediaError(f"{source}: holds no frame; copy or convert it again")
+        raise MediaError(f"{source}: has no frames; copy or convert it again")
     return Written(seconds=float(frames / fps), sound=None if sound is None else sound.shape[1] / RATE)
 
 
@@ -77,7 +77,7 @@ def _write(container: Any, video: VideoFile, fps: Fraction, sound: NDArray[np.fl
         waves = container.add_stream("aac", rate=RATE, layout="stereo")
         waves.codec_context.bit_rate = 192_000
         waves.codec_context.flags |= int(av.codec.context.Flags.bitexact)
-    # the encoder tells its name and settings in a message beside the first picture
+    # the encoder writes its name and settings in a message with the first picture
     silent = BitStreamFilterContext("filter_units=remove_types=6", pictures)
     frames, heard = 0, 0
     for image in video.frames():
@@ -104,7 +104,7 @@ def _write(container: Any, video: VideoFile, fps: Fraction, sound: NDArray[np.fl
 
 
 def _even(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """An odd last row or column doubled: the chroma of two pixels is one."""
+    """Duplicate an odd last row or column, because two pixels share their chroma."""
     y, x = image.shape[:2]
     return np.ascontiguousarray(np.pad(image, ((0, y % 2), (0, x % 2), (0, 0)), mode="edge"))
 
@@ -119,7 +119,7 @@ def _part(sound: NDArray[np.float32], first: int, last: int) -> Any:
 
 
 def _read_sound(source: Path) -> NDArray[np.float32] | None:
-    """The first sound stream (2, S) from the moment of the first picture on; None where there is none."""
+    """The first sound stream (2, S) from the time of the first picture; None if there is none."""
     with av.open(f"file:{source}", options={"protocol_whitelist": "file"}) as container:
         first = next(container.decode(video=0), None)
         start = 0.0 if first is None or first.time is None else first.time
@@ -136,7 +136,7 @@ def _read_sound(source: Path) -> NDArray[np.float32] | None:
 
 
 def _pieces(container: Any) -> Iterator[tuple[float, NDArray[np.float32]]]:
-    """Stretches of sound without a gap, each with the second at which it begins."""
+    """Segments of sound without gaps, each with its start time in seconds."""
     resampler: av.AudioResampler | None = None
     parts: list[NDArray[np.float32]] = []
     begun, due, form = 0.0, 0.0, None
@@ -147,7 +147,7 @@ def _pieces(container: Any) -> Iterator[tuple[float, NDArray[np.float32]]]:
             if resampler is not None:
                 parts += _converted(resampler, None)
                 yield begun, np.concatenate(parts, axis=1)
-            # one channel is doubled here, as the resampler would take 3 dB off; many are mixed down to two
+            # a single channel is duplicated here, because the resampler would lower it by 3 dB; more are mixed to two
             layout = "mono" if frame.layout.nb_channels == 1 else "stereo"
             resampler, parts, begun, due, form = av.AudioResampler("fltp", layout, RATE), [], time, time, current
         parts += _converted(resampler, frame)
@@ -162,7 +162,7 @@ def _converted(resampler: av.AudioResampler, frame: Any) -> list[NDArray[np.floa
 
 
 def draw_instruction(image: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
-    """A picture (Y, X, 3) with words, a line each, white on a dark band across its middle."""
+    """A picture (Y, X, 3) with text, one line each, white on a dark band across its middle."""
     lines = text.splitlines()
     y, x = image.shape[:2]
     font, margin = cv2.FONT_HERSHEY_DUPLEX, 0.06
@@ -182,6 +182,6 @@ def draw_instruction(image: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
 
 
 def has_sound(path: Path) -> bool:
-    """Whether a video that was written has sound."""
+    """Whether a converted video has sound."""
     with av.open(f"file:{path}") as container:
         return bool(container.streams.audio)

@@ -1,4 +1,4 @@
-"""``vast study new``: a commented ``study.yaml`` for some folders of videos. Imports no server and no torch."""
+"""``vast study new``: a commented ``study.yaml`` for folders of videos. Imports no server and no torch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .sources import lacking, videos
 from .wording import consent_text, find_template, study_text
 
 _ANSWERING = 6
-"""Seconds that a question takes, for the time that judges are told (our guess)."""
+"""Seconds per question, for the estimated duration that judges are told (our guess)."""
 
 _CONTACT = "the person who invited you"
 
@@ -33,12 +33,12 @@ def write_study(
     contact: str | None,
     judges: int,
 ) -> str:
-    """Write ``file`` and say in words what it holds and what comes next.
+    """Write ``file`` and return a summary with the next step.
 
-    Raises :class:`vast_core.errors.InputError` with all that is wrong with the folders, and where the file is there.
+    Raises :class:`vast_core.errors.InputError` with all problems of the folders, or if the file exists.
     """
     if file.exists():
-        raise InputError(f"{file}: is there already and is not overwritten; choose another name")
+        raise InputError(f"{file}: already exists and is not overwritten; choose another name")
     folders = _folders(given)
     asked, questions = read_questions(find_template(template))
     found = _found(folders)
@@ -72,18 +72,18 @@ def write_study(
         with file.open("x", encoding="utf-8") as out:
             out.write(text)
     except FileExistsError:
-        raise InputError(f"{file}: is there already and is not overwritten; choose another name") from None
+        raise InputError(f"{file}: already exists and is not overwritten; choose another name") from None
     except OSError as error:
         raise StorageError(f"{file}: cannot be written ({error.strerror}); choose another place") from error
     study = read_study(file)
     lines = [
         f"written: {file}",
-        f"  {len(folders)} systems, {len(clips)} clips, {rated} of them rated; {count} videos a judge, {judges} judges",
+        f"  {len(folders)} systems, {len(clips)} clips, {rated} of them rated; {judges} judges, {count} videos each",
         f"  questions: {', '.join(question.title for question in study.questions)}",
     ]
     if contact is None:
-        lines.append("  `contact` says only who invites: put in an address that judges can write to")
-    lines.append(f"next: read it and put right what is yours to say, then: vast study serve {file}")
+        lines.append("  `contact` is not filled in: add an address to which judges can write")
+    lines.append(f"next: read the file and fill in what is missing, then run: vast study serve {file}")
     return "\n".join(lines)
 
 
@@ -100,7 +100,7 @@ def _folders(given: Sequence[str]) -> dict[str, Path]:
 
 
 def _found(folders: Mapping[str, Path]) -> dict[str, dict[str, Path]]:
-    """The videos of every system; all that is wrong with them is told together."""
+    """The videos of every system; all problems are reported together."""
     found, wrong = {}, []
     for name, folder in folders.items():
         try:
@@ -109,12 +109,12 @@ def _found(folders: Mapping[str, Path]) -> dict[str, dict[str, Path]]:
             wrong.append(f"{name}: {error}")
     wrong += [f"{name}: {told}" for name, told in lacking(found).items()]
     if wrong:
-        raise InputError("\n".join(["nothing was written, as the folders do not fit together", *wrong]))
+        raise InputError("\n".join(["nothing was written, because the folders do not match", *wrong]))
     return found
 
 
 def _mean_seconds(found: Mapping[str, Mapping[str, Path]]) -> float:
-    """Of a few videos, by their headers."""
+    """Mean duration of a few videos, from their headers."""
     files = sorted(file for clips in found.values() for file in clips.values())
     lengths = []
     for file in random.Random(1).sample(files, min(20, len(files))):
@@ -122,18 +122,18 @@ def _mean_seconds(found: Mapping[str, Mapping[str, Path]]) -> float:
             with av.open(f"file:{file}", options={"protocol_whitelist": "file"}) as container:
                 lengths.append((container.duration or 0) / av.time_base)
         except (OSError, av.FFmpegError) as error:
-            raise MediaError(f"{file}: is no video that can be read ({error.strerror}); copy it again") from error
+            raise MediaError(f"{file}: is not a readable video ({error.strerror}); copy it again") from error
     return sum(lengths) / len(lengths)
 
 
 def _relative(folder: Path, file: Path) -> str:
-    """As the file may say it: relative to itself where the folder lies below."""
+    """A path for the file: relative to it if the folder lies below."""
     base, absolute = file.resolve().parent, folder.resolve()
     return os.path.relpath(absolute, base) if absolute.is_relative_to(base) else str(absolute)
 
 
 def _quoted(text: str) -> str:
-    """As YAML reads it back, whatever is in it: JSON's strings are YAML's."""
+    """Quoted for YAML if necessary: JSON's strings are valid YAML."""
     if re.fullmatch(r"[A-Za-z/][\w./ -]*\w", text, re.ASCII) and yaml.safe_load(text) == text:
         return text
     return json.dumps(text, ensure_ascii=False)

@@ -1,6 +1,6 @@
-"""From folders of videos to what judges get: every medium written once, and the plan that is made of them.
+"""Preparation: converts every medium once, and plans what judges see.
 
-Done again, it does only what is missing, so that it may be stopped at any moment. Once a judge has joined, nothing that
+A repeated call only does what is missing, so it may be stopped at any moment. Once a judge has joined, nothing that
 judges see may change.
 """
 
@@ -34,10 +34,10 @@ TOLERANCE = 0.2
 """Seconds by which the videos of one clip may differ in length before a warning."""
 
 _LEAST = 3
-"""What a recording is expected to get in every question, as gold: even of a dull speaker, who was only recorded."""
+"""Lowest expected score of a recording used as gold, in every question: even a dull speaker was really recorded."""
 
 _TRAPS = (2, 4, 1, 5, 3)
-"""Scores that traps ask for, one after the other: who gives the same score always fails the second."""
+"""Scores that traps ask for, in turn: a judge who always gives the same score fails at least the second."""
 
 Key = tuple[str, str | None, str]
 """Kind, system and clip."""
@@ -45,21 +45,21 @@ Key = tuple[str, str | None, str]
 
 @attrs.frozen
 class Media:
-    """All media of a study that was prepared, and the plan of what they are for."""
+    """All media of a prepared study, and the plan of their use."""
 
     plan: Plan
     found: Mapping[Key, Medium]
 
     def of(self, place: Place) -> Medium:
-        """What is shown at a place of the plan."""
+        """The medium at a place of the plan."""
         return self.found[place.kind, place.system, place.clip]
 
 
 def planned(session: Session, study: Study) -> Media:
-    """The media as they were prepared; raises :class:`vast_study.rules.Refused` where they were not."""
+    """The prepared media; raises :class:`vast_study.rules.Refused` if they were not prepared."""
     found: dict[Key, Medium] = {(own.kind, own.system, own.clip): own for own in session.scalars(select(Medium))}
     if fact(session, "plan") is None:
-        raise Refused(f"{study.path.name}: its videos were not prepared yet; `vast study serve` does")
+        raise Refused(f"{study.path.name}: its videos have not been prepared; run `vast study serve`")
 
     def clips(kind: TaskKind) -> tuple[str, ...]:
         return tuple(sorted({clip for own, _, clip in found if own == kind}))
@@ -95,7 +95,7 @@ class Wanted:
 
     @property
     def key(self) -> Key:
-        """By which it is found."""
+        """The key of the medium."""
         return self.kind, self.system, self.clip
 
 
@@ -124,7 +124,9 @@ def wanted(study: Study) -> list[Wanted]:
         found.append(Wanted(kind="training", system=None, clip=clip, source=source))
     for clip in shuffled[training : training + gold]:
         if study.reference is None:
-            raise InputError(f"{study.path}: gold: gold clips are made of a recording; say which system is one")
+            raise InputError(
+                f"{study.path}: gold: gold clips are made from a recording; name the system with `reference:`"
+            )
         right = {question.name: [_LEAST, 5] for question in study.questions}
         found.append(Wanted(kind="gold", system=None, clip=clip, source=folders[study.reference][clip], expected=right))
     for number, clip in enumerate(rng.sample(rated, trap)):
@@ -149,17 +151,17 @@ def wanted(study: Study) -> list[Wanted]:
 
 
 def prepare(study: Study, storage: Storage, console: Console) -> None:
-    """Write what is missing of the study's media, and note the plan; tells what is odd about the sources.
+    """Write the study's missing media and store the plan; print warnings about the sources.
 
-    Raises :class:`vast_core.errors.InputError` where a judge has joined and sources or plan have changed since, and
-    :class:`vast_core.errors.MediaError` where a source cannot be read.
+    Raises :class:`vast_core.errors.InputError` if a judge has joined and sources or plan have changed since, and
+    :class:`vast_core.errors.MediaError` if a source cannot be read.
     """
     from vast_core.media import file_digest
 
     from .media import ENCODING
 
     media = wanted(study)
-    with console.status("looking at the sources"):
+    with console.status("checking the sources"):
         digests = {source: file_digest(source) for source in sorted({own.source for own in media})}
     treated = {own.key: _digest(ENCODING, digests[own.source], own) for own in media}
     with storage.session() as session:
@@ -177,7 +179,7 @@ def prepare(study: Study, storage: Storage, console: Console) -> None:
         for kind, clips in (("training", media_now.plan.training), ("gold", media_now.plan.gold)):
             if study.made.get(kind):
                 console.print(
-                    f"not rated, as {kind} was made of them: {', '.join(clips)}", markup=False, soft_wrap=True
+                    f"not rated, because they are used for {kind}: {', '.join(clips)}", markup=False, soft_wrap=True
                 )
         for warning in _warnings(study, media_now):
             console.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
@@ -189,7 +191,7 @@ def _digest(encoding: str, source: str, own: Wanted) -> str:
 
 
 def _plan(study: Study, treated: Mapping[Key, str]) -> str:
-    """Everything that decides what judges see, as text."""
+    """Everything that determines what judges see, as text."""
     said = {
         "questions": [attrs.asdict(question) for question in study.questions],
         "systems": list(study.systems),
@@ -211,13 +213,13 @@ def _changed(study: Study, before: Mapping[str, object], now: Mapping[str, objec
         shown = ", ".join(names[:6]) + f" and {len(names) - 6} more" * (len(names) > 6)
         told.append(f"videos ({shown})")
     return (
-        f"{study.path.name}: changed since the first of {joined} judges joined: {', '.join(told)}. All judges see the "
-        f"same: put it back as it was, or begin a new study by a copy of {study.path.name} under another name"
+        f"{study.path.name}: changed since the first of {joined} judges joined: {', '.join(told)}. All judges must see "
+        f"the same: undo the change, or start a new study from a copy of {study.path.name} under another name"
     )
 
 
 def _drop_unwanted(session: Session, treated: Mapping[Key, str]) -> None:
-    """Forget media that nobody has seen and that are no longer what is wanted."""
+    """Remove media that nobody has seen and that are no longer needed."""
     for medium in session.scalars(select(Medium)):
         if treated.get((medium.kind, medium.system, medium.clip)) != medium.digest:
             session.delete(medium)
@@ -250,7 +252,7 @@ def _write_missing(
 
 
 def _clear(study: Study, kept: set[str]) -> None:
-    """Remove files that no medium stands for: of a writer that was killed, or of a plan that was changed."""
+    """Remove files without a medium: from a killed process or a changed plan."""
     for file in study.media.glob("*"):
         if file.stem not in kept:
             file.unlink(missing_ok=True)
@@ -267,4 +269,4 @@ def _warnings(study: Study, media: Media) -> Iterator[str]:
         lengths = {name: media.found["rated", name, clip].seconds for name in study.systems}
         if max(lengths.values()) - min(lengths.values()) > TOLERANCE:
             told = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in lengths.items())
-            yield f"the videos of {clip} differ in length, which tells them apart: {told}"
+            yield f"the videos of {clip} differ in length, which makes them distinguishable: {told}"

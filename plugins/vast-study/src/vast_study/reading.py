@@ -1,4 +1,4 @@
-"""``study.yaml`` to :class:`Study`: read as recipes are, with all mistakes at once, each at file:line:col."""
+"""Reads ``study.yaml`` as :class:`Study`, with all mistakes at once, each at file:line:col, as for recipes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .study import HeadphonesCheck, Known, Question, Study
 from .wording import consent_text
 
 VERSION = 1
-"""Of the form of ``study.yaml``, stated as ``study: 1``."""
+"""Format version of ``study.yaml``, stated as ``study: 1``."""
 
 _KINDS: dict[str, Literal["training", "gold", "trap"]] = {"training": "training", "gold": "gold", "traps": "trap"}
 """Kinds of known clips by their key."""
@@ -31,22 +31,22 @@ def _this_version(_: Any, __: attrs.Attribute[int], version: int) -> None:
 
 def _not_blank(_: Any, __: attrs.Attribute[str], text: str) -> None:
     if not text.strip():
-        raise ValueError("says nothing")
+        raise ValueError("is blank")
 
 
 def _five(_: Any, __: attrs.Attribute[tuple[str, ...]], labels: tuple[str, ...]) -> None:
     if len(labels) != 5:
-        raise ValueError(f"needs 5 names, from that of 1 to that of 5, and has {len(labels)}; one may be empty")
+        raise ValueError(f"needs 5 names, for the scores 1 to 5, and has {len(labels)}; names may be empty")
 
 
 def _question_name(_: Any, __: attrs.Attribute[str], name: str) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise ValueError("is made of lower-case letters, digits and underscores, and begins with a letter")
+        raise ValueError("must consist of lower-case letters, digits and underscores, and begin with a letter")
 
 
 def _named(_: Any, __: attrs.Attribute[Any], given: Mapping[str, Any] | tuple[Any, ...]) -> None:
     if not given:
-        raise ValueError("is empty; name one at least")
+        raise ValueError("is empty; name at least one")
 
 
 @attrs.frozen(kw_only=True)
@@ -68,7 +68,7 @@ class _Known:
 
 def _count(_: Any, __: attrs.Attribute[Any], given: int | tuple[_Known, ...]) -> None:
     if isinstance(given, int) and given < 0:
-        raise ValueError("is a number of clips, 0 or more, or a list of files")
+        raise ValueError("must be a number of clips, 0 or more, or a list of files")
 
 
 @attrs.frozen(kw_only=True)
@@ -94,9 +94,9 @@ class _Document:
 
 
 def read_study(path: Path, *, sources: bool = True) -> Study:
-    """The study of a file; raises :class:`vast_core.errors.RecipeError` with all its mistakes.
+    """The study in a file; raises :class:`vast_core.errors.RecipeError` with all its mistakes.
 
-    Without ``sources`` the videos that it names may be gone: votes can be read for as long as there are any.
+    Without ``sources``, the videos that it names may be missing: votes can still be read.
     """
     reader = Reader()
     tree = read_document(path, reader.problems, "study")
@@ -109,7 +109,7 @@ def read_study(path: Path, *, sources: bool = True) -> Study:
 
 
 def read_questions(path: Path) -> tuple[int, str]:
-    """How many questions a template has, and its lines from ``questions:`` on.
+    """The number of questions in a template, and its lines from ``questions:`` on.
 
     Raises :class:`vast_core.errors.RecipeError` with all its mistakes.
     """
@@ -124,22 +124,22 @@ def read_questions(path: Path) -> tuple[int, str]:
 
 
 class _Checks:
-    """What one key alone cannot tell: names, folders and numbers that have to fit together."""
+    """Checks across keys: names, folders and numbers that must be consistent."""
 
     def __init__(self, reader: Reader, tree: Node, values: dict[str, Any], path: Path) -> None:
         self.reader, self.tree, self.values, self.path = reader, tree, values, path
         self.clips: set[str] = set()
 
     def note(self, path: tuple[str, ...], message: str, *, at_key: bool = False) -> None:
-        """A mistake at a key path that the file has."""
+        """Report a mistake at a key path that the file has."""
         self.reader.note(self._at(*path), path, message, at_key=at_key)
 
     def file(self, path: Path) -> Path:
-        """A path as the file means it: relative to itself."""
+        """A path relative to the file."""
         return (self.path.parent / path).resolve()
 
     def check(self, sources: bool) -> None:
-        """All that is wrong, as far as the values could be read."""
+        """Run all checks, as far as the values could be read."""
         self.check_questions()
         if not sources:
             return
@@ -150,14 +150,14 @@ class _Checks:
         self.check_numbers()
 
     def check_questions(self) -> None:
-        """No two of one name."""
+        """Question names are unique."""
         names = [question.name for question in self.values.get("questions", ())]
         for number, name in enumerate(names):
             if name in names[:number]:
-                self.note(("questions", str(number), "name"), f"{name!r} is a question already; choose another name")
+                self.note(("questions", str(number), "name"), f"{name!r} is already a question; choose another name")
 
     def check_systems(self) -> None:
-        """Folders of videos of the same names; the reference is one of them."""
+        """Folders have videos of the same names; the reference is one of the systems."""
         systems = self.values.get("systems", {})
         found = {}
         for name, folder in systems.items():
@@ -175,22 +175,24 @@ class _Checks:
             self.note(("reference",), f"no system is called {reference!r} (systems: {', '.join(systems)})")
 
     def check_files(self, key: str) -> None:
-        """Known clips that are there, and expected scores that can be given."""
+        """Known clips exist, and their expected scores are possible."""
         questions = list(dict.fromkeys(question.name for question in self.values.get("questions", ())))
         stems: list[str] = []
         for number, clip in enumerate(self.values[key]):
             here = (key, str(number))
             if not self.file(clip.file).is_file():
-                self.note((*here, "file"), f"{self.file(clip.file)}: there is no such file")
+                self.note((*here, "file"), f"{self.file(clip.file)}: no such file")
             if clip.file.stem in stems:
-                self.note((*here, "file"), f"another of these is called {clip.file.stem}, too; rename one of them")
+                self.note(
+                    (*here, "file"), f"another of these files is also called {clip.file.stem}; rename one of them"
+                )
             stems.append(clip.file.stem)
             if key != "training" and not clip.expected:
                 self.note(here, "a clip that checks judges needs `expected`: {question: [lowest, highest]}")
             for name, given in clip.expected.items():
                 low, high = given if isinstance(given, tuple) else (given, given)
                 if not 1 <= low <= high <= 5:
-                    self.note((*here, "expected", name), "lowest and highest are from 1 to 5, such as [4, 5]")
+                    self.note((*here, "expected", name), "lowest and highest must be from 1 to 5, such as [4, 5]")
                 if questions and name not in questions:
                     self.reader.unknown_key(self._at(*here, "expected", name), (*here, "expected", name), questions)
 
@@ -201,25 +203,25 @@ class _Checks:
         return node
 
     def check_numbers(self) -> None:
-        """Clips to make, and enough left to rate."""
+        """Numbers of known clips are possible, and enough clips are left to rate."""
         made = {key: self.values[key] for key in _KINDS if isinstance(self.values.get(key), int)}
         if made.get("gold", 0) > 0 and self.values.get("reference") is None and "reference" not in self.tree.value:
-            self.note(("gold",), "gold clips are made of a recording: say which system is one by `reference:`")
+            self.note(("gold",), "gold clips are made from a recording: name the system with `reference:`")
         if not self.clips:
             return
         held = made.get("training", 0) + made.get("gold", 0)
         left = len(self.clips) - held
         if left < 1:
             key = "training" if made.get("training") else "gold"
-            self.note((key,), f"with {held} clips held out none of {len(self.clips)} is left to be rated")
+            self.note((key,), f"with {held} clips held out, none of {len(self.clips)} is left to be rated")
         elif made.get("traps", 0) > left:
-            self.note(("traps",), f"more than the {left} clips that are rated; of each one trap can be made")
+            self.note(("traps",), f"is more than the {left} rated clips; each can be used for one trap")
         share = self.values.get("clips")
         if share is not None and share > left > 0:
-            self.note(("clips",), f"more than the {left} clips that are left to be rated; leave it out to show all")
+            self.note(("clips",), f"is more than the {left} clips that are left to be rated; omit it to show all")
 
     def study(self, document: _Document) -> Study:
-        """The study, all being well."""
+        """The study, if there are no mistakes."""
         known = []
         made: dict[str, int] = {}
         for key, kind in _KINDS.items():

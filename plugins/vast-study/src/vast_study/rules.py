@@ -1,6 +1,6 @@
-"""What no writer may break, be it a page, a script or a mistake of ours: checked before it is sent to the database.
+"""Rules that no page, script or bug may break: checked before anything is sent to the database.
 
-A score is a whole number from 1 to 5, answers a question of the study, and is given after the first full playback and
+A score is an integer from 1 to 5, answers a question of the study, and is given after the first full playback and
 before the end of its block; a block ends when every question is answered, and is never opened again. Nothing that was
 given is removed.
 """
@@ -22,22 +22,22 @@ FOREVER: dict[type, tuple[str, ...]] = {
     Task: ("judge_id", "position", "block", "kind", "medium_id", "opened", "played", "closed"),
     Vote: ("task_id", "question", "given"),
 }
-"""What stays as it is once it has a value."""
+"""Columns that must not change once they have a value."""
 
 
 class Refused(InputError):
-    """A rule of the study forbids it; nothing was written."""
+    """A rule of the study was broken; nothing was written."""
 
 
 def watch(sessions: sessionmaker[Session], study: Study) -> None:
-    """Hold everything that ``sessions`` write to the rules of ``study``; they raise :class:`Refused`."""
+    """Check everything that ``sessions`` write against the rules of ``study``; violations raise :class:`Refused`."""
     questions = {question.name for question in study.questions}
 
     def check(session: Session, *_: object) -> None:
         with session.no_autoflush:
             for row in session.deleted:
                 if type(row) in FOREVER:
-                    raise Refused(f"{_title(row)} is never removed")
+                    raise Refused(f"{_title(row)} must not be removed")
             for row in session.dirty:
                 _check_unchanged(session, row)
             for row in (*session.new, *session.dirty):
@@ -48,7 +48,7 @@ def watch(sessions: sessionmaker[Session], study: Study) -> None:
 
     def check_statement(state: ORMExecuteState) -> None:
         if not state.is_select and state.bind_mapper is not None and state.bind_mapper.class_ in FOREVER:
-            raise Refused("judges, tasks and votes are written one by one, not by statements that nothing checks")
+            raise Refused("judges, tasks and votes must be written one by one, so that they are checked")
 
     event.listen(sessions, "before_flush", check)
     event.listen(sessions, "do_orm_execute", check_statement)
@@ -63,7 +63,7 @@ def _check_unchanged(session: Session, row: Any) -> None:
         if not history.deleted:  # set without having been read
             before = session.scalar(select(getattr(type(row), name)).where(type(row).id == row.id))
         if before is not None and before != getattr(row, name):
-            raise Refused(f"{name} of {_title(row)} is {before!r} and stays so")
+            raise Refused(f"{name} of {_title(row)} is {before!r} and must not change")
 
 
 def _title(row: Any) -> str:
@@ -74,8 +74,8 @@ def _check_vote(session: Session, vote: Vote, questions: set[str]) -> None:
     if vote.question not in questions:
         raise Refused(f"the study has no question {vote.question!r} (it has {', '.join(sorted(questions))})")
     if type(vote.score) is not int or not 1 <= vote.score <= 5:
-        raise Refused(f"a score is a whole number from 1 to 5, not {vote.score!r}")
-    # locked where the database locks rows: its block cannot end between this look and the vote
+        raise Refused(f"a score must be an integer from 1 to 5, not {vote.score!r}")
+    # locks the row where the database can, so that its block cannot end between this check and the vote
     query = (
         select(Task.id, Task.played, Task.closed, Judge.number, Judge.consented, Judge.withdrawn)
         .join(Judge, Judge.id == Task.judge_id)
@@ -85,7 +85,7 @@ def _check_vote(session: Session, vote: Vote, questions: set[str]) -> None:
     found = session.execute(query).one_or_none()
     if found is None:
         raise Refused(f"there is no task {vote.task_id}")
-    if found.played is None and session.get_one(Task, found.id).played is None:  # perhaps about to be written, too
+    if found.played is None and session.get_one(Task, found.id).played is None:  # may be about to be written as well
         raise Refused(f"task {found.id} has not been played to its end")
     if found.closed is not None:
         raise Refused(f"the block of task {found.id} has ended; its scores can no longer be changed")

@@ -1,4 +1,4 @@
-"""The videos that a study is about: files in the folders of its systems, matched by name. Reads none of them."""
+"""The videos of a study: files in the folders of its systems, matched by name. Reads none of them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ ENDINGS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 
 
 def videos(folder: Path) -> dict[str, Path]:
-    """The videos of a folder by name without ending, sorted; hidden files and folders within are left out.
+    """The videos of a folder by name without extension, sorted; hidden files and sub-folders are ignored.
 
-    Raises :class:`vast_core.errors.InputError` where it cannot be read, has no video, or two of one name.
+    Raises :class:`vast_core.errors.InputError` if it cannot be read, has no video, or two with the same name.
     """
     try:
         files = sorted(
@@ -26,15 +26,17 @@ def videos(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for file in files:
         if file.stem in found:
-            raise InputError(f"{folder}: {found[file.stem].name} and {file.name} have one name; rename one of them")
+            raise InputError(
+                f"{folder}: {found[file.stem].name} and {file.name} have the same name; rename one of them"
+            )
         found[file.stem] = file
     if not found:
-        raise InputError(f"{folder}: has no video ({', '.join(ENDINGS)}); name a folder of videos")
+        raise InputError(f"{folder}: has no videos ({', '.join(ENDINGS)}); name a folder of videos")
     return found
 
 
 def lacking(systems: Mapping[str, Mapping[str, Path]]) -> dict[str, str]:
-    """Which clips each system lacks that another one has, in words; systems that have all are left out."""
+    """The clips that each system lacks and another one has, in words; complete systems are left out."""
     every: dict[str, str] = {}
     for name, clips in systems.items():
         every |= {clip: name for clip in clips if clip not in every}

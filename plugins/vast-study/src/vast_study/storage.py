@@ -1,9 +1,10 @@
-"""Where everything that a study knows is kept: judges, their tasks, their votes.
+"""Storage of a study: judges, their tasks, their votes.
 
-SQLite in WAL mode with ``synchronous = FULL``, or any database that SQLAlchemy reaches by a URL. A vote is acknowledged
-after its transaction was committed to disk, so that it survives ``kill -9``. Times are seconds since the epoch.
+SQLite in WAL mode with ``synchronous = FULL``, or any database that SQLAlchemy can reach by a URL. A vote is
+acknowledged after its transaction has been committed to disk, so that it survives ``kill -9``. Times are seconds since
+the epoch.
 
-Whatever is written through a :class:`Storage` is held to :mod:`vast_study.rules`, whoever writes it.
+Everything written through a :class:`Storage` is checked by :mod:`vast_study.rules`.
 """
 
 from __future__ import annotations
@@ -30,34 +31,34 @@ from .study import Study
 from .tables import Base, Fact, Medium
 
 PATIENCE = 30.0
-"""Seconds to wait for another writer of SQLite: a vote takes milliseconds, so that hundreds may queue."""
+"""Seconds to wait for another writer of SQLite: a vote takes milliseconds, so hundreds may queue."""
 
 
 class Storage:
-    """The database of one study, for as many threads and processes as like."""
+    """The database of one study, for any number of threads and processes."""
 
     def __init__(self, study: Study, engine: Engine) -> None:
         self.study = study
         self.engine = engine
         self.sessions = sessionmaker(engine, expire_on_commit=False)
-        """Makes sessions that may write; whatever they flush is held to the rules."""
+        """Makes sessions that may write; everything they flush is checked by the rules."""
         watch(self.sessions, study)
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """One transaction that may write: on disk once this ends, undone where it ends by an exception.
+        """A transaction that may write: committed to disk when it ends, rolled back if it ends by an exception.
 
-        On SQLite writers go one after the other; whoever waits for longer than :data:`PATIENCE` gets
-        :class:`StorageError`. Raises :class:`vast_study.rules.Refused` where a rule of the study is broken.
+        On SQLite writers are serialised; waiting longer than :data:`PATIENCE` raises :class:`StorageError`. Raises
+        :class:`vast_study.rules.Refused` if a rule of the study is broken.
         """
         with self._told(), self.sessions.begin() as session:
             yield session
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """One transaction that only reads, and sees all tables as they are at its first query; it waits for nobody.
+        """A read-only transaction that sees all tables as they are at its first query; it never waits.
 
-        Raises TypeError where something was changed.
+        Raises TypeError if something was changed.
         """
         with self._told(), Session(self.engine.execution_options(begin="BEGIN"), autoflush=False) as session:
             event.listen(session, "before_flush", _refuse_writing)
@@ -69,11 +70,11 @@ class Storage:
         try:
             yield
         except (InterfaceError, OperationalError) as error:
-            raise StorageError(f"{self.place}: {error.orig}; nothing of the last step was kept, try again") from error
+            raise StorageError(f"{self.place}: {error.orig}; nothing of the last step was saved; try again") from error
 
     @property
     def place(self) -> str:
-        """Where it is, for messages; without any password."""
+        """The location, for messages; without passwords."""
         return self.engine.url.render_as_string(hide_password=True).removeprefix("sqlite:///")
 
     def close(self) -> None:
@@ -82,26 +83,26 @@ class Storage:
 
 
 def medium_path(study: Study, medium: Medium) -> Path:
-    """The file of a video as judges get it."""
+    """The file of a video for judges."""
     return study.media / f"{medium.id}.mp4"
 
 
 def _refuse_writing(*_: object) -> None:
-    raise TypeError("this session only reads; write through Storage.session()")
+    raise TypeError("this session is read-only; write with Storage.session()")
 
 
 def open_storage(study: Study) -> Storage:
-    """The study's database, with its tables made where they are missing.
+    """The study's database; missing tables are created.
 
-    Raises :class:`InputError` where the URL is wrong or its driver is not installed, and :class:`StorageError` where
-    the database cannot be reached.
+    Raises :class:`InputError` if the URL is wrong or its driver is not installed, and :class:`StorageError` if the
+    database cannot be reached.
     """
     if study.database is None:
         path = study.folder / "study.sqlite"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StorageError(f"{path.parent}: cannot be made ({error.strerror}); give yourself access to it") from (
+            raise StorageError(f"{path.parent}: cannot be created ({error.strerror}); check its permissions") from (
                 error
             )
     storage = Storage(study, _engine(study.path, study.database or f"sqlite:///{study.folder / 'study.sqlite'}"))
@@ -128,7 +129,7 @@ def _engine(source: Path, url: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _: object) -> None:
-        connection.isolation_level = None  # or the driver begins transactions of its own, and too late
+        connection.isolation_level = None  # otherwise the driver begins transactions itself, and too late
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
             connection.execute(f"PRAGMA {pragma}")
 
@@ -140,11 +141,11 @@ def _engine(source: Path, url: str) -> Engine:
 
 
 def fact(session: Session, name: str) -> str | None:
-    """What is known of the whole study under this name."""
+    """The stored value of ``name`` for the whole study."""
     found = session.get(Fact, name)
     return None if found is None else found.value
 
 
 def keep_fact(session: Session, name: str, value: str) -> None:
-    """Note something about the whole study, in place of what was known before."""
+    """Store ``value`` under ``name`` for the whole study, replacing any previous value."""
     session.merge(Fact(name=name, value=value))

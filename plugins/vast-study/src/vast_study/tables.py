@@ -1,4 +1,4 @@
-"""The tables of a study: what was prepared, who judges, what is asked of them, and how they voted."""
+"""The tables of a study: prepared media, judges, their tasks, and their votes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Base(DeclarativeBase):
 
 
 class Fact(Base):
-    """What belongs to the whole study: ``digest`` of its plan, ``experimenter`` (hash of the token), ``secret``."""
+    """Facts about the whole study: ``digest`` of its plan, ``experimenter`` (hash of the token), ``secret``."""
 
     __tablename__ = "facts"
 
@@ -20,45 +20,45 @@ class Fact(Base):
 
 
 class Medium(Base):
-    """A video as judges get it: re-encoded, without metadata, under a name that says nothing."""
+    """A video for judges: re-encoded, without metadata, under a random name."""
 
     __tablename__ = "media"
 
     id: Mapped[str] = mapped_column(primary_key=True)
     """128 random bits, hexadecimal; the file is ``media/<id>.mp4``."""
     kind: Mapped[str]
-    """As :data:`vast_study.study.TaskKind`."""
+    """One of :data:`vast_study.study.TaskKind`."""
     system: Mapped[str | None]
     """None for training, gold and trap clips."""
     clip: Mapped[str]
-    """Name of the source without its ending: the same words in all systems."""
+    """Name of the source without extension: the same words in all systems."""
     digest: Mapped[str]
-    """Of the source file, of what was done to it, and of what is expected of it."""
+    """Digest of the source file, its conversion, and the expected scores."""
     seconds: Mapped[float]
     expected: Mapped[dict[str, list[int]]] = mapped_column(JSON, default=dict)
-    """Lowest and highest score that is right, by question; questions left out are not checked."""
+    """Lowest and highest correct score, by question; omitted questions are not checked."""
     feedback: Mapped[str] = mapped_column(default="")
     """Shown in training after the scores are given."""
 
 
 class Judge(Base):
-    """One person, known by a link alone."""
+    """One person, identified only by a link."""
 
     __tablename__ = "judges"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     number: Mapped[int] = mapped_column(unique=True)
-    """Counted from 1, and never given twice."""
+    """Counted from 1, and never reused."""
     row: Mapped[int] = mapped_column(default=0)
-    """Of the plan, from 0: it seeds what this judge sees. The row of who withdrew is given to a later judge."""
+    """Row of the plan, from 0, which determines what this judge sees. The row of a judge who withdrew is reused."""
     link: Mapped[str] = mapped_column(unique=True)
-    """SHA-256 of the 128 random bits of the personal link; the link itself is kept nowhere."""
+    """SHA-256 of the 128 random bits of the personal link; the link itself is not stored."""
     invited: Mapped[float]
     consented: Mapped[float | None]
     heard: Mapped[float | None]
-    """When the headphones check was passed, or left."""
+    """Time when the headphones check was passed or skipped."""
     headphones: Mapped[bool | None]
-    """Whether it was passed; False of who went on without."""
+    """Whether the check was passed; False for judges who continued without headphones."""
     trained: Mapped[float | None]
     finished: Mapped[float | None]
     withdrawn: Mapped[float | None]
@@ -66,7 +66,7 @@ class Judge(Base):
 
 
 class Task(Base):
-    """One video that one judge is to see, at its place in the order."""
+    """One video for one judge, at its place in the order."""
 
     __tablename__ = "tasks"
     __table_args__ = (
@@ -80,19 +80,19 @@ class Task(Base):
     position: Mapped[int]
     """From 0 through training and all blocks."""
     block: Mapped[int]
-    """0 is the training; a block that has been closed takes no more changes."""
+    """0 is the training; a closed block accepts no more changes."""
     kind: Mapped[str]
     medium_id: Mapped[str] = mapped_column(ForeignKey("media.id"))
     opened: Mapped[float | None]
-    """When its page was first shown."""
+    """Time when its page was first shown."""
     played: Mapped[float | None]
-    """When it had been played to its end for the first time."""
+    """Time of the first full playback."""
     closed: Mapped[float | None]
-    """When its block ended."""
+    """Time when its block ended."""
 
 
 class Vote(Base):
-    """The score of one task in one question, as it stands."""
+    """The current score of one task in one question."""
 
     __tablename__ = "votes"
     __table_args__ = (
@@ -106,7 +106,7 @@ class Vote(Base):
     question: Mapped[str]
     score: Mapped[int]
     given: Mapped[float]
-    """When it was first given."""
+    """Time when it was first given."""
     changed: Mapped[float]
-    """When it was last changed; equal to ``given`` where it never was."""
+    """Time of the last change; equal to ``given`` if there was none."""
     changes: Mapped[int]

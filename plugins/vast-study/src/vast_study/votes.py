@@ -1,4 +1,4 @@
-"""Raw votes, one row a judge, clip and question: what every analysis starts from, and what an export writes."""
+"""Raw votes, one row per judge, clip and question: the input of all analyses and exports."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .tables import Judge, Medium, Task, Vote
 
 @attrs.frozen(kw_only=True)
 class RawVote:
-    """One score, with all that is known of it."""
+    """One score, with all its context."""
 
     judge: int
-    """Its number."""
+    """Number of the judge."""
     kind: str
-    """As :data:`vast_study.study.TaskKind`; training is exported, too, and never analysed."""
+    """One of :data:`vast_study.study.TaskKind`; training is exported, but never analysed."""
     system: str | None
     clip: str
     question: str
@@ -25,16 +25,16 @@ class RawVote:
     block: int
     position: int
     seconds: float
-    """Length of the video."""
+    """Length of the video in seconds."""
     latency: float
     """Seconds from the end of the first playback to the first score."""
     changes: int
     expected: tuple[int, int] | None
-    """Lowest and highest score that is right, of gold and trap clips."""
+    """Lowest and highest correct score, for gold and trap clips."""
 
 
 def raw_votes(session: Session, study: Study, *, withdrawn: bool = False) -> list[RawVote]:
-    """All scores by judge, position and question as the study orders them; of judges who withdrew only if asked."""
+    """All scores by judge, position and question in the study's order; of judges who withdrew only if requested."""
     query = (
         select(Judge.number, Task, Medium, Vote)
         .join(Task, Task.judge_id == Judge.id)

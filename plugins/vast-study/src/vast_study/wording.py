@@ -14,12 +14,12 @@ FOLDER = Path(__file__).with_name("templates")
 
 
 def question_templates() -> dict[str, Path]:
-    """The files of questions that come with this package, by name."""
+    """The question templates of this package, by name."""
     return {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
 
 
 def find_template(name_or_path: str) -> Path:
-    """The file of a template of ours by name, or of one's own; raises :class:`vast_core.errors.InputError`."""
+    """The file of a packaged template by name, or of one's own; raises :class:`vast_core.errors.InputError`."""
     known = question_templates()
     if name_or_path in known:
         return known[name_or_path]
@@ -32,7 +32,7 @@ def find_template(name_or_path: str) -> Path:
 
 
 def consent_text(*, videos: int, questions: int, minutes: int | None = None) -> str:
-    """What judges are told before they take part: what is asked, for how long, what is stored and what for."""
+    """Information for judges before they take part: tasks, duration, stored data and their use."""
     text = _render("consent.txt.j2", {"videos": videos, "questions": questions, "minutes": minutes})
     return "\n\n".join(textwrap.fill(paragraph, 110) for paragraph in text.strip().split("\n\n"))
 

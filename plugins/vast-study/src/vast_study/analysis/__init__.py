@@ -1,4 +1,4 @@
-"""From raw votes to what may be said of the systems: screening, mean scores, models, agreement, the report.
+"""From raw votes to results: screening, mean scores, models, agreement, the report.
 
 Axis letters of this package: ``Q`` questions, ``J`` judges, ``K`` systems, ``N`` clips. A missing vote is NaN.
 """

@@ -1,4 +1,4 @@
-"""How far judges agree: Krippendorff's alpha, and Shrout and Fleiss' intraclass correlations."""
+"""Agreement of judges: Krippendorff's alpha, and the intraclass correlations of Shrout and Fleiss."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .ratings import Ratings, Scores
 
 @attrs.frozen(kw_only=True)
 class Agreement:
-    """Of all judges in one question; None where it cannot be told."""
+    """Agreement of all judges in one question; None where it cannot be computed."""
 
     question: str
     ordinal: float | None
@@ -20,11 +20,11 @@ class Agreement:
     interval: float | None
     """Krippendorff's alpha of the scores as numbers."""
     single: float | None
-    """ICC(2,1): how far one judge can be relied on."""
+    """ICC(2,1): reliability of a single judge."""
     mean: float | None
-    """ICC(2,k): how far the mean of all can be relied on."""
+    """ICC(2,k): reliability of the mean of all judges."""
     units: int
-    """Videos that all judges rated, on which both ICC rest."""
+    """Videos that all judges rated, on which both ICC are based."""
 
 
 def agreement(ratings: Ratings) -> tuple[Agreement, ...]:
@@ -51,13 +51,13 @@ def _agreement(question: str, scores: Scores) -> Agreement:
 def krippendorff(scores: Scores, level: Literal["ordinal", "interval"]) -> float | None:
     """``alpha = 1 - D_observed / D_expected`` of scores (judges, units), NaN where one is missing.
 
-    1 is perfect agreement, 0 what chance alone gives. None where fewer than two scores can be paired, or all are equal.
+    1 is perfect agreement, 0 is chance level. None if fewer than two scores can be paired, or all are equal.
 
     Reference: K. Krippendorff, "Computing Krippendorff's alpha-reliability", 2011.
     """
     values = np.unique(scores[~np.isnan(scores)])
     counts = np.stack([(scores == value).sum(axis=0) for value in values], axis=1) if values.size else np.zeros((0, 0))
-    counts = counts[counts.sum(axis=1) > 1]  # a unit with a single score says nothing of agreement
+    counts = counts[counts.sum(axis=1) > 1]  # a unit with a single score has no agreement
     if values.size < 2 or len(counts) == 0:
         return None
     each = counts.sum(axis=1, keepdims=True)
@@ -69,16 +69,17 @@ def krippendorff(scores: Scores, level: Literal["ordinal", "interval"]) -> float
 
 
 def _distances(values: Scores, total: Scores, level: Literal["ordinal", "interval"]) -> Scores:
-    """Squared distances between values; of ranks, how many scores lie between them, half of their own included."""
+    """Squared distances between values; for ranks, the number of scores between them, with half of their own
+    included."""
     places = values if level == "interval" else np.cumsum(total) - total / 2
     return (places[:, None] - places[None, :]) ** 2
 
 
 def intraclass(scores: Scores) -> tuple[float | None, float | None]:
-    """ICC(2,1) and ICC(2,k) of complete scores (units, judges): judges are a draw from many, agreement is absolute.
+    """ICC(2,1) and ICC(2,k) of complete scores (units, judges): judges are a random sample, agreement is absolute.
 
     ``ICC(2,1) = (BMS - EMS) / (BMS + (k - 1) EMS + k (JMS - EMS) / n)`` and ``ICC(2,k) = (BMS - EMS) / (BMS + (JMS -
-    EMS) / n)`` with n units and k judges. None for both with fewer than two of either, or where all are equal.
+    EMS) / n)`` with n units and k judges. None for both with fewer than two of either, or if all scores are equal.
 
     Reference: P. E. Shrout and J. L. Fleiss, "Intraclass correlations: uses in assessing rater reliability",
     Psychological Bulletin 86, 1979.

@@ -1,4 +1,4 @@
-"""Everything that is said of a study, from its votes: the results, who was left out, and what to keep in mind."""
+"""Analysis of a study's votes: the results, judges left out, and notes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .screening import Limits, Screened, screen
 
 @attrs.frozen(kw_only=True)
 class Results:
-    """What one set of judges says."""
+    """Results of one set of judges."""
 
     judges: int
     votes: int
@@ -32,7 +32,7 @@ class Results:
 
     @classmethod
     def of(cls, ratings: Ratings) -> Results:
-        """All computations, on these votes."""
+        """All computations on these votes."""
         return cls(
             judges=len(ratings.judges),
             votes=ratings.count,
@@ -42,39 +42,39 @@ class Results:
         )
 
     def score(self, question: str, system: str) -> Mos | None:
-        """Of one system in one question; None without votes."""
+        """Score of one system in one question; None without votes."""
         return next((mos for mos in self.scores if (mos.question, mos.system) == (question, system)), None)
 
     def comparison(self, question: str) -> Comparison:
-        """Of all systems in one question."""
+        """Comparison of all systems in one question."""
         return next(found for found in self.comparisons if found.question == question)
 
 
 @attrs.frozen(kw_only=True)
 class Analysis:
-    """A study's results."""
+    """The results of a study."""
 
     study: Study
     questions: tuple[Question, ...]
-    """Of the study, then any that only votes know."""
+    """Those of the study, then any that only occur in votes."""
     systems: tuple[str, ...]
-    """That have votes."""
+    """Systems with votes."""
     clips: int
     kinds: dict[str, int]
-    """Votes by kind of clip."""
+    """Number of votes by kind of clip."""
     judges: tuple[Screened, ...]
     limits: Limits
     screened: bool
-    """Whether judges were left out for what was found; otherwise it is only told."""
+    """Whether screening left judges out; otherwise it is only reported."""
     main: Results
     everyone: Results
-    """Of all judges, also those left out of the main results."""
+    """Results of all judges, including those left out of the main results."""
     notes: tuple[str, ...]
-    """What to keep in mind, in plain words."""
+    """Notes on the interpretation, in plain words."""
 
     @property
     def left_out(self) -> tuple[Screened, ...]:
-        """Judges who are not in the main results although they voted."""
+        """Judges who voted but are not in the main results."""
         return tuple(judge for judge in self.judges if judge.rejected and judge.votes) if self.screened else ()
 
 
@@ -89,7 +89,7 @@ def analyse(
     """All results of the votes of judges who did not withdraw; with ``keep_all`` nobody is left out.
 
     Raises:
-        InputError: where nobody has rated a clip yet.
+        InputError: if nobody has rated a clip yet.
     """
     limits = limits or Limits()
     ratings = Ratings.of(votes, [question.name for question in study.questions], list(study.systems))
@@ -97,7 +97,7 @@ def analyse(
         came = sum(judge.state in ("started", "finished") for judge in attendance)
         raise InputError(
             f"{study.path}: nobody has rated a clip yet ({len(attendance)} judges enrolled, {came} of them began); "
-            "ask again when scores have come in"
+            "try again when there are scores"
         )
     judges = screen(votes, attendance, ratings, limits)
     out = {judge.judge for judge in judges if judge.rejected}
@@ -132,37 +132,37 @@ def _notes(analysis: Analysis, nobody_left: bool) -> Iterable[str]:
     unfinished = sum(judge.state == "started" for judge in analysis.judges)
     if nobody_left:
         yield (
-            "The screening would leave out every judge, so nobody was left out. Do not rely on these figures before "
-            "you know why: see the judges below."
+            "The screening would leave out every judge, so nobody was left out. Do not rely on these figures until you "
+            "know the reason: see the judges below."
         )
     if not analysis.screened and not nobody_left:
-        yield "Nobody was left out, as was asked for; what the screening found is told below."
+        yield "Nobody was left out, as requested; the findings of the screening are listed below."
     if main.judges == 1:
-        yield "These are the scores of one judge: there are no intervals, no tests, and nothing follows for others."
+        yield "These are the scores of one judge: there are no intervals, no tests, and no conclusions about others."
     elif main.judges < 6:
-        yield f"{main.judges} judges are few: intervals are wide, and a test finds large differences at most."
+        yield f"With only {main.judges} judges, intervals are wide, and a test detects only large differences."
     if len(analysis.systems) == 1:
-        yield "There is one system, so nothing is compared. Scores of different studies cannot be compared either."
+        yield "There is only one system, so nothing is compared. Scores of different studies cannot be compared either."
     if withdrawn:
-        yield f"{_count(withdrawn, 'judge')} withdrew; their scores are in no figure of this page."
+        yield f"{_count(withdrawn, 'judge')} withdrew; their scores are not in any figure on this page."
     if unfinished:
-        yield f"{_count(unfinished, 'judge')} began and did not finish, so far."
+        yield f"{_count(unfinished, 'judge')} began but did not finish so far."
     if not any(judge.off for judge in analysis.judges):
         yield (
-            f"BT.500's rejection of judges was not applied: it takes {FEWEST} judges of the same video for anyone to "
-            "be far from their mean."
+            f"BT.500's rejection of judges was not applied: it needs {FEWEST} judges of the same video before anyone "
+            "can be far from their mean."
         )
     if not any(judge.traps[1] for judge in analysis.judges):
-        yield "No trap clip was judged, so inattention shows only where someone gives nearly always the same score."
+        yield "No trap clip was judged, so inattention only shows where someone nearly always gives the same score."
     if main.judges == 1:
-        return  # nothing is tested, and it was said
+        return  # nothing is tested, and a note above says so
     fallback = {found.question: found.why for found in main.comparisons if found.pairs and found.why}
     for question, why in fallback.items():
         name = _title(analysis, question)
-        yield f"{name}: {why}; systems are compared by paired t tests of the judges' means instead."
+        yield f"{name}: {why}; systems are compared by paired t tests of judges' means instead."
     yield from _disagreements(analysis)
     if any(mos.over_both is None for mos in main.scores) and main.judges > 1:
-        yield "Where a judge did not rate every clip of a system, there is no interval for other judges and clips."
+        yield "If a judge did not rate every clip of a system, there is no interval for other judges and clips."
 
 
 def _disagreements(analysis: Analysis) -> Iterable[str]:
@@ -170,9 +170,9 @@ def _disagreements(analysis: Analysis) -> Iterable[str]:
         for pair in found.pairs:
             if pair.evident and (pair.ranks is None or pair.ranks >= 0.05):
                 yield (
-                    f"{_title(analysis, found.question)}: the difference between {pair.first} and {pair.second} is not "
-                    "confirmed by ranks. Either the judges are too few for the test of ranks, or the difference hangs "
-                    "on taking steps of the scale for equally wide."
+                    f"{_title(analysis, found.question)}: the difference between {pair.first} and {pair.second} is "
+                    "not confirmed by ranks. Either there are too few judges for the rank test, or the difference "
+                    "depends on treating the steps of the scale as equally wide."
                 )
 
 

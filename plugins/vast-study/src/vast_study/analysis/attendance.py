@@ -1,4 +1,4 @@
-"""Who was invited, came and finished: what votes alone cannot tell."""
+"""Attendance: who was invited, came and finished, which votes alone do not show."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ State = Literal["invited", "started", "finished", "withdrawn"]
 
 @attrs.frozen(kw_only=True)
 class Attendance:
-    """One judge."""
+    """Attendance of one judge."""
 
     judge: int
-    """Its number."""
+    """Number of the judge."""
     state: State
     asked: int
-    """Scores of rated clips that it was to give."""
+    """Scores of rated clips that the judge was asked for."""
     headphones: bool = True
-    """False of who went on without them."""
+    """False for a judge who continued without them."""
     minutes: float | None = None
-    """From consent to the end, pauses included; None where it did not finish."""
+    """Minutes from consent to the end, pauses included; None if the judge did not finish."""
 
 
 def attendance(session: Session, study: Study) -> list[Attendance]:

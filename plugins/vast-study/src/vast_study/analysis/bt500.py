@@ -10,18 +10,18 @@ import numpy as np
 from .ratings import Scores
 
 FEWEST = 6
-"""Judges of a presentation below whom none of them can be two standard deviations from their mean, however odd:
-the largest deviation among n is (n - 1) / sqrt(n) of them."""
+"""Minimum judges of a presentation: the largest deviation among n is (n - 1) / sqrt(n) standard deviations, and with
+fewer judges none can be two standard deviations from their mean."""
 
 OFTEN = 0.05
-"""Share of its scores that must be far off for a judge to be rejected."""
+"""Share of scores that must be far off for a judge to be rejected."""
 
 SIDED = 0.3
-"""Below this imbalance of high and low ones: who is always strict, or always mild, is not rejected."""
+"""Imbalance of high and low outliers above which a judge is not rejected, being consistently strict or mild."""
 
 
 _ROUNDING = 1e-9
-"""All comparisons include equality, which whole scores often reach, and rounding must not undo."""
+"""Tolerance for comparisons, which include equality: integer scores often reach it, and rounding must not matter."""
 
 
 @attrs.frozen
@@ -31,7 +31,7 @@ class FarOff:
     high: int
     low: int
     scores: int
-    """Of presentations with enough judges."""
+    """Scores of presentations with enough judges."""
 
     @property
     def share(self) -> float:
@@ -40,22 +40,22 @@ class FarOff:
 
     @property
     def imbalance(self) -> float:
-        """abs(P - Q) / (P + Q); 1 where it was never far off."""
+        """abs(P - Q) / (P + Q); 1 if no score was far off."""
         far = self.high + self.low
         return abs(self.high - self.low) / far if far else 1.0
 
     @property
     def rejected(self) -> bool:
-        """Often far off, and to both sides."""
+        """Whether scores are often far off, on both sides."""
         return self.share > OFTEN and self.imbalance < SIDED
 
 
 def far_off(scores: Scores, *, freedom: int = 1) -> list[FarOff]:
-    """For each judge, how many of its scores (J, presentations) are far off.
+    """For each judge, the number of scores (J, presentations) that are far off.
 
-    Far off is ``u >= mean + 2 s`` (P) or ``u <= mean - 2 s`` (Q), with ``sqrt(20)`` in place of 2 where the scores of
-    the presentation are not normally distributed, that is, where their kurtosis ``m4 / m2**2`` is not within 2 and 4.
-    NaN is a missing score. A judge's share is taken of the scores it gave, as not everyone sees every clip. ``s`` is
+    Far off is ``u >= mean + 2 s`` (P) or ``u <= mean - 2 s`` (Q), with ``sqrt(20)`` instead of 2 if the scores of the
+    presentation are not normally distributed, that is, if their kurtosis ``m4 / m2**2`` is not within 2 and 4. NaN is a
+    missing score. A judge's share is relative to the scores it gave, because not everyone sees every clip. ``s`` is
     divided by ``n - freedom``, 1 in the recommendation, 0 in the program sureal.
 
     Reference: Recommendation ITU-R BT.500-14 (2019), "Methodologies for the subjective assessment of the quality of
@@ -72,7 +72,7 @@ def far_off(scores: Scores, *, freedom: int = 1) -> list[FarOff]:
         seen += there
         away = given - given.mean()
         second = float(np.mean(away**2))
-        if second == 0:  # all agree; nobody is far off
+        if second == 0:  # all scores are equal; none is far off
             continue
         normal = 2 - _ROUNDING <= float(np.mean(away**4)) / second**2 <= 4 + _ROUNDING
         reach = (2 if normal else math.sqrt(20)) * float(given.std(ddof=freedom)) - _ROUNDING

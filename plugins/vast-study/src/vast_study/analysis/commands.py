@@ -1,4 +1,4 @@
-"""What ``vast study report`` and ``vast study export`` do."""
+"""The commands ``vast study report`` and ``vast study export``."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 def report(study: Study, console: Console, *, out: Path | None = None, keep_all: bool = False) -> Path:
-    """Print the results and write ``report.html``, ``report.json`` and ``mos.csv`` to ``out``; gives the page.
+    """Print the results and write ``report.html``, ``report.json`` and ``mos.csv`` to ``out``; return the page's path.
 
     Raises:
-        InputError: where nobody has rated a clip yet.
-        StorageError: where a file cannot be written.
+        InputError: if nobody has rated a clip yet.
+        StorageError: if a file cannot be written.
     """
     votes, judges = _read(study)
-    with console.status("working out the results"):
+    with console.status("computing the results"):
         analysis = analyse(study, votes, judges, keep_all=keep_all)
     folder = out or study.folder / "report"
     page = folder / "report.html"
@@ -37,34 +37,34 @@ def report(study: Study, console: Console, *, out: Path | None = None, keep_all:
     write_json(folder / "report.json", analysis)
     write_text(folder / "mos.csv", csv_text(COLUMNS, mos_rows(analysis)))
     console.print(printed(analysis))
-    console.print(f"written: {page}, report.json and mos.csv beside it", soft_wrap=True)
+    console.print(f"wrote {page}, with report.json and mos.csv beside it", soft_wrap=True)
     return page
 
 
 def export(study: Study, console: Console, *, out: Path | None = None) -> Path:
-    """Write every score of judges who did not withdraw, training included, to ``out``, a line each; gives the file.
+    """Write every score of judges who did not withdraw, training included, to ``out``, one per line; return the path.
 
     Raises:
-        InputError: where there is no score yet.
-        StorageError: where the file cannot be written.
+        InputError: if there are no scores yet.
+        StorageError: if the file cannot be written.
     """
     votes, judges = _read(study)
     if not votes:
         raise InputError(
-            f"{study.path}: there is no score yet ({len(judges)} judges enrolled); ask again when some have come in"
+            f"{study.path}: there are no scores yet ({len(judges)} judges enrolled); try again when there are some"
         )
     path = out or study.folder / "votes.csv"
     write_text(path, votes_csv(votes))
     people = len({vote.judge for vote in votes})
-    console.print(f"written: {path}, {len(votes):,} scores of {people} judge{'s' * (people != 1)}", soft_wrap=True)
+    console.print(f"wrote {path}: {len(votes):,} scores of {people} judge{'s' * (people != 1)}", soft_wrap=True)
     return path
 
 
 def _read(study: Study) -> tuple[list[RawVote], list[Attendance]]:
-    """All votes and judges, of one moment."""
+    """All votes and judges, from one snapshot."""
     if study.database is None and not (study.folder / "study.sqlite").is_file():
         raise InputError(
-            f"{study.path}: nobody has judged yet; open the study with `vast study serve {study.path.name}`"
+            f"{study.path}: nobody has judged yet; start the study with `vast study serve {study.path.name}`"
         )
     storage = open_storage(study)
     try:

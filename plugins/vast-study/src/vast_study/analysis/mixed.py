@@ -15,10 +15,10 @@ from .ratings import Scores
 Matrix = NDArray[np.float64]
 
 EMPTY = 1e-6
-"""Of a random effect's variance by that of the rest: below it the effect is told as none."""
+"""Ratio of a random effect's variance to the residual variance below which the effect is reported as zero."""
 
 _NOTHING = 1e-9
-"""Share of the scores' spread below which nothing is left beside the effects."""
+"""Share of the scores' variance below which no residual is left."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -26,13 +26,13 @@ class Fit:
     """A fitted model; systems are numbered as in the scores."""
 
     means: Matrix
-    """(K,) of the fixed effects, each system's own level."""
+    """(K,) fixed effects, the level of each system."""
     covariance: Matrix
-    """(K, K) of these."""
+    """(K, K) covariance of the fixed effects."""
     free: float
     """Degrees of freedom of tests between systems."""
     components: tuple[tuple[str, float], ...]
-    """Standard deviations of the random effects that are not nought, and of the rest."""
+    """Standard deviations of the nonzero random effects, and of the residual."""
     likelihood: float
     """Logarithm of the restricted likelihood."""
 
@@ -42,7 +42,7 @@ class Fit:
         return float(self.means[first] - self.means[second]), math.sqrt(max(0.0, float(variance))), self.free
 
     def omnibus(self) -> tuple[float, float, float]:
-        """F that all systems are alike, with its degrees of freedom."""
+        """F statistic for equality of all systems, with its degrees of freedom."""
         across = np.eye(len(self.means))[1:] - np.eye(len(self.means))[:1]
         away = across @ self.means
         wald = away @ np.linalg.solve(across @ self.covariance @ across.T, away)
@@ -52,12 +52,12 @@ class Fit:
 def fit_mixed(scores: Scores) -> Fit | str:
     """``score = system + judge + clip + judge x system + clip x system + rest`` of scores (J, K, N), by REML.
 
-    All but the system are random. Without judge x system and clip x system the tests would take the votes of one judge
-    on one system for independent, and find differences that are those of a few judges or clips. Degrees of freedom of
-    tests are those of containment, ``min(J - 1, N - 1) (K - 1)``, the fewest among the effects that contain the system,
-    also where the variance of such an effect is estimated as nought.
+    All but the system are random. Without judge x system and clip x system, the tests would treat the votes of one
+    judge for one system as independent, and find differences that belong to a few judges or clips. Degrees of freedom
+    are by containment, ``min(J - 1, N - 1) (K - 1)``, the smallest among the effects that contain the system, even if
+    the estimated variance of such an effect is zero.
 
-    Gives the reason, in words, where it cannot be fitted.
+    Returns the reason, in words, if the model cannot be fitted.
     """
     place = np.nonzero(~np.isnan(scores))
     judge, system, clip = place
@@ -74,7 +74,7 @@ def fit_mixed(scores: Scores) -> Fit | str:
         "judge × system": _indicators(judge * width + system),
         "clip × system": _indicators(clip * width + system),
     }
-    # an effect with as many levels as votes is the rest itself
+    # an effect with as many levels as votes is the residual itself
     effects = {name: columns for name, columns in effects.items() if columns.shape[1] < len(judge)}
     criterion = _Criterion.of(scores[place], np.eye(width)[system], effects)
     try:
@@ -88,7 +88,7 @@ def fit_mixed(scores: Scores) -> Fit | str:
         return f"the mixed model did not converge ({found.message})"
     kept = {name: float(ratio) for name, ratio in zip(effects, found.x, strict=True) if ratio > EMPTY}
     if rest <= 2 * _NOTHING * criterion.yy:
-        return "the mixed model leaves nothing to judge differences by"
+        return "the mixed model has no residual variance for testing differences"
     deviation = math.sqrt(rest)
     return Fit(
         means=means + criterion.shift,
@@ -100,7 +100,7 @@ def fit_mixed(scores: Scores) -> Fit | str:
 
 
 def _indicators(levels: NDArray[np.intp]) -> Matrix:
-    """(votes, levels that occur), 1 where the vote is of the level."""
+    """(votes, levels that occur), 1 if the vote is of the level."""
     found, number = np.unique(levels, return_inverse=True)
     return np.eye(found.size)[number]
 
@@ -114,10 +114,10 @@ class _Criterion:
     """
 
     shift: float
-    """Taken from ``y`` beforehand, against cancellation."""
+    """Subtracted from ``y`` in advance, against cancellation."""
     votes: int
     owner: NDArray[np.intp]
-    """Of each column of Z, the number of its effect."""
+    """For each column of Z, the number of its effect."""
     zz: Matrix
     zx: Matrix
     xx: Matrix
@@ -143,9 +143,11 @@ class _Criterion:
         )
 
     def deviance(self, ratios: Matrix) -> float:
-        """-2 log of the restricted likelihood, at variances of the effects by that of the rest.
+        """-2 log of the restricted likelihood, as a function of the ratios of the effects' variances to the residual
+        variance.
 
-        Of these, not of standard deviations: the slope at nought is none there, and a search would stay.
+        Ratios of variances instead of standard deviations, whose slope at zero is zero, so that a search would stay
+        there.
         """
         factor, upper, _, rest = self._solve(ratios)
         free = self.votes - len(self.xx)
@@ -153,7 +155,7 @@ class _Criterion:
         return determinants + free * (1 + math.log(2 * math.pi * rest / free))
 
     def solution(self, ratios: Matrix) -> tuple[Matrix, Matrix, float]:
-        """Fixed effects, their covariance, and the variance of the rest."""
+        """Fixed effects, their covariance, and the residual variance."""
         _, upper, scaled, rest = self._solve(ratios)
         variance = rest / (self.votes - len(self.xx))
         inverse = linalg.solve_triangular(upper, np.eye(len(upper)), lower=True)
@@ -167,4 +169,4 @@ class _Criterion:
         lower = linalg.cholesky(self.xx - across.T @ across, lower=True)
         scaled = linalg.solve_triangular(lower, self.xy - across.T @ away, lower=True)
         rest = self.yy - float(away @ away) - float(scaled @ scaled)
-        return factor, lower, scaled, max(_NOTHING * self.yy, rest)  # or its logarithm is none
+        return factor, lower, scaled, max(_NOTHING * self.yy, rest)  # so that the logarithm exists

@@ -1,4 +1,4 @@
-"""Is one system rated higher than another? A mixed model of each question, with a check by ranks."""
+"""Is one system rated higher than another? A mixed model for each question, with a rank-based check."""
 
 from __future__ import annotations
 
@@ -22,38 +22,38 @@ Method = Literal["mixed model", "paired t test by judge"]
 
 @attrs.frozen(kw_only=True)
 class Pair:
-    """Two systems in one question: the first has the higher mean."""
+    """Two systems in one question; the first has the higher mean."""
 
     first: str
     second: str
     difference: Estimate
-    """First minus second, and the 95 % interval of this difference alone; ``count`` is the judges who rated both."""
+    """First minus second, with an uncorrected 95 % interval; ``count`` is the number of judges who rated both."""
     p: float | None
-    """None where it cannot be tested."""
+    """None if it cannot be tested."""
     adjusted: float | None
-    """By Holm over the pairs of a question."""
+    """p with Holm's correction over the pairs of a question."""
     effect: float | None
-    """Difference by the standard deviation of single votes (of the same system, over judges and clips)."""
+    """Difference divided by the standard deviation of single votes (for the same system, over judges and clips)."""
     higher: int
-    """Judges whose mean is higher for the first one."""
+    """Number of judges whose mean is higher for the first system."""
     lower: int
     ranks: float | None
-    """Wilcoxon's signed-rank test of the judges' differences, by Holm."""
+    """p of Wilcoxon's signed-rank test of the judges' differences, with Holm's correction."""
 
     @property
     def evident(self) -> bool:
-        """Whether the difference is more than chance would give, at the 5 % level of all pairs together."""
+        """Whether there is evidence for the difference, at the 5 % level for all pairs together."""
         return self.adjusted is not None and self.adjusted < 1 - CONFIDENCE
 
 
 @attrs.frozen(kw_only=True)
 class Omnibus:
-    """Whether the systems differ at all: F test, and Friedman's test of ranks."""
+    """Test of whether the systems differ at all: F test, and Friedman's rank test."""
 
     name: str
     f: float
     free: tuple[float, float]
-    """Degrees of freedom, of systems and of the error."""
+    """Degrees of freedom of systems and of the error."""
     p: float
     friedman: float | None
     """p of Friedman's test over the judges who rated all systems; None with two systems or two judges."""
@@ -66,26 +66,26 @@ class Comparison:
     question: str
     method: Method
     why: str
-    """Why it was not the mixed model; empty where it was."""
+    """Why the mixed model was not used; empty if it was."""
     components: dict[str, float]
-    """Standard deviations in points of the mixed model's random effects, and of the rest."""
+    """Standard deviations in points of the mixed model's random effects and residual."""
     omnibus: Omnibus | None
     pairs: tuple[Pair, ...]
 
 
 def compare(ratings: Ratings) -> tuple[Comparison, ...]:
-    """Every question; pairs by how high their systems are. No pairs where there is one system."""
+    """Every question; pairs are ordered by the means of their systems. There are no pairs if there is one system."""
     return tuple(
         compare_systems(q, ratings.systems, own) for q, own in zip(ratings.questions, ratings.scores, strict=True)
     )
 
 
 def compare_systems(question: str, systems: Sequence[str], scores: Scores) -> Comparison:
-    """One question's scores (J, K, N).
+    """Compare the scores (J, K, N) of one question.
 
     The mixed model is ``score = system + judge + clip + judge x system + clip x system + rest`` with all but the system
-    random, by REML; where it does not converge, judges' means over clips are compared by paired t tests, and the reason
-    is told.
+    random, by REML; if it does not converge, the judges' means over clips are compared by paired t tests, and the
+    reason is reported.
     """
     rated = [place for place in range(len(systems)) if not np.isnan(scores[:, place]).all()]
     names, scores = [systems[place] for place in rated], scores[:, rated]
@@ -95,7 +95,7 @@ def compare_systems(question: str, systems: Sequence[str], scores: Scores) -> Co
     raw = [_pair(names, scores, fit, first, second) for first, second in itertools.combinations(order, 2)]
     raw = [
         pair for pair in raw if math.isfinite(pair.difference.mean)
-    ]  # without a model nobody who rated both, no pair
+    ]  # without a model, pairs that nobody rated both of are left out
     modelled = isinstance(fit, Fit)
     return Comparison(
         question=question,
@@ -108,7 +108,7 @@ def compare_systems(question: str, systems: Sequence[str], scores: Scores) -> Co
 
 
 def _pair(names: Sequence[str], scores: Scores, fit: Fit | str, first: int, second: int) -> Pair:
-    both = scores[:, first] - scores[:, second]  # (J, N): NaN where either is missing
+    both = scores[:, first] - scores[:, second]  # (J, N): NaN if either is missing
     by_judge = mean_over_clips(both)
     by_judge = by_judge[~np.isnan(by_judge)]
     if isinstance(fit, Fit):
@@ -134,15 +134,15 @@ def _pair(names: Sequence[str], scores: Scores, fit: Fit | str, first: int, seco
 
 
 def signed_ranks(differences: Scores) -> float | None:
-    """Exact p of Wilcoxon's signed-rank test, two-sided, without differences of nought; None where none is left.
+    """Exact two-sided p of Wilcoxon's signed-rank test, without zero differences; None if none is left.
 
-    Ties share their mean rank; the distribution of the sum is that over all signs of the ranks as they are.
+    Ties get their mean rank; the distribution of the sum is over all signs of the actual ranks.
     """
-    differences = np.round(differences, 9)  # means of the same scores may differ in the last bit, and would not tie
+    differences = np.round(differences, 9)  # means of equal scores may differ in the last bit and would not tie
     differences = differences[differences != 0]
     if differences.size < 2:
         return None
-    ranks = np.round(2 * stats.rankdata(np.abs(differences))).astype(int)  # whole numbers, ties or not
+    ranks = np.round(2 * stats.rankdata(np.abs(differences))).astype(int)  # integers, even with ties
     chances = np.ones(1)
     for rank in ranks.tolist():
         longer = np.zeros(chances.size + rank)
@@ -166,7 +166,7 @@ def _adjusted(pairs: Sequence[Pair]) -> Iterator[Pair]:
 
 
 def _omnibus(means: Scores, fit: Fit | str) -> Omnibus | None:
-    """Of the judges' means (J, K)."""
+    """Omnibus test of the judges' means (J, K)."""
     complete = means[~np.isnan(means).any(axis=1)]
     if means.shape[1] < 2:
         return None
@@ -184,14 +184,14 @@ def _omnibus(means: Scores, fit: Fit | str) -> Omnibus | None:
 
 
 def friedman(means: Scores) -> float | None:
-    """p of Friedman's test of complete means (J, K); None with fewer than three of either, or where all are equal."""
+    """p of Friedman's test of complete means (J, K); None with fewer than three of either, or if all are equal."""
     if min(means.shape) < 3 or np.allclose(means, means[:, :1]):
         return None
     return float(stats.friedmanchisquare(*np.round(means, 9).T).pvalue)
 
 
 def repeated_measures(means: Scores) -> tuple[float, int, int] | None:
-    """F and its degrees of freedom, of complete means (J, K); None with fewer than two of either, or no spread."""
+    """F and its degrees of freedom for complete means (J, K); None with fewer than two of either, or no variance."""
     judges, systems = means.shape
     if judges < 2 or systems < 2:
         return None

@@ -1,4 +1,4 @@
-"""The study's page: one HTML file with scores, plots, comparisons, agreement, judges, and how it was done."""
+"""The report page: one HTML file with scores, plots, comparisons, agreement, judges, and methods."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .plots import plot_distribution, plot_means
 def write_page(path: Path, analysis: Analysis) -> None:
     """Write the page.
 
-    Raises :class:`vast_core.errors.StorageError` where it cannot be written.
+    Raises :class:`vast_core.errors.StorageError` if it cannot be written.
     """
     main = analysis.main
     counts = [
@@ -37,7 +37,7 @@ def write_page(path: Path, analysis: Analysis) -> None:
             Section("Agreement of the judges", list(_agreement(analysis))),
             Section("Judges", list(_judges(analysis))),
             Section("Intervals and screening", list(_both(analysis))),
-            Section("How it was done", list(_method(analysis))),
+            Section("Methods", list(_method(analysis))),
         ],
     )
 
@@ -57,7 +57,7 @@ def _headline(analysis: Analysis) -> Iterator[Block]:
         ]
         yield Text("\n\n".join(sentences))
     if analysis.notes:
-        yield Text("To keep in mind:\n\n" + "\n\n".join(f"• {note}" for note in analysis.notes))
+        yield Text("Notes:\n\n" + "\n\n".join(f"• {note}" for note in analysis.notes))
 
 
 def _question(analysis: Analysis, question: Question) -> Iterator[Block]:
@@ -68,10 +68,10 @@ def _question(analysis: Analysis, question: Question) -> Iterator[Block]:
         return
     everyone = [mos for mos in analysis.everyone.scores if mos.question == question.name]
     lines = "thick over judges, thin over judges and clips" if any(mos.over_both for mos in scores) else "over judges"
-    hollow = "; hollow: all judges, also those left out" if analysis.left_out else ""
+    hollow = "; hollow: all judges, including those left out" if analysis.left_out else ""
     means = "Means" if analysis.main.judges == 1 else f"Means with 95 % intervals, {lines}{hollow}"
     yield Figure(means, plot_means(scores, everyone))
-    yield Figure("How often each score was given, in per cent", plot_distribution(question, scores))
+    yield Figure("How often each score was given, in percent", plot_distribution(question, scores))
     found = analysis.main.comparison(question.name)
     if found.pairs:
         yield _pairs(found)
@@ -92,7 +92,7 @@ def _pairs(found: Comparison) -> Table:
         for pair in found.pairs
     ]
     columns = ["pair", "difference ± 95 %", "p (Holm)", "effect d", "judges for : against", "p by ranks", "verdict"]
-    return Table(columns, rows, "Every pair of systems, the one with the higher mean first")
+    return Table(columns, rows, "All pairs of systems, the one with the higher mean first")
 
 
 def _tests(found: Comparison) -> str:
@@ -105,7 +105,7 @@ def _tests(found: Comparison) -> str:
         return how
     overall = found.omnibus
     upper, lower = overall.free
-    words = f"All systems alike? F({upper:.0f}, {lower:.0f}) = {overall.f:.2f}, p {_equals(overall.p)}, {overall.name}"
+    words = f"All systems equal? F({upper:.0f}, {lower:.0f}) = {overall.f:.2f}, p {_equals(overall.p)}, {overall.name}"
     if overall.friedman is not None:
         words += f"; by ranks p {_equals(overall.friedman)}, Friedman's test"
     return f"{how} {words}."
@@ -122,13 +122,13 @@ def _agreement(analysis: Analysis) -> Iterator[Block]:
         figures = (found.ordinal, found.interval, found.single, found.mean)
         rows.append([question.title, *("–" if each is None else f"{each:.2f}".replace("-", "−") for each in figures)])
     columns = ["question", "alpha, ordinal", "alpha, interval", "ICC(2,1)", "ICC(2,k)"]
-    yield Table(columns, rows, "1 is full agreement, 0 what chance gives")
+    yield Table(columns, rows, "1 is perfect agreement, 0 is chance level")
     units = {found.units for found in analysis.main.agreement}
-    few = "" if min(units) > 1 else " No two videos were rated by all of them, so there is no ICC."
+    few = "" if min(units) > 1 else " No two videos were rated by all judges, so there is no ICC."
     yield Text(
-        "Krippendorff's alpha and ICC(2,1) say how far the score of one judge for one video agrees with that of "
-        "another: opinions may differ, and systems close to each other lower it, as there is less to agree on. "
-        "ICC(2,k) says how far the means of all these judges for a video would come out the same with others." + few
+        "Krippendorff's alpha and ICC(2,1) measure how well the score of one judge for one video agrees with that of "
+        "another. Opinions may differ, and similar systems lower the agreement, because there is less to agree on. "
+        "ICC(2,k) measures how well the means of all these judges would be reproduced by other judges." + few
     )
 
 
@@ -139,7 +139,7 @@ def _judges(analysis: Analysis) -> Iterator[Block]:
         for judge in analysis.judges
         if judge.findings
     ]
-    yield Text("\n\n".join(f"{line}." for line in noticed) or "Nothing was noticed that speaks against any judge.")
+    yield Text("\n\n".join(f"{line}." for line in noticed) or "The screening found nothing against any judge.")
     rows: list[list[Cell]] = [
         [
             f"judge {judge.judge}",
@@ -157,11 +157,11 @@ def _judges(analysis: Analysis) -> Iterator[Block]:
         ]
         for judge in analysis.judges
     ]
-    columns = ["judge", "outcome", "scores", "minutes", "commonest score", "entropy, bits", "traps failed"]
+    columns = ["judge", "outcome", "scores", "minutes", "most frequent score", "entropy, bits", "traps failed"]
     columns += ["gold missed", "answered after, s", "r with others", "far above", "far below"]
     caption = (
-        "What it rests on. Answered after: seconds from the video's end to the last answer, the median. r: correlation "
-        "with the means of all other judges. Far above and far below: scores that BT.500 counts"
+        "The basis of the screening. Answered after: median seconds from the end of the video to the last answer. r: "
+        "correlation with the means of all other judges. Far above and far below: scores that BT.500 counts"
     )
     yield Table(columns, rows, caption)
 
@@ -181,14 +181,14 @@ def _both(analysis: Analysis) -> Iterator[Block]:
                 rows.append([f"{question.title}, {system}", *own, *([wording.score(everyone.score)] if out else [])])
     columns = ["", "over judges", "over judges and clips", "over votes", *(["all judges"] if out else [])]
     columns[0] = "question and system"
-    yield Table(columns, rows, "Mean ± half of the 95 % interval, by what is taken for a draw from many")
+    yield Table(columns, rows, "Mean ± half of the 95 % interval, by what is treated as a random sample")
     yield Text(
         "Over judges: other judges, these clips; the main figures. Over judges and clips: other judges and other "
-        "clips. Over votes: every vote as if it came from a judge of its own, as many papers have it. The last is too "
-        "narrow: a judge who is strict is so in all votes, and counts once, not as often as there are clips."
+        "clips. Over votes: every vote as if it came from a different judge, as in many papers. The last is too "
+        "narrow: a strict judge is strict in all votes, and counts once, not as often as there are clips."
     )
     if not out:
-        yield Text("No judge was left out, so there is nothing to set beside these.")
+        yield Text("No judge was left out, so there are no other results to compare with these.")
         return
     count = len(analysis.systems)
     findings = {
@@ -200,7 +200,7 @@ def _both(analysis: Analysis) -> Iterator[Block]:
     changed = [
         f"{title}, with all judges: {everyone}" for title, (main, everyone) in findings.items() if main != everyone
     ]
-    yield Text("\n\n".join(changed) or "With all judges, what is found in each question stays the same.")
+    yield Text("\n\n".join(changed) or "With all judges, the findings in each question are the same.")
 
 
 def _method(analysis: Analysis) -> Iterator[Block]:
@@ -208,31 +208,31 @@ def _method(analysis: Analysis) -> Iterator[Block]:
     questions = [
         f"{question.title}: {question.text} {question.best} {question.worst}" for question in analysis.questions
     ]
-    yield Text("\n\n".join(["The questions as they were asked, and what 5 and 1 stood for:", *questions]))
+    yield Text("\n\n".join(["The questions as asked, with the anchors of 5 and 1:", *questions]))
     known = ", ".join(f"{count:,} {kind}" for kind, count in sorted(analysis.kinds.items()) if kind != "rated")
     share = "all clips" if study.clips is None else f"{study.clips} clips"
     yield Text(
-        f"Each judge was to see {share} of every system, without the system's name, in an order of its own made from "
-        f"seed {study.seed}: systems are balanced within blocks of at most {study.block} videos and follow each other "
-        "equally often. A score can be given only once the video has been played to its end, and changed until the "
-        f"block ends. There are {analysis.everyone.votes:,} scores of rated clips"
-        + (f", and {known} scores that count in no mean." if known else ".")
+        f"Each judge was asked to rate {share} of every system, without seeing the system's name, in an individual "
+        f"order from seed {study.seed}: systems are balanced within blocks of at most {study.block} videos and follow "
+        "each other equally often. A score can be given only after the video has been played to its end, and changed "
+        f"until the block ends. There are {analysis.everyone.votes:,} scores of rated clips"
+        + (f", and {known} scores that do not count in any mean." if known else ".")
     )
     yield Text(
-        "Scores: each judge's mean over clips is one value; the mean over judges with Student's interval. Comparisons: "
+        "Scores: each judge's mean over clips is one value; the mean over judges has Student's interval. Comparisons: "
         "score = system + judge + clip + judge × system + clip × system + rest, all but the system random, by REML; "
-        "t tests with the degrees of freedom of containment, Holm's correction over the pairs of a question. Intervals "
-        "of differences are each at 95 %, not corrected. Effect d: the difference by the standard deviation of single "
-        "votes. Scores are ranks, strictly: 4 need not be as far above 3 as 2 above 1. So the judges' differences are "
-        "also tested by ranks (Wilcoxon, Holm), without taking other clips into account."
+        "t tests with degrees of freedom by containment, and Holm's correction over the pairs of a question. Intervals "
+        "of differences are at 95 % each, uncorrected. Effect d: the difference divided by the standard deviation of "
+        "single votes. Strictly, scores are ranks: 4 need not be as far above 3 as 2 above 1. The judges' differences "
+        "are therefore also tested by ranks (Wilcoxon, Holm), without considering other clips."
     )
     yield Text(
-        f"Left out is a judge who gave less than {wording.percent(limits.done)} of the scores asked for, "
-        f"{wording.percent(limits.straight)} or more of all scores alike, failed {wording.percent(limits.traps)} or "
-        "more of the trap clips, or is rejected by Recommendation ITU-R BT.500, applied once to the judges left, over "
-        f"the videos with at least {FEWEST} of them. Only flagged: a single failed trap, an incomplete study, no "
-        f"headphones, {wording.percent(limits.gold)} or more of the gold clips judged outside their range (to leave "
-        f"these out would tilt the results to what is expected), less than {limits.seconds} s a question from the "
-        f"video's end to the last answer, and the same score in all questions for {wording.percent(limits.alike)} or "
-        "more of the clips."
+        f"A judge is left out who gave less than {wording.percent(limits.done)} of the requested scores, gave the same "
+        f"score in {wording.percent(limits.straight)} or more of all answers, failed {wording.percent(limits.traps)} "
+        "or more of the trap clips, or is rejected by Recommendation ITU-R BT.500, applied once to the remaining "
+        f"judges, over the videos with at least {FEWEST} of them. Flagged only: a single failed trap, an incomplete "
+        f"study, no headphones, {wording.percent(limits.gold)} or more of the gold clips judged outside their range "
+        f"(leaving these judges out would bias the results toward expectations), less than {limits.seconds} s per "
+        "question from the end of the video to the last answer, and equal scores in all questions for "
+        f"{wording.percent(limits.alike)} or more of the clips."
     )

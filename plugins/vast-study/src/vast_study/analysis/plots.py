@@ -1,4 +1,4 @@
-"""Two plots a question: mean scores with their intervals, and how the scores are distributed."""
+"""Two plots per question: mean scores with their intervals, and the distribution of scores."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 STEPS = ("#b5541c", "#e8b48c", "#c9cdd3", "#93b9e6", "#2361b8")
-"""From 1 to 5, told apart by the colour-blind, on the light page and the dark one."""
+"""Colours of 1 to 5, distinguishable by the colour-blind, on light and dark pages."""
 
 _LETTERS = ("#ffffff", "#20242a", "#20242a", "#20242a", "#ffffff")
 
 NARROW = 0.07
-"""Share of the votes below which a step's share is not written into it."""
+"""Share of votes below which a segment has no label."""
 
 
 def plot_means(scores: Sequence[Mos], everyone: Sequence[Mos]) -> bytes:
-    """Dots with 95 % intervals over judges, the thin line over judges and clips; all judges' means are hollow."""
+    """Dots with 95 % intervals over judges (thick) and over judges and clips (thin); means of all judges are hollow."""
     with drawing(height=0.8 + 0.4 * len(scores), grid=False) as (figure, (axis,)):
         for place, mos in enumerate(scores):
             for estimate, width, alpha in ((mos.over_both, 1.0, 0.7), (mos.score, 3.2, 1.0)):

@@ -1,4 +1,4 @@
-"""The votes that count, as an array: what every computation of this package starts from."""
+"""The votes that count, as an array: the input of every computation in this package."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Scores = NDArray[np.float64]
 
 @attrs.frozen(eq=False, kw_only=True)
 class Ratings:
-    """Scores of rated clips; training, gold and trap clips are not among them."""
+    """Scores of rated clips; without training, gold and trap clips."""
 
     questions: tuple[str, ...]
     judges: tuple[int, ...]
@@ -27,10 +27,11 @@ class Ratings:
 
     @classmethod
     def of(cls, votes: Iterable[RawVote], questions: Sequence[str], systems: Sequence[str]) -> Self:
-        """The rated ones among ``votes``; questions and systems in the order given, then those that only votes know.
+        """The rated ones among ``votes``; questions and systems in the given order, then those that only occur in
+        votes.
 
         Raises:
-            ValueError: where a judge answered a question about one clip of one system twice.
+            ValueError: if a judge answered a question about one clip of one system twice.
         """
         rated = [(vote, vote.system) for vote in votes if vote.kind == "rated" and vote.system is not None]
         judges = tuple(sorted({vote.judge for vote, _ in rated}))
@@ -48,13 +49,13 @@ class Ratings:
         return cls(questions=asked, judges=judges, systems=made, clips=clips, scores=scores)
 
     def without(self, judges: Collection[int]) -> Self:
-        """These without the votes of some judges; systems and clips stay."""
+        """These ratings without the votes of ``judges``; systems and clips stay."""
         kept = [place for place, judge in enumerate(self.judges) if judge not in judges]
         return attrs.evolve(self, judges=tuple(self.judges[place] for place in kept), scores=self.scores[:, kept])
 
     @property
     def count(self) -> int:
-        """How many votes there are."""
+        """Number of votes."""
         return int(np.count_nonzero(~np.isnan(self.scores)))
 
 
@@ -63,7 +64,7 @@ def _order(known: Sequence[str], found: Iterable[str]) -> tuple[str, ...]:
 
 
 def mean_over_clips(scores: Scores) -> Scores:
-    """Means over the last axis of what is there; NaN where nothing is."""
+    """Means over the last axis of the available values; NaN if there are none."""
     there = ~np.isnan(scores)
     count = there.sum(axis=-1)
     return np.where(count > 0, np.where(there, scores, 0).sum(axis=-1) / np.maximum(count, 1), np.nan)

@@ -1,4 +1,4 @@
-"""Mean opinion scores, and three intervals for each: over judges, over votes, over judges and clips."""
+"""Mean opinion scores, with three intervals each: over judges, over votes, over judges and clips."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ Unit = Literal["judges", "votes", "judges and clips"]
 
 @attrs.frozen(kw_only=True)
 class Mos:
-    """One system in one question."""
+    """Score of one system in one question."""
 
     question: str
     system: str
     judges: int
     votes: int
     score: Estimate
-    """Over judges: each one's mean over clips is a single value. The main one: it speaks for other judges of these
-    clips."""
+    """Over judges, the main score: each judge's mean over clips is one value. Its interval is for other judges of the
+    same clips."""
     over_votes: Estimate
-    """As if every vote came from a judge of its own: too narrow, as votes of one judge are alike. Given because much
-    of the literature does so."""
+    """As if every vote came from a different judge: too narrow, because votes of one judge are correlated. Given
+    because much of the literature does so."""
     over_both: Estimate | None
-    """For other judges and other clips; None where a vote is missing, or with one judge or clip."""
+    """For other judges and other clips; None if a vote is missing, or with one judge or clip."""
     counts: tuple[int, int, int, int, int]
-    """Votes of 1 to 5."""
+    """Number of votes of 1 to 5."""
 
 
 def mean_scores(ratings: Ratings) -> tuple[Mos, ...]:
@@ -47,7 +47,7 @@ def mean_scores(ratings: Ratings) -> tuple[Mos, ...]:
 
 
 def _mos(question: str, system: str, scores: Scores) -> Mos:
-    """Of scores (J, N)."""
+    """Score from votes (J, N)."""
     votes = scores[~np.isnan(scores)]
     means = mean_over_clips(scores)
     means = means[~np.isnan(means)]
@@ -65,10 +65,10 @@ def _mos(question: str, system: str, scores: Scores) -> Mos:
 
 
 def two_way(scores: Scores) -> Estimate | None:
-    """Mean and 95 % interval of scores (J, N) for a draw of other judges and other clips; None if it has none.
+    """Mean and 95 % interval of scores (J, N) for a random sample of judges and clips; None if it does not exist.
 
-    With mean squares of judges, clips and the rest, the variance of the mean is estimated by
-    ``max(MS_J + MS_N - MS_JN, MS_J, MS_N) / JN``, as no variance component is negative; degrees of freedom by
+    With mean squares of judges, clips and residual, the variance of the mean is estimated by
+    ``max(MS_J + MS_N - MS_JN, MS_J, MS_N) / JN``, because no variance component is negative; degrees of freedom by
     Satterthwaite.
 
     References: J. Cornfield and J. W. Tukey, "Average values of mean squares in factorials", Annals of Mathematical

@@ -1,9 +1,9 @@
-"""Which judges' votes count: what only raises a flag, and what leaves a judge out of the main results.
+"""Screening of judges: what only raises a flag, and what excludes a judge from the main results.
 
-A judge is left out for what shows that it did not look (traps, straight-lining, too little done) and for scores that
-no judge of the same clips would give (BT.500). What may have good reasons is flagged only: a disagreement with gold
-clips, as leaving it out would tilt the results to what the experimenter expects; a quick hand; alike answers to all
-questions. Results of everyone stand beside those of the judges kept.
+A judge is left out for signs of inattention (traps, straight-lining, too few scores) and for scores that no judge of
+the same clips would give (BT.500). What may have good reasons is only flagged: disagreement with gold clips, because
+exclusion would bias the results toward the experimenter's expectations; fast answers; equal answers to all questions.
+Results of all judges are given beside those of the remaining judges.
 """
 
 from __future__ import annotations
@@ -27,33 +27,33 @@ Screen = Literal[
 
 @attrs.frozen(kw_only=True)
 class Limits:
-    """From where on a judge is flagged or left out; all are our choice but for those of BT.500."""
+    """Thresholds at which a judge is flagged or left out; all but those of BT.500 are our choice."""
 
     done: float = 0.5
-    """Share of the scores asked for, below which a judge is left out; below 1 it is flagged."""
+    """Share of requested scores, in [0, 1], below which a judge is left out; below 1 it is flagged."""
     straight: float = 0.9
-    """Share of one and the same score from which a judge is left out."""
+    """Share of equal scores, in [0, 1], from which a judge is left out."""
     traps: float = 0.5
-    """Share of trap clips failed from which a judge is left out; a single one is flagged."""
+    """Share of failed trap clips, in [0, 1], from which a judge is left out; a single failure is flagged."""
     gold: float = 0.5
-    """Share of gold clips outside their range from which a judge is flagged."""
+    """Share of gold clips outside their range, in [0, 1], from which a judge is flagged."""
     seconds: float = 0.5
-    """Seconds a question from the end of the video to the last answer, the median over clips, below which a judge is
-    flagged."""
+    """Median over clips of the seconds per question from the end of the video to the last answer, below which a judge
+    is flagged."""
     alike: float = 0.95
-    """Share of clips with the same score in all questions from which a judge is flagged."""
+    """Share of clips with equal scores in all questions, in [0, 1], from which a judge is flagged."""
     fewest: int = 12
-    """Scores below which straight-lining and alike answers are not looked for."""
+    """Number of scores below which straight-lining and equal answers are not tested."""
 
 
 @attrs.frozen
 class Finding:
-    """What was noticed of a judge."""
+    """A finding about a judge."""
 
     screen: Screen
     rejects: bool
     reason: str
-    """In words, with its figures."""
+    """The reason in words, with its figures."""
 
 
 @attrs.frozen(kw_only=True)
@@ -63,28 +63,28 @@ class Screened:
     judge: int
     state: State
     votes: int
-    """Scores of rated clips."""
+    """Number of scores of rated clips."""
     asked: int
     minutes: float | None
     commonest: float | None
-    """Share of its most frequent score; None without votes, as below."""
+    """Share of the most frequent score; None without votes, as below."""
     entropy: float | None
-    """Of its scores, in bits: 0 for one score only, 2.32 for all five alike."""
+    """Entropy of the scores in bits: 0 for a single value, 2.32 for all five equally often."""
     traps: tuple[int, int]
-    """Failed and seen."""
+    """Failed, and seen."""
     gold: tuple[int, int]
     """Outside the range, and seen."""
     seconds: float | None
-    """Median over clips from the end of the video to the last answer."""
+    """Median over clips of the seconds from the end of the video to the last answer."""
     agreement: float | None
-    """Pearson's correlation of its scores with the means of all other judges' for the same clip and question."""
+    """Pearson's correlation of its scores with the means of all other judges for the same clip and question."""
     off: FarOff | None
-    """By BT.500; None where another screen left the judge out before, or nothing could be counted."""
+    """Outliers by BT.500; None if another screen left the judge out before, or nothing could be counted."""
     findings: tuple[Finding, ...]
 
     @property
     def rejected(self) -> bool:
-        """Whether any finding leaves it out."""
+        """Whether any finding excludes the judge."""
         return any(finding.rejects for finding in self.findings)
 
 
@@ -93,8 +93,8 @@ def screen(
 ) -> tuple[Screened, ...]:
     """All judges in the order of ``attendance``.
 
-    BT.500 is applied once, as it demands, to the judges whom no other screen left out, so that careless judges do not
-    hide others by spreading the scores.
+    BT.500 is applied once, as it requires, to the judges whom no other screen left out, so that careless judges do not
+    hide others by widening the spread of scores.
     """
     limits = limits or Limits()
     own: dict[int, list[RawVote]] = {each.judge: [] for each in attendance}
@@ -104,7 +104,7 @@ def screen(
     first = [_look(each, own[each.judge], agreement.get(each.judge), limits) for each in attendance]
     left = ratings.without({each.judge for each in first if each.rejected})
     counted = {}
-    if left.judges:  # else everyone was left out already
+    if left.judges:  # otherwise everyone was left out already
         presentations = left.scores.transpose(1, 0, 2, 3).reshape(len(left.judges), -1)
         counted = dict(zip(left.judges, far_off(presentations), strict=True))
     return tuple(_count(each, counted.get(each.judge)) for each in first)
@@ -134,7 +134,7 @@ def _look(judge: Attendance, votes: Sequence[RawVote], agreement: float | None, 
         score, count = scores.most_common(1)[0]
         findings.append(Finding("straight-lining", True, f"{count} of {len(rated)} scores are {score}"))
     elif enough and several and alike >= limits.alike * len(several):
-        reason = f"the same score in all questions for {alike} of {len(several)} clips"
+        reason = f"equal scores in all questions for {alike} of {len(several)} clips"
         findings.append(Finding("all questions alike", False, reason))
     if traps[0]:
         reject = traps[0] >= limits.traps * traps[1]
@@ -142,7 +142,9 @@ def _look(judge: Attendance, votes: Sequence[RawVote], agreement: float | None, 
     if gold[0] and gold[0] >= limits.gold * gold[1]:
         findings.append(Finding("gold", False, f"{gold[0]} of {gold[1]} gold clips judged outside their range"))
     if seconds and float(np.median(seconds)) < limits.seconds:
-        reason = f"answers {float(np.median(seconds)):.1f} s a question after the video's end, by the median"
+        reason = (
+            f"median of {float(np.median(seconds)):.1f} s per question from the end of the video to the last answer"
+        )
         findings.append(Finding("too fast", False, reason))
     return Screened(
         judge=judge.judge,
@@ -162,7 +164,7 @@ def _look(judge: Attendance, votes: Sequence[RawVote], agreement: float | None, 
 
 
 def _failed(votes: Iterable[RawVote], kind: str) -> tuple[int, int]:
-    """Clips of a kind with an answer out of its range, and all of the kind with a known answer."""
+    """Number of clips of a kind with an answer out of range, and of all clips of the kind with a known answer."""
     clips: dict[int, bool] = {}
     for vote in votes:
         if vote.kind == kind and vote.expected is not None:
@@ -178,14 +180,14 @@ def _count(judge: Screened, off: FarOff | None) -> Screened:
     if off.rejected:
         reason = (
             f"far above the others {off.high} times and far below {off.low} times in {off.scores} scores"
-            f", {100 * off.share:.0f} % where 5 % to both sides are too many"
+            f", {100 * off.share:.0f} % where 5 % on both sides are too many"
         )
         found = (*found, Finding("BT.500", True, reason))
     return attrs.evolve(judge, off=off, findings=found)
 
 
 def _agreement(ratings: Ratings) -> dict[int, float]:
-    """Each judge's correlation with the mean of the others; of judges without spread, or without others, none."""
+    """Each judge's correlation with the mean of the others; judges without variance, or without others, have none."""
     scores = ratings.scores.transpose(1, 0, 2, 3).reshape(len(ratings.judges), -1)
     there = ~np.isnan(scores)
     known = np.where(there, scores, 0)

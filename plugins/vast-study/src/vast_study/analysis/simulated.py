@@ -1,4 +1,4 @@
-"""Votes whose truth is known: what the analysis is tested by, and what tells how much a number of judges can find."""
+"""Simulated votes with known truth: to test the analysis, and to plan the number of judges."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .attendance import Attendance
 
 @attrs.frozen(kw_only=True)
 class Truth:
-    """How votes come about: ``score = round(quality + judge + clip + judge x system + clip x system + rest)``, 1 to 5.
+    """Model of the votes: ``score = round(quality + judge + clip + judge x system + clip x system + rest)``, 1 to 5.
 
-    All but the quality are normally distributed, with these standard deviations in points.
+    All terms but the quality are normally distributed, with these standard deviations in points.
     """
 
     quality: Mapping[str, Sequence[float]]
-    """Of each system, one for each question."""
+    """For each system, one value per question."""
     judge: float = 0.35
     clip: float = 0.25
     judge_system: float = 0.15
@@ -27,7 +27,7 @@ class Truth:
     rest: float = 0.65
 
     def expected(self, system: str, question: int) -> float:
-        """Mean score of endless judges and clips: what rounding and the ends of the scale leave of the quality."""
+        """Mean score over infinitely many judges and clips: the quality after rounding and clipping to the scale."""
         spread = np.sqrt(
             sum(each**2 for each in (self.judge, self.clip, self.judge_system, self.clip_system, self.rest))
         )
@@ -37,21 +37,21 @@ class Truth:
 
 @attrs.frozen(kw_only=True)
 class Room:
-    """Who judges what."""
+    """Number of judges, and careless ones among them."""
 
     judges: int = 15
     clips: int = 10
     questions: Sequence[str] = ("sync", "expressiveness", "naturalness")
     traps: int = 2
-    """Clips that say which score to give."""
+    """Number of clips that say which score to give."""
     straight: Sequence[int] = ()
-    """Numbers of the judges who always give 3, but for traps, which they pass."""
+    """Numbers of the judges who always give 3, except for traps, which they pass."""
     random: Sequence[int] = ()
-    """Numbers of the judges who give any score, also to traps."""
+    """Numbers of the judges who give random scores, also for traps."""
 
 
 def simulate(truth: Truth, room: Room, seed: int) -> tuple[list[RawVote], list[Attendance]]:
-    """All votes of a study in which everyone rates everything, and who attended."""
+    """All votes of a study in which everyone rates everything, and the attendance."""
     rng = np.random.default_rng(seed)
     systems, questions = list(truth.quality), range(len(room.questions))
     quality = np.array([[truth.quality[system][question] for system in systems] for question in questions], float)
@@ -80,7 +80,7 @@ def simulate(truth: Truth, room: Room, seed: int) -> tuple[list[RawVote], list[A
 def _votes(
     scores: np.ndarray, systems: Sequence[str], room: Room, judge: int, rng: np.random.Generator
 ) -> Iterator[RawVote]:
-    """One judge's, of scores (Q, K, N)."""
+    """Votes of one judge, from scores (Q, K, N)."""
     places = [(k, n) for k in range(len(systems)) for n in range(room.clips)]
     for position, place in enumerate(rng.permutation(len(places)).tolist()):
         k, n = places[place]

@@ -25,12 +25,12 @@ COLUMNS = (
     *("ones", "twos", "threes", "fours", "fives"),
     *("all_judges", "all_judges_mos", "all_judges_low", "all_judges_high"),
 )
-"""Of ``mos.csv``: the mean of the judges' means and its interval over judges, the intervals over judges and clips and
-over votes, how often each score was given; then the same mean with the judges who were left out."""
+"""Columns of ``mos.csv``: the mean of the judges' means and its interval over judges, the intervals over judges and
+clips and over votes, the count of each score; then the same mean including the judges who were left out."""
 
 
 def printed(analysis: Analysis) -> Group:
-    """The headline, what was found in each question, the judges left out, and what to keep in mind."""
+    """The mean scores, the findings of each question, the judges left out, and notes."""
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     grid.add_column("system", overflow="fold")
     for question in analysis.questions:
@@ -48,13 +48,13 @@ def printed(analysis: Analysis) -> Group:
         parts.append(Text.assemble((f"judge {judge.judge} left out: ", "yellow"), reasons))
     flagged = [str(judge.judge) for judge in analysis.judges if wording.outcome(judge, analysis) == "flagged, kept"]
     if flagged:
-        parts.append(Text(f"flagged, and kept: judge{'s' * (len(flagged) > 1)} {', '.join(flagged)}"))
+        parts.append(Text(f"flagged but kept: judge{'s' * (len(flagged) > 1)} {', '.join(flagged)}"))
     parts += [Text(f"note: {note}") for note in analysis.notes]
     return Group(*parts)
 
 
 def mos_rows(analysis: Analysis) -> Iterator[list[object]]:
-    """A line for each question and system, as :data:`COLUMNS` says."""
+    """A row for each question and system, in the order of :data:`COLUMNS`."""
     for everyone in analysis.everyone.scores:
         mos = analysis.main.score(everyone.question, everyone.system)
         all_judges = [everyone.judges, *_ends(everyone.score)]
@@ -79,7 +79,7 @@ def _ends(estimate: Estimate | None) -> tuple[float | None, float | None, float 
 
 
 def write_json(path: Path, analysis: Analysis) -> None:
-    """Everything that the page tells."""
+    """Everything on the page, as JSON."""
     study = analysis.study
     everything: dict[str, Any] = {
         "study": {"name": study.name, "title": study.title, "seed": study.seed},

@@ -1,4 +1,4 @@
-"""How figures and verdicts are written, alike on the page and in the terminal."""
+"""Formats of figures and verdicts, the same on the page and in the terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ NB = "\N{NO-BREAK SPACE}"
 
 
 def score(estimate: Estimate | None) -> str:
-    """A mean opinion score and half its interval: ``3.72 ± 0.21``; the mean alone of one value, a dash of none."""
+    """A mean opinion score and half its interval: ``3.72 ± 0.21``; only the mean of a single value, a dash without
+    any."""
     if estimate is None:
         return "–"
     if estimate.high is None:
@@ -21,12 +22,12 @@ def score(estimate: Estimate | None) -> str:
 
 
 def difference(estimate: Estimate) -> str:
-    """As a score, with its sign, which is ``+`` for all pairs that are told in order."""
+    """A signed difference with half its interval; the sign is ``+`` for all pairs in order."""
     return f"{'+' if estimate.mean >= 0 else ''}{score(estimate)}".replace("-", "−")
 
 
 def probability(p: float | None) -> str:
-    """Three decimals, or that it is less than these can tell."""
+    """Three decimals, or an upper bound if the value is smaller."""
     if p is None:
         return "–"
     return f"<{NB}0.001" if p < 0.0005 else f"{p:.3f}"
@@ -43,21 +44,21 @@ def of(some: int, whole: int) -> str:
 
 
 def verdict(pair: Pair) -> str:
-    """A winner only where there is evidence."""
+    """Names a winner only if there is evidence."""
     if pair.adjusted is None:
         return "not tested"
     return f"{pair.first} is rated higher" if pair.evident else "no evidence"
 
 
 def finding(comparison: Comparison, systems: int) -> str:
-    """One sentence on a question: who leads, and over whom with evidence."""
+    """One sentence on a question: which system leads, and over which others there is evidence."""
     if not comparison.pairs:
         return "There is nothing to compare."
     leader = comparison.pairs[0].first
     own = [pair for pair in comparison.pairs if pair.first == leader]
     beaten = [pair.second for pair in own if pair.evident]
     if all(pair.adjusted is None for pair in own):
-        return f"{leader} has the highest mean; a test takes more votes."
+        return f"{leader} has the highest mean; a test needs more votes."
     if len(beaten) == systems - 1:
         return f"{leader} is rated higher than {'every other system' if systems > 2 else beaten[0]}."
     if beaten:
@@ -76,7 +77,7 @@ def listed(names: list[str]) -> str:
 
 
 def outcome(judge: Screened, analysis: Analysis) -> str:
-    """What became of a judge's votes."""
+    """Whether a judge's votes count."""
     if judge.state == "withdrawn":
         return "withdrew"
     if not judge.votes:
@@ -89,8 +90,10 @@ def outcome(judge: Screened, analysis: Analysis) -> str:
 
 
 def unit(analysis: Analysis) -> str:
-    """What the figures of the main table are."""
+    """Description of the figures in the main table."""
     count = analysis.main.judges
     if count == 1:
-        return "Means over the clips of one judge; of one judge there is no interval"
-    return f"Means over {count} judges, each one's mean over clips a single value, ± half of Student's 95 % interval"
+        return "Means over the clips of one judge; with one judge there is no interval"
+    return (
+        f"Means over {count} judges, with each judge's mean over clips as one value, ± half of Student's 95 % interval"
+    )

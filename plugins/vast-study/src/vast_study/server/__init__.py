@@ -1,1 +1,1 @@
-"""The web application of a study: pages for judges and for the experimenter, and what keeps strangers out."""
+"""The web application of a study: pages for judges and for the experimenter, and its security."""

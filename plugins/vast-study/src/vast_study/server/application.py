@@ -1,4 +1,4 @@
-"""The web application: routes, what surrounds them, and what is shown when something is wrong."""
+"""The web application: routes, middleware, and error pages."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ async def _no_page(request: Request, error: Exception) -> Response:
 
 
 async def _failed(request: Request, _error: Exception) -> Response:
-    # the trace goes to the terminal alone, by uvicorn
+    # the traceback only goes to the terminal, by uvicorn
     words = "Something went wrong on our side. All scores that were called saved are safe; please try again."
     return refused(request, Refusal(500, words))
 
 
 def application(site: Site, hosts: Sequence[str] = ()) -> ASGIApp:
-    """The application of one study; with ``hosts``, requests that name another host are refused."""
+    """The application of one study; with ``hosts``, requests for other hosts are refused."""
     routes = [
         *judge_pages.ROUTES,
         *headphones_pages.ROUTES,
@@ -47,5 +47,5 @@ def application(site: Site, hosts: Sequence[str] = ()) -> ASGIApp:
     starlette = Starlette(routes=routes, exception_handlers={HTTPException: _no_page, Exception: _failed})
     starlette.state.site = site
     app: ASGIApp = TrustedHostMiddleware(starlette, list(hosts), www_redirect=False) if hosts else starlette
-    # outermost, so that answers to failures carry the headers, too
+    # outermost, so that error responses also carry the headers
     return Shield(app)

@@ -1,4 +1,4 @@
-"""Clips and their questions, practice, the ends of parts, pauses, and the end."""
+"""Pages for clips and their questions, practice, the ends of parts, pauses, and the end."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 def naming(task: Task, tasks: Sequence[Task]) -> str:
-    """What a judge reads of a clip: its number, and nothing else."""
+    """What a judge reads about a clip: only its number."""
     alike = [each.position for each in tasks if (each.block == 0) == (task.block == 0)]
     number = alike.index(task.position) + 1
     return f"{'Clip' if task.block else 'Practice clip'} {number} of {len(alike)}"
 
 
 def way(visit: Visit) -> dict[str, int]:
-    """How far the judge is: for the progress bar."""
+    """The progress of the judge, for the progress bar."""
     rated = [task for task in visit.tasks if task.block]
     votes = judging.votes_of(visit.session, rated)
     done = sum(len(votes[task.id]) == len(visit.site.study.questions) for task in rated)
@@ -42,7 +42,7 @@ def clip(visit: Visit) -> Response:
     try:
         task = visit.task()
     except Refusal as refusal:
-        # an old tab or the way back: to where the judge is now
+        # an old tab or the back button: redirect to the judge's current place
         if refusal.status == 409:
             return visit.to("home")
         raise
@@ -53,7 +53,7 @@ def clip(visit: Visit) -> Response:
 
 
 def clip_page(visit: Visit, task: Task, problem: str | None = None, status: int = 200) -> Response:
-    """The page of a clip, with what went wrong in the form that was sent, if anything did."""
+    """The page of a clip, with the problem of the form that was sent, if any."""
     block = visit.block
     before = task.block and task is not block[0]
     return visit.page(
@@ -75,7 +75,7 @@ def clip_page(visit: Visit, task: Task, problem: str | None = None, status: int 
 
 @for_judge
 def video(visit: Visit) -> Response:
-    """The video of one of the judge's own clips, in ranges; its name and address tell nothing."""
+    """The video of one of the judge's own clips, in byte ranges; its name and address reveal nothing."""
     task = visit.task()
     if task.opened is None:
         raise Refusal(409, "This clip's turn has not come yet.")
@@ -86,7 +86,7 @@ def video(visit: Visit) -> Response:
 
 @for_judge
 def played(visit: Visit) -> Response:
-    """Opens the questions after a full playback."""
+    """Open the questions after a full playback."""
     task = visit.task()
     judging.play(visit.session, task, visit.now)
     if wants_json(visit.request):
@@ -98,7 +98,7 @@ def read_scores(form: Form) -> dict[str, Score]:
     """Scores by question from ``score-NAME`` and ``version-NAME``.
 
     Raises:
-        Refusal: 422 something is no number.
+        Refusal: 422 a value is not a number.
     """
     scores = {}
     for field, text in form.items():
@@ -114,7 +114,7 @@ def read_scores(form: Form) -> dict[str, Score]:
 
 @for_judge
 def scores(visit: Visit) -> Response:
-    """Keeps scores: one from a script, or all from a form that then goes on."""
+    """Store scores: one from a script, or all from a form, followed by the next page."""
     task, questions = visit.task(), visit.site.study.questions
     given = read_scores(visit.form)
     if wants_json(visit.request):
@@ -135,7 +135,7 @@ def scores(visit: Visit) -> Response:
 
 @for_judge
 def feedback(visit: Visit) -> Response:
-    """What would have been expected of a practice clip."""
+    """The expected scores of a practice clip."""
     task = visit.task()
     if task.block != 0 or judging.incomplete(visit.session, [task], visit.site.study.questions):
         return visit.to("home")
@@ -171,7 +171,7 @@ class Answer:
 
 @for_judge
 def practised(visit: Visit) -> Response:
-    """Ends a practice clip."""
+    """End a practice clip."""
     task = visit.task()
     judging.finish_training(visit.session, visit.judge, visit.tasks, task, visit.site.study.questions, visit.now)
     return visit.to("begin") if visit.judge.trained is not None else visit.to("home")
@@ -179,7 +179,7 @@ def practised(visit: Visit) -> Response:
 
 @for_judge
 def ready(visit: Visit) -> Response:
-    """Between the headphones check and the first clip."""
+    """The page between the headphones check and the first clip."""
     media = [visit.session.get_one(Medium, task.medium_id) for task in visit.tasks if task.block == 0]
     practice, told = len(media), any(medium.expected or medium.feedback for medium in media)
     if judging.stage(visit.judge, visit.tasks) != "training":
@@ -196,7 +196,7 @@ def ready(visit: Visit) -> Response:
 
 @for_judge
 def begin(visit: Visit) -> Response:
-    """Between the practice and the first block."""
+    """The page between the practice and the first block."""
     if judging.stage(visit.judge, visit.tasks) != "block":
         return visit.to("home")
     count, parts = way(visit)["total"], way(visit)["parts"]
@@ -243,7 +243,7 @@ def review_page(visit: Visit, block: Sequence[Task]) -> Response:
 
 @for_judge
 def finish(visit: Visit) -> Response:
-    """Ends a block."""
+    """End a block."""
     block, study = visit.request.path_params["block"], visit.site.study
     judging.finish_block(visit.session, visit.judge, visit.tasks, block, study.questions, visit.now)
     return visit.to("thanks") if visit.judge.finished is not None else visit.to("pause")
@@ -251,7 +251,7 @@ def finish(visit: Visit) -> Response:
 
 @for_judge
 def pause(visit: Visit) -> Response:
-    """Between two blocks."""
+    """The page between two blocks."""
     if judging.stage(visit.judge, visit.tasks) != "block" or visit.block[0].block == 1:
         return visit.to("home")
     part, parts = visit.block[0].block, way(visit)["parts"]
@@ -267,7 +267,7 @@ def pause(visit: Visit) -> Response:
 
 @for_judge
 def thanks(visit: Visit) -> Response:
-    """The end, and the code that proves it."""
+    """The last page, with the completion code."""
     if judging.stage(visit.judge, visit.tasks) != "finished":
         return visit.to("home")
     return visit.page("thanks.html.j2", code=visit.judge.completion_code)

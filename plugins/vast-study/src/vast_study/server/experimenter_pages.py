@@ -1,4 +1,4 @@
-"""The experimenter's pages, behind a token: how far everyone is, personal links, the join page, the raw votes."""
+"""The experimenter's pages, behind a token: progress, personal links, the join page, the raw votes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EXPERIMENTER = "experimenter"
 """Cookie of a signed session."""
 
 INVITATIONS = 200
-"""Most personal links made at once."""
+"""Maximum personal links made at once."""
 
 
 @attrs.frozen(kw_only=True)
@@ -66,7 +66,7 @@ def _check_token(site: Site, request: Request, token: str) -> None:
 
 
 def for_experimenter(view: Callable[[Desk], Response]) -> Callable[[Request, Form], Response]:
-    """Let the experimenter in, and send everyone else to the door."""
+    """Admit the experimenter, and redirect everyone else to the login page."""
 
     @functools.wraps(view)
     def answer(request: Request, form: Form) -> Response:
@@ -85,7 +85,7 @@ def for_experimenter(view: Callable[[Desk], Response]) -> Callable[[Request, For
 
 
 def login(request: Request, form: Form) -> Response:
-    """Takes the token and gives a session."""
+    """Check the token and start a session."""
     site = site_of(request)
     site.check_form(request, form, request.cookies.get(VISITOR, ""))
     _check_token(site, request, form.get("token", ""))
@@ -97,7 +97,7 @@ def login(request: Request, form: Form) -> Response:
 
 @for_experimenter
 def logout(desk: Desk) -> Response:
-    """Ends the session in this browser."""
+    """End the session in this browser."""
     response = desk.site.to(desk.request, "progress")
     desk.site.drop_cookie(desk.request, response, EXPERIMENTER)
     return response
@@ -105,7 +105,7 @@ def logout(desk: Desk) -> Response:
 
 @attrs.frozen(kw_only=True)
 class Progress:
-    """How far one judge is."""
+    """Progress of one judge."""
 
     number: int
     state: str
@@ -113,7 +113,7 @@ class Progress:
     total: int
     votes: int
     minutes: float | None
-    """From consent to the last score; pauses count."""
+    """Minutes from consent to the last score, pauses included."""
 
 
 def progress_of(session: Session, questions: int) -> list[Progress]:
@@ -145,7 +145,7 @@ def progress_of(session: Session, questions: int) -> list[Progress]:
 
 
 def state_of(judge: Judge, votes: int) -> str:
-    """Where a judge is, in a word or two."""
+    """The state of a judge, in a word or two."""
     if judge.withdrawn is not None:
         return "declined" if judge.consented is None else "withdrawn"
     if judge.finished is not None:
@@ -159,12 +159,12 @@ def state_of(judge: Judge, votes: int) -> str:
 
 @for_experimenter
 def progress(desk: Desk) -> Response:
-    """How far everyone is. No means: who sees them before the end is tempted to stop when they please."""
+    """Progress of all judges. Without means: they would tempt to stop the study at a convenient moment."""
     return progress_page(desk)
 
 
 def progress_page(desk: Desk, links: tuple[str, ...] = ()) -> Response:
-    """The experimenter's one page; ``links`` are shown this once."""
+    """The experimenter's page; ``links`` are shown only this once."""
     session, study = desk.session, desk.site.study
     counts = dict(
         session.execute(
@@ -191,14 +191,14 @@ def progress_page(desk: Desk, links: tuple[str, ...] = ()) -> Response:
 
 
 def absolute(desk: Desk, name: str, /, **parts: Any) -> str:
-    """An address to be sent to someone."""
+    """An absolute address, to be sent to someone."""
     url = desk.request.url
     return f"{url.scheme}://{url.netloc}{desk.site.address(desk.request, name, **parts)}"
 
 
 @for_experimenter
 def invitations(desk: Desk) -> Response:
-    """Makes personal links; they are shown once and kept nowhere."""
+    """Make personal links; they are shown once and not stored."""
     text = desk.form.get("count", "")
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= INVITATIONS):
         raise Refusal(422, f"Between 1 and {INVITATIONS} links can be made at once.")
@@ -208,7 +208,7 @@ def invitations(desk: Desk) -> Response:
 
 @for_experimenter
 def joining(desk: Desk) -> Response:
-    """Opens or closes the join page."""
+    """Open or close the join page."""
     wish = desk.form.get("join")
     if wish not in ("open", "closed"):
         raise Refusal(422, "The join page is open or closed.")
@@ -218,7 +218,7 @@ def joining(desk: Desk) -> Response:
 
 @for_experimenter
 def votes(desk: Desk) -> Response:
-    """The same table that ``vast study export`` writes."""
+    """The same table as written by ``vast study export``."""
     headers = {"Content-Disposition": 'attachment; filename="votes.csv"'}
     return Response(
         votes_csv(raw_votes(desk.session, desk.site.study)), media_type="text/csv; charset=utf-8", headers=headers

@@ -1,4 +1,4 @@
-"""The headphones check: tones that headphones keep apart and loudspeakers mix."""
+"""The headphones check: tones that headphones keep separate and loudspeakers mix."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .visit import Visit, for_judge
 
 
 def _trials(visit: Visit, attempt: object) -> tuple[int, Sequence[Trial]]:
-    """Other tones for each attempt, the same when a page is loaded again."""
+    """Different tones for each attempt, the same if a page is loaded again."""
     text = str(attempt)
     if not (text.isascii() and text.isdigit() and len(text) < 6):
         raise Refusal(422, "Please load this page again.")
@@ -24,7 +24,7 @@ def _trials(visit: Visit, attempt: object) -> tuple[int, Sequence[Trial]]:
 
 @for_judge
 def headphones(visit: Visit) -> Response:
-    """The check, as often as it takes."""
+    """The check, with as many attempts as needed."""
     if judging.stage(visit.judge, visit.tasks) != "headphones":
         return visit.to("home")
     if visit.request.method == "GET":
@@ -61,7 +61,7 @@ def _page(visit: Visit, attempt: int, problem: str | None = None, status: int = 
 
 @for_judge
 def tones(visit: Visit) -> Response:
-    """The sound of one trial; its address does not tell the answer."""
+    """The sound of one trial; its address does not reveal the answer."""
     _, asked = _trials(visit, visit.request.path_params["attempt"])
     number = visit.request.path_params["trial"]
     if not 1 <= number <= len(asked):

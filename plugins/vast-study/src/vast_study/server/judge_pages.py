@@ -1,4 +1,4 @@
-"""The way in and out: the join page, the personal link, consent, withdrawal."""
+"""Entry and exit: the join page, the personal link, consent, withdrawal."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from .visit import JUDGE, Visit, caller, for_judge, judge_of
 
 
 def is_open(session: Session) -> bool:
-    """Whether the experimenter lets people join by the join page."""
+    """Whether the join page is open."""
     return fact(session, "join") != "closed"
 
 
 def places(session: Session, study: Study) -> int:
-    """How many more judges the study wants: those who were invited and have not come yet are not counted on."""
+    """How many more judges the study needs, not counting invited judges who have not come yet."""
     query = select(func.count()).where(Judge.consented.is_not(None), Judge.withdrawn.is_(None))
     return max(0, study.judges - (session.scalar(query) or 0))
 
 
 def may_join(site: Site, session: Session) -> bool:
-    """Whether the join page lets one more person in."""
+    """Whether the join page admits another person."""
     return is_open(session) and places(session, site.study) > 0
 
 
@@ -45,7 +45,7 @@ def welcome(request: Request, _form: Form) -> Response:
 
 
 def enter(request: Request, _form: Form) -> Response:
-    """The personal link: becomes a cookie at once, so that it stands in no further address."""
+    """The personal link: exchanged for a cookie at once, so that it is in no further address."""
     site, link = site_of(request), request.path_params["link"]
     if site.guesses.reached(caller(request)):
         raise Refusal(429, "Too many wrong links came from here. Please try again in ten minutes.")
@@ -60,7 +60,7 @@ def enter(request: Request, _form: Form) -> Response:
 
 
 def consent(request: Request, form: Form) -> Response:
-    """Asks for consent; of whoever comes by the join page nothing is kept before."""
+    """Ask for consent; nothing is stored before about people who come by the join page."""
     site = site_of(request)
     posted = request.method == "POST"
     with site.storage.session() if posted else site.storage.reading() as session:
@@ -79,7 +79,7 @@ def consent(request: Request, form: Form) -> Response:
             raise Refusal(422, "Please agree or decline.")
         if answer == "decline":
             if found:
-                found[0].withdrawn = now  # the place is free for someone else
+                found[0].withdrawn = now  # frees the place for someone else
             response: Response = site.message(
                 request,
                 "Thank you all the same",
@@ -106,7 +106,7 @@ def _enrol(site: Site, request: Request, session: Session) -> tuple[Judge, str]:
 
 @for_judge
 def home(visit: Visit) -> Response:
-    """Sends judges to where they are."""
+    """Redirect judges to their current place."""
     stage = judging.stage(visit.judge, visit.tasks)
     if stage in ("training", "block"):
         within = visit.within
@@ -118,14 +118,14 @@ def home(visit: Visit) -> Response:
 
 @for_judge
 def link(visit: Visit) -> Response:
-    """Shows the personal link, which only the judge's own browser knows."""
+    """Show the personal link, which only the judge's own browser knows."""
     personal = f"{visit.request.url.scheme}://{visit.request.url.netloc}{visit.address('enter', link=visit.link)}"
     return visit.page("link.html.j2", personal=personal)
 
 
 @for_judge
 def withdraw(visit: Visit) -> Response:
-    """Marks a judge as withdrawn, after a question."""
+    """Mark a judge as withdrawn, after a confirmation."""
     if visit.judge.withdrawn is not None:
         return visit.to("withdrawn")
     if visit.request.method == "GET":
@@ -136,7 +136,7 @@ def withdraw(visit: Visit) -> Response:
 
 @for_judge
 def withdrawn(visit: Visit) -> Response:
-    """Says that a judge has withdrawn."""
+    """Confirm that a judge has withdrawn."""
     if visit.judge.withdrawn is None:
         return visit.to("home")
     return visit.site.message(

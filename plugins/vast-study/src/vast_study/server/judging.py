@@ -1,4 +1,4 @@
-"""What a judge may do at which moment, and how it is kept. Knows tables and time, and nothing of the web.
+"""What a judge may do at each stage, and how it is stored. Independent of the web.
 
 consent -> headphones -> training, one clip after the other -> blocks, each open until it is finished -> finished
 """
@@ -19,16 +19,16 @@ from ..tables import Judge, Medium, Task, Vote
 Stage = Literal["consent", "headphones", "training", "block", "finished", "withdrawn"]
 
 PLAYED = 0.9
-"""Share of a video's length that must have passed since its page was opened before a playback is believed; not 1, for
-the clocks of browsers and the lengths that containers state differ by some hundredths. Our choice."""
+"""Share of a video's length that must have passed since its page was opened before a playback is accepted. It is below
+1 because the clocks of browsers and the lengths stated by containers differ by a few hundredths. Our choice."""
 
 
 Standing = dict[str, dict[Literal["score", "version"], int]]
-"""The scores of one task by question, as a page knows them."""
+"""The scores of one task by question, as known to a page."""
 
 
 class Refusal(Exception):
-    """What was asked is not allowed now; ``status`` is that of HTTP, ``votes`` the :func:`standing` of the task."""
+    """The request is not allowed now; ``status`` is that of HTTP, ``votes`` the :func:`standing` of the task."""
 
     def __init__(self, status: int, message: str, votes: Standing | None = None) -> None:
         super().__init__(message)
@@ -36,13 +36,13 @@ class Refusal(Exception):
 
 
 def standing(votes: dict[str, Vote]) -> Standing:
-    """Votes as plain numbers, which outlive the transaction."""
+    """Votes as plain numbers, which remain valid after the transaction."""
     return {name: {"score": vote.score, "version": vote.changes} for name, vote in votes.items()}
 
 
 @attrs.frozen(kw_only=True)
 class Score:
-    """A score as a form sends it."""
+    """A score as sent by a form."""
 
     value: int
     version: int | None
@@ -55,12 +55,12 @@ def tasks_of(session: Session, judge: Judge) -> Sequence[Task]:
 
 
 def current(tasks: Iterable[Task]) -> Task | None:
-    """The first task that is not closed, whose block is the current one."""
+    """The first open task; its block is the current one."""
     return next((task for task in tasks if task.closed is None), None)
 
 
 def stage(judge: Judge, tasks: Iterable[Task]) -> Stage:
-    """Where a judge is."""
+    """The stage of a judge."""
     if judge.withdrawn is not None:
         return "withdrawn"
     if judge.consented is None:
@@ -74,7 +74,7 @@ def stage(judge: Judge, tasks: Iterable[Task]) -> Stage:
 
 
 def votes_of(session: Session, tasks: Iterable[Task]) -> dict[int, dict[str, Vote]]:
-    """Votes by task and question; tasks without one are there, empty."""
+    """Votes by task and question; tasks without votes have an empty entry."""
     found: dict[int, dict[str, Vote]] = {task.id: {} for task in tasks}
     for vote in session.scalars(select(Vote).where(Vote.task_id.in_(found))):
         found[vote.task_id][vote.question] = vote
@@ -82,7 +82,7 @@ def votes_of(session: Session, tasks: Iterable[Task]) -> dict[int, dict[str, Vot
 
 
 def open_tasks(session: Session, judge: Judge, tasks: Sequence[Task], questions: Sequence[Question]) -> list[Task]:
-    """Tasks that may be looked at: those of the current block up to the first without all its scores."""
+    """Tasks that may be opened: those of the current block up to the first with missing scores."""
     first = current(tasks)
     if first is None or stage(judge, tasks) not in ("training", "block"):
         return []
@@ -93,7 +93,7 @@ def open_tasks(session: Session, judge: Judge, tasks: Sequence[Task], questions:
 
 
 def reach(judge: Judge, tasks: Sequence[Task], within: Sequence[Task], position: int) -> Task:
-    """The task at ``position`` if it may be looked at.
+    """The task at ``position`` if it may be opened.
 
     Raises:
         Refusal: 410 the judge has withdrawn, 404 there is none, 409 its block is closed or its turn has not come.
@@ -111,7 +111,7 @@ def reach(judge: Judge, tasks: Sequence[Task], within: Sequence[Task], position:
 
 
 def play(session: Session, task: Task, now: float) -> None:
-    """Note that a task's video was played to its end, if that is possible by now.
+    """Record that a task's video was played to its end, if enough time has passed.
 
     Raises:
         Refusal: 409 less time has passed since its page was opened than the video lasts.
@@ -127,7 +127,7 @@ def play(session: Session, task: Task, now: float) -> None:
 def score(
     session: Session, task: Task, scores: dict[str, Score], questions: Sequence[Question], now: float
 ) -> dict[str, Vote]:
-    """Keep scores of one task, all or none; one that stands already changes nothing. Returns all votes as they stand.
+    """Store scores of one task, all or none; unchanged scores have no effect. Returns all current votes.
 
     Raises:
         Refusal: 422 unknown question or score, 409 before the playback, or the sender did not know the vote it changes.
@@ -158,13 +158,13 @@ def score(
 def finish_training(
     session: Session, judge: Judge, tasks: Sequence[Task], task: Task, questions: Sequence[Question], now: float
 ) -> None:
-    """Close one training clip; with the last, the training.
+    """Close one training clip and, with the last one, the training.
 
     Raises:
-        Refusal: 409 it is no training clip, or scores are missing.
+        Refusal: 409 it is not a training clip, or scores are missing.
     """
     if task.block != 0:
-        raise Refusal(409, "This is no practice clip.")
+        raise Refusal(409, "This is not a practice clip.")
     if incomplete(session, [task], questions):
         raise Refusal(409, "Please answer all questions first.")
     task.closed = now
@@ -173,7 +173,7 @@ def finish_training(
 
 
 def incomplete(session: Session, tasks: Sequence[Task], questions: Sequence[Question]) -> Task | None:
-    """The first task that lacks a score."""
+    """The first task with missing scores."""
     votes = votes_of(session, tasks)
     return next((task for task in tasks if len(votes[task.id]) < len(questions)), None)
 
@@ -181,7 +181,7 @@ def incomplete(session: Session, tasks: Sequence[Task], questions: Sequence[Ques
 def finish_block(
     session: Session, judge: Judge, tasks: Sequence[Task], block: int, questions: Sequence[Question], now: float
 ) -> None:
-    """Close a block for good; with the last, the judge has finished and gets a completion code.
+    """Close a block permanently; with the last one, the judge has finished and gets a completion code.
 
     Raises:
         Refusal: 409 it is not the current block, or scores are missing; 410 the judge has withdrawn.
@@ -202,7 +202,7 @@ def finish_block(
 
 
 def completion_code() -> str:
-    """Eight letters and digits that are not mistaken for each other, such as ``7KQM-X2HD``."""
+    """Eight unambiguous letters and digits, such as ``7KQM-X2HD``."""
     letters = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
     code = "".join(secrets.choice(letters) for _ in range(8))
     return f"{code[:4]}-{code[4:]}"

@@ -1,4 +1,4 @@
-"""What keeps strangers out: headers, limits, one-way hashes and the tokens of forms and sessions."""
+"""Security: headers, limits, one-way hashes and the tokens of forms and sessions."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    # the address of a personal link is a secret: it is told to no other site, and not even to our own log
+    # the address of a personal link is a secret: it is sent to no other site, and not written to our own log
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-"""Sent with every answer."""
+"""Sent with every response."""
 
 BODY = 16 * 1024
-"""Bytes of the largest request; the largest form has some hundred."""
+"""Maximum bytes of a request; the largest form has a few hundred."""
 
 SESSION = 12 * 3600
-"""Seconds after which the experimenter has to give the token again."""
+"""Seconds after which the experimenter must enter the token again."""
 
 
 def fresh_secret() -> str:
@@ -42,33 +42,33 @@ def fresh_secret() -> str:
 
 
 def matches(secret: str, kept: str) -> bool:
-    """Whether ``secret`` has the fingerprint ``kept``, in a time that tells nothing."""
+    """Whether ``secret`` has the fingerprint ``kept``, in constant time."""
     return hmac.compare_digest(fingerprint(secret), kept)
 
 
 def sign(key: str, *words: str) -> str:
-    """HMAC-SHA256 of words under the study's key, hexadecimal; no two lists of words give one message."""
+    """HMAC-SHA256 of words under the study's key, hexadecimal; different lists of words give different messages."""
     return hmac.new(key.encode(), "\0".join(words).encode(), hashlib.sha256).hexdigest()
 
 
 def form_token(key: str, session: str) -> str:
-    """What a form sent by this session must carry; another site cannot know it."""
+    """The token that a form sent by this session must carry; another site cannot know it."""
     return sign(key, "form", session)
 
 
 def is_form_token(key: str, session: str, token: str) -> bool:
-    """Whether ``token`` was given to this session."""
+    """Whether ``token`` belongs to this session."""
     return hmac.compare_digest(form_token(key, session).encode(), token.encode())
 
 
 def open_session(key: str, kept: str, now: float) -> str:
-    """A cookie for the experimenter, valid for :data:`SESSION` seconds and as long as the token is the same."""
+    """A cookie for the experimenter, valid for :data:`SESSION` seconds and while the token is unchanged."""
     until = str(int(now + SESSION))
     return f"{until}.{sign(key, 'experimenter', kept, until)}"
 
 
 def is_session(key: str, kept: str, cookie: str, now: float) -> bool:
-    """Whether :func:`open_session` gave this cookie, and not too long ago."""
+    """Whether :func:`open_session` issued this cookie, and not too long ago."""
     until, _, signature = cookie.partition(".")
     if not (until.isascii() and until.isdigit() and len(until) < 16):
         return False
@@ -77,7 +77,8 @@ def is_session(key: str, kept: str, cookie: str, now: float) -> bool:
 
 
 def neighbourhood(host: str) -> str:
-    """An address as it counts for limits: one of IPv6 stands for its network of 64 bits, which one house has."""
+    """An address as counted by limits: IPv6 addresses are reduced to their network of 64 bits, typically one
+    household."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -86,7 +87,7 @@ def neighbourhood(host: str) -> str:
 
 
 class Limit:
-    """At most ``events`` of one key within ``seconds``. Kept in memory: a restart forgives."""
+    """At most ``events`` of one key within ``seconds``. Kept in memory: a restart resets it."""
 
     def __init__(self, events: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.events, self.seconds, self._clock = events, seconds, clock
@@ -99,11 +100,11 @@ class Limit:
             return len(self._recent(key)) >= self.events
 
     def count(self, key: str) -> None:
-        """Note an event."""
+        """Count an event."""
         with self._lock:
             self._recent(key)
             self._seen.setdefault(key, deque(maxlen=self.events)).append(self._clock())
-            if len(self._seen) > 10_000:  # bounded, whoever knocks
+            if len(self._seen) > 10_000:  # bounds the memory
                 self._seen.pop(next(iter(self._seen)))
 
     def _recent(self, key: str) -> deque[float]:
@@ -116,7 +117,7 @@ class Limit:
 
 
 class Shield:
-    """Refuses large bodies before anyone reads them, and sends :data:`HEADERS` with every answer."""
+    """Refuses large bodies before they are read, and sends :data:`HEADERS` with every response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

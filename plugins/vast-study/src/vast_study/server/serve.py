@@ -1,4 +1,4 @@
-"""``vast study serve``: prepares what judges get, prints where to find it, and serves it until Ctrl-C."""
+"""``vast study serve``: prepares the media, prints the addresses, and serves the study until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def serve(
     hosts: Sequence[str] = (),
     new_token: bool = False,
 ) -> None:
-    """Serve a study until it is stopped; ``port`` 0 takes a free one.
+    """Serve a study until it is stopped; ``port`` 0 chooses a free one.
 
-    Behind a proxy, ``root_path`` is the prefix that it takes away, and ``https`` says that it speaks https to judges.
-    ``hosts`` are the names under which requests are answered, all if empty. ``new_token`` replaces the experimenter's.
+    Behind a proxy, ``root_path`` is the prefix that it removes, and ``https`` says that judges connect to it by https.
+    ``hosts`` are the host names that are answered, all if empty. ``new_token`` replaces the experimenter's token.
 
-    Raises :class:`vast_core.errors.InputError` where the address cannot be had, and what
-    :func:`vast_study.preparation.prepare` raises.
+    Raises :class:`vast_core.errors.InputError` if the address is not available, and the errors of
+    :func:`vast_study.preparation.prepare`.
     """
     root = "/" + root_path.strip("/") if root_path.strip("/") else ""
     storage = open_storage(study)
@@ -55,13 +55,13 @@ def serve(
             _announce(console, address, token, left, study)
             if not https and not _is_local(host):
                 console.print(
-                    "[yellow]Links travel unencrypted:[/] let judges from outside in through a proxy that speaks https."
+                    "[yellow]Links travel unencrypted:[/] admit judges from outside through a proxy that speaks https."
                 )
             config = uvicorn.Config(
                 application(site, hosts),
                 root_path=root,
-                lifespan="off",  # nothing to begin or end; else Ctrl-C leaves the trace of its being cancelled
-                # no log of requests: their addresses hold personal links
+                lifespan="off",  # not needed; otherwise Ctrl-C prints a traceback of its cancellation
+                # requests are not logged: their addresses contain personal links
                 access_log=False,
                 log_level="warning",
                 server_header=False,
@@ -70,7 +70,7 @@ def serve(
             try:
                 uvicorn.Server(config).run(sockets=[listener])
             except KeyboardInterrupt:
-                console.print("Stopped. All scores are kept; `vast study serve` goes on with them.")
+                console.print("Stopped. All scores are saved; `vast study serve` continues the study.")
     finally:
         storage.close()
 
@@ -80,13 +80,11 @@ def _listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        raise InputError(
-            f"{host}:{port}: cannot be listened on ({error.strerror}); give another --host or --port"
-        ) from error
+        raise InputError(f"{host}:{port}: cannot listen ({error.strerror}); choose another --host or --port") from error
 
 
 def _secrets(session: Session, new_token: bool) -> tuple[str, str, str | None]:
-    """The key that signs, the fingerprint of the token, and the token itself where it was made just now."""
+    """The signing key, the fingerprint of the token, and the token itself if it has just been made."""
     key, kept, token = fact(session, "secret"), fact(session, "experimenter"), None
     if key is None:
         key = fresh_secret() + fresh_secret()
@@ -118,5 +116,5 @@ def _announce(console: Console, address: str, token: str | None, left: int, stud
     console.print(f"  for the experimenter  {address}experimenter{'#' + token if token else ''}", soft_wrap=True)
     if token:
         console.print(f"  token                 {token}", soft_wrap=True)
-        console.print("The token is shown this once and kept as a hash: keep it. `--new-token` makes another.")
+        console.print("The token is shown only once, because only its hash is stored. `--new-token` makes a new one.")
     console.print("Ctrl-C stops the server.")

@@ -1,4 +1,4 @@
-"""One running study: what every page needs, and how a request becomes a page."""
+"""One running study: what every page needs, and how requests are answered."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from .security import Limit, form_token, fresh_secret, is_form_token
 LOG = logging.getLogger(__name__)
 
 VISITOR = "visitor"
-"""Cookie of who is not known yet, so that the forms of the first pages have a token, too."""
+"""Cookie of unidentified visitors, so that the forms of the first pages have a token, too."""
 
 Form = Mapping[str, str]
-"""The fields of a form that was sent."""
+"""The fields of a submitted form."""
 
 
 def _templates() -> jinja2.Environment:
@@ -50,21 +50,21 @@ class Site:
     study: Study
     storage: Storage
     key: str
-    """The study's own secret: signs the tokens of forms and the experimenter's sessions."""
+    """The study's own secret, which signs the tokens of forms and the experimenter's sessions."""
     experimenter: str
     """Fingerprint of the experimenter's token."""
     secure: bool = False
-    """Whether cookies are for https only, also where this server itself is reached by http behind a proxy."""
+    """Whether cookies are for https only, even if this server itself is reached by http behind a proxy."""
     joins: Limit = attrs.field(factory=lambda: Limit(60, 600))
-    """Of new judges by the join page from one address: a class room gets in, a script does not."""
+    """Limit of new judges by the join page from one address: enough for a class room, not for a script."""
     guesses: Limit = attrs.field(factory=lambda: Limit(20, 600))
-    """Of wrong links and tokens from one address."""
+    """Limit of wrong links and tokens from one address."""
     clock: Callable[[], float] = time.time
     """Seconds since the epoch."""
     templates: jinja2.Environment = attrs.field(factory=_templates)
 
     def address(self, request: Request, name: str, /, **parts: Any) -> str:
-        """Path of a page, behind the proxy's prefix if there is one; without a host, which a proxy may get wrong."""
+        """Path of a page, with the proxy's prefix if there is one; without a host, which a proxy may get wrong."""
         root: str = request.scope.get("root_path", "")
         return root + str(request.app.url_path_for(name, **parts))
 
@@ -82,11 +82,11 @@ class Site:
         status: int = 200,
         onward: tuple[str, str] | None = None,
     ) -> HTMLResponse:
-        """A page that only says something; ``onward`` is the address and the words of its button."""
+        """A page that only has text; ``onward`` is the address and the label of its button."""
         return self.page(request, "message.html.j2", status, heading=heading, paragraphs=paragraphs, onward=onward)
 
     def to(self, request: Request, name: str, /, **parts: Any) -> RedirectResponse:
-        """See another page, by GET."""
+        """A redirect to another page, by GET."""
         return RedirectResponse(self.address(request, name, **parts), 303)
 
     def set_cookie(
@@ -99,23 +99,24 @@ class Site:
         samesite: Literal["lax", "strict"] = "lax",
         days: int | None = None,
     ) -> None:
-        """A cookie that scripts cannot read and other sites do not send; without days it ends with the browser."""
+        """Set a cookie that scripts cannot read and other sites do not send; without ``days`` it ends with the
+        browser."""
         secure = self.secure or request.url.scheme == "https"
         path = request.scope.get("root_path", "") or "/"
         age = None if days is None else days * 24 * 3600
         response.set_cookie(name, value, age, path=path, secure=secure, httponly=True, samesite=samesite)
 
     def drop_cookie(self, request: Request, response: Response, name: str) -> None:
-        """Forget a cookie."""
+        """Delete a cookie."""
         response.delete_cookie(name, path=request.scope.get("root_path", "") or "/", httponly=True)
 
     def check_form(self, request: Request, form: Form, session: str) -> None:
-        """Refuse a form that this session's own page did not send.
+        """Refuse a form that was not sent by this session's own page.
 
         Raises:
             Refusal: 403.
         """
-        # browsers tell whose page sent a form; older ones do not, and there the token alone decides
+        # browsers state which site sent a form; for older ones the token alone decides
         sender = request.headers.get("sec-fetch-site", "same-origin")
         token = form.get("csrf", "")
         genuine = is_form_token(self.key, session, token)
@@ -123,7 +124,7 @@ class Site:
             raise Refusal(403, "This page is out of date. Please load it again.")
 
     def visitor_page(self, request: Request, template: str, status: int = 200, **content: Any) -> Response:
-        """A page with a form for who is not known yet."""
+        """A page with a form for an unidentified visitor."""
         visitor = request.cookies.get(VISITOR) or fresh_secret()
         response = self.page(request, template, status, csrf=form_token(self.key, visitor), **content)
         self.set_cookie(request, response, VISITOR, visitor)
@@ -131,18 +132,18 @@ class Site:
 
 
 def site_of(request: Request) -> Site:
-    """The site that a request is for."""
+    """The site of a request."""
     site: Site = request.app.state.site
     return site
 
 
 def wants_json(request: Request) -> bool:
-    """Whether a script asks, rather than a person."""
+    """Whether a script sent the request, rather than a person."""
     return request.headers.get("accept", "") == "application/json"
 
 
 def refused(request: Request, refusal: Refusal) -> Response:
-    """A refusal as the asker can read it."""
+    """A refusal as page or JSON."""
     if wants_json(request):
         return JSONResponse({"error": refusal.message, "votes": refusal.votes}, refusal.status)
     site = site_of(request)
@@ -156,7 +157,7 @@ def refused(request: Request, refusal: Refusal) -> Response:
 
 
 async def read_form(request: Request) -> Form:
-    """The fields of a form; only the plain encoding is understood, and each field counts once.
+    """The fields of a form; only the plain encoding is accepted, and each field may occur once.
 
     Raises:
         Refusal: 415 or 422.
@@ -174,7 +175,7 @@ async def read_form(request: Request) -> Form:
 
 
 def endpoint(view: Callable[[Request, Form], Response]) -> Callable[[Request], Awaitable[Response]]:
-    """A view, which may wait for the database, as a route: in a thread, with its form read, its refusals explained."""
+    """A view, which may wait for the database, as a route: in a thread, with its form read and refusals answered."""
 
     @functools.wraps(view)
     async def answer(request: Request) -> Response:
@@ -184,7 +185,7 @@ def endpoint(view: Callable[[Request, Form], Response]) -> Callable[[Request], A
         except Refusal as refusal:
             return await run_in_threadpool(refused, request, refusal)
         except Refused as broken:
-            # of what the pages let through, the rules of the study refuse the rest; their words are for engineers
+            # the rules of the study refuse what the pages let through; their messages are for engineers
             LOG.warning("refused: %s", broken)
             return await run_in_threadpool(refused, request, Refusal(409, "This is not possible now."))
         except StorageError as error:

@@ -1,4 +1,4 @@
-"""A judge who is known, for as long as one request takes."""
+"""A known judge during one request."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .security import form_token, neighbourhood
 from .site import Form, Site, site_of
 
 JUDGE = "judge"
-"""Cookie that holds the secret of the personal link: it is kept by the judge alone, and by no one here."""
+"""Cookie with the secret of the personal link, which is stored only in the judge's browser."""
 
 
 @attrs.frozen(kw_only=True)
 class Visit:
-    """One request of a judge who is known."""
+    """One request of a known judge."""
 
     site: Site
     request: Request
@@ -42,11 +42,11 @@ class Visit:
 
     @property
     def within(self) -> list[Task]:
-        """Tasks that may be looked at."""
+        """Tasks that may be opened."""
         return judging.open_tasks(self.session, self.judge, self.tasks, self.site.study.questions)
 
     def to(self, name: str, /, **parts: Any) -> Response:
-        """See another page."""
+        """A redirect to another page."""
         return self.site.to(self.request, name, **parts)
 
     def page(self, template: str, status: int = 200, **content: Any) -> Response:
@@ -64,19 +64,19 @@ class Visit:
         return [task for task in self.tasks if first is not None and task.block == first.block]
 
     def task(self) -> Task:
-        """The task that the address names, if it may be looked at."""
+        """The task named by the address, if it may be opened."""
         return judging.reach(self.judge, self.tasks, self.within, self.request.path_params["position"] - 1)
 
 
 def judge_of(session: Session, request: Request) -> tuple[Judge, str] | None:
-    """Whom the cookie names, and the end of the personal link."""
+    """The judge named by the cookie, and the last part of the personal link."""
     link = request.cookies.get(JUDGE, "")
     judge = enrolment.judge_of(session, link)
     return (judge, link) if judge else None
 
 
 def for_judge(view: Callable[[Visit], Response]) -> Callable[[Request, Form], Response]:
-    """Find the judge, check the form, and answer after what the view changed has been committed to disk."""
+    """Find the judge, check the form, and respond after the view's changes have been committed to disk."""
 
     @functools.wraps(view)
     def answer(request: Request, form: Form) -> Response:
@@ -105,5 +105,5 @@ def for_judge(view: Callable[[Visit], Response]) -> Callable[[Request, Form], Re
 
 
 def caller(request: Request) -> str:
-    """Whom limits count."""
+    """The address that limits count by."""
     return neighbourhood(request.client.host if request.client else "")

@@ -1,5 +1,5 @@
 // One clip: questions open after a full playback that the server has acknowledged; each score is sent at once, kept in
-// this browser until the server has acknowledged it, and only then called saved.
+// this browser until the server has acknowledged it, and only then shown as saved.
 "use strict";
 
 const form = document.getElementById("scores");
@@ -11,7 +11,7 @@ const next = document.getElementById("next");
 const playhead = document.getElementById("playhead");
 const questions = [...form.querySelectorAll("fieldset.question")];
 const shelf = `vast-study ${form.dataset.task}`;
-const pending = new Map(); // question -> score that no acknowledgement has come for
+const pending = new Map(); // question -> score without acknowledgement so far
 let open = !questions[0].disabled;
 let reporting = false;
 let sending = false;
@@ -51,7 +51,7 @@ async function post(address, fields) {
 }
 
 function pause(attempt) {
-  // waits longer each time, but no longer than until the connection is back
+  // waits longer each time, but at most until the connection is back
   return new Promise((resume) => {
     const done = () => { clearTimeout(timer); removeEventListener("online", done); resume(); };
     const timer = setTimeout(done, Math.min(15000, 500 * 2 ** attempt));
@@ -151,7 +151,7 @@ async function send() {
           say(`${titleOf(question)}: ${score}, saved.`);
         }
       } else if (!(reply.status === 409 && behind)) {
-        // refused for good: say why, and show what the server holds
+        // refused permanently: show the reason and the scores on the server
         pending.delete(question);
         mark(question, "Not saved", true);
         say(reply.error ?? "This score was refused. Please load the page again.", true);

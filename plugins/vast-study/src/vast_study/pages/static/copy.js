@@ -1,4 +1,4 @@
-// Buttons that copy the text of another element. Without scripts they stay hidden; the text can be marked by hand.
+// Buttons that copy the text of another element. Without scripts they stay hidden; the text can be selected by hand.
 "use strict";
 
 for (const button of document.querySelectorAll("[data-copy]")) {

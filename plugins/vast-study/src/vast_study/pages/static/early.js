@@ -1,4 +1,4 @@
-// Blocks, and so runs before anything is shown: what is meant for browsers without scripts is then never seen.
+// Blocking, so it runs before anything is shown: content for browsers without scripts is then never visible.
 "use strict";
 
 document.documentElement.classList.add("scripts");

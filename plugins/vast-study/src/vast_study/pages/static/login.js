@@ -1,4 +1,4 @@
-// A token behind the # of the address never travels in a URL: it is taken from there into the form.
+// A token after the # of the address is not sent in a URL: it is moved from there into the form.
 "use strict";
 
 const token = location.hash.slice(1);
