@@ -45,20 +45,20 @@ def test_an_option_that_a_component_lacks_makes_no_cell_of_its_own_and_is_said(d
     (note,) = found.notes
     assert note.startswith("flow.use=plain: flow 'plain' has no option ")
     assert note.endswith("; 4 combinations are one cell")
-    assert "so flow.steps and flow.shape are left out" in note
+    assert "so flow.steps and flow.shape are omitted" in note
 
 
 def test_an_override_goes_to_the_cells_that_can_take_it(design):
     found = design("flow.use=plain,steep", overrides=["flow.steps=9"])
     assert names(found) == ["flow.use=plain", "flow.use=steep"]
     assert found.cells[1].recipe.flow.config.steps == 9
-    assert "flow.steps is left out" in found.notes[0]
+    assert "flow.steps is omitted" in found.notes[0]
 
 
 def test_the_same_recipe_is_run_once(design):
     found = design("flow={use: plain},{use: steep},{use: steep, steps: 4},{use: steep, steps: 5}")
     assert names(found) == ["flow={use: plain}", "flow={use: steep}", "flow={use: steep, steps: 5}"]
-    assert found.notes == ("flow={use: steep, steps: 4} is left out: the same recipe as flow={use: steep}",)
+    assert found.notes == ("flow={use: steep, steps: 4} is omitted: it has the same recipe as flow={use: steep}",)
     slugs = [cell.slug for cell in found.cells]
     assert len(set(slugs)) == 3
     assert all(re.fullmatch(r"[A-Za-z0-9._=+-]+", slug) for slug in slugs)
@@ -159,7 +159,7 @@ def test_a_factor_and_a_part_of_it_cannot_both_vary(design):
 
 
 def test_nothing_to_vary_is_said(design):
-    with pytest.raises(RecipeError, match="says nothing to vary; write --vary"):
+    with pytest.raises(RecipeError, match="has nothing to vary; write --vary"):
         design()
 
 

@@ -219,7 +219,7 @@ def test_a_run_that_leaves_other_results_than_were_planned_counts_as_failed(lab,
     work.carry_out(Elsewhere())
     failures = Ablation.read(lab.folder / "out").failures
     assert [title for title, _ in failures] == ["flow.use=plain, seed 1", "flow.use=steep, seed 1"]
-    assert "code or data were changed" in failures[0][1]
+    assert "code or data have changed" in failures[0][1]
     assert "draw, score" in failures[0][1]
 
 
@@ -239,7 +239,7 @@ def test_the_line_of_a_failed_run_says_what_was_wrong(error, gist):
 def test_every_cell_is_assembled_before_anything_runs(lab, ablate):
     with pytest.raises(InputError, match=r"flow\.shape=square: a square has no slope \(ValueError at ") as caught:
         ablate("flow.use=plain,steep", "flow.shape=round,square")
-    assert "nothing has been run" in str(caught.value)
+    assert "nothing was run" in str(caught.value)
     file, line = re.search(r"at (.*):(\d+)\)", str(caught.value)).groups()
     assert "a square has no slope" in Path(file).read_text().splitlines()[int(line) - 1]
     assert not (lab.folder / "out").exists()
@@ -250,7 +250,7 @@ def test_one_folder_is_for_one_command_at_a_time(lab, registry):
     words = ["ablate", "lab.yaml", "--vary", "flow.use=plain,steep", "--out", "out"]
     with alone(lab.folder / "out" / "locks" / "ablate") as free:
         assert free
-        with pytest.raises(InputError, match="another `vast ablate` is at work in out"):
+        with pytest.raises(InputError, match="another `vast ablate` is running in out"):
             cli.main(words, standalone_mode=False, obj=Session(registry=registry))
     assert lab.did("draw") == []
 
@@ -323,7 +323,7 @@ def test_ctrl_c_lets_the_runs_save_their_state(lab):
     first.send_signal(signal.SIGINT)
     said, _ = first.communicate()
     assert first.returncode == 130
-    assert "stopped with 0 of 2 runs done; the same command goes on from there" in said
+    assert "stopped with 0 of 2 runs done; repeat the command to continue" in said
     assert not any(alive(line["pid"]) for line in lab.did("score"))
     assert lab.start(*slow).wait() == 0
     for steps in steps_by_run(lab).values():
@@ -336,7 +336,7 @@ def test_a_failed_run_makes_the_command_fail_with_a_list(lab):
     words = ("--vary", "flow.use=plain", "stages.score.fails_with_seed=1", "--seeds", "1,2")
     said, _ = (done := lab.start(*words)).communicate()
     assert done.returncode == 1, said
-    assert "Error: 1 of 2 runs failed; the same command tries again what did not finish" in said
+    assert "Error: 1 of 2 runs failed; repeat the command to retry them" in said
     assert "\nflow.use=plain, seed 1: seed 1 is unlucky" in said
     assert "[2/2] flow.use=plain, seed 2: done in" in said
     assert (lab.folder / "out" / "report.html").is_file()
@@ -351,9 +351,9 @@ def test_a_dry_run_says_what_would_run_and_leaves_nothing(lab, registry, capsys,
         obj=Session(registry=registry),
     )
     said = capsys.readouterr().out
-    assert "recipe lab: 3 cells with seeds 1, 2, 3, 9 runs into out; 0 done, 9 to go" in said
+    assert "recipe lab: 3 cells with seeds 1, 2, 3, 9 runs into out; 0 done, 9 to do" in said
     assert (
-        "flow.use=plain: flow 'plain' has no option 'steps', so flow.steps is left out; 2 combinations are one cell"
+        "flow.use=plain: flow 'plain' has no option 'steps', so flow.steps is omitted; 2 combinations are one cell"
         in said
     )
     assert "to do: draw 3 times, score 9 times" in said

@@ -178,7 +178,7 @@ def test_a_measure_that_is_no_number_is_said_and_the_rest_compared(ablation):
     )
     changed = attrs.evolve(cell, runs={**cell.runs, 3: own})
     partial = attrs.evolve(ablation, cells=(ablation.cells[0], changed, *ablation.cells[2:]))
-    assert "as it is no finite number: lip_vertex_error of flow.use=householder, seed 3." in reading(partial)
+    assert "because not finite: lip_vertex_error of flow.use=householder, seed 3." in reading(partial)
     assert "finite" not in reading(ablation)
     rows = {(table.name, row.cell): row for table in compare_cells(partial) for row in table.rows}
     assert rows["lip_vertex_error", cell.name].comparison.difference.count == 4

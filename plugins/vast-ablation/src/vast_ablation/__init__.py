@@ -1,1 +1,1 @@
-"""Runs a recipe in many variants and several seeds, and keeps what each led to."""
+"""Runs a recipe in many variants with several seeds, and compares the results."""

@@ -1,4 +1,4 @@
-"""``vast ablate``: a recipe in many variants and several seeds, compared."""
+"""``vast ablate``: compare many variants of a recipe over several seeds."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     "--vary",
     metavar="KEY=VALUE,VALUE,...",
     multiple=True,
-    help="A factor and its values, each read as YAML; the first of each make up the base cell. May be repeated.",
+    help="A factor and its values, each read as YAML; the first values form the base cell. Repeatable.",
 )
-@click.option("--seeds", help="How many, counted from the recipe's own, or a list such as 1,5,9.  [3]")
-@click.option("--stages", help="What each cell runs, such as prepare,style,evaluate.  [what makes a difference]")
+@click.option("--seeds", help="Number of seeds, starting at the recipe's own, or a list such as 1,5,9.  [3]")
+@click.option("--stages", help="Stages of each cell, such as prepare,style,evaluate.  [those that matter]")
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of all runs.  [runs/NAME-ablation]"
 )
-@click.option("--jobs", type=click.IntRange(min=1), help="How many runs at a time.  [1; with Ray, GPUs or nodes]")
+@click.option("--jobs", type=click.IntRange(min=1), help="Number of parallel runs.  [1; with Ray, GPUs or nodes]")
 @click.option(
     "--engine",
     type=click.Choice(["local", "ray"]),
     default="local",
     show_default=True,
-    help="Where the runs are computed: on this machine or on a Ray cluster.",
+    help="Compute the runs on this machine or on a Ray cluster.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would run, and stop.")
+@click.option("--dry-run", is_flag=True, help="Only show what would run.")
 @click.pass_obj
 def ablate(
     session: Session,
@@ -52,12 +52,12 @@ def ablate(
     engine: str,
     dry_run: bool,
 ) -> None:
-    """Run a recipe in many variants and several seeds, and compare them.
+    """Run a recipe in many variants with several seeds, and compare them.
 
     Every combination of the values is a cell, run once with each seed; a stage that is the same in several runs is
-    done once. What to vary may stand in the recipe, in a section `ablate:`. Stopped or killed, the same command goes on
-    with what is missing; with another value more, with that. `--engine ray` uses the cluster at RAY_ADDRESS, whose
-    nodes must see the same folders.
+    executed once. The recipe may say what to vary in a section `ablate:`. After an interruption, the same command
+    continues with what is missing; with an additional value, it runs only that. `--engine ray` uses the cluster at
+    RAY_ADDRESS, whose nodes must see the same folders.
 
     \b
     Example:
@@ -76,7 +76,7 @@ def ablate(
         changes.append(f"ablate.stages=[{stages}]")
     design = Design.read(recipe, session.registry, changes, vary)
 
-    from .engine import Work  # after the recipes were checked, as it imports torch
+    from .engine import Work  # imported after the recipes were checked, because it imports torch
     from .plan import Plan
 
     console = Console(highlight=False)
@@ -94,11 +94,11 @@ def ablate(
         from vast_core.errors import VastError
 
         count = f"{len(failed)} of {len(plan.runs)} runs failed"
-        raise VastError("\n".join([f"{count}; the same command tries again what did not finish", *failed]))
+        raise VastError("\n".join([f"{count}; repeat the command to retry them", *failed]))
 
 
 def announce(work: Work) -> None:
-    """Say what is to run, before anything does."""
+    """Print what will run, before anything does."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -110,7 +110,7 @@ def announce(work: Work) -> None:
     work.console.print(
         Text(
             f"recipe {design.recipe.name}: {len(design.cells)} cells with {_seeds(design.seeds)}, {total} runs"
-            f" into {work.folder}; {total - len(missing)} done, {len(missing)} to go"
+            f" into {work.folder}; {total - len(missing)} done, {len(missing)} to do"
         )
     )
     table = Table("cell", *design.vary, "runs done", box=box.SIMPLE_HEAD, pad_edge=False)
@@ -125,7 +125,7 @@ def announce(work: Work) -> None:
     if missing:
         counts = work.to_do()
         stages = ", ".join(f"{stage} {count} {'time' if count == 1 else 'times'}" for stage, count in counts.items())
-        work.console.print(Text(f"to do: {stages or 'no stage, as other runs have all results'}"))
+        work.console.print(Text(f"to do: {stages or 'no stages, because other runs have all results'}"))
 
 
 def _seeds(seeds: tuple[int, ...]) -> str:
@@ -133,7 +133,7 @@ def _seeds(seeds: tuple[int, ...]) -> str:
 
 
 def carry_out(work: Work, engine: str, jobs: int | None) -> None:
-    """Run what is missing; raises :class:`vast_core.errors.InputError` where another process does so already."""
+    """Run what is missing; raises :class:`vast_core.errors.InputError` if another process is already running it."""
     if not work.missing():
         return
     from vast_core.errors import InputError
@@ -144,7 +144,7 @@ def carry_out(work: Work, engine: str, jobs: int | None) -> None:
 
     with alone(work.folder / "locks" / "ablate") as free:
         if not free:
-            raise InputError(f"another `vast ablate` is at work in {work.folder}; wait for it, or choose another --out")
+            raise InputError(f"another `vast ablate` is running in {work.folder}; wait for it, or choose another --out")
         chosen: Engine = Local(jobs or 1)
         if engine == "ray":
             from .ray_engine import OnRay

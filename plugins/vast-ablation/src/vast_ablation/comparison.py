@@ -1,4 +1,4 @@
-"""From the runs of an ablation to what may be said of its cells, measure by measure."""
+"""Compare the cells of an ablation, measure by measure."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Row:
     cell: str
     estimate: Estimate
     comparison: Comparison | None
-    """With the base cell; None for that itself, and where no seed has both."""
+    """Comparison with the base cell; None for the base cell itself, and if no seed has both."""
     seeds: Mapping[int, float]
-    """The means over clips that it rests on, by seed."""
+    """The means over clips on which it is based, by seed."""
 
 
 @attrs.frozen
 class MeasureTable:
-    """All cells in one measure, the base first where it has the measure."""
+    """All cells in one measure, starting with the base cell if it has the measure."""
 
     name: str
     measure: Measure
@@ -46,7 +46,7 @@ class MeasureTable:
 
 
 def compare_cells(ablation: Ablation) -> tuple[MeasureTable, ...]:
-    """Every measure's cells against the base cell; runs that are not done, or lack the measure, do not count."""
+    """Every measure's cells compared with the base cell; unfinished runs and runs without the measure are ignored."""
     return tuple(_tables(ablation))
 
 
@@ -66,7 +66,7 @@ def _by_seed(cell: CellResult, measure: str) -> dict[int, float]:
 
 
 def pooled(cell: CellResult, measure: str) -> dict[tuple[int, str], float]:
-    """A measure of each clip of each seed, where it is measured clip by clip."""
+    """Values of a measure by seed and clip, if it is measured per clip."""
     return {
         (seed, clip): values[measure]
         for seed, run in sorted(cell.done.items())

@@ -1,4 +1,4 @@
-"""From factors to cells: every combination that makes sense, each with its whole recipe. Imports no torch."""
+"""From factors to cells: every sensible combination, each with a complete recipe. Imports no torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vast_core.registry import PARTS, Component, Registry
 from .section import Ablate
 
 Combination = Mapping[str, Node]
-"""A value of each factor, by the factor's key."""
+"""A value for each factor, by the key of the factor."""
 
 
 @attrs.frozen(kw_only=True)
@@ -26,14 +26,14 @@ class Cell:
     """One combination of settings."""
 
     name: str
-    """The settings as they are written; ``as it is`` where none applies."""
+    """The settings as text; ``as it is`` if there are none."""
     settings: Mapping[str, Any]
     recipe: Recipe
-    """With the seed of the recipe that is varied."""
+    """With the seed of the original recipe."""
 
     @property
     def slug(self) -> str:
-        """Name of its folder."""
+        """Name of the cell's folder."""
         plain = re.sub(r"[^A-Za-z0-9._=+-]+", "_", self.name).strip("._")
         if plain == self.name.replace(" ", "_") and len(plain) <= 80:
             return plain
@@ -42,18 +42,18 @@ class Cell:
 
 @attrs.frozen(kw_only=True)
 class Design:
-    """What is to run: cells times seeds."""
+    """The design of an ablation: cells times seeds."""
 
     recipe: Recipe
-    """Of the base cell."""
+    """Recipe of the base cell."""
     vary: Mapping[str, tuple[Any, ...]]
     seeds: tuple[int, ...]
     stages: tuple[str, ...] | None
-    """Which each cell runs, where that was said."""
+    """Stages of each cell, if specified."""
     cells: tuple[Cell, ...]
-    """The base cell, made up of every factor's first value, first."""
+    """The base cell, with the first value of every factor, comes first."""
     notes: tuple[str, ...]
-    """Which combinations are left out, and why."""
+    """Omitted combinations, with reasons."""
 
     @classmethod
     def read(
@@ -61,7 +61,7 @@ class Design:
     ) -> Self:
         """Read a recipe and make its cells; ``vary`` holds factors such as ``flow.use=none,planar``.
 
-        Raises :class:`RecipeError` with all mistakes of the recipe and of all cells at once, each in its place.
+        Raises :class:`RecipeError` with all mistakes of the recipe and of all cells at once, each with its position.
         """
         draft = Draft.read(path_or_name, overrides)
         problems = list(draft.problems)
@@ -74,7 +74,7 @@ class Design:
             if recipe is None:
                 raise draft.error(problems)
             how = "write --vary flow.use=none,planar, or a section `ablate:`"
-            raise RecipeError(f"recipe {recipe.name} says nothing to vary; {how}")
+            raise RecipeError(f"recipe {recipe.name} has nothing to vary; {how}")
         maker = _Maker(draft, registry)
         cells = tuple(maker.cells(varied))
         if maker.problems:
@@ -94,7 +94,7 @@ _NOWHERE = Mark("command line", -1, 0, "--vary")
 
 
 def _command_line(vary: Sequence[str], problems: list[Problem]) -> Node:
-    """The factors of the command line; each value is read as YAML, and a comma within brackets or quotes is its own."""
+    """The factors of the command line; values are read as YAML, so commas in brackets or quotes do not separate."""
     found: dict[str, Node] = {}
     for factor in vary:
         mark = Mark("command line", -1, 0, f"--vary {factor}")
@@ -114,7 +114,8 @@ def _command_line(vary: Sequence[str], problems: list[Problem]) -> Node:
 
 
 def _factors(draft: Draft) -> dict[str, list[Node]]:
-    """The values of each factor where they stand; empty where one cannot be read, which :meth:`Draft.check` tells."""
+    """The values of each factor with their positions; empty if one cannot be read, which :meth:`Draft.check`
+    reports."""
     node = merged(draft.tree, draft.changes)
     for key in ("ablate", "vary"):
         if not isinstance(node.value, dict) or key not in node.value:
@@ -131,7 +132,7 @@ def _factors(draft: Draft) -> dict[str, list[Node]]:
 
 
 class _Maker:
-    """Makes the cells of a draft; what is wrong goes to ``problems``, what makes no sense to ``notes``."""
+    """Makes the cells of a draft, and collects mistakes in ``problems`` and omissions in ``notes``."""
 
     def __init__(self, draft: Draft, registry: Registry) -> None:
         self.draft, self.registry = draft, registry
@@ -140,11 +141,11 @@ class _Maker:
         self.notes: list[str] = []
 
     def cells(self, factors: Mapping[str, Sequence[Node]]) -> Iterator[Cell]:
-        """Every combination's cell, the same only once."""
+        """The cells of all combinations, without duplicates."""
         combinations = [dict(zip(factors, values, strict=True)) for values in itertools.product(*factors.values())]
         trees = [self._laid(combination) for combination in combinations]
         idle = [self._idle(tree) for tree in trees]
-        # an option that no component has is a mistake, and no combination to leave out
+        # an option that no component has is a mistake, not a combination to omit
         useful = {option for own in idle for option, why in own.items() if not why}
         strange = {option: tree for tree, own in zip(trees, idle, strict=True) for option in own.keys() - useful}
         for option, tree in strange.items():
@@ -162,14 +163,14 @@ class _Maker:
             if recipe is None:
                 continue
             if twin := next((other for other, own in recipes.items() if own == recipe), None):
-                self.notes.append(f"{name} is left out: the same recipe as {twin}")
+                self.notes.append(f"{name} is omitted: it has the same recipe as {twin}")
                 continue
             recipes[name] = recipe
             settings = {key: _plain(node) for key, node in _without(combinations[first], idle[first]).items()}
             yield Cell(name=name, settings=settings, recipe=recipe)
 
     def _strange(self, key: str, tree: Node, trees: Sequence[Node]) -> None:
-        """Note once, and not in each cell, that ``key`` in ``tree`` is an option of no component."""
+        """Report once, instead of in each cell, that ``key`` in ``tree`` is an option of no component."""
         part, _, option = key.partition(".")
         components = filter(None, (self._component(part, own) for own in trees))
         known = dict.fromkeys(field.alias for component in components for field in attrs.fields(component.config))
@@ -183,11 +184,11 @@ class _Maker:
         dropped = " and ".join([*varied, *others])
         one = f"; {count} combinations are one cell" if count > 1 else ""
         self.notes.append(
-            f"{name}: {' and '.join(idle.values())}, so {dropped} {'is' if len(idle) == 1 else 'are'} left out{one}"
+            f"{name}: {' and '.join(idle.values())}, so {dropped} {'is' if len(idle) == 1 else 'are'} omitted{one}"
         )
 
     def _laid(self, combination: Combination) -> Node:
-        """The command line's changes with a combination's laid over them."""
+        """The command line's changes, overlaid with those of a combination."""
         tree = self.draft.changes
         for key, value in combination.items():
             part = value
@@ -197,7 +198,7 @@ class _Maker:
         return tree
 
     def _idle(self, changes: Node) -> dict[str, str]:
-        """The options of components among ``changes``, such as ``flow.steps``, and why one is not there, in words."""
+        """Options among ``changes`` that their component lacks, such as ``flow.steps``, with the reason in words."""
         found = {}
         for part in PARTS:
             own = changes.value.get(part)
@@ -205,7 +206,7 @@ class _Maker:
                 continue
             component = self._component(part, changes)
             for option in (key for key in own.value if key != "use"):
-                # reading the recipe says what is wrong with a component's name; it may have any option
+                # a wrong component name is reported when the recipe is read; here it may have any option
                 why = ""
                 if component is not None and option not in {field.alias for field in attrs.fields(component.config)}:
                     why = f"{part} {component.name!r} has no option {option!r}"
@@ -213,7 +214,7 @@ class _Maker:
         return found
 
     def _component(self, part: str, changes: Node) -> Component | None:
-        """Which one the recipe with ``changes`` uses; None where its name is wrong."""
+        """The component that the recipe with ``changes`` uses; None if its name is wrong."""
         use = merged(self.draft.tree, changes).value[part].value.get("use")
         try:
             return self.registry.get(part, use.value if use is not None else "")
@@ -235,12 +236,12 @@ def _below(key: str, option: str) -> bool:
 
 
 def _without(settings: Mapping[str, Any], idle: Mapping[str, str]) -> dict[str, Any]:
-    """``settings`` without those of options that are not there."""
+    """``settings`` without options that do not exist."""
     return {key: value for key, value in settings.items() if not any(_below(key, option) for option in idle)}
 
 
 def _cut(changes: Node, idle: Mapping[str, str]) -> Node:
-    """``changes`` without options that are not there."""
+    """``changes`` without options that do not exist."""
     sections = dict(changes.value)
     for key in idle:
         part, _, option = key.partition(".")
@@ -260,6 +261,6 @@ def _name(settings: Combination) -> str:
 
 
 def written(value: Any) -> str:
-    """A value in one line, as the command line takes it."""
+    """A value on one line, as on the command line."""
     listed = yaml.safe_dump([value], default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000)
     return listed.strip()[1:-1]

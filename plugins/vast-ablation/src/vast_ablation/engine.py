@@ -1,4 +1,4 @@
-"""Takes the runs of a plan through an engine, shows how far they are, and keeps ``ablation.json`` up to date."""
+"""Executes the runs of a plan with an engine, shows progress, and updates ``ablation.json``."""
 
 from __future__ import annotations
 
@@ -27,21 +27,22 @@ POLL_SECONDS = 0.2
 
 @attrs.define(eq=False)
 class Work:
-    """A plan, where it is carried out, and how far it is."""
+    """A plan, its folder, and its progress."""
 
     plan: Plan
     folder: Path
     registry: Registry
     console: Console
     errors: dict[Path, str] = attrs.field(factory=dict)
-    """Of runs that failed, by path."""
+    """Errors of failed runs, by path."""
 
     def missing(self) -> list[PlannedRun]:
-        """The runs that have not finished."""
+        """The unfinished runs."""
         return [run for run in self.plan.runs if run.unfinished(self.folder, self.registry)]
 
     def to_do(self) -> dict[str, int]:
-        """How often each stage is still to run; what several runs share, or another run has, counts once or not."""
+        """How often each stage still has to run; shared stages count once, and stages finished elsewhere do not
+        count."""
         kept = {
             (stage, json.loads(record.read_text(encoding="utf-8"))["key"])
             for stage in self.plan.runs[0].keys
@@ -54,7 +55,7 @@ class Work:
         return {stage: count for stage, count in counts.items() if count}
 
     def carry_out(self, engine: Engine) -> None:
-        """Run what is missing; a run that fails is noted, and the others go on.
+        """Run what is missing; if a run fails, the error is recorded and the others continue.
 
         Raises :class:`Interrupted` after Ctrl-C, once all runs have saved their state.
         """
@@ -83,14 +84,14 @@ class Work:
                         self._say(line, done_before + ended, total, remaining)
                     time.sleep(POLL_SECONDS)
             except KeyboardInterrupt:
-                self.console.print("stopping; what runs saves its state first")
+                self.console.print("stopping; running jobs save their state first")
                 for line in running.values():
                     line.job.stop()
                 for line in running.values():
                     line.job.wait()
                 self.keep()
                 raise Interrupted(
-                    f"stopped with {done_before + ended} of {total} runs done; the same command goes on from there"
+                    f"stopped with {done_before + ended} of {total} runs done; repeat the command to continue"
                 ) from None
 
     def _start(self, run: PlannedRun, engine: Engine) -> Running:
@@ -102,8 +103,8 @@ class Work:
         unfinished = run.unfinished(self.folder, self.registry)
         if error or unfinished:
             self.errors[run.path] = error or (
-                f"code or data were changed since this command began, and with them what {', '.join(unfinished)} "
-                "should be; the same command again sees the change"
+                f"code or data have changed since this command began, which affects {', '.join(unfinished)}; "
+                "repeat the command to use the new state"
             )
         self.keep()
 
@@ -116,7 +117,7 @@ class Work:
     # ----------------------------------------------------------------------------------------- results
 
     def keep(self) -> Ablation:
-        """Write ``ablation.json`` with all that is known by now; gives what it says."""
+        """Write ``ablation.json`` with all results so far, and return them."""
         measures: dict[str, Measure] = {}
         cells = []
         for cell in self.plan.design.cells:
@@ -175,7 +176,7 @@ def _seconds(path: Path, stages: Mapping[str, str]) -> float:
 
 
 def _title(run: PlannedRun) -> str:
-    """In rich's markup."""
+    """Title in rich's markup."""
     return escape(f"{run.cell.name}, seed {run.seed}")
 
 
@@ -193,7 +194,7 @@ def _progress(console: Console) -> Progress:
 
 
 class _Line:
-    """A run under way, and its line on the terminal."""
+    """A running job, and its line on the terminal."""
 
     def __init__(self, run: PlannedRun, job: Running, progress: Progress, folder: Path) -> None:
         self.run, self.job = run, job
@@ -203,11 +204,11 @@ class _Line:
 
     @property
     def seconds(self) -> float:
-        """Since it was started."""
+        """Seconds since the start."""
         return time.perf_counter() - self._began
 
     def show(self) -> None:
-        """Say which stage it is at, and at which of its steps."""
+        """Show the current stage and step."""
         if self._progress.disable or time.perf_counter() - self._looked < 1:
             return
         self._looked = time.perf_counter()
@@ -225,12 +226,12 @@ class _Line:
         self._progress.update(self._task, completed=done, what=f"{stage} {step}/{steps}" if step else stage)
 
     def remove(self) -> None:
-        """Take the line away."""
+        """Remove the line."""
         self._progress.remove_task(self._task)
 
 
 def _last_step(log: Path, stage: str) -> int:
-    """The last step that was logged, where it is of this stage."""
+    """The last logged step, if it belongs to this stage."""
     if not log.is_file():
         return 0
     with log.open("rb") as file:
@@ -238,13 +239,13 @@ def _last_step(log: Path, stage: str) -> int:
         lines = file.read().split(b"\n")[:-1]
     try:
         last = json.loads(lines[-1])
-    except (IndexError, ValueError):  # none yet, or one that is longer than what was read
+    except (IndexError, ValueError):  # no step yet, or a line longer than what was read
         return 0
     return int(last["step"]) if last["stage"] == stage else 0
 
 
 def _gist(error: str) -> str:
-    """The line of ``error`` that says what was wrong: of mistakes in a recipe the first, of a traceback the last."""
+    """The line of ``error`` with the reason: the first of mistakes in a recipe, the last of a traceback."""
     head, *lines = error.splitlines()
     if head.startswith("Traceback"):
         return lines[-1] if lines else head

@@ -1,4 +1,4 @@
-"""A forest plot: each cell's difference from the base cell with its interval, and the seeds it rests on."""
+"""A forest plot: each cell's difference from the base cell with its interval, and the values of the seeds."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def plot_forest(table: MeasureTable, ablation: Ablation) -> bytes | None:
-    """SVG of the differences in one measure; None where nothing is compared.
+    """SVG of the differences in one measure; None if nothing is compared.
 
-    A filled dot is a difference for which there is evidence; the small ones are seeds.
+    A filled dot is a difference with evidence; the small dots are seeds.
     """
     rows = [(row.cell, row.comparison, row.seeds) for row in table.rows if row.comparison is not None]
     if not rows:

@@ -1,4 +1,4 @@
-"""One run as a process of its own, here or in a Ray worker. Imports no torch."""
+"""One run as a separate process, here or in a Ray worker. Imports no torch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vast_core.errors import StorageError
 from .sharing import GRACE_SECONDS, PARENT
 
 ERROR_LINES = 30
-"""Of what a run says when it fails, the most that are kept."""
+"""Maximum lines of a failed run's output that are kept."""
 
 
 @attrs.frozen(kw_only=True)
@@ -29,19 +29,19 @@ class Job:
     recipe: Path
     out: Path
     cwd: Path
-    """Where relative paths in the recipe start."""
+    """Folder that relative paths in the recipe refer to."""
     threads: int
-    """Of the computation; an ``OMP_NUM_THREADS`` in the environment comes first."""
+    """Number of CPU threads; ``OMP_NUM_THREADS`` in the environment has precedence."""
     carried: Mapping[str, str] = attrs.field(factory=dict)
-    """Environment variables that it takes along to another machine."""
+    """Environment variables passed to another machine."""
 
     @property
     def log(self) -> Path:
-        """All that the run says, attempt after attempt."""
+        """The output of all attempts."""
         return self.out / "log.txt"
 
     def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
-        """Of the process."""
+        """Environment variables of the process."""
         threads = {name: str(self.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
         return {
             "COLUMNS": "120",
@@ -58,14 +58,14 @@ class Outcome:
     """How a job ended."""
 
     error: str
-    """Empty where all went well."""
+    """Empty if successful."""
 
 
 class Running(Protocol):
     """A job that has been started."""
 
     def outcome(self) -> Outcome | None:
-        """How it ended; None while it goes on."""
+        """How it ended; None while it is running."""
         ...
 
     def stop(self) -> None:
@@ -78,11 +78,11 @@ class Running(Protocol):
 
 
 class Engine(Protocol):
-    """Where jobs run."""
+    """Runs jobs."""
 
     @property
     def jobs(self) -> int:
-        """At a time."""
+        """Number of parallel jobs."""
         ...
 
     def start(self, job: Job) -> Running:
@@ -91,7 +91,7 @@ class Engine(Protocol):
 
 
 class Process:
-    """A job in a process of this machine."""
+    """A job in a process on this machine."""
 
     def __init__(self, job: Job) -> None:
         self._job, self._log = job, _opened(job.log)
@@ -104,12 +104,12 @@ class Process:
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches us alone, and we pass it on
+            start_new_session=True,  # only this process gets Ctrl-C, and passes it on
             preexec_fn=_listen_to_interrupts,
         )
 
     def outcome(self) -> Outcome | None:
-        """How it ended; None while it goes on."""
+        """How it ended; None while it is running."""
         code = self._process.poll()
         if code is None:
             return None
@@ -118,10 +118,10 @@ class Process:
 
     def stop(self) -> None:
         """Tell it to save its state and end."""
-        self._process.send_signal(signal.SIGINT)  # nothing happens where it has ended already
+        self._process.send_signal(signal.SIGINT)  # has no effect if it has already ended
 
     def wait(self) -> None:
-        """Return once it has ended; it is killed where that takes longer than :data:`GRACE_SECONDS`."""
+        """Return once it has ended; it is killed if that takes longer than :data:`GRACE_SECONDS`."""
         try:
             self._process.wait(GRACE_SECONDS)
         except subprocess.TimeoutExpired:
@@ -139,7 +139,7 @@ class Process:
             reason = "; the system may have run out of memory" if -code == signal.SIGKILL else ""
             return f"killed by {name}{reason}"
         start = max((i for i, line in enumerate(lines) if line.startswith(("Error:", "Traceback"))), default=-5)
-        return "\n".join(lines[start:][:ERROR_LINES]).removeprefix("Error: ") or f"ended with code {code}"
+        return "\n".join(lines[start:][:ERROR_LINES]).removeprefix("Error: ") or f"exited with code {code}"
 
 
 def _opened(log: Path) -> IO[str]:
@@ -154,5 +154,5 @@ def _opened(log: Path) -> IO[str]:
 
 
 def _listen_to_interrupts() -> None:
-    """A shell's background jobs ignore Ctrl-C, and so would what they start."""
+    """Enable SIGINT: background jobs of a shell ignore Ctrl-C, and so would their child processes."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""Runs one after another, or several at a time, in processes of this machine."""
+"""Runs jobs in processes on this machine, one after another or several at a time."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from .job import Job, Process, Running
 
 @attrs.frozen
 class Local:
-    """Processes of this machine, each with its share of the cores."""
+    """Processes on this machine, each with its share of the cores."""
 
     jobs: int = 1
 
     @property
     def threads(self) -> int:
-        """Of each process."""
+        """Threads of each process."""
         affinity = getattr(os, "sched_getaffinity", None)
         cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
         return max(1, cores // self.jobs)

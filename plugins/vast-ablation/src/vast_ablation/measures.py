@@ -1,8 +1,8 @@
-"""What a run's ``evaluation.json`` says, of each held-out clip and of a plugin's stages, brought into one form.
+"""Measures in a run's ``evaluation.json``, of each held-out clip and of a plugin's stages, in one form.
 
-Of the figures of a plugin's stage (:meth:`vast_core.runs.Run.write_figures`), every number at the top counts, as
-``<stage>.<name>``. Two entries may tell more: ``measures``, ``{name: {better: ..., unit: ...}}``, what is known of
-them, and ``clips``, ``{clip: {name: value}}``, whatever a clip is there.
+From the figures of a plugin's stage (:meth:`vast_core.runs.Run.write_figures`), every top-level number counts, as
+``<stage>.<name>``. Two entries may add information: ``measures``, ``{name: {better: ..., unit: ...}}``, and ``clips``,
+``{clip: {name: value}}``, with any kind of clip.
 
 Imports no torch.
 """
@@ -32,26 +32,26 @@ OF_THE_EVALUATION: Mapping[str, Measure] = {
     "kl_before_flow_sampled": Measure(better="neither", unit="nats"),
     "kl_after_flow": Measure(better="neither", unit="nats"),
 }
-"""Figures that are those of no metric: the bound on held-out clips (:mod:`vast_core.stages.evaluate`), the correlation
-of the lips' opening and, in styles never trained on, the distance from the counterfactual truth where it is known."""
+"""Figures that belong to no metric: the bound on held-out clips (:mod:`vast_core.stages.evaluate`), the correlation of
+lip opening and, in held-out styles, the distance from the counterfactual truth if it is known."""
 
 
 @attrs.frozen
 class Measured:
-    """All that a run has measured, clip by clip."""
+    """All measurements of a run, by clip."""
 
     clips: Mapping[str, Mapping[str, float]]
     """Measures by clip."""
     whole: Mapping[str, float]
-    """Measures that are of no clip."""
+    """Measures that belong to no clip."""
     measures: Mapping[str, Measure]
-    """What is known of each."""
+    """Unit and direction of each measure."""
     left_out: tuple[str, ...] = ()
-    """Names of what is no finite number, of some clip at least: a mean over the other clips would be of other clips."""
+    """Measures that are not finite for at least one clip; their mean would be over different clips."""
 
     @property
     def means(self) -> dict[str, float]:
-        """Over the clips that have the measure."""
+        """Means over the clips that have the measure."""
         found: dict[str, list[float]] = {}
         for own in self.clips.values():
             for name, value in own.items():
@@ -60,10 +60,10 @@ class Measured:
 
 
 def read_measures(run: Path) -> Measured:
-    """What a run has measured; raises :class:`InputError` where that is nothing."""
+    """The measurements of a run; raises :class:`InputError` if there are none."""
     path = run / "evaluation.json"
     if not path.is_file():
-        raise InputError(f"{path}: is gone; run again")
+        raise InputError(f"{path}: does not exist; run the ablation again")
     evaluation: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     clips: dict[str, dict[str, float]] = {}
     for name, own in _rows(evaluation):
@@ -82,9 +82,9 @@ def read_measures(run: Path) -> Measured:
     clips = {name: own for name, own in clips.items() if own}
     found = list(dict.fromkeys([name for own in clips.values() for name in own] + list(whole)))
     if not found and left_out:
-        raise InputError(f"{path}: no measure is a finite number ({', '.join(left_out)})")
+        raise InputError(f"{path}: no measure is finite ({', '.join(left_out)})")
     if not found:
-        raise InputError(f"{path}: nothing was measured; is any clip held out (stages.prepare.held_out)?")
+        raise InputError(f"{path}: nothing was measured; check that clips are held out (stages.prepare.held_out)")
     return Measured(clips, whole, {name: known.get(name, Measure(better="neither")) for name in found}, left_out)
 
 
@@ -107,7 +107,7 @@ def _known(figures: Mapping[str, Any], where: str) -> dict[str, Measure]:
 
 
 def _rows(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, float]]]:
-    """Figures of a clip, or of a clip told in a style."""
+    """Figures of a clip, or of a clip in a style."""
     for row in evaluation.get("held_out", {}).get("clips", []):
         yield (
             row["clip"],

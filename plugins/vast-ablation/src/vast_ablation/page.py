@@ -17,9 +17,9 @@ MARKS = {"better": "▲ better", "worse": "▼ worse", "different": "◆ differe
 
 
 def write_page(folder: Path, ablation: Ablation, tables: Sequence[MeasureTable]) -> Path:
-    """Write ``report.html`` into the ablation's folder; gives the file.
+    """Write ``report.html`` into the ablation's folder, and return its path.
 
-    Raises :class:`vast_core.errors.StorageError` where it cannot be written.
+    Raises :class:`vast_core.errors.StorageError` if it cannot be written.
     """
     path = folder / "report.html"
     varied = ", ".join(f"{key} ({len(values)} value{'s' * (len(values) > 1)})" for key, values in ablation.vary.items())
@@ -29,7 +29,7 @@ def write_page(folder: Path, ablation: Ablation, tables: Sequence[MeasureTable])
         title=f"Ablation of {ablation.recipe}",
         subtitle=f"{varied} · {len(ablation.cells)} cells · seed{'s' * (len(ablation.seeds) > 1)} {seeds}",
         sections=[
-            Section("At a glance", list(_glance(ablation, tables))),
+            Section("Overview", list(_glance(ablation, tables))),
             *(Section(table.title, list(_measure(ablation, table))) for table in tables),
             *invariance(ablation),
             Section("Cells", list(_cells(folder, ablation))),
@@ -39,7 +39,7 @@ def write_page(folder: Path, ablation: Ablation, tables: Sequence[MeasureTable])
 
 
 def _glance(ablation: Ablation, tables: Sequence[MeasureTable]) -> Iterator[Block]:
-    """Every cell against the base in every measure: only what there is evidence for is marked."""
+    """Every cell compared with the base cell in every measure; only differences with evidence are marked."""
     yield Text(reading(ablation))
     verdicts = {
         (table.name, row.cell): MARKS[row.comparison.verdict]
@@ -54,7 +54,7 @@ def _glance(ablation: Ablation, tables: Sequence[MeasureTable]) -> Iterator[Bloc
     ]
     if rows and tables:
         columns = [ablation.heading, *(table.name for table in tables)]
-        yield Table(columns, rows, f"Against {ablation.base}; a dot where there is no evidence of a difference")
+        yield Table(columns, rows, f"Compared with {ablation.base}; a dot means no evidence of a difference")
     if ablation.notes:
         yield Text("\n\n".join(ablation.notes))
 
@@ -63,7 +63,7 @@ def _measure(ablation: Ablation, table: MeasureTable) -> Iterator[Block]:
     yield Table([ablation.heading, *COLUMNS], [written(row, ablation) for row in table.rows], highlight=0)
     if (plot := plot_forest(table, ablation)) is not None:
         yield Figure(
-            "Difference from the base with its 95 % interval; filled where there is evidence; dots are seeds", plot
+            "Difference from the base with its 95 % interval; filled if there is evidence; small dots are seeds", plot
         )
 
 
@@ -73,9 +73,9 @@ def _cells(folder: Path, ablation: Ablation) -> Iterator[Block]:
         done = cell.done
         seconds = sum(run.seconds for run in done.values()) / len(done) if done else None
         rows.append([ablation.shown(cell.name), f"{len(done)} of {len(cell.runs)}", seconds, cell.recipe])
-    yield Table([ablation.heading, "runs done", "seconds a run", "recipe of the first seed"], rows)
+    yield Table([ablation.heading, "runs done", "seconds per run", "recipe of the first seed"], rows)
     if ablation.failures:
-        yield Text("Failed, and left out of the tables:")
+        yield Text("Failed runs, not in the tables:")
         yield Rejected(ablation.failures)
     for cell in ablation.cells:
         recipe = folder / cell.recipe

@@ -1,4 +1,4 @@
-"""From cells to runs: every recipe assembled without data, its stages chosen, and what is done already found."""
+"""From cells to runs: assembles every recipe without data, chooses the stages, and finds finished results."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ class PlannedRun:
     """Relative to the ablation's folder."""
     recipe: Recipe
     keys: Mapping[str, str]
-    """The key of each stage, in the order in which they run."""
+    """The key of each stage, in execution order."""
     components: Mapping[str, str]
 
     def unfinished(self, folder: Path, registry: Registry) -> list[str]:
-        """The stages that have not finished, with these keys, in the ablation's folder."""
+        """The stages that have not finished with these keys in the ablation's folder."""
         run = Run(folder / self.path, self.recipe, registry)
         return [stage for stage, key in self.keys.items() if not run.finished(stage, key)]
 
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """All runs of an ablation, and why some stages are not among what they run."""
+    """All runs of an ablation, and notes on omitted stages."""
 
     design: Design
     runs: tuple[PlannedRun, ...]
-    """Seed by seed, so that a table of all cells can be shown early."""
+    """Ordered by seed, so that a table of all cells is available early."""
     notes: tuple[str, ...]
 
     @classmethod
     def make(cls, design: Design, registry: Registry) -> Self:
-        """Assemble every cell as ``vast check`` does and work out the keys of all stages; trains and writes nothing.
+        """Assemble every cell as by ``vast check`` and compute the keys of all stages; trains and writes nothing.
 
-        The corpus is asked for its clips, as the keys depend on them. Raises :class:`InputError` with what is wrong
-        with each cell, and :class:`RecipeError` where the recipe measures nothing.
+        The corpus is asked for its clips, because the keys depend on them. Raises :class:`InputError` with the problems
+        of each cell, and :class:`RecipeError` if the recipe measures nothing.
         """
         wanted, notes = _wanted(design)
         pipelines: dict[str, Pipeline] = {}
@@ -70,10 +70,10 @@ class Plan:
                     walk(pipelines[cell.name])
             except VastError as error:
                 troubles.append(f"cell {cell.name}: {error}")
-            except Exception as error:  # noqa: BLE001 - a component may raise anything, and each cell is to be told
+            except Exception as error:  # noqa: BLE001 - components may raise anything, and all cells must be reported
                 troubles.append(f"cell {cell.name}: {error} ({type(error).__name__} at {fault_line(error)})")
         if troubles:
-            raise InputError("nothing has been run, as not every cell can be assembled\n" + "\n".join(troubles))
+            raise InputError("nothing was run, because some cells cannot be assembled\n" + "\n".join(troubles))
         seed = design.seeds[0]
         if design.stages is None and "renderer" in wanted:
             why = _idle_renderer(
@@ -101,26 +101,26 @@ def planned(cell: Cell, seed: int, pipeline: Pipeline, registry: Registry) -> Pl
 
 
 def _wanted(design: Design) -> tuple[list[str], list[str]]:
-    """The stages that every cell runs, and notes on those left out."""
+    """The stages that every cell runs, and notes on those omitted."""
     known = [stage.name for stage in design.recipe.run]
     wanted = [stage.name for stage in design.recipe.chosen(design.stages)]
     notes = []
     if design.stages is None and "synthesize" in wanted:
         wanted.remove("synthesize")
-        notes.append("stage synthesize is left out: a sample video tells no figure")
+        notes.append("stage synthesize is omitted: a sample video gives no figures")
     if set(wanted) <= {"prepare", "style", "renderer", "synthesize"}:
         raise RecipeError(
             f"recipe {design.recipe.name} would measure nothing: of its stages ({', '.join(known)}), "
-            f"{', '.join(wanted)} would run, and none of these tells a figure; `evaluate` does"
+            f"{', '.join(wanted)} would run, and none of these gives figures; `evaluate` does"
         )
     return wanted, notes
 
 
 def _idle_renderer(keys: Sequence[str], pipeline: Pipeline) -> str:
-    """Why the renderer need not be trained; empty where it must be."""
+    """Why the renderer need not be trained; empty if it must be."""
     why = ""
     if not any(metric.needs == "frames" for metric in pipeline.metrics):
-        why = "no metric looks at frames"
+        why = "no metric uses frames"
     elif len(set(keys)) == 1:
         why = "it is the same in every cell"
-    return why and f"stage renderer is left out: {why} (--stages prepare,style,renderer,evaluate brings it back)"
+    return why and f"stage renderer is omitted: {why} (--stages prepare,style,renderer,evaluate includes it)"

@@ -31,7 +31,7 @@ def vast_commands(cli: click.Group) -> None:
 
 @hookimpl
 def vast_run_started(run: Run) -> None:
-    """Let a run of an ablation be the only one in its folder."""
+    """Make sure that a run of an ablation is the only one in its folder."""
     from .sharing import Siblings
 
     if (siblings := Siblings.of(run)) is not None:
@@ -40,7 +40,7 @@ def vast_run_started(run: Run) -> None:
 
 @hookimpl
 def vast_stage_starting(run: Run, stage: str, key: str) -> None:
-    """Take a stage's results from another run of the same ablation, where one has them."""
+    """Take a stage's results from another run of the same ablation, if one has them."""
     from .sharing import Siblings
 
     if (siblings := Siblings.of(run)) is not None:
@@ -49,7 +49,7 @@ def vast_stage_starting(run: Run, stage: str, key: str) -> None:
 
 @hookimpl
 def vast_stage_finished(run: Run, stage: str) -> None:
-    """Let the other runs of the same ablation have a stage's results."""
+    """Release a stage's results to the other runs of the same ablation."""
     from .sharing import Siblings
 
     if (siblings := Siblings.of(run)) is not None:

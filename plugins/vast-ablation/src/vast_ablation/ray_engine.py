@@ -1,7 +1,7 @@
-"""Runs as tasks of an existing Ray cluster.
+"""Runs jobs as tasks of an existing Ray cluster.
 
-The folder of the ablation, the working directory, the cache (``VAST_CACHE``) and the data must be the same paths on
-every node, on a shared file system that knows ``flock``, and vast must be installed there as it is here.
+The folder of the ablation, the working directory, the cache (``VAST_CACHE``) and the data must have the same paths on
+every node, on a shared file system with ``flock``, and the same vast must be installed there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from vast_core.errors import InputError
 from .job import Job, Outcome, Process, Running
 
 CARRIED = ("VAST_CACHE", "VAST_WEIGHTS", "VAST_PLUGINS", "VAST_STRICT_PLUGINS")
-"""Environment variables that a job takes along."""
+"""Environment variables passed to a job."""
 
 
 @attrs.frozen
@@ -28,16 +28,16 @@ class OnRay:
 
     jobs: int
     cpus: int
-    """That each task asks for."""
+    """CPUs requested by each task."""
     gpus: float
-    """That each task asks for; several tasks share a GPU where there are more of them."""
+    """GPUs requested by each task; with more tasks than GPUs, several tasks share one."""
 
     @classmethod
     def join(cls, jobs: int | None) -> Self:
         """Join the cluster at ``RAY_ADDRESS``, or the one of this machine.
 
-        Without ``jobs``, as many tasks at a time as the cluster has GPUs, or else nodes. Raises :class:`InputError`
-        where Ray is not installed, or there is no cluster.
+        Without ``jobs``, as many parallel tasks as the cluster has GPUs, or else nodes. Raises :class:`InputError` if
+        Ray is not installed, or there is no cluster.
         """
         try:
             import ray
@@ -67,20 +67,20 @@ class OnRay:
 
 
 def _knock(address: str) -> None:
-    """Raise OSError where nobody listens at ``host:port``: Ray itself would try for minutes."""
+    """Raise OSError if nothing listens at ``host:port``; Ray itself would retry for minutes."""
     host, colon, port = address.rpartition(":")
     if colon and "://" not in address and port.isdecimal():
         socket.create_connection((host, int(port)), timeout=10).close()
 
 
 class _Task:
-    """A job that Ray has been given."""
+    """A job submitted to Ray."""
 
     def __init__(self, reference: Any) -> None:
         self._reference = reference
 
     def outcome(self) -> Outcome | None:
-        """How it ended; None while it goes on."""
+        """How it ended; None while it is running."""
         import ray
 
         ready, _ = ray.wait([self._reference], timeout=0)
@@ -106,7 +106,7 @@ class _Task:
 
 
 def execute(job: Job) -> Outcome:
-    """Run a job in this worker; Ray interrupts it where the task is cancelled."""
+    """Run a job in this worker; Ray interrupts it if the task is cancelled."""
     process = Process(job)
     try:
         while (outcome := process.outcome()) is None:

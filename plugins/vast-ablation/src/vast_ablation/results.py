@@ -1,7 +1,6 @@
-"""``ablation.json``: what an ablation varies, which runs it consists of, and what each of them measured.
+"""``ablation.json``: the varied factors of an ablation, its runs, and their measurements.
 
-It is written again whenever a run ends, whole or not at all, so that it may be read while others are under way.
-Imports no torch.
+It is written again, atomically, whenever a run ends, so that it may be read while others are running. Imports no torch.
 """
 
 from __future__ import annotations
@@ -17,19 +16,19 @@ from vast_core.files import read_results, write_results
 from .design import written
 
 VERSION = 1
-"""Of the form of ``ablation.json``."""
+"""Format version of ``ablation.json``."""
 
 FILE = "ablation.json"
 
 Better = Literal["higher", "lower", "closer to 0", "neither"]
-"""Which way a measure is better; of some, such as a KL divergence, it cannot be said."""
+"""Direction in which a measure is better; ``neither`` if there is none, as for a KL divergence."""
 
 State = Literal["done", "failed", "missing"]
 
 
 @attrs.frozen(kw_only=True)
 class Measure:
-    """What is known of a measure beside its values."""
+    """Unit and direction of a measure."""
 
     better: Better
     unit: str = ""
@@ -43,15 +42,15 @@ class RunResult:
     path: str
     """The run's folder, relative to that of the ablation."""
     seconds: float = 0.0
-    """That its stages took, those included that another run has done for it."""
+    """Seconds of its stages, including those executed by another run."""
     error: str = ""
     """Why it failed; empty otherwise."""
     measures: Mapping[str, float] = attrs.field(factory=dict)
-    """Means over the clips that have the measure, by measure; empty unless done."""
+    """Means over the clips that have the measure, by measure; empty unless finished."""
     clips: Mapping[str, Mapping[str, float]] = attrs.field(factory=dict)
     """Measures by clip. A pair of clip and style counts as a clip of its own, ``<clip> in <style>``."""
     left_out: tuple[str, ...] = ()
-    """Measures that are no finite number, of some clip at least; they are not among the others."""
+    """Measures that are not finite for at least one clip; they are not among the others."""
 
 
 @attrs.frozen(kw_only=True)
@@ -59,19 +58,19 @@ class CellResult:
     """One combination of settings."""
 
     name: str
-    """The settings as they are written, such as ``flow.use=planar flow.steps=4``."""
+    """The settings as text, such as ``flow.use=planar flow.steps=4``."""
     settings: Mapping[str, Any]
-    """The value of each factor that applies to it, by the factor's key."""
+    """The value of each factor that applies to the cell, by the key of the factor."""
     components: Mapping[str, str]
     """``name (distribution version)`` of each kind of component in its recipe."""
     recipe: str
-    """Its resolved recipe with the first seed, relative to the folder; the other seeds differ in ``seed`` alone."""
+    """Its resolved recipe with the first seed, relative to the folder; other seeds only differ in ``seed``."""
     runs: Mapping[int, RunResult]
     """By seed."""
 
     @property
     def done(self) -> Mapping[int, RunResult]:
-        """Those of its runs that have been done, by seed."""
+        """Its finished runs, by seed."""
         return {seed: run for seed, run in self.runs.items() if run.state == "done"}
 
 
@@ -81,27 +80,27 @@ class Ablation:
 
     version: int = VERSION
     recipe: str
-    """Name of the recipe that is varied."""
+    """Name of the varied recipe."""
     base: str
-    """Name of the cell that all others are compared with."""
+    """Name of the cell with which all others are compared."""
     vary: Mapping[str, tuple[Any, ...]]
     """The values of each factor, by its key in the recipe."""
     seeds: tuple[int, ...]
     measures: Mapping[str, Measure] = attrs.field(factory=dict)
-    """Every measure that some run has, by name."""
+    """All measures of all runs, by name."""
     cells: tuple[CellResult, ...]
     """The base cell first."""
     notes: tuple[str, ...] = ()
-    """Combinations left out, and why; stages left out, and why."""
+    """Omitted combinations and stages, with reasons."""
 
     @property
     def failures(self) -> list[tuple[str, str]]:
-        """The runs that failed, such as ``flow.use=planar, seed 1``, each with its error."""
+        """The failed runs, such as ``flow.use=planar, seed 1``, each with its error."""
         return [(title, run.error) for title, run in self._runs() if run.state == "failed"]
 
     @property
     def left_out(self) -> list[tuple[str, tuple[str, ...]]]:
-        """The runs of which measures are left out, each with their names."""
+        """The runs with omitted measures, each with their names."""
         return [(title, run.left_out) for title, run in self._runs() if run.left_out]
 
     def _runs(self) -> Iterator[tuple[str, RunResult]]:
@@ -109,7 +108,7 @@ class Ablation:
 
     @property
     def heading(self) -> str:
-        """What the names of :meth:`shown` are of: the end of the factor's key, or its section, where there is one."""
+        """Heading for the names from :meth:`shown`: the end of the factor's key, or the section of several factors."""
         if len(self._telling) != 1:
             return "cell"
         section, _, option = self._telling[0].rpartition(".")
@@ -117,13 +116,14 @@ class Ablation:
 
     @property
     def _telling(self) -> list[str]:
-        """The factors that tell cells apart: those of several values."""
+        """The factors with several values, which distinguish cells."""
         return [key for key, values in self.vary.items() if len(values) != 1] or [*self.vary]
 
     def shown(self, name: str) -> str:
-        """A cell's name in a table: of a single factor the value, of several in one section without that.
+        """A cell's name in a table: the value of a single factor; for several factors in one section, without the
+        section.
 
-        Factors of one value are in no name, as they are the same in all cells.
+        Factors with one value are omitted, because they are the same in all cells.
         """
         for key in self.vary.keys() - self._telling:
             name = f" {name} ".replace(f" {key}={written(self.vary[key][0])} ", " ").strip() or name
@@ -135,12 +135,12 @@ class Ablation:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """What an ablation has left in its folder.
+        """The results in an ablation's folder.
 
-        Raises :class:`vast_core.errors.InputError` where there is none, or none that this version understands.
+        Raises :class:`vast_core.errors.InputError` if there are none, or none that this version can read.
         """
         return read_results(folder / FILE, cls, VERSION, "vast ablate")
 
     def write(self, folder: Path) -> Path:
-        """Write it into ``folder``; gives the file."""
+        """Write it into ``folder``, and return its path."""
         return write_results(folder / FILE, self)

@@ -1,8 +1,8 @@
-"""What runs of one ablation share: a stage whose key is the same in two of them is done once, and linked.
+"""Sharing between runs of one ablation: a stage with the same key in two runs is executed once, and linked.
 
-A run belongs to an ablation where it lies in ``cells/<cell>/seed<n>`` of a folder with an ``ablation.json``, whoever
-started it. Locks are kept by the kernel and end with their process, however that ends; on a network file system they
-need one that knows ``flock``. Imports no torch.
+A run belongs to an ablation if it is in ``cells/<cell>/seed<n>`` of a folder with an ``ablation.json``, whoever started
+it. Locks are held by the kernel and released when their process ends for any reason; a network file system must support
+``flock``. Imports no torch.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ PARENT = "VAST_ABLATION_PARENT"
 """Environment variable with the process that a run must not outlive."""
 
 GRACE_SECONDS = 60.0
-"""That a run is given to save its state once it has been told to stop."""
+"""Seconds for a run to save its state after it has been told to stop."""
 
 _HELD: dict[Path, IO[str]] = {}
-"""Locks of this process, open."""
+"""Open locks of this process."""
 
 
 @attrs.frozen
 class Siblings:
-    """The runs of one ablation, as one of them sees them."""
+    """The runs of one ablation, seen from one of them."""
 
     folder: Path
     run: Run
@@ -51,11 +51,11 @@ class Siblings:
         return cls(folder, run) if cells.name == "cells" and (folder / FILE).is_file() else None
 
     def lock_of(self, name: str) -> Path:
-        """The file that is locked for ``name``."""
+        """The file to lock for ``name``."""
         return self.folder / "locks" / name
 
     def start(self) -> None:
-        """Wait for an earlier process in the same run's folder to be gone, and end with the one that started this."""
+        """Wait for an earlier process in the same run's folder to end, and end when this process' parent does."""
         path = self.run.path.resolve()
         acquire(self.lock_of(f"{path.parent.name}-{path.name}"), f"{self.run.path} is being written by another process")
         parent = os.environ.get(PARENT)
@@ -63,16 +63,16 @@ class Siblings:
             threading.Thread(target=_end_with, args=(int(parent),), daemon=True).start()
 
     def bring(self, stage: str, key: str) -> None:
-        """Take the stage's results from the sibling that has them; else keep others from doing the same meanwhile."""
+        """Take the stage's results from a run that has them; otherwise lock it, so that no other run executes it."""
         lock = self.lock_of(f"{stage}-{key}")
-        acquire(lock, f"{stage}: waiting for another run of the ablation that is at it")
+        acquire(lock, f"{stage}: waiting for another run of the ablation that is executing it")
         donor = next(self._finished(stage, key), None)
         if donor is not None:
             self._take(donor, stage)
             release(lock)
 
     def finished(self, stage: str) -> None:
-        """Let others take the stage's results."""
+        """Release the stage's results to other runs."""
         for lock in [lock for lock in _HELD if lock.parent == self.lock_of("") and lock.name.startswith(f"{stage}-")]:
             release(lock)
 
@@ -85,14 +85,14 @@ class Siblings:
                 yield donor
 
     def _take(self, donor: Run, stage: str) -> None:
-        """Link the files of a stage, or copy them where links cannot be made, its log and last its record."""
+        """Link the files of a stage (or copy them if links fail), its log and, last, its record."""
         record: dict[str, Any] = dict(donor.record(stage) or {})
         files = [Path(file) for file in record["files"]]
         figures = Path("stages", f"{stage}.figures.json")
         if (donor.path / figures).is_file():
             files.append(figures)
         for file in files:
-            if not file.is_absolute() and ".." not in file.parts:  # what lies elsewhere is shared as it is
+            if not file.is_absolute() and ".." not in file.parts:  # files elsewhere are shared without a link
                 _link(donor.path / file, self.run.path / file)
         self.run.forget(stage, after=-1)
         log = donor.path / "metrics.jsonl"
@@ -103,7 +103,7 @@ class Siblings:
         taken = os.path.relpath(donor.path.resolve(), self.folder)
         record["taken_from"] = record.get("taken_from", taken)
         write_text(self.run.path / "stages" / f"{stage}.json", json.dumps(record, indent=1))
-        Console(highlight=False, markup=False).print(f"{stage}: the same as in {taken}, taken from there")
+        Console(highlight=False, markup=False).print(f"{stage}: taken from {taken}, where it is the same")
 
 
 def _link(source: Path, target: Path) -> None:
@@ -111,12 +111,12 @@ def _link(source: Path, target: Path) -> None:
         temporary.unlink()
         try:
             os.link(source.resolve(), temporary)
-        except OSError:  # another file system, or one without links
+        except OSError:  # a different file system, or one without links
             shutil.copy2(source, temporary)
 
 
 def acquire(path: Path, waiting: str) -> None:
-    """Hold a lock for as long as this process lives, or until it is released; ``waiting`` is said where it is taken."""
+    """Hold a lock until it is released or this process ends; ``waiting`` is printed if it is already held."""
     if path in _HELD:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -130,14 +130,14 @@ def acquire(path: Path, waiting: str) -> None:
 
 
 def release(path: Path) -> None:
-    """Give a lock back, if it is held."""
+    """Release a lock, if it is held."""
     with suppress(KeyError):
         _HELD.pop(path).close()
 
 
 @contextmanager
 def alone(path: Path) -> Iterator[bool]:
-    """Whether no other process is inside a block of the same ``path``."""
+    """Whether no other process is inside a block with the same ``path``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as file:
         try:
@@ -149,7 +149,7 @@ def alone(path: Path) -> Iterator[bool]:
 
 
 def _end_with(parent: int) -> None:
-    """Stop this process, as Ctrl-C would, once its parent is another: the one that started it has been killed."""
+    """Stop this process, as by Ctrl-C, when its parent changes because the original one was killed."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os.kill(os.getpid(), signal.SIGINT)

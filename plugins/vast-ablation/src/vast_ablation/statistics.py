@@ -1,7 +1,7 @@
-"""What the seeds say of a cell against the base cell: differences and paired tests.
+"""Statistics over seeds: differences from the base cell, and paired tests.
 
-The seed is the unit: a training is what would be repeated, so a mean over clips is one observation, and two cells are
-paired by seed. Clips of one training share its luck, and counting them as observations would find winners in noise.
+The seed is the unit: a replication repeats the training, so a mean over clips is one observation, and two cells are
+paired by seed. Clips of one training are not independent; treating them as observations would find winners in noise.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from .results import Better
 
 @attrs.frozen
 class Comparison:
-    """A cell against the base cell in one measure, over the seeds that both have."""
+    """A cell compared with the base cell in one measure, over their common seeds."""
 
     difference: Estimate
-    """Of the measure, cell minus base; of its distance from 0 where closer to 0 is better."""
+    """Cell minus base, of the measure or, if closer to 0 is better, of its absolute value."""
     p: float | None
-    """Of Student's paired t test, two-sided; None below two common seeds, or where the difference does not vary."""
+    """Student's paired t test, two-sided; None below two common seeds, or if the difference does not vary."""
     adjusted: float | None
-    """``p`` after Holm's correction over the cells compared in this measure."""
+    """``p`` with Holm's correction over the cells compared in this measure."""
     verdict: Evidence
-    """``better`` or ``worse`` (``different`` where neither can be said) only where ``adjusted`` is below 0.05."""
+    """``better`` or ``worse`` (``different`` if the measure has no direction) only if ``adjusted`` is below 0.05."""
 
 
 def compare(
     base: Mapping[int, float], cells: Mapping[str, Mapping[int, float]], better: Better
 ) -> dict[str, Comparison]:
-    """Each of ``cells`` against ``base``, all in one measure by seed; cells without a common seed are left out.
+    """Each of ``cells`` compared with ``base``, all in one measure by seed; cells without a common seed are omitted.
 
-    Holm's correction runs over the cells that are tested here: a family is one measure.
+    Holm's correction is over the cells that are tested here: a family is one measure.
 
     Raises:
-        ValueError: where ``better`` is no direction.
+        ValueError: if ``better`` is not a direction.
     """
     if better not in get_args(Better):
         raise ValueError(f"better is {better!r}; it must be one of {', '.join(get_args(Better))}")
@@ -65,13 +65,13 @@ def _differences(base: Mapping[int, float], cell: Mapping[int, float], better: B
 
 
 def _paired_p(differences: Sequence[float]) -> float | None:
-    """A one-sample t test of the differences; 1 where they are all 0, None where they are all one other number."""
+    """A one-sample t test of the differences; 1 if they are all 0, None if they are all equal but not 0."""
     if len(differences) < 2:
         return None
     largest = max(map(abs, differences))
     if largest == 0:
         return 1.0
-    # rounding alone must not pass for a variation, against which any difference would be a wonder
+    # rounding errors must not count as variation, which would make any difference significant
     if max(differences) - min(differences) <= 1e-9 * largest:
         return None
     p = float(stats.ttest_1samp(differences, 0).pvalue)

@@ -23,14 +23,14 @@ from .results import Ablation
 STYLES = {"better": "bold green", "worse": "red", "different": "bold"}
 
 COLUMNS = ("mean ± 95 %", "minus base ± 95 %", "p (Holm)", "verdict")
-"""Of a table; the first names the cells (:attr:`Ablation.heading`)."""
+"""Columns of a table after the first, which has the names of cells (:attr:`Ablation.heading`)."""
 
 WORD_COLUMNS = 24
-"""Of a terminal that the longest word of a cell's name is given before numbers are wrapped."""
+"""Terminal columns for the longest word of a cell's name before numbers are wrapped."""
 
 
 def print_tables(ablation: Ablation, tables: Sequence[MeasureTable]) -> Group:
-    """A table for each measure, and a line on how to read them."""
+    """A table for each measure, and a note on how to read them."""
     parts: list[Table | Text] = []
     for table in tables:
         grid = Table(title=table.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1))
@@ -39,7 +39,7 @@ def print_tables(ablation: Ablation, tables: Sequence[MeasureTable]) -> Group:
         columns = (ablation.heading, *COLUMNS)
         for number, column in enumerate(columns):
             side: Literal["left", "right"] = "left" if number in (0, len(columns) - 1) else "right"
-            # the names are not broken within a word where there is space for it beside the numbers
+            # names are not broken within a word if there is space beside the numbers
             width = min(longest, WORD_COLUMNS) if number == 0 else None
             grid.add_column(column, justify=side, overflow="fold", min_width=width)
         for *cells, verdict in rows:
@@ -61,7 +61,7 @@ def written(row: Row, ablation: Ablation) -> list[str]:
 
 
 def plus_minus(estimate: Estimate) -> str:
-    """A mean and the half-length of its interval, with the digits that this bears; the mean alone of one value."""
+    """A mean and half its interval, with appropriate digits; only the mean of a single value."""
     if estimate.high is None:
         return readable(estimate.mean)
     half = estimate.high - estimate.mean
@@ -72,25 +72,25 @@ def plus_minus(estimate: Estimate) -> str:
 
 
 def reading(ablation: Ablation) -> str:
-    """How the tables are to be read."""
+    """A note on how to read the tables."""
     lost = "; ".join(f"{', '.join(names)} of {title}" for title, names in ablation.left_out)
-    without = f" Left out, as it is no finite number: {lost}." if lost else ""
+    without = f" Omitted, because not finite: {lost}." if lost else ""
     count = len(ablation.seeds)
     if count < 2:
-        return "One seed: there are no intervals and no tests. Give more with --seeds." + without
+        return "One seed: there are no intervals and no tests. Use --seeds for more." + without
     near_zero = any(measure.better == "closer to 0" for measure in ablation.measures.values())
     return (
         f"Means over held-out clips, then over {count} seeds; Student's 95 % intervals over seeds. Each cell is "
         f"compared with {ablation.base} seed by seed: paired t test, Holm's correction over the cells of a measure. "
-        "'no evidence': the difference may be chance, and names no winner. 'not tested': fewer than two common seeds, "
-        "or a difference that is the same in all."
+        "'no evidence': the difference may be chance, and there is no winner. 'not tested': fewer than two common "
+        "seeds, or a difference that is the same in all."
         + " Where closer to 0 is better, distances from 0 are compared." * near_zero
         + without
     )
 
 
 def write_csv(folder: Path, ablation: Ablation, tables: Sequence[MeasureTable]) -> list[Path]:
-    """``comparison.csv``, a line a cell and measure, and ``values.csv``, a line a cell, measure, seed and clip."""
+    """``comparison.csv``, a row per cell and measure, and ``values.csv``, a row per cell, measure, seed and clip."""
     head = "measure,unit,better,cell,seeds,mean,low,high,difference,difference_low,difference_high,p,p_holm,verdict"
     files: dict[str, list[Sequence[object]]] = {
         "comparison.csv": [head.split(","), *_compared(tables)],
@@ -117,7 +117,7 @@ def _compared(tables: Sequence[MeasureTable]) -> Iterator[list[object]]:
 
 
 def _values(ablation: Ablation) -> Iterator[list[object]]:
-    """Clip by clip; the mean over clips, with no clip's name, first."""
+    """Values by clip; the mean over clips, without a clip's name, comes first."""
     for cell in ablation.cells:
         for seed, run in sorted(cell.done.items()):
             for measure, mean in run.measures.items():
