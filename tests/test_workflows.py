@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -118,3 +120,15 @@ def test_the_citation_and_the_changelog_are_of_this_version():
     assert (citation["version"], citation["license"]) == (PROJECT["version"], PROJECT["license"])
     headings = re.findall(r"^## \[(.+?)\]", (ROOT / ".github/CHANGELOG.md").read_text(), re.MULTILINE)
     assert headings[0] == "Unreleased"
+
+
+def test_links_of_the_readme_work_on_the_package_index(tmp_path):
+    text = (ROOT / "README.md").read_text()
+    (tmp_path / "README.md").write_text(text)
+    command = [sys.executable, str(ROOT / ".ci/absolute_links.py"), "https://git.example/us/vast", "v1.2"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    links = re.findall(r"\]\(([^)\s]+)\)", (tmp_path / "README.md").read_text())
+    assert links == [
+        f"https://git.example/us/vast/{'raw' if link.endswith('.png') else 'blob'}/v1.2/{link}"
+        for link in re.findall(r"\]\(([^)\s]+)\)", text)
+    ]
