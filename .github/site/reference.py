@@ -226,9 +226,9 @@ def hook_signatures() -> dict[str, str]:
 
 
 def public_modules(core: Path) -> Iterator[Path]:
-    """The files whose ``__all__`` is public, apart from the interfaces, which have a page of their own."""
+    """The files whose names are public, apart from the interfaces, which have a page of their own."""
     yield core / "__init__.py"
-    yield core / "errors.py"
+    yield from (core / name for name in ("api.py", "errors.py") if (core / name).is_file())
     for path in sorted(core.glob("*/__init__.py")):
         if path.parent.name not in ("cli", "interfaces") and exported(path):
             yield path
