@@ -99,7 +99,7 @@ def test_frames_at_the_native_rate_are_the_frames_of_the_file(tmp_path):
     frames = list(video.frames())
     assert numbers(frames) == list(range(50))
     assert all(frame.shape == (48, 64, 3) and frame.dtype == np.uint8 and frame.flags.c_contiguous for frame in frames)
-    assert (video.size, video.native_fps, video.frame_count()) == ((48, 64), 25, 50)
+    assert (video.size, video.native_fps) == ((48, 64), 25)
     assert video.seconds == pytest.approx(2.0, abs=1e-3)
     assert numbers(video.frames()) == list(range(50)), "a second reading gives the same"
 

@@ -228,6 +228,3 @@ def _manners(registry: Registry) -> Iterator[Finding]:
             module = plugin.module.partition(":")[0]
             seen = f"python -X importtime -c 'import {module}' shows where the time goes; {advice}"
             yield Finding(False, title, f"it took {plugin.seconds:.1f} s, at every start of vast", seen)
-        if plugin.traces:
-            title = f"plugin {plugin} does more than declare when it is imported"
-            yield Finding(False, title, f"it {', '.join(plugin.traces)}", "tell its authors")

@@ -172,10 +172,6 @@ class VideoFile:
         """Length of the pictures according to the file's header, in seconds."""
         return self._geometry.seconds
 
-    def frame_count(self) -> int:
-        """Frames to expect at ``fps``, by the file's header: for progress bars, may be one off."""
-        return max(1, math.floor(self.seconds * self.fps + 0.5))
-
     def frames(self) -> Iterator[NDArray[np.uint8]]:
         """Frames (Y, X, 3), RGB; frame n is the nearest in time to n / fps seconds after the first.
 

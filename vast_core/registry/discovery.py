@@ -41,8 +41,6 @@ class Plugin:
     """Wall time of its import and registration."""
     imports_torch: bool = False
     """Whether its import loaded torch, which makes every command slow to start."""
-    traces: tuple[str, ...] = ()
-    """What that import did to the process beside, in words."""
     entry_point: EntryPoint | None = attrs.field(default=None, repr=False)
 
     @property

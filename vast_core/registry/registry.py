@@ -24,7 +24,7 @@ from . import hookspecs
 from .core_stages import CORE_STAGES, DEFAULT_RUN
 from .declarations import KINDS, Component, Declared, SectionSpec, StageSpec
 from .discovery import Plugin, explain, installed_plugins, normalised, wanted
-from .isolation import watched
+from .isolation import isolated
 
 Declaration = TypeVar("Declaration", bound=Declared)
 
@@ -277,7 +277,7 @@ class Registry:
         return key
 
     def _loaded(self, key: str, plugin: Plugin) -> Plugin:
-        with watched() as watch:
+        with isolated() as cost:
             try:
                 if plugin.entry_point is None:
                     raise ValueError("has no entry point")
@@ -289,7 +289,7 @@ class Registry:
                 ) from error
             except BaseException as error:  # noqa: BLE001 - it may fail in any way, and is listed with its cause
                 plugin = attrs.evolve(plugin, state="broken", cause=explain(error), error=error)
-        return attrs.evolve(plugin, seconds=watch.seconds, imports_torch=watch.imports_torch, traces=watch.traces)
+        return attrs.evolve(plugin, seconds=cost.seconds, imports_torch=cost.imports_torch)
 
 
 def _call(implementation: pluggy.HookImpl, **arguments: object) -> object:
