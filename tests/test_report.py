@@ -33,7 +33,6 @@ from vast_core.report import (
     plot_bars,
     plot_curves,
     plot_losses,
-    plot_matrix,
     readable,
     write_report,
 )
@@ -498,18 +497,6 @@ def test_curves_are_named_and_must_fit_the_time():
     assert {"truth", "ours", "seconds", "lip opening"} <= set(words)
     with pytest.raises(ValueError, match=r"'ours' is \(49,\), but the time \(50,\)"):
         plot_curves(time, {"ours": time[1:]}, "")
-
-
-def test_a_matrix_says_its_numbers_and_must_fit_its_labels():
-    words = drawn(plot_matrix([[1.0, 2.0], [3.0, 4.0]], ["calm", "sly"], ["one", "two"], "mm", "Error"))
-    assert {"calm", "sly", "one", "two", "1.00", "2.00", "3.00", "4.00", "Error (mm)"} <= set(words)
-    assert "undefined" in drawn(plot_matrix([[np.nan, 2.0]], ["a"], ["b", "c"], "", ""))
-    assert drawn(plot_matrix([[np.nan]], ["a"], ["b"], "", ""))
-    assert drawn(plot_matrix(np.ones((2, 12)), ["a", "b"], [f"c{i}" for i in range(12)], "mm", "Even"))[-1] == (
-        "Even (mm from 1.00 (pale) to 1.00 (dark))"
-    )
-    with pytest.raises(ValueError, match=r"\(2, 2\).*3 row labels and 2 column labels"):
-        plot_matrix(np.ones((2, 2)), list("abc"), list("de"), "", "")
 
 
 def test_plots_follow_the_theme_and_are_the_same_twice():

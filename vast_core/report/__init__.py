@@ -19,7 +19,7 @@ from .page import (
     Video,
     write_report,
 )
-from .plots import COLOURS, INK, LINE, SOFT, drawing, plot_bars, plot_curves, plot_losses, plot_matrix, readable, to_svg
+from .plots import COLOURS, INK, LINE, SOFT, drawing, plot_bars, plot_curves, plot_losses, readable, to_svg
 from .statistics import CONFIDENCE, Estimate, Evidence, estimate, evidence_of, holm
 from .summary import write_run_report
 
@@ -52,7 +52,6 @@ __all__ = [
     "plot_bars",
     "plot_curves",
     "plot_losses",
-    "plot_matrix",
     "readable",
     "to_svg",
     "write_report",

@@ -40,7 +40,6 @@ LINE = "#dfe3e8"
 THEME = {INK: ("ink", "#e8eaed"), SOFT: ("soft", "#9aa3ad"), LINE: ("line", "#343a42")}
 """Each colour of the light page that a plot uses, its name, and the colour on a dark page."""
 
-_ON_DARK, _ON_PALE = "#ffffff", "#20242a"
 """Colours of letters in tinted cells, whose background is the same on both pages."""
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
@@ -147,43 +146,6 @@ def plot_curves(time: ArrayLike, curves: Mapping[str, ArrayLike], ylabel: str) -
         axis.set_ylabel(ylabel)
         axis.margins(x=0.01)
         _legend(axis, len(curves))
-        return to_svg(figure)
-
-
-def plot_matrix(
-    values: ArrayLike, row_labels: Sequence[str], column_labels: Sequence[str], unit: str, caption: str
-) -> bytes:
-    """A matrix (R, C) as tinted cells; larger values are darker.
-
-    Up to eight columns, each cell shows its number; beyond that, the caption states the range.
-    """
-    cells = np.asarray(values, float)
-    if cells.shape != (len(row_labels), len(column_labels)):
-        raise ValueError(
-            f"plot_matrix: the matrix is {cells.shape}, but there are {len(row_labels)} row labels "
-            f"and {len(column_labels)} column labels"
-        )
-    with drawing(height=1.1 + 0.34 * len(row_labels), grid=False) as (figure, (axis,)):
-        finite = cells[np.isfinite(cells)]
-        low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
-        top = high + 0.35 * (high - low) + 1e-12  # Leaves out the darkest blue, on which no number is readable.
-        image = axis.pcolormesh(cells, cmap="Blues", vmin=low, vmax=top, edgecolor="face", linewidth=0.3)
-        axis.invert_yaxis()
-        axis.set_xticks(np.arange(len(column_labels)) + 0.5, column_labels)
-        axis.set_yticks(np.arange(len(row_labels)) + 0.5, row_labels)
-        axis.tick_params(length=0, labelcolor=INK)
-        if max(map(len, column_labels)) * len(column_labels) > 45:
-            axis.tick_params(axis="x", rotation=40)
-        axis.spines[:].set_visible(False)
-        if len(column_labels) <= 8:
-            for (row, column), value in np.ndenumerate(cells):
-                shade = (
-                    INK if math.isnan(value) else _ON_DARK if sum(image.cmap(image.norm(value))[:3]) < 1.6 else _ON_PALE
-                )
-                axis.text(column + 0.5, row + 0.5, readable(value), ha="center", va="center", color=shade)
-        else:
-            unit = f"{unit} from {readable(low)} (pale) to {readable(high)} (dark)".strip()
-        figure.suptitle(f"{caption} ({unit})" if unit else caption, x=0.01, ha="left")
         return to_svg(figure)
 
 

@@ -15,7 +15,7 @@ from vast_audio.evaluation import Noise, chosen_clips, evaluate
 from vast_audio.figures import Tally
 from vast_audio.pictures import draw_confusion, draw_window
 from vast_audio.recognition import Recogniser, Window, decided, recogniser
-from vast_audio.terminal import agreement, closures, window_lines
+from vast_audio.tables import agreement, closures, phone_table
 from vast_core.cli import main
 from vast_core.errors import InputError, MediaError
 from vast_core.interfaces import Clip, Phone
@@ -122,30 +122,21 @@ def test_what_lies_beyond_the_end_is_not_shown(tmp_path, registry):
 # ------------------------------------------------------------------------------------------------------- pictures
 
 
-def test_lines_fit_and_show_what_is_heard_when():
-    labels = ["SIL"] * 20 + ["M"] * 10 + ["IY"] * 20 + ["SIL"] * 200
-    lines = [line.plain for line in window_lines(made(labels), 80)]
-    assert max(map(len, lines)) <= 80
-    strip = {line[:6].strip(): line[7:] for line in lines[: lines.index("")] if line[:6].strip()}
-    assert strip["PBM"].rstrip() == " " * 10 + "█" * 5  # 0.4 to 0.6 s, 40 ms a column
-    assert strip["EI"].rstrip() == " " * 15 + "█" * 10
-    assert strip["SIL"] == "█" * 10 + " " * 15 + "█" * 45
-    assert strip["heard"].index("M") == 10
-    assert strip["sound"].strip() == "█" * 15
-    assert "╷0.4" in lines[0]
-    assert len([line for line in lines if not line]) == 2  # 5 s, in strips of 2.8 s
+def test_the_table_shows_what_is_heard_when():
+    labels = ["SIL"] * 20 + ["M"] * 10 + ["IY"] * 20
+    table = phone_table(made(labels, start=1.0))
+    columns = [list(column.cells) for column in table.columns]
+    assert columns[:2] == [["1.00", "1.40", "1.60"], ["1.40", "1.60", "2.00"]]
+    assert [str(cell) for cell in columns[2]] == ["SIL", "M", "IY"]
+    assert columns[3:] == [["SIL", "PBM", "EI"], ["1.00", "1.00", "1.00"]]
 
 
-def test_what_is_said_stands_where_it_is_said_in_its_verdict_s_colour():
+def test_what_is_said_stands_beside_what_is_heard_in_the_colour_of_its_verdict():
     said = [Phone(label=label, start=0.2 * n, end=0.2 * (n + 1)) for n, label in enumerate(("P", "N", "AA"))]
-    lines = list(window_lines(made(["P"] * 10 + ["T"] * 10 + ["M"] * 10), 80, said))
-    named = {}
-    for line in (line for line in lines if line.plain[:6].strip() == "said" or not line.plain[:6].strip()):
-        for span in line.spans:
-            named[line.plain[span.start : span.end].strip()] = (span.start - 7, span.style)
-    assert named["P"] == (0, "green")
-    assert named["N"] == (5, "yellow")
-    assert named["AA"] == (10, "red")
+    table = phone_table(made(["P"] * 10 + ["T"] * 5 + ["S"] * 5 + ["M"] * 10), said)
+    *_, cells = (list(column.cells) for column in table.columns)
+    assert [cell.plain for cell in cells] == ["P", "", "N", "AA"]
+    assert [[span.style for span in cell.spans] for cell in cells] == [["green"], [], ["yellow"], ["red"]]
 
 
 def test_a_missed_closure_is_told():
@@ -295,7 +286,7 @@ def test_show_draws_a_file_and_its_transcript(capsys, folder, tmp_path):
     code, out, _ = vast(capsys, "ppg", "show", folder / "labelled/a.wav", "--transcript", TEXTS[0])
     assert code == 0
     assert out.startswith("a.wav, 0.00 to 2.")
-    assert all(name in out for name in ("sound", "said", "heard", "PBM", "SIL"))
+    assert all(name in out for name in ("from, s", "said", "heard", "PBM", "SIL"))
     assert "lip closures (P, B, M): 10 said" in out  # Bob, Pam, may, borrow, map, museum
     code, out, _ = vast(capsys, "ppg", "show", folder / "labelled/a.wav", "--out", tmp_path / "a.png")
     assert (code, out) == (0, f"wrote {tmp_path / 'a.png'}\n")

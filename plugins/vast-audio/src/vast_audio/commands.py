@@ -27,7 +27,7 @@ def ppg() -> None:
 @ppg.command()
 @click.argument("audio", type=click.Path(path_type=Path))
 @click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write a PNG here instead of drawing text."
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Draw a PNG here instead of printing a table."
 )
 @click.option("--transcript", help="What is said in the part that is shown; its phones are aligned and drawn.")
 @click.option("--audio", "name", default="ppg", show_default=True, help="Audio component whose columns are phones.")
@@ -49,10 +49,10 @@ def show(
     start: float,
     seconds: float | None,
 ) -> None:
-    """Show the sound and the phones of the sound or video file AUDIO.
+    """Show the phones in the sound or video file AUDIO.
 
-    Shows the probability of each phone over time, grouped by phones that look alike on the lips, and the most probable
-    phone. Of a long file only the requested part is read into memory.
+    Prints a table of the most probable phones; with --out draws the sound and the probability of each phone over time,
+    grouped by phones that look alike on the lips. Of a long file only the requested part is read into memory.
 
     \b
     Example:
@@ -63,7 +63,7 @@ def show(
 
     from .alignment import align
     from .recognition import recogniser
-    from .terminal import agreement, closures, window_lines
+    from .tables import agreement, closures, phone_table
 
     recognised = recogniser(context.obj.registry, name, weights)
     asked = _SECONDS if seconds is None else seconds
@@ -77,9 +77,8 @@ def show(
 
         draw_window(out, window, title, said)
     else:
-        console.print(f"{title}\nprobability of each group of phones: ░ low, █ near 1\n", style="bold")
-        for line in window_lines(window, min(console.width, 120), said):
-            console.print(line, no_wrap=True)
+        console.print(title, style="bold")
+        console.print(phone_table(window, said))
     if said:
         figures = agreement(window, said)
         if figures.phone_speech is not None and figures.viseme_speech is not None:
@@ -158,7 +157,7 @@ def evaluate_folder(
 
     from .evaluation import Noise, chosen_clips, evaluate
     from .recognition import recogniser
-    from .terminal import confusion_table, figures_table
+    from .tables import confusion_table, figures_table
 
     recognised = recogniser(context.obj.registry, name, weights)
     clips = chosen_clips(context.obj.registry, folder, only, sources)

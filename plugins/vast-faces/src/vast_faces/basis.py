@@ -48,8 +48,6 @@ class Basis:
     little."""
     scale: float
     """Scale of the coefficients in centimetres: the first has standard deviation 1."""
-    explained: float
-    """Share of the variance of x, without mean and leak, that the basis reproduces."""
 
 
 def turning(rotation: NDArray[np.floating[Any]]) -> Doubles:
@@ -109,8 +107,7 @@ class Moments:
         columns[lower : lower + len(rest_values)] = rest_vectors.T
         deviations = np.sqrt(np.concatenate([values, rest_values, [0.0]]))
         scale = float(deviations[0]) or 1.0
-        left = float(np.trace(rest)) - float(rest_values.sum())
-        return Basis(columns * scale, mean, leak, scale, 1 - left / total if total > 0 else 0.0)
+        return Basis(columns * scale, mean, leak, scale)
 
     def _leak(self, variance: float) -> tuple[Doubles, Doubles, Doubles]:
         """The regression of x on f (TURNS, D), with mean f f^T and mean f x^T.
