@@ -249,11 +249,11 @@ def test_encoding_before_fitting_is_refused():
 def test_no_valid_frame_at_all_is_named(fitted):
     track = track_of(np.zeros((5, 5)), FACE.vertices, pose(5, np.random.default_rng(0)))
     blind = FaceTrack(vertices=track.vertices, pose=track.pose, valid=np.zeros(5, bool))
-    with pytest.raises(InputError, match="no frame"):
+    with pytest.raises(InputError, match="frame with a face"):
         LandmarkFace(LandmarksConfig()).fit([blind], [FACE.vertices])
-    with pytest.raises(InputError, match="no frame"):
+    with pytest.raises(InputError, match="frame with a face"):
         fitted.identity([blind])
-    with pytest.raises(InputError, match="no frame"):
+    with pytest.raises(InputError, match="frame with a face"):
         fitted.encode(blind, FACE.vertices)
 
 
