@@ -23,7 +23,9 @@ protocol: 1
 crop: {size: 64}
 face: {use: landmarks}
 audio: {use: mel}
-metrics: [{use: lip_vertex_error}, {use: style_distance}, {use: style_diversity}, {use: head_motion}, {use: psnr}]
+metrics:
+  [{use: lip_vertex_error}, {use: lip_correlation}, {use: style_distance}, {use: style_diversity}, {use: head_motion},
+   {use: psnr}]
 bootstrap: {resamples: 200}
 max_clips: 5
 takes: 2
@@ -59,7 +61,10 @@ def cache(place):
 
 @pytest.fixture(scope="module")
 def run(registry, place):
-    recipe = load_recipe("vast_tiny", registry, [*TINY, "run=[prepare, style, renderer, synthesize]"])
+    names = ("lip_vertex_error", "style_distance", "lip_correlation", "landmark_distance")
+    metrics = f"metrics=[{', '.join(f'{{use: {name}}}' for name in names)}]"
+    stages = "run=[prepare, style, renderer, evaluate, synthesize]"
+    recipe = load_recipe("vast_tiny", registry, [*TINY, metrics, stages, "stages.evaluate.max_clips=100"])
     return run_recipe(recipe, registry, place / "tiny").path
 
 
@@ -119,6 +124,23 @@ def test_the_error_is_that_of_the_models_own_vertices(found, run, registry):
         vertices = face.decode(expression, store.identities[clip.speaker])
     error = ((vertices - store.vertices(clip))[:, face.lips] * face.millimetres).square().sum(-1).amax(1).mean()
     assert own.values["lip_vertex_error"] == pytest.approx(float(error), rel=1e-4)
+
+
+def test_the_stage_evaluate_and_vast_eval_agree_clip_by_clip(found, run):
+    """Prompts and numbers of what both have measured."""
+    figures = json.loads((run / "evaluation.json").read_text())
+    rows = {row["clip"]: row for row in figures["held_out"]["clips"]}
+    both = [own for own in found.clips if own.name in rows]
+    assert len(both) > 1
+    for own in both:
+        row = rows[own.name]
+        assert own.notes[0] == f"in the manner of {row['prompt']}"
+        shared = row["measures"].keys() & own.values.keys()
+        assert {"lip_vertex_error", "style_distance", "lip_correlation"} <= shared
+        for measure in shared:
+            assert row["measures"][measure] == pytest.approx(own.values[measure], rel=1e-5), (own.name, measure)
+        assert row["measures"]["lip_correlation"] == pytest.approx(row["lip_opening_correlation"], abs=1e-5)
+    assert "left_out" not in figures["held_out"]
 
 
 def test_the_avatar_is_drawn_into_its_own_footage_and_others_are_not(found, run, place):

@@ -2,7 +2,6 @@
 
 import math
 
-import pytest
 import torch
 
 from vast_core.errors import NotComputed
@@ -63,10 +62,22 @@ def test_what_no_clip_can_tell_is_no_number():
     assert scores.not_computed == {"loudness": "no sound is known", "spread": "1 clips, and 3 are needed"}
 
 
-def test_any_other_error_passes():
+def test_a_metric_that_fails_is_said_and_costs_no_other():
     class Broken(Loudness):
         def __call__(self, prediction, reference):
             return {"loudness": math.sqrt(-1)}
 
-    with pytest.raises(ValueError, match="math domain"):
-        Scores([Broken()]).add(clip(0.5), clip(0.5))
+    scores = Scores([Broken(), Spread(least=1)])
+    assert scores.add(clip(0.5), clip(0.5)) == {}
+    assert scores.overall() == {"spread": 0.0}
+    assert scores.not_computed["loudness"].startswith("it failed: ValueError: ")
+
+
+def test_a_number_that_is_none_is_said():
+    class Infinite(Loudness):
+        def __call__(self, prediction, reference):
+            return {"loudness": math.inf}
+
+    scores = Scores([Infinite()])
+    assert scores.add(clip(0.5), clip(0.5)) == {}
+    assert scores.not_computed == {"loudness": "it failed: ValueError: loudness is inf"}

@@ -32,7 +32,7 @@ OF_THE_EVALUATION: Mapping[str, Measure] = {
     "kl_before_flow_sampled": Measure(better="neither", unit="nats"),
     "kl_after_flow": Measure(better="neither", unit="nats"),
 }
-"""Figures that belong to no metric: the bound on held-out clips (:mod:`vast_core.stages.evaluate`), the correlation of
+"""Figures of the stage ``evaluate`` that belong to no metric: the bound on held-out clips, the correlation of
 lip opening and, in held-out styles, the distance from the counterfactual truth if it is known."""
 
 

@@ -9,15 +9,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import attrs
-import torch
 from torch import nn
 
 import vast_core
-from vast_core.errors import NotComputed, VastError
-from vast_core.interfaces import Metric, Performance, PooledMetric
+from vast_core.errors import VastError
+from vast_core.interfaces import Performance, PooledMetric
 from vast_core.pipeline import Pipeline, assemble
 from vast_core.registry import Registry
 
+from ..measuring import checked, measure, reason_of
 from .bootstrap import interval, pooled_intervals
 from .protocol import Protocol
 from .results import ClipResult, Evaluation, LeftOut, MeasureOf, Overall
@@ -69,31 +69,21 @@ class Engine:
         """Record a clip that cannot be measured."""
         self._left_out.append(LeftOut(clip=clip, reason=reason))
 
-    @torch.no_grad()
     def measure(self, pair: Pair) -> None:
-        """Every metric on one pair; what one of them cannot tell is noted, and the others go on."""
-        values: dict[str, float] = {}
-        reasons: dict[str, str] = {}
+        """Every metric on one pair."""
         self._lacking |= set(pair.lacking.values())
-        for place, (use, metric) in enumerate(zip(self.protocol.parts.metrics, self.pipeline.metrics, strict=True)):
-            try:
-                if (lacking := pair.lacking.get(metric.needs)) is not None:
-                    raise NotComputed(lacking)
-                if isinstance(metric, PooledMetric):
-                    part = metric.part(pair.prediction, pair.reference)
-                    self._parts.setdefault(place, []).append((len(self._clips), part))
-                else:
-                    values |= _checked(metric, metric(pair.prediction, pair.reference))
-            except Exception as error:  # noqa: BLE001 - one metric that fails on one clip must not cost all others
-                reasons[use.name] = _reason(error)
+        found = measure(self.pipeline.metrics, pair.prediction, pair.reference, pair.lacking)
+        for place, part in found.parts.items():
+            self._parts.setdefault(place, []).append((len(self._clips), part))
+        uses = self.protocol.parts.metrics
         sides = {"generated": pair.prediction, "reference": pair.reference}
         self._clips.append(
             ClipResult(
                 name=pair.reference.name,
                 speaker=pair.reference.speaker,
                 frames=pair.frames,
-                values=values,
-                not_computed=reasons,
+                values=found.values,
+                not_computed={uses[place].name: reason for place, reason in found.reasons.items()},
                 generated=pair.videos and pair.videos[0],
                 reference=pair.videos and pair.videos[1],
                 curves={name: _opening(side) for name, side in sides.items() if side.vertices is not None},
@@ -120,7 +110,7 @@ class Engine:
             try:
                 pooled = self._pool(metric, self._parts.get(place, [])) if isinstance(metric, PooledMetric) else {}
             except Exception as error:  # noqa: BLE001 - as above, of all clips together
-                not_computed[use.name] = _reason(error)
+                not_computed[use.name] = reason_of(error)
                 continue
             found = {own.name: self._overall(own.name, pooled.get(own.name)) for own in metric.measures}
             overall |= {name: value for name, value in found.items() if value is not None}
@@ -146,10 +136,10 @@ class Engine:
         if not numbered:
             return {}
         parts = [part for _, part in numbered]
-        values = _checked(metric, metric.pool(parts))
+        values = checked(metric, metric.pool(parts))
         for (number, _), own in zip(numbered, metric.each(parts), strict=True):
             clip = self._clips[number]
-            self._clips[number] = attrs.evolve(clip, values={**clip.values, **_checked(metric, own, whole=False)})
+            self._clips[number] = attrs.evolve(clip, values={**clip.values, **checked(metric, own, whole=False)})
         bounds: Mapping[str, tuple[float, float]] = {}
         rule = self.protocol.bootstrap
         if metric.resampled:
@@ -190,23 +180,6 @@ class Engine:
         (commonest, _), *others = own.most_common()
         more = "another reason" if len(others) == 1 else f"{len(others)} other reasons"
         return commonest + (f" (and {more}, clip by clip)" if others else "")
-
-
-def _reason(error: Exception) -> str:
-    """Why a metric gave nothing; a failure is told from what it knows to be lacking."""
-    return str(error) if isinstance(error, NotComputed) else f"it failed: {type(error).__name__}: {error}"
-
-
-def _checked(metric: Metric, found: Mapping[str, float], *, whole: bool = True) -> dict[str, float]:
-    """Values by measure. Raises ValueError where one is no number, or not one that the metric declares."""
-    declared = [measure.name for measure in metric.measures]
-    if set(found) - set(declared) or (whole and set(declared) - set(found)):
-        raise ValueError(f"it gives {', '.join(found) or 'nothing'}, and declares {', '.join(declared)}")
-    values = {name: float(value) for name, value in found.items()}
-    for name, value in values.items():
-        if not math.isfinite(value):
-            raise ValueError(f"{name} is {value}")
-    return values
 
 
 def _opening(performance: Performance) -> tuple[float, ...]:

@@ -41,7 +41,8 @@ def held_out(context: StageContext, model: StyleModel) -> dict[str, Any]:
             vertices=pipeline.face.decode(decode_whole(model, audio, code), identity),
             prompt=performance_of(context, prompt, heard, PROMPT_FRAMES),
         )
-        row: dict[str, Any] = {"clip": clip.name, "speaker": clip.speaker, "offset_ms": clip.offset_ms}
+        row: dict[str, Any] = {"clip": clip.name, "speaker": clip.speaker, "prompt": prompt.name}
+        row["offset_ms"] = clip.offset_ms
         row["measures"] = scores.add(ours, real)
         sides = {"tracked": real.vertices, "ours": ours.vertices}
         opening = {name: pipeline.face.lip_opening(side).numpy() for name, side in sides.items() if side is not None}

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from vast_core.errors import NotComputed
 from vast_core.interfaces import Metric, Performance, PooledMetric
+
+from ..measuring import checked, measure, reason_of
 
 
 class Scores:
@@ -23,31 +24,27 @@ class Scores:
 
     def add(self, ours: Performance, real: Performance) -> dict[str, float]:
         """The numbers of one clip; a pooled metric keeps its part for the end."""
-        found: dict[str, float] = {}
-        for number, metric in enumerate(self._metrics):
-            try:
-                if isinstance(metric, PooledMetric):
-                    self._parts.setdefault(number, []).append(metric.part(ours, real))
-                else:
-                    found |= metric(ours, real)
-            except NotComputed as error:
-                self._note(metric, error)
-        for name, value in found.items():
+        found = measure(self._metrics, ours, real, {})
+        for place, part in found.parts.items():
+            self._parts.setdefault(place, []).append(part)
+        for place, reason in found.reasons.items():
+            self._note(self._metrics[place], reason)
+        for name, value in found.values.items():
             self._values.setdefault(name, []).append(value)
-        return found
+        return dict(found.values)
 
     def overall(self) -> dict[str, float]:
         """The mean of each measure over the clips that have it, and what pooled metrics make of all parts."""
         found = {name: float(np.mean(values)) for name, values in self._values.items()}
-        for number, parts in self._parts.items():
-            metric = self._metrics[number]
+        for place, parts in self._parts.items():
+            metric = self._metrics[place]
             if isinstance(metric, PooledMetric):
                 try:
-                    found |= metric.pool(parts)
-                except NotComputed as error:
-                    self._note(metric, error)
+                    found |= checked(metric, metric.pool(parts))
+                except Exception as error:  # noqa: BLE001 - one metric that fails must not cost all others
+                    self._note(metric, reason_of(error))
         return found
 
-    def _note(self, metric: Metric, error: NotComputed) -> None:
-        for measure in metric.measures:
-            self.not_computed.setdefault(measure.name, str(error))
+    def _note(self, metric: Metric, reason: str) -> None:
+        for own in metric.measures:
+            self.not_computed.setdefault(own.name, reason)
