@@ -103,7 +103,7 @@ def test_a_broken_rule_fails_its_case_alone(installed):
     found = cases("vast-checked")
     found["flow/shift: round trip"]()
     with pytest.raises(
-        Nonconforming, match=r"flow/shift: option docstrings .*: no docstring under reach in ShiftConfig"
+        Nonconforming, match=r"flow/shift: option docstrings .*: no docstring below reach in ShiftConfig"
     ):
         found["flow/shift: option docstrings"]()
 
@@ -137,7 +137,7 @@ def test_the_command_tells_what_is_broken(installed):
     code, output, _ = check("vast-checked")
     assert code == 1
     assert "flow/shift broken" in output
-    assert "option docstrings broken 0.0 s no docstring under reach in ShiftConfig" in output
+    assert "option docstrings broken 0.0 s no docstring below reach in ShiftConfig" in output
     assert "flow/needy not checked flow 'needy' has options without a default (path)" in output
     assert "2 components: 1 broken, 1 not checked" in output
 

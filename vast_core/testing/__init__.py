@@ -1,6 +1,6 @@
-"""The conformance kit: what every component of a kind must do, for authors of plugins.
+"""The conformance kit: rules that every component of a kind must keep, for authors of plugins.
 
-In a package's tests, one test of each component and rule::
+In the tests of a package, one test for each component and rule::
 
     import pytest
     from vast_core.testing import conformance
@@ -9,16 +9,16 @@ In a package's tests, one test of each component and rule::
     def test_conforms(case):
         case()
 
-``pytest -v`` then lists ``flow/shift: log det`` and its like; a rule that does not apply is skipped with its reason. A
-component is checked in the defaults of its options, or in the configs given, which one without defaults needs::
+``pytest -v`` then lists ``flow/shift: log det`` and so on; a rule that does not apply is skipped with the reason. A
+component is checked with the defaults of its options, or with given configs, if an option has no default::
 
     conformance("vast-shift", {"flow/shift": [ShiftConfig(reach=0.5), ShiftConfig(reach=2.0)]})
 
 The same rules without pytest: ``vast plugins check vast-shift``, ``vast plugins check flow/shift``, or :func:`check` of
-a :class:`Subject`, which also takes a class that no plugin declares. The rules of a kind are the functions decorated
+a :class:`Subject`, which also accepts a class that no plugin declares. The rules of a kind are the functions decorated
 with :func:`rule` in ``vast_core/testing/<kind>.py``, those of all kinds in ``declaration.py``.
 
-Importing this package imports no torch; the names that need it are imported when they are asked for.
+Importing this package does not import torch; names that need torch are imported on first access.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The rules of audio features: what is heard where, whatever else is in the batch, the chunk, or the clip."""
+"""The rules of audio features: timing, and no influence from the rest of the batch, chunk or clip."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ..speak.perform import CHUNK
 from .kit import Subject, require, rule
 
 _CLOSE = 1e-4
-"""Of the greatest feature: two computations that differ by no more are equal."""
+"""Tolerance between two computations of the same rows, relative to the largest feature, or to 1 if that is larger."""
 
 
 def babble(seconds: float, seed: int = 0, batch: int = 1) -> Tensor:
-    """Noise (B, S) in bursts and pauses, eight a second, in level something like speech."""
+    """Noise (B, S) whose level changes eight times a second over a range like that of speech."""
     draw = torch.Generator().manual_seed(seed)
     samples = round(seconds * SAMPLE_RATE)
     level = 10 ** (-3 + 2.2 * torch.rand(batch, samples * 8 // SAMPLE_RATE + 1, generator=draw))
@@ -45,7 +45,7 @@ def _same(found: Tensor, expected: Tensor, what: str) -> None:
 
 @rule("audio")
 def one_row_a_frame(subject: Subject) -> None:
-    """Rows are (B, T, A) with A = sizes.audio and T as asked, however long the sound is."""
+    """Rows are (B, T, A) with A = sizes.audio and the given T, for sound of any length."""
     features, width = _made(subject), subject.sizes[0].audio
     for batch, frames, seconds in ((1, 1, 0.0), (2, 1, 1.0), (1, 33, 1 / SAMPLE_RATE), (3, 13, 0.4), (1, 40, 3.0)):
         shape = tuple(_hear(features, babble(seconds, batch=batch), frames).shape)
@@ -62,7 +62,7 @@ def float32(subject: Subject) -> None:
 
 @rule("audio")
 def finite(subject: Subject) -> None:
-    """Rows of whatever a microphone may give are finite."""
+    """Rows are finite for silence, clipping, clicks and very quiet sound."""
     features, samples = _made(subject), 2 * SAMPLE_RATE
     sounds = {
         "digital silence": torch.zeros(samples),
@@ -86,46 +86,46 @@ def hears(subject: Subject) -> None:
 
 @rule("audio")
 def repeatable(subject: Subject) -> None:
-    """In eval(), the same sound gives the same rows again, bit for bit."""
+    """In eval(), two calls with the same sound give the same rows, bit for bit."""
     features, wave = _made(subject), babble(2)
     one, other = (_hear(features, wave, 50) for _ in range(2))
-    require(torch.equal(one, other), "the same sound twice gives different rows")
+    require(torch.equal(one, other), "two calls with the same sound give different rows")
 
 
 @rule("audio")
 def leaves_the_wave_alone(subject: Subject) -> None:
-    """The wave that was given is as it was."""
+    """forward() does not change the wave."""
     features, wave = _made(subject), babble(1)
     given = wave.clone()
     with torch.no_grad():
         features(given, 25)
-    require(torch.equal(given, wave), "forward() has written to the wave")
+    require(torch.equal(given, wave), "forward() changed the wave")
 
 
 @rule("audio")
 def batch_independence(subject: Subject) -> None:
-    """A sound's rows are the same alone and beside others, be they louder, quieter or silent."""
+    """The rows of a sound are the same alone and in a batch with louder, quieter or silent sounds."""
     features, wave = _made(subject), babble(2, seed=1)
     others = torch.cat([babble(2, seed=2), 0.01 * wave, torch.zeros_like(wave)])
     alone = _hear(features, wave, 50)
     together = _hear(features, torch.cat([wave, others]), 50)[:1]
-    _same(together, alone, "the rows of a sound alone and in a batch differ")
+    _same(together, alone, "the rows of a sound differ between alone and in a batch")
 
 
 @rule("audio")
 def silence_after_the_end(subject: Subject) -> None:
-    """Sound that ends early counts as silence: with zeros appended, rows are the same."""
+    """After the end of the sound, rows are those of silence: appended zeros change nothing."""
     features, frames = _made(subject, fps=25), 75
     for seconds in (0.0, 0.001, 0.3137, 1.5):
         wave = babble(seconds, seed=1)
         padded = torch.nn.functional.pad(wave, (0, 5 * SAMPLE_RATE - wave.shape[1]))
         given = _hear(features, wave, frames)
-        _same(given, _hear(features, padded, frames), f"{seconds:g} s of sound, and the same with silence after it")
+        _same(given, _hear(features, padded, frames), f"appended silence changes the rows of {seconds:g} s of sound")
 
 
 @rule("audio")
 def context_is_declared(subject: Subject) -> None:
-    """``context`` is a number of seconds, and sound farther from a frame, on either side, changes nothing."""
+    """``context`` is a number of seconds; sound farther than that from a frame does not change its row."""
     features, fps = _made(subject, fps=25), 25
     context = features.context
     require(math.isfinite(context) and context >= 0, f"context is {context!r}, not a number of seconds")
@@ -137,14 +137,14 @@ def context_is_declared(subject: Subject) -> None:
     before, after = wave.clone(), wave.clone()
     before[:, : middle - reach] = other[:, : middle - reach]
     after[:, middle + reach :] = other[:, middle + reach :]
-    told = f"{context:g} s are declared, yet sound"
-    _same(_hear(features, before, frames)[:, frame:], rows[:, frame:], f"{told} longer before a frame changes its row")
-    _same(_hear(features, after, frames)[:, : frame + 1], rows[:, : frame + 1], f"{told} later than that changes it")
+    declared = f"context is {context:g} s, but sound more than that"
+    _same(_hear(features, before, frames)[:, frame:], rows[:, frame:], f"{declared} before a frame changes its row")
+    _same(_hear(features, after, frames)[:, : frame + 1], rows[:, : frame + 1], f"{declared} after a frame changes it")
 
 
 @rule("audio")
 def chunks_equal_the_whole(subject: Subject) -> None:
-    """Rows made chunk by chunk, as synthesis does with margins of ``context``, are those of the whole."""
+    """Rows computed in chunks with margins of ``context``, as in synthesis, equal those of the whole sound."""
     features, fps, frames = _made(subject, fps=25), 25, 3 * CHUNK + 5
     wave = babble(frames / fps + 1)
     whole = _hear(features, wave, frames)
@@ -154,31 +154,31 @@ def chunks_equal_the_whole(subject: Subject) -> None:
         first = max(0, start - margin)
         heard = wave[:, round(first / fps * SAMPLE_RATE) : round((stop + margin) / fps * SAMPLE_RATE)]
         rows = _hear(features, heard, stop - first)[:, start - first :]
-        _same(rows, whole[:, start:stop], f"the rows {start} to {stop} from a chunk and from the whole differ")
+        _same(rows, whole[:, start:stop], f"rows {start} to {stop} differ between a chunk and the whole sound")
 
 
 @rule("audio")
 def keeps_time(subject: Subject) -> None:
-    """At any frame rate, sound that comes later moves its rows by as many frames, without drift."""
+    """At any frame rate, delaying the sound delays its rows by the same number of frames, without drift."""
     for fps, later in ((25, 32), (29.97, 128), (30, 96)):  # whole chunks, and whole numbers of samples
         features, wave, count = _made(subject, fps), babble(1, seed=1), round(2 * fps)
         rows = _hear(features, wave, later + count)[:, 1 : count - 1]
         delayed = torch.nn.functional.pad(wave, (round(later / fps * SAMPLE_RATE), 0))
         moved = _hear(features, delayed, later + count).unfold(1, count - 2, 1).movedim(-1, 2)
-        off = (moved - rows[:, None]).square().mean((0, 2, 3)).sqrt()  # by how many frames it is moved, less 1
+        off = (moved - rows[:, None]).square().mean((0, 2, 3)).sqrt()  # error for each delay in frames, less 1
         share = float(off[later + 1] / off[[later, later + 2]].min().clamp(min=1e-6))
-        require(share <= 0.03, f"at {fps:g} fps, rows of sound {later} frames later are off by {share:.2f} frames")
+        require(share <= 0.03, f"at {fps:g} fps, sound delayed by {later} frames: rows off by {share:.2f} frames")
 
 
 @rule("audio")
 def row_t_belongs_to_t_over_fps(subject: Subject) -> None:
-    """Where a voice hums for 0.2 s in silence around t / fps seconds, rows differ around t, within 0.1 s."""
+    """A voice that hums for 0.2 s around t / fps seconds changes rows around t, to within 0.1 s."""
     features, fps, frames, most = _made(subject, fps=25), 25, 200, 50
     seconds = torch.arange(frames * SAMPLE_RATE // fps) / SAMPLE_RATE
     overtone = torch.arange(1, 30)[:, None]
     voice = 0.05 * (torch.cos(2 * math.pi * 120 * overtone * seconds) / overtone).sum(0)
     hum, humming = torch.zeros_like(seconds)[None], torch.zeros(frames)
-    for frame in (60, 71, 87, 94, 107, 121, 138):  # no two as far apart as two others
+    for frame in (60, 71, 87, 94, 107, 121, 138):  # all distances between two of them differ
         inside = (seconds * fps - frame).abs() < 2.5
         hum[:, inside] = voice[inside]
         humming[frame - 2 : frame + 3] = 1
@@ -186,12 +186,12 @@ def row_t_belongs_to_t_over_fps(subject: Subject) -> None:
     lags = range(-most, most + 1)
     agreement = {lag: float((change.roll(-lag) * humming).sum()) for lag in lags}
     lag = max(lags, key=lambda lag: (agreement[lag], -abs(lag)))
-    require(abs(lag) <= 2, f"rows follow the sound by {lag / fps:+.2f} s")
+    require(abs(lag) <= 2, f"rows lag behind the sound by {lag / fps:+.2f} s")
 
 
 @rule("audio")
 def moves_to_another_device(subject: Subject) -> None:
-    """All that it holds goes along with ``to(device)`` (shown by torch's meta device)."""
+    """``to(device)`` moves all its tensors (checked with torch's meta device)."""
     features = _made(subject).to("meta")
     rows = _hear(features, torch.zeros(2, SAMPLE_RATE, device="meta"), 25)
     require(rows.is_meta, f"moved to the meta device, it gives rows on {rows.device}")
@@ -199,7 +199,7 @@ def moves_to_another_device(subject: Subject) -> None:
 
 @rule("audio")
 def shape_without_data(subject: Subject) -> None:
-    """Made and called on torch's meta device, as `vast check` does, it tells the shape."""
+    """Made and called on torch's meta device, as by `vast check`, it gives the shape."""
     subject.make()
     with torch.device("meta"):
         rows = _hear(subject.build().eval(), torch.zeros(2, SAMPLE_RATE), 25)

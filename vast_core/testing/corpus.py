@@ -1,6 +1,6 @@
-"""The rules of corpora: the same clips in the same order, listed cheaply, and footage that is what it says.
+"""The rules of corpora: the same clips in the same order, listed cheaply, and footage as declared.
 
-Rules about footage read the first and the last clip; those that need all of its frames, the first.
+Rules about footage read the first and the last clip; rules that need all frames of a clip read the first.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from ..phones import PHONES
 from .kit import Subject, not_applicable, require, rule
 
 _FRAMES = 4
-"""Frames that are read of a clip where not all are needed."""
+"""Number of frames read from a clip if not all are needed."""
 _APART = 0.5
-"""Seconds by which sound may be shorter or longer than the pictures: encoders pad both."""
+"""Seconds by which sound may be shorter or longer than the pictures, because encoders pad both."""
 
 
 def _listed(subject: Subject) -> tuple[Corpus, list[Clip]]:
@@ -30,7 +30,7 @@ def _listed(subject: Subject) -> tuple[Corpus, list[Clip]]:
         clips = list(corpus.clips())
     except InputError as error:
         not_applicable(str(error))
-    return corpus, clips or not_applicable("see `some clips`: it has none")
+    return corpus, clips or not_applicable("see `some clips`: there are none")
 
 
 def _few(clips: list[Clip]) -> list[Clip]:
@@ -58,28 +58,28 @@ def _heard(subject: Subject) -> Iterator[tuple[Clip, Any]]:
 
 @rule("corpus")
 def some_clips(subject: Subject) -> None:
-    """``clips()`` gives clips, or raises an InputError where there is none."""
+    """``clips()`` gives clips, or raises an InputError if there are none."""
     try:
         clips = list(subject.make().clips())
     except InputError as error:
         not_applicable(str(error))
-    require(len(clips) > 0, "it has no clip and raises no InputError")
+    require(len(clips) > 0, "there are no clips, and no InputError is raised")
     wrong = {type(clip).__name__ for clip in clips if not isinstance(clip, Clip)}
-    require(not wrong, f"clips() gives {', '.join(sorted(wrong))}, no Clip")
+    require(not wrong, f"clips() gives {', '.join(sorted(wrong))} instead of Clip")
 
 
 @rule("corpus")
 def fixed_order(subject: Subject) -> None:
-    """Asked again, and made again, it lists the same clips in the same order."""
+    """A second call, and a second corpus of the same config, give the same clips in the same order."""
     corpus, clips = _listed(subject)
     names = [clip.name for clip in clips]
-    require([clip.name for clip in corpus.clips()] == names, "a second call of clips() gives another list")
-    require([clip.name for clip in _listed(subject)[1]] == names, "another of the same config gives another list")
+    require([clip.name for clip in corpus.clips()] == names, "a second call of clips() gives a different list")
+    require([clip.name for clip in _listed(subject)[1]] == names, "a second corpus gives a different list")
 
 
 @rule("corpus")
 def unique_names(subject: Subject) -> None:
-    """No two clips have one name, and every clip has a name and a speaker."""
+    """Every clip has a name of its own and a speaker."""
     clips = _listed(subject)[1]
     names = sorted(clip.name for clip in clips)
     twice = [one for one, other in pairwise(names) if one == other]
@@ -98,21 +98,21 @@ def reads_no_footage(subject: Subject) -> None:
             for name in ("frames", "wave"):
                 original = getattr(kind, name)
 
-                def told(footage: Any, original: Any = original, name: str = name) -> Any:
+                def recorded(footage: Any, original: Any = original, name: str = name) -> Any:
                     read.append(name)
                     return original(footage)
 
-                stack.enter_context(patch.object(kind, name, told))
+                stack.enter_context(patch.object(kind, name, recorded))
         for _ in subject.make().clips():
-            require(not read, f"clips() calls {read[:1]} of its footage, of which a corpus may have a thousand hours")
+            require(not read, f"clips() calls {read[:1]} of footage; listing must stay cheap for a thousand hours")
 
 
 @rule("corpus")
 def stable_digests(subject: Subject) -> None:
-    """A clip has the same digest in another corpus of the same config, and after its footage was read."""
+    """A clip has the same digest in a second corpus of the same config."""
     one, other = _listed(subject)[1], {clip.name: clip.digest for clip in _listed(subject)[1]}
     changed = [clip.name for clip in one if other.get(clip.name) != clip.digest]
-    require(not changed, f"made again, {len(changed)} of {len(one)} clips have other digests, {changed[:1]} first")
+    require(not changed, f"in a second corpus, {len(changed)} of {len(one)} digests differ, first {changed[:1]}")
 
 
 @rule("corpus")
@@ -124,7 +124,7 @@ def telling_digests(subject: Subject) -> None:
         content = b"".join(np.asarray(frame).tobytes() for frame in _pictures(clip))
         content += b"" if wave is None else np.asarray(wave).tobytes()
         name, before = known.setdefault(clip.digest, (clip.name, content))
-        require(before == content, f"{name} and {clip.name} differ and have one digest, {clip.digest[:12]}")
+        require(before == content, f"{name} and {clip.name} differ but have the same digest, {clip.digest[:12]}")
 
 
 @rule("corpus")
@@ -143,7 +143,7 @@ def pictures(subject: Subject) -> None:
     for clip, frames in _seen(subject):
         for number, frame in enumerate(frames):
             where = f"{clip.name}, frame {number}"
-            require(isinstance(frame, np.ndarray), f"{where}: {type(frame).__name__}, no array")
+            require(isinstance(frame, np.ndarray), f"{where}: {type(frame).__name__}, not an array")
             require(frame.dtype == np.uint8, f"{where}: {frame.dtype}, not uint8")
             require(frame.ndim == 3 and frame.shape[2] == 3, f"{where}: {frame.shape}, not (Y, X, 3)")
             require(frame.shape == frames[0].shape, f"{where}: {frame.shape} after {frames[0].shape}")
@@ -152,11 +152,10 @@ def pictures(subject: Subject) -> None:
 
 @rule("corpus")
 def declared_size(subject: Subject) -> None:
-    """``size``, where it is told, is (Y, X) of the frames."""
+    """``size``, if given, is (Y, X) of the frames."""
     for clip, frames in _seen(subject):
         found = tuple(np.asarray(frames[0]).shape[:2])
-        told = clip.size is not None
-        require(not told or clip.size == found, f"{clip.name}: size is {clip.size}, and frames are {found}")
+        require(clip.size in (None, found), f"{clip.name}: size is {clip.size}, but frames are {found}")
 
 
 @rule("corpus")
@@ -166,12 +165,12 @@ def sound(subject: Subject) -> None:
         require(isinstance(wave, np.ndarray) and wave.ndim == 1, f"{clip.name}: the wave is {np.shape(wave)}, not (S,)")
         require(wave.dtype == np.float32, f"{clip.name}: the wave is {wave.dtype}, not float32")
         peak = float(np.abs(wave).max(initial=0))
-        require(peak <= 1, f"{clip.name}: the wave goes up to {peak:g}; full scale is 1")
+        require(peak <= 1, f"{clip.name}: the wave reaches {peak:g}; full scale is 1")
 
 
 @rule("corpus")
 def as_long_as_the_pictures(subject: Subject) -> None:
-    """Sound at 16 kHz lasts as long as the pictures at the recipe's fps, to half a second."""
+    """Durations of the sound at 16 kHz and of the pictures at the recipe's fps differ by at most 0.5 s."""
     clip = _listed(subject)[1][0]
     wave, count = clip.footage.wave(), sum(1 for _ in clip.footage.frames())
     if wave is None or not count:
@@ -182,28 +181,28 @@ def as_long_as_the_pictures(subject: Subject) -> None:
 
 @rule("corpus")
 def read_as_often_as_asked(subject: Subject) -> None:
-    """Footage that is read again, by two readers in turn, gives the same frames and the same wave."""
+    """Footage that is read again, or by two readers in turn, gives the same frames and the same wave."""
     for clip in _few(_listed(subject)[1]):
         readers = clip.footage.frames(), clip.footage.frames()
         alike = [np.array_equal(*pair) for pair in islice(zip(*readers, strict=False), _FRAMES)]
-        require(all(alike), f"{clip.name}: frame {alike.index(False) if not all(alike) else 0} read twice is another")
+        require(all(alike), f"{clip.name}: frame {alike.index(False) if not all(alike) else 0} differs when read again")
         counts = [len(_pictures(clip)) for _ in range(2)]
         require(counts == [len(alike)] * 2, f"{clip.name}: {len(alike)} frames, then {counts[0]}, then {counts[1]}")
         one, other = clip.footage.wave(), clip.footage.wave()
         same = one is None if other is None else one is not None and np.array_equal(one, other)
-        require(same, f"{clip.name}: the wave read twice is another")
+        require(same, f"{clip.name}: the wave differs when read again")
 
 
-# ------------------------------------------------------------------------------------------- what is known
+# ------------------------------------------------------------------------------------ what the corpus knows
 
 
 def _with_phones(subject: Subject) -> list[Clip]:
-    return [clip for clip in _few(_listed(subject)[1]) if clip.phones] or not_applicable("no phones are known")
+    return [clip for clip in _few(_listed(subject)[1]) if clip.phones] or not_applicable("its clips have no phones")
 
 
 @rule("corpus")
 def phones_in_time(subject: Subject) -> None:
-    """Phones follow each other, none ends before it starts, and all lie within the sound."""
+    """Phones are in order and do not overlap, none ends before it starts, and all lie within the sound."""
     for clip in _with_phones(subject):
         wave = clip.footage.wave()
         end = float("inf") if wave is None else np.shape(wave)[0] / SAMPLE_RATE + _APART
@@ -211,28 +210,28 @@ def phones_in_time(subject: Subject) -> None:
         for phone in clip.phones:
             span = f"{clip.name}: {phone.label} from {phone.start:.3f} to {phone.end:.3f} s"
             require(phone.start <= phone.end, f"{span} ends before it starts")
-            require(phone.start >= last - 1e-6, f"{span} starts before {last:.3f} s, where the one before ends")
-            require(phone.end <= end, f"{span}, of {end - _APART:.3f} s of sound")
+            require(phone.start >= last - 1e-6, f"{span} starts before the previous one ends at {last:.3f} s")
+            require(phone.end <= end, f"{span}, but the sound lasts {end - _APART:.3f} s")
             last = phone.end
 
 
 @rule("corpus")
 def phone_labels(subject: Subject) -> None:
-    """Phones are ARPAbet without stress, or SIL."""
+    """Phone labels are ARPAbet without stress, or SIL."""
     wrong = {phone.label for clip in _with_phones(subject) for phone in clip.phones} - set(PHONES)
-    require(not wrong, f"no such phones: {', '.join(sorted(wrong))} (the phones: {' '.join(PHONES)})")
+    require(not wrong, f"unknown phones: {', '.join(sorted(wrong))} (known: {' '.join(PHONES)})")
 
 
 @rule("corpus")
 def true_track(subject: Subject) -> None:
-    """A track that the corpus knows has a row a frame of the footage, in the shapes of FaceTrack."""
+    """A true track has one row per frame of the footage, with the shapes of FaceTrack."""
     clip = _listed(subject)[1][0]
     track = clip.track
     if track is None:
-        not_applicable("no track is known")
+        not_applicable("its clips have no true track")
     count, start = sum(1 for _ in clip.footage.frames()), track.start
-    require(start + len(track) <= count, f"{clip.name}: {count} frames, and a track from {start} of {len(track)}")
-    require(start > 0 or len(track) == count, f"{clip.name}: {count} frames, and a track of {len(track)}")
+    require(start + len(track) <= count, f"{clip.name}: {count} frames, but a track of {len(track)} from {start}")
+    require(start > 0 or len(track) == count, f"{clip.name}: {count} frames, but a track of {len(track)}")
     for name, shape, dtype in _track_shapes(track):
         found = getattr(track, name)
         fits = found.shape == shape and found.dtype == dtype
@@ -250,16 +249,16 @@ def _track_shapes(track: FaceTrack) -> tuple[tuple[str, tuple[int, ...], Any], .
 
 @rule("corpus")
 def counterfactuals(subject: Subject) -> None:
-    """A clip's counterfactual is the same words by the same speaker, as long, in the style that was asked for."""
+    """A counterfactual has the same speaker, words, phone times and length as the clip, in the requested style."""
     corpus, clips = _listed(subject)
     clip, styles = clips[0], {clip.style for clip in clips if clip.style is not None}
-    others = sorted(styles - {clip.style}) or not_applicable("it knows of no other style")
+    others = sorted(styles - {clip.style}) or not_applicable("there is no other style")
     other = corpus.counterfactual(clip, others[0])
     if other is None:
-        not_applicable("it cannot know another style's footage")
-    require(other.style == others[0], f"asked for the style {others[0]}, it gives {other.style}")
+        not_applicable("it gives no counterfactuals")
+    require(other.style == others[0], f"the requested style is {others[0]}, the clip's is {other.style}")
     said = [(c.speaker, c.transcript, [(p.label, p.start, p.end) for p in c.phones]) for c in (clip, other)]
-    require(said[0] == said[1], f"{other.name} is {said[1][:2]}, and {clip.name} is {said[0][:2]}")
+    require(said[0] == said[1], f"{other.name} has {said[1][:2]}, but {clip.name} has {said[0][:2]}")
     if clip.track is not None and other.track is not None:
         lengths = len(clip.track), len(other.track)
         require(lengths[0] == lengths[1], f"{clip.name} has {lengths[0]} frames, {other.name} has {lengths[1]}")

@@ -1,4 +1,4 @@
-"""The rules of every declaration: cheap to read, with options that a recipe can give, and it makes its class."""
+"""The rules of all declarations: cheap to import, options that a recipe can give, and a class that can be made."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ INTERFACES: dict[Kind, type] = {
 NETWORKS: tuple[Kind, ...] = ("face", "audio", "style", "flow", "decoder", "renderer")
 """The kinds that are torch modules."""
 HEAVY = ("torch", "numpy", "scipy", "cv2", "matplotlib", "onnxruntime", "transformers")
-"""What no declaration may import."""
+"""Packages that no declaration may import."""
 REFUSALS = (VastError, TypeError, ValueError)
-"""How a value is refused."""
+"""Errors that count as a refusal of a value."""
 
 
 # ------------------------------------------------------------------------------------------- its module
@@ -62,13 +62,13 @@ REFUSALS = (VastError, TypeError, ValueError)
 
 @rule(*KINDS)
 def light_plugin(subject: Subject) -> None:
-    """The modules that declare it import neither torch nor numpy, so that `vast` starts at once."""
+    """The modules that declare it import neither torch nor numpy, so that `vast` starts quickly."""
     if "<locals>" in subject.component.config.__qualname__:
-        not_applicable("its config was made in a function, not in a module")
+        not_applicable("its config is defined in a function, not in a module")
     modules = tuple(dict.fromkeys(_declaring_modules(subject)))
     found, failure = _imported_by(modules)
     if failure.startswith("absent "):
-        not_applicable(f"no other program can import {failure.removeprefix('absent ')} by this name")
+        not_applicable(f"another process cannot import {failure.removeprefix('absent ')}")
     require(not failure, f"importing {' and '.join(modules)} fails: {failure}")
     require(
         not found, f"importing {' and '.join(modules)} imports {', '.join(found)}; move that to the target's module"
@@ -76,7 +76,7 @@ def light_plugin(subject: Subject) -> None:
 
 
 def _declaring_modules(subject: Subject) -> Iterator[str]:
-    """The module of the config, and those of the distribution's entry points that are of the same package."""
+    """The module of the config, and those of the distribution's entry points in the same package."""
     config = subject.component.config.__module__
     yield config
     try:
@@ -105,7 +105,7 @@ print(*(name for name in sys.argv[1].split(",") if name in sys.modules))
 
 @lru_cache(maxsize=256)
 def _imported_by(modules: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
-    """Which of :data:`HEAVY` a new interpreter holds after importing ``modules``, and why it could not import them."""
+    """Which of :data:`HEAVY` a new interpreter has loaded after importing ``modules``, and the error if that failed."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
     command = [sys.executable, "-c", _IMPORTS, ",".join(HEAVY), *modules]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
@@ -115,7 +115,7 @@ def _imported_by(modules: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
 
 @rule(*KINDS)
 def one_line_summary(subject: Subject) -> None:
-    """Its summary is one line, for the table of `vast plugins`."""
+    """The summary is one line, for the table of `vast plugins`."""
     summary = subject.component.summary
     require(bool(summary.strip()), "the summary is empty")
     require(len(summary.splitlines()) == 1, f"the summary has {len(summary.splitlines())} lines; keep the first")
@@ -131,19 +131,19 @@ def _options(subject: Subject) -> list[attrs.Attribute[Any]]:
 
 @rule(*KINDS)
 def defaults(subject: Subject) -> None:
-    """Its options' defaults are values that the options themselves accept."""
+    """The options accept their own defaults."""
     required = [option.name for option in _options(subject) if option.default is attrs.NOTHING]
     if required:
-        not_applicable(f"it requires {', '.join(required)}")
+        not_applicable(f"no default for {', '.join(required)}")
     try:
         subject.component.config()
-    except Exception as error:  # noqa: BLE001 - a validator may raise anything; that is the finding
+    except Exception as error:  # noqa: BLE001 - a validator may raise anything; the error is the finding
         require(False, f"{subject.component.config.__name__}() fails: {type(error).__name__}: {first_line(error)}")
 
 
 @rule(*KINDS)
 def option_docstrings(subject: Subject) -> None:
-    """Every option has a docstring under it, which `vast plugins show` prints."""
+    """Every option has a docstring below it, which `vast plugins show` prints."""
     config = subject.component.config
     try:
         inspect.getsource(config)
@@ -151,14 +151,14 @@ def option_docstrings(subject: Subject) -> None:
         raise NotApplicable(f"the source of {config.__name__} cannot be read") from error
     docs = field_docs(config)
     bare = [option.name for option in _options(subject) if not docs.get(option.name)]
-    require(not bare, f"no docstring under {', '.join(bare)} in {config.__name__}")
+    require(not bare, f"no docstring below {', '.join(bare)} in {config.__name__}")
 
 
 @rule(*KINDS)
 def option_types(subject: Subject) -> None:
-    """Every option's type is one that a recipe can give."""
+    """A recipe can give every option's type."""
     wrong = _unreadable(subject)
-    require(not wrong, f"no recipe can give {', '.join(wrong)}; see `Types understood` in vast_core/recipe/reader.py")
+    require(not wrong, f"a recipe cannot give {', '.join(wrong)}; see `Types understood` in vast_core/recipe/reader.py")
 
 
 def _unreadable(subject: Subject) -> list[str]:
@@ -175,7 +175,7 @@ def _is_readable(kind: Any) -> bool:
 
 @rule(*KINDS)
 def validators(subject: Subject) -> None:
-    """An option's validator refuses what makes no sense, by a TypeError or ValueError."""
+    """An option's validator refuses a meaningless value with a TypeError or ValueError."""
     for option in _options(subject):
         if option.validator is None:
             continue
@@ -183,14 +183,14 @@ def validators(subject: Subject) -> None:
             option.validator(subject.config, option, object())
         except (TypeError, ValueError):
             continue
-        except Exception as error:  # noqa: BLE001 - it may raise anything; that is the finding
-            require(False, f"the validator of {option.name} fails, by {error!r}, rather than refuse")
+        except Exception as error:  # noqa: BLE001 - it may raise anything; the error is the finding
+            require(False, f"the validator of {option.name} fails with {error!r} instead of a TypeError or ValueError")
         require(False, f"the validator of {option.name} accepts anything: {object()!r}")
 
 
 @rule(*KINDS)
 def round_trip(subject: Subject) -> None:
-    """Written into a recipe and read again, the config is the same."""
+    """A config that is written to a recipe and read again is the same."""
     if wrong := _unreadable(subject):
         not_applicable(f"see `option types`: {', '.join(wrong)}")
     component, problems = subject.component, list[Problem]()
@@ -210,7 +210,7 @@ def round_trip(subject: Subject) -> None:
 
 @rule(*KINDS)
 def declared_widths(subject: Subject) -> None:
-    """``sizes()`` of its config gives every width that its kind is to give, and no other."""
+    """``sizes()`` of its config gives every width that its kind must give, and no other."""
     kind, config = subject.component.kind, subject.config
     given = config.sizes() if kind in NETWORKS and hasattr(config, "sizes") else {}
     own = {name for name, giver in SIZE_GIVEN_BY.items() if giver == kind}
@@ -220,32 +220,32 @@ def declared_widths(subject: Subject) -> None:
     require(not wrong, f"widths are whole numbers above 0, not {wrong}")
 
 
-# -------------------------------------------------------------------------------------------- making it
+# ------------------------------------------------------------------------------------------ construction
 
 
 @rule(*KINDS)
 def importable(subject: Subject) -> None:
-    """Its target can be imported, and is a class."""
+    """Its target can be imported and is a class."""
     if subject.implementation is not None:
-        not_applicable("the class was given, so that its target is not read")
+        not_applicable("the class is given, so its target is not imported")
     try:
         found = subject.component.load()
     except ComponentError as error:
         require(False, str(error))
-    require(isinstance(found, type), f"{subject.component.target} is {found!r}, no class")
+    require(isinstance(found, type), f"{subject.component.target} is {found!r}, not a class")
 
 
 def _class(subject: Subject) -> type:
     try:
         found = subject.component.load() if subject.implementation is None else subject.implementation
-    except Exception as error:  # what is wrong with it, `importable` tells
+    except Exception as error:  # the rule `importable` reports it
         raise NotApplicable("see `importable`") from error
     return found if isinstance(found, type) else not_applicable("see `importable`")
 
 
 @rule(*KINDS)
 def interface(subject: Subject) -> None:
-    """Its class derives from the interface of its kind and implements all of it."""
+    """Its class derives from the interface of its kind and implements every abstract method."""
     found, wanted = _class(subject), INTERFACES[subject.component.kind]
     require(issubclass(found, wanted), f"{found.__qualname__} does not derive from vast_core.{wanted.__qualname__}")
     missing = sorted(getattr(found, "__abstractmethods__", ()))
@@ -254,7 +254,7 @@ def interface(subject: Subject) -> None:
 
 @rule(*KINDS)
 def made(subject: Subject) -> None:
-    """``from_config`` makes one of its class, in several sizes."""
+    """``from_config`` makes an instance of the class, in several sizes."""
     cls = _class(subject)
     if getattr(cls, "__abstractmethods__", None):
         not_applicable("see `interface`")
@@ -263,14 +263,14 @@ def made(subject: Subject) -> None:
             one = subject.build(sizes)
         except WeightsError as error:
             not_applicable(str(error))
-        except Exception as error:  # noqa: BLE001 - it may fail in any way; that is the finding
-            require(False, f"from_config fails in {sizes}: {type(error).__name__}: {first_line(error)}")
-        require(isinstance(one, cls), f"from_config of {cls.__qualname__} gives a {type(one).__qualname__}")
+        except Exception as error:  # noqa: BLE001 - it may fail in any way; the failure is the finding
+            require(False, f"from_config fails with {sizes}: {type(error).__name__}: {first_line(error)}")
+        require(isinstance(one, cls), f"from_config of {cls.__qualname__} returns a {type(one).__qualname__}")
 
 
 @rule(*KINDS)
 def missing_sizes(subject: Subject) -> None:
-    """Where a width that it needs is not known, ``from_config`` lets the InputError that says so pass."""
+    """If a width that it needs is unknown, ``from_config`` does not catch the InputError of the sizes."""
     subject.make()
     own = subject.config.sizes() if hasattr(subject.config, "sizes") else {}
     few = Sizes(fps=subject.sizes[0].fps, **own)
@@ -278,13 +278,13 @@ def missing_sizes(subject: Subject) -> None:
         subject.build(few)
     except InputError:
         return
-    except Exception as error:  # noqa: BLE001 - it may fail in any way; that is the finding
-        require(False, f"with {few} it fails by {type(error).__name__}: {first_line(error)}; read widths as attributes")
+    except Exception as error:  # noqa: BLE001 - it may fail in any way; the failure is the finding
+        require(False, f"with {few} it raises {type(error).__name__}: {first_line(error)}; read widths as attributes")
 
 
 @rule(*KINDS)
 def extreme_options(subject: Subject) -> None:
-    """A number of 0 or -1 is accepted, or refused with an error that names the option; nothing breaks down."""
+    """Numbers 0 and -1 are accepted, or refused with an error that names the option."""
     subject.make()
     for option in _options(subject):
         kinds = {option.type, *getattr(option.type, "__args__", ())}
@@ -299,17 +299,15 @@ def _try_option(subject: Subject, option: str, value: float) -> None:
         changed = attrs.evolve(subject.config, **{option: value})
     except (TypeError, ValueError, VastError):
         return
-    except Exception as error:  # noqa: BLE001 - a validator may raise anything; that is the finding
-        require(False, f"{given} breaks the config down: {type(error).__name__}: {first_line(error)}")
+    except Exception as error:  # noqa: BLE001 - a validator may raise anything; the error is the finding
+        require(False, f"the config fails with {given}: {type(error).__name__}: {first_line(error)}")
     try:
         attrs.evolve(subject, config=changed).build()
     except WeightsError:
         return
-    except Exception as error:  # noqa: BLE001 - it may fail in any way; that is the finding
+    except Exception as error:  # noqa: BLE001 - it may fail in any way; the failure is the finding
         named = isinstance(error, REFUSALS) and option in str(error)
-        require(
-            named, f"{given} is refused by {type(error).__name__}: {first_line(error)}; give the option a validator"
-        )
+        require(named, f"{given} raises {type(error).__name__}: {first_line(error)}; give the option a validator")
 
 
 # ----------------------------------------------------------------------------------------------- weights
@@ -317,19 +315,19 @@ def _try_option(subject: Subject, option: str, value: float) -> None:
 
 @rule(*NETWORKS)
 def seed(subject: Subject) -> None:
-    """Weights are drawn from torch's global generator alone, so that a recipe's seed gives them again."""
+    """Weights are drawn only from torch's global generator, so that a recipe's seed reproduces them."""
     one, other = (subject.make(seed=3).state_dict() for _ in range(2))
     differing = [name for name, tensor in one.items() if not _same(tensor, other.get(name))]
-    require(not differing, f"made twice from one seed, {', '.join(differing[:4])} differ")
+    require(not differing, f"two components from one seed differ in {', '.join(differing[:4])}")
 
 
 @rule(*NETWORKS)
 def safetensors(subject: Subject) -> None:
-    """Its weights come back bit by bit from a safetensors file, into one made from another seed."""
+    """A component of another seed that loads its weights from a safetensors file has the same weights, bit for bit."""
     one, other = subject.make(seed=1), subject.make(seed=2)
     before = {name: _copied(tensor) for name, tensor in one.state_dict().items()}
     wrong = [name for name, tensor in before.items() if not isinstance(tensor, torch.Tensor)]
-    require(not wrong, f"state_dict() holds what is no tensor: {', '.join(wrong)}")
+    require(not wrong, f"state_dict() has values that are not tensors: {', '.join(wrong)}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "weights.safetensors"
         save_weights(path, before, {})
@@ -344,9 +342,9 @@ def _copied(value: Any) -> Any:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two tensors are equal bit by bit, NaN included."""
+    """Whether two tensors are equal bit for bit, NaN included."""
     if not isinstance(one, torch.Tensor) or not isinstance(other, torch.Tensor):
-        return True  # what is no tensor is the affair of `safetensors`
+        return True  # the rule `safetensors` reports other values
     if one.dtype != other.dtype or one.shape != other.shape:
         return False
     return torch.equal(one.contiguous().flatten().view(torch.uint8), other.contiguous().flatten().view(torch.uint8))

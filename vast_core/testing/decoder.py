@@ -1,4 +1,4 @@
-"""The rules of decoders: a clip in chunks is the whole clip, and no frame sees more than the decoder says."""
+"""The rules of decoders: chunks equal the whole clip, and no frame depends on audio beyond the look-ahead."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .kit import Subject, not_applicable, require, rule
 from .probes import draws, elsewhere, off, reached, same_weights, scattered, seeded, without_data
 
 _CLOSE = 1e-4
-"""Of the greatest number: two computations that differ by no more are equal."""
+"""Tolerance between two computations of one result, relative to the largest number, or to 1 if that is larger."""
 
 
 @attrs.frozen(eq=False)
 class Speech:
-    """What a decoder is given."""
+    """Inputs of a decoder."""
 
     audio: Tensor
     style: Tensor
@@ -27,16 +27,16 @@ class Speech:
 
     @classmethod
     def of(cls, sizes: Sizes, batch: int = 2, frames: int = 40, seed: int = 0) -> Speech:
-        """One without padding, as the rules change it."""
+        """Speech without padding; rules modify it."""
         audio, style = draws((batch, frames, sizes.audio), (batch, sizes.style), seed=seed)
         return cls(audio, style, torch.ones(batch, frames, dtype=torch.bool))
 
     def cut(self, start: int, stop: int) -> Speech:
-        """Some of its frames."""
+        """Frames ``start`` to ``stop``."""
         return Speech(self.audio[:, start:stop], self.style, self.mask[:, start:stop])
 
     def rows(self, start: int, stop: int) -> Speech:
-        """Some of its rows."""
+        """Rows ``start`` to ``stop`` of the batch."""
         return Speech(self.audio[start:stop], self.style[start:stop], self.mask[start:stop])
 
 
@@ -48,18 +48,20 @@ def _decoder(subject: Subject) -> Decoder:
 def _speak(
     decoder: nn.Module, speech: Speech, state: State | None = None, future: Tensor | None = None
 ) -> DecoderOutput:
-    """The decoder's output; NotApplicable where its form is wrong, which the rule ``shapes`` tells."""
+    """The decoder's output; NotApplicable if its form is wrong, which the rule ``shapes`` reports."""
     output = seeded(lambda: decoder(speech.audio, speech.style, speech.mask, state, future))
     if not isinstance(output, DecoderOutput):
-        not_applicable(f"see `shapes`: it gives {type(output).__name__}, no DecoderOutput")
+        not_applicable(f"see `shapes`: it gives {type(output).__name__}, not DecoderOutput")
     if output.expression.shape[:2] != speech.mask.shape:
-        not_applicable("see `shapes`: its expression has other rows or frames than the audio")
+        not_applicable("see `shapes`: its expression and the audio differ in rows or frames")
     return output
 
 
 def _lookahead(decoder: Decoder) -> int:
     frames = getattr(decoder, "lookahead", None)
-    return frames if type(frames) is int and frames >= 0 else not_applicable("see `lookahead`: it is no number")
+    return (
+        frames if type(frames) is int and frames >= 0 else not_applicable("see `lookahead`: it is not a whole number")
+    )
 
 
 # ------------------------------------------------------------------------------------------- its form
@@ -68,7 +70,7 @@ def _lookahead(decoder: Decoder) -> int:
 @rule("decoder")
 @torch.no_grad()
 def shapes(subject: Subject) -> None:
-    """Expression is (B, T, E), for clips of any length from one frame on."""
+    """Expression is (B, T, E), for clips of one frame or more."""
     for sizes in subject.sizes:
         decoder = subject.make(sizes).eval()
         for batch, frames in ((1, 1), (2, 2), (3, 25), (1, 101)):
@@ -76,9 +78,9 @@ def shapes(subject: Subject) -> None:
             speech = Speech.of(sizes, batch, frames)
             try:
                 output = decoder(speech.audio, speech.style, speech.mask)
-            except Exception as error:  # noqa: BLE001 - it may fail in any way; that is the finding
-                require(False, f"{given} in {sizes}: {type(error).__name__}: {error}")
-            require(isinstance(output, DecoderOutput), f"it gives {type(output).__name__}, no DecoderOutput")
+            except Exception as error:  # noqa: BLE001 - it may fail in any way; the failure is the finding
+                require(False, f"{given} with {sizes}: {type(error).__name__}: {error}")
+            require(isinstance(output, DecoderOutput), f"it gives {type(output).__name__}, not DecoderOutput")
             found, wanted = tuple(output.expression.shape), (batch, frames, sizes.expression)
             require(found == wanted, f"{given}: expression is {found}, expected {wanted}")
 
@@ -93,7 +95,7 @@ def float32(subject: Subject) -> None:
 
 @rule("decoder")
 def autocast(subject: Subject) -> None:
-    """Under bfloat16 autocast it works, and what it gives is finite."""
+    """Under bfloat16 autocast it works, and its output is finite."""
     with torch.autocast("cpu", torch.bfloat16):
         output = _speak(_decoder(subject), Speech.of(subject.sizes[0]))
     require(bool(output.expression.isfinite().all()), "expression is not finite under bfloat16 autocast")
@@ -101,13 +103,13 @@ def autocast(subject: Subject) -> None:
 
 @rule("decoder")
 def shape_without_data(subject: Subject) -> None:
-    """Made and called on torch's meta device, as `vast check` does, it tells the shape."""
+    """Made and called on torch's meta device, as by `vast check`, it gives the shape."""
     without_data(subject, lambda decoder, device: _on(subject, decoder, device))
 
 
 @rule("decoder")
 def moves_to_another_device(subject: Subject) -> None:
-    """All that it holds goes along with ``to(device)``: to CUDA where there is one, else to the meta device."""
+    """``to(device)`` moves all its tensors; checked with CUDA if available, otherwise with the meta device."""
     elsewhere(subject, lambda decoder, device: _on(subject, decoder, device))
 
 
@@ -122,17 +124,17 @@ def _on(subject: Subject, decoder: nn.Module, device: torch.device) -> list[Tens
 @rule("decoder")
 @torch.no_grad()
 def repeatable(subject: Subject) -> None:
-    """In eval(), the same audio in the same style gives the same again, bit for bit."""
+    """In eval(), two calls with the same audio and style give the same expression, bit for bit."""
     decoder, speech = _decoder(subject), Speech.of(subject.sizes[0])
     first = _speak(decoder, speech).expression
-    second = decoder(speech.audio, speech.style, speech.mask).expression  # in another state of the generator
-    require(torch.equal(first, second), "the same audio twice gives different expressions in eval()")
+    second = decoder(speech.audio, speech.style, speech.mask).expression  # with another state of the generator
+    require(torch.equal(first, second), "two calls with the same audio give different expressions in eval()")
 
 
 @rule("decoder")
 @torch.no_grad()
 def inputs_untouched(subject: Subject) -> None:
-    """Audio, style, mask and the state of the chunk before are as they were."""
+    """forward() does not change audio, style, mask or the state of the previous chunk."""
     decoder, speech = _decoder(subject), Speech.of(subject.sizes[0])
     speech.mask[1, 30:] = False
     state = _speak(decoder, speech.cut(0, 10)).state
@@ -141,7 +143,7 @@ def inputs_untouched(subject: Subject) -> None:
     before = {name: tensor.clone() for name, tensor in given.items()}
     _speak(decoder, speech.cut(10, 40), state)
     changed = [name for name, tensor in given.items() if not torch.equal(tensor, before[name])]
-    require(not changed, f"forward() has written to {', '.join(changed)}")
+    require(not changed, f"forward() changed {', '.join(changed)}")
 
 
 @rule("decoder")
@@ -149,9 +151,9 @@ def inputs_untouched(subject: Subject) -> None:
 def state(subject: Subject) -> None:
     """The state is a mapping of names to tensors."""
     found = _speak(_decoder(subject), Speech.of(subject.sizes[0])).state
-    require(isinstance(found, Mapping), f"the state is a {type(found).__name__}, no mapping")
+    require(isinstance(found, Mapping), f"the state is a {type(found).__name__}, not a mapping")
     wrong = [f"{name!r}: {type(value).__name__}" for name, value in found.items() if not isinstance(value, Tensor)]
-    require(not wrong, f"the state holds what is no tensor: {', '.join(wrong)}")
+    require(not wrong, f"the state has values that are not tensors: {', '.join(wrong)}")
 
 
 # ------------------------------------------------------------------------------------------- what counts
@@ -160,33 +162,33 @@ def state(subject: Subject) -> None:
 @rule("decoder")
 @torch.no_grad()
 def batch_independence(subject: Subject) -> None:
-    """A clip is spoken the same alone and beside others."""
+    """A clip has the same expression alone and in a batch."""
     decoder, speech = _decoder(subject), Speech.of(subject.sizes[0], batch=3)
     speech.mask[1, 21:] = False
     together = _speak(decoder, speech).expression
     for row in range(3):
         alone = _speak(decoder, speech.rows(row, row + 1)).expression
         distance = off(alone, together[row : row + 1])
-        require(distance <= _CLOSE, f"a clip alone and in a batch differ by {distance:.1e}")
+        require(distance <= _CLOSE, f"a clip differs by {distance:.1e} between alone and in a batch")
 
 
 @rule("decoder")
 @torch.no_grad()
 def masked_frames(subject: Subject) -> None:
-    """What stands in masked frames, after the end, changes no frame of the clip."""
+    """Audio of masked frames after the end changes no frame of the clip."""
     decoder, speech = _decoder(subject), Speech.of(subject.sizes[0])
     speech.mask[1, 21:] = False
     changed = torch.where(speech.mask[..., None], speech.audio, speech.audio + 3)
     before = _speak(decoder, speech).expression
     after = _speak(decoder, attrs.evolve(speech, audio=changed)).expression
     distance = off(after[speech.mask], before[speech.mask])
-    require(distance <= _CLOSE, f"the audio of masked frames is changed, and frames of the clip by {distance:.1e}")
+    require(distance <= _CLOSE, f"changed audio of masked frames changes frames of the clip by {distance:.1e}")
 
 
 @rule("decoder")
 @torch.no_grad()
 def padding(subject: Subject) -> None:
-    """Masked frames added at the end change no frame of the clip, be they many."""
+    """Any number of masked frames at the end changes no frame of the clip."""
     decoder, speech = _decoder(subject), Speech.of(subject.sizes[0])
     before = _speak(decoder, speech).expression
     frames = before.shape[1]
@@ -194,22 +196,22 @@ def padding(subject: Subject) -> None:
         audio = nn.functional.pad(speech.audio, (0, 0, 0, more))
         padded = Speech(audio, speech.style, nn.functional.pad(speech.mask, (0, more), value=False))
         distance = off(_speak(decoder, padded).expression[:, :frames], before)
-        require(distance <= _CLOSE, f"{frames} frames, and the same padded by {more}, differ by {distance:.1e}")
+        require(distance <= _CLOSE, f"padding {frames} frames by {more} changes them by {distance:.1e}")
 
 
 @rule("decoder")
 @torch.no_grad()
 def lookahead(subject: Subject) -> None:
-    """``lookahead`` is a whole number of frames, and no frame depends on audio farther ahead."""
+    """``lookahead`` is a whole number of frames, and no frame depends on audio further ahead."""
     decoder = _decoder(subject)
     frames = decoder.lookahead
     require(type(frames) is int and frames >= 0, f"lookahead is {frames!r}, expected a whole number of frames")
     beyond = _sees_beyond(decoder, subject.sizes[0])
-    require(beyond <= _CLOSE, f"lookahead is {frames}, yet later audio changes a frame, by {beyond:.1e}")
+    require(beyond <= _CLOSE, f"lookahead is {frames}, but audio further ahead changes a frame by {beyond:.1e}")
 
 
 def _sees_beyond(decoder: Decoder, sizes: Sizes) -> float:
-    """By how much frames change, at most, where all audio beyond the declared look-ahead is exchanged."""
+    """Largest change of a frame if all audio beyond the declared look-ahead is replaced."""
     ahead = _lookahead(decoder)
     speech, other = (Speech.of(sizes, frames=ahead + 40, seed=seed) for seed in (0, 1))
     before, most = _speak(decoder, speech).expression, 0.0
@@ -224,11 +226,11 @@ def _sees_beyond(decoder: Decoder, sizes: Sizes) -> float:
 @rule("decoder")
 @torch.no_grad()
 def chunks_equal_the_whole(subject: Subject) -> None:
-    """A clip in chunks of any length, each with its future and the state before it, is the whole clip, to 1e-4."""
+    """A clip in chunks of any length, each with future audio and previous state, equals the whole clip to 1e-4."""
     decoder = _decoder(subject)
     ahead = _lookahead(decoder)
     if not _sees_beyond(decoder, subject.sizes[0]) <= _CLOSE:
-        not_applicable("see `lookahead`: it sees farther ahead than it says")
+        not_applicable("see `lookahead`: it depends on audio beyond its look-ahead")
     frames = max(40, 2 * ahead + 10)
     speech = Speech.of(subject.sizes[0], frames=frames)
     whole = _speak(decoder, speech).expression
@@ -248,7 +250,7 @@ def chunks_equal_the_whole(subject: Subject) -> None:
 @rule("decoder")
 @torch.no_grad()
 def style_used(subject: Subject) -> None:
-    """The same audio in another style gives another expression."""
+    """The same audio with a different style gives a different expression."""
     decoder, speech = _decoder(subject), Speech.of(subject.sizes[0])
     other = attrs.evolve(speech, style=Speech.of(subject.sizes[0], seed=1).style)
     one, two = (_speak(decoder, given).expression for given in (speech, other))
@@ -258,7 +260,7 @@ def style_used(subject: Subject) -> None:
 @rule("decoder")
 @torch.no_grad()
 def audio_used(subject: Subject) -> None:
-    """Other audio in the same style gives another expression."""
+    """Different audio with the same style gives a different expression."""
     decoder, speech = _decoder(subject), Speech.of(subject.sizes[0])
     other = attrs.evolve(speech, audio=Speech.of(subject.sizes[0], seed=1).audio)
     one, two = (_speak(decoder, given).expression for given in (speech, other))
@@ -282,23 +284,23 @@ def _reconstruct(decoder: Decoder, sizes: Sizes, speech: Speech, progress: float
 @rule("decoder")
 @torch.no_grad()
 def reconstruct(subject: Subject) -> None:
-    """Its predictions are (B, T, E), and once training is done the last of them is what forward gives."""
+    """Predictions are (B, T, E), and at progress 1 the last one equals the output of forward."""
     decoder, sizes = _decoder(subject), subject.sizes[0]
     speech = Speech.of(sizes)
     spoken = _speak(decoder, speech).expression
     for progress in (0.0, 0.5, 1.0):
         found = _reconstruct(decoder, sizes, speech, progress)
-        require(len(found) > 0, f"reconstruct() gives nothing at progress {progress:g}")
+        require(len(found) > 0, f"reconstruct() returns no prediction at progress {progress:g}")
         for prediction in found:
             right = prediction.shape == spoken.shape
             require(right, f"a prediction is {tuple(prediction.shape)}, expected {tuple(spoken.shape)}")
     distance = off(found[-1], spoken)
-    require(distance <= _CLOSE, f"at progress 1 its last prediction is not what forward gives, by {distance:.1e}")
+    require(distance <= _CLOSE, f"at progress 1 the last prediction differs from forward's output by {distance:.1e}")
 
 
 @rule("decoder")
 def start_from(subject: Subject) -> None:
-    """start_from() leaves clips, names and shapes of its state as they were, and its output finite."""
+    """start_from() keeps the clips and the names and shapes of its state; the output stays finite."""
     sizes, decoder = subject.sizes[0], subject.make()
     clips = []
     for seed in range(5):
@@ -310,16 +312,16 @@ def start_from(subject: Subject) -> None:
     decoder.start_from(given)
     after = {name: tensor.shape for name, tensor in decoder.state_dict().items()}
     differing = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
-    require(not differing, f"start_from() changes what its state consists of: {', '.join(differing)}")
+    require(not differing, f"start_from() changes names or shapes in its state: {', '.join(differing)}")
     same = all(torch.equal(a, b) for one, two in zip(clips, given, strict=True) for a, b in zip(one, two, strict=True))
-    require(same, "start_from() has written to its clips")
+    require(same, "start_from() changed its clips")
     spoken = _speak(decoder.eval(), Speech.of(sizes)).expression
     require(bool(spoken.isfinite().all()), "after start_from(), expression is not finite")
 
 
 @rule("decoder")
 def finite(subject: Subject) -> None:
-    """Expression and gradients are finite for features and styles of 0, and of 100 times their scale."""
+    """Expression and gradients are finite for features and styles of 0 and of 100 times their scale."""
     sizes, decoder = subject.sizes[0], _decoder(subject)
     plain = Speech.of(sizes)
     for name in ("audio", "style"):
@@ -333,24 +335,24 @@ def finite(subject: Subject) -> None:
             for weight, tensor in decoder.named_parameters():
                 if tensor.grad is not None and not tensor.grad.isfinite().all():
                     wrong.append(f"the gradient of {weight}")
-            require(not wrong, f"{', '.join(wrong)} not finite where the {name} is {scale:g} times its scale")
+            require(not wrong, f"{', '.join(wrong)} not finite if the {name} is {scale:g} times its scale")
 
 
 @rule("decoder")
 def gradients(subject: Subject) -> None:
-    """A gradient reaches every parameter from what reconstruct() gives."""
+    """A gradient of the predictions of reconstruct() reaches every parameter."""
     decoder, sizes = _decoder(subject).train(), subject.sizes[0]
     speech = Speech.of(sizes)
     found = _reconstruct(decoder, sizes, speech, 0.5)
     target = _target(sizes, speech)
     if any(one.shape != target.shape for one in found):
-        not_applicable("see `shapes` and `reconstruct`: its predictions have another shape")
+        not_applicable("see `shapes` and `reconstruct`: its predictions have a wrong shape")
     reached(decoder, sum(((one - target).square().mean() for one in found), torch.zeros(())))
 
 
 @rule("decoder")
 @torch.no_grad()
 def weights_tell_all(subject: Subject) -> None:
-    """Two with the same weights give the same: nothing that matters is kept elsewhere."""
+    """Two components with the same weights give the same output: state_dict() is complete."""
     speech = Speech.of(subject.sizes[0])
     same_weights(subject, lambda decoder: [_speak(decoder, speech).expression])

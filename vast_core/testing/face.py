@@ -1,8 +1,8 @@
-"""The rules of faces: what was taken apart goes together again, in any pose, and is drawn where it is.
+"""The rules of faces: encode and decode are inverse in any pose, and faces are drawn where they are.
 
-They are held on tracks of known motions. The mesh is the core's canonical face where V is its number of vertices; a
-face of another mesh tells its neutral shape in an attribute ``template`` (V, 3), canonical, without which most rules do
-not apply.
+They use tracks of known motions. The mesh is the core's canonical face if V is its number of vertices. A face with
+another mesh needs an attribute ``template`` (V, 3), its neutral shape in canonical coordinates; without it, most rules
+do not apply.
 """
 
 from __future__ import annotations
@@ -41,36 +41,36 @@ def triangles(subject: Subject) -> None:
     require(found.ndim == 2 and found.shape[1] == 3 and len(found) > 0, f"triangles are {found.shape}, not (F, 3)")
     require(found.dtype == np.int64, f"triangles are {found.dtype}, not int64")
     require(
-        found.min() >= 0 and found.max() < count, f"triangles name vertices {found.min()} to {found.max()} of {count}"
+        found.min() >= 0 and found.max() < count, f"triangles use vertices {found.min()} to {found.max()} of {count}"
     )
     flat = (found[:, 0] == found[:, 1]) | (found[:, 1] == found[:, 2]) | (found[:, 2] == found[:, 0])
-    require(not flat.any(), f"{int(flat.sum())} triangles name a vertex twice, the first is {int(flat.argmax())}")
+    require(not flat.any(), f"{int(flat.sum())} triangles use a vertex twice, the first is {int(flat.argmax())}")
 
 
 @rule("face")
 def regions(subject: Subject) -> None:
-    """``lips``, ``upper_face`` and ``eyes`` are int64 indices of some vertices each, below V and none twice."""
+    """``lips``, ``upper_face`` and ``eyes`` are int64 indices of vertices, not empty, below V, none twice."""
     face, count = made_face(subject), subject.sizes[0].vertices
     for name in ("lips", "upper_face", "eyes"):
         found = np.asarray(getattr(face, name, ()))
         require(found.ndim == 1 and len(found) > 0, f"{name} is {found.shape}: no vertices")
         require(found.dtype == np.int64, f"{name} is {found.dtype}, not int64")
         require(
-            found.min() >= 0 and found.max() < count, f"{name} names vertices {found.min()} to {found.max()} of {count}"
+            found.min() >= 0 and found.max() < count, f"{name} has vertices {found.min()} to {found.max()} of {count}"
         )
-        require(len(np.unique(found)) == len(found), f"{name} names a vertex twice")
+        require(len(np.unique(found)) == len(found), f"{name} has a vertex twice")
 
 
 @rule("face")
 def unit(subject: Subject) -> None:
-    """``millimetres`` in a canonical unit are more than 0, and make a head of 10 to 40 cm where the mesh is known."""
+    """``millimetres`` per canonical unit is above 0 and gives a face of 100 to 400 mm height, if the mesh is known."""
     face = made_face(subject)
     require(face.millimetres > 0, f"millimetres is {face.millimetres}")
     height = float(np.ptp(template_of(subject, face)[:, 1])) * face.millimetres
-    require(100 <= height <= 400, f"by its millimetres = {face.millimetres:g}, the face is {height:.0f} mm high")
+    require(100 <= height <= 400, f"with millimetres = {face.millimetres:g}, the face is {height:.0f} mm high")
 
 
-# ----------------------------------------------------------------------------------- taking apart, and together
+# ---------------------------------------------------------------------------------------- encode and decode
 
 
 def _encoded(face: Face, track: FaceTrack, identity: Floats) -> Floats:
@@ -79,7 +79,7 @@ def _encoded(face: Face, track: FaceTrack, identity: Floats) -> Floats:
 
 @rule("face")
 def neutral_face(subject: Subject) -> None:
-    """The identity (V, 3), float32, of somebody who holds still is that face, wherever the head."""
+    """The identity (V, 3), float32, of a face that does not move is that face, in any pose."""
     face = made_face(subject)
     shape = (template_of(subject, face) * (1.05, 0.95, 1.0)).astype(np.float32)
     still = np.broadcast_to(shape, (20, *shape.shape))
@@ -88,12 +88,12 @@ def neutral_face(subject: Subject) -> None:
     fits = found.shape == shape.shape and found.dtype == np.float32
     require(fits, f"the identity is {found.shape} {found.dtype}, expected {shape.shape} float32")
     off = float(np.abs(found - shape).max() / np.ptp(shape))
-    require(off <= 1e-3, f"the identity is off by {100 * off:.2f} % of the face, though it never moved")
+    require(off <= 1e-3, f"the identity of a face that does not move is off by {100 * off:.2f} % of the face")
 
 
 @rule("face")
 def expression_of_a_track(subject: Subject) -> None:
-    """``encode`` gives (T, E), float32 and finite, for a single frame, too."""
+    """``encode`` gives (T, E), float32 and finite, also for a single frame."""
     face, template = fitted_face(subject)
     track = unseen_track(face, template)
     for frames in (30, 1):
@@ -106,7 +106,7 @@ def expression_of_a_track(subject: Subject) -> None:
 
 @rule("face")
 def decodes_any_shape(subject: Subject) -> None:
-    """``decode`` gives (..., V, 3) for expression (..., E): of one frame, of a clip, of a batch."""
+    """``decode`` gives (..., V, 3) for expression (..., E): one frame, a clip, a batch."""
     (face, template), sizes = fitted_face(subject), subject.sizes[0]
     for leading in ((), (5,), (2, 3)):
         with torch.no_grad():
@@ -117,11 +117,11 @@ def decodes_any_shape(subject: Subject) -> None:
 
 @rule("face")
 def differentiable(subject: Subject) -> None:
-    """A gradient goes through ``decode`` to the expression."""
+    """The gradient of ``decode`` reaches the expression."""
     face, template = fitted_face(subject)
     expression = torch.from_numpy(_encoded(face, unseen_track(face, template), template)).requires_grad_()
     vertices = face.decode(expression, torch.from_numpy(template))
-    require(vertices.requires_grad, "vertices do not depend on the expression for autograd")
+    require(vertices.requires_grad, "vertices have no gradient with respect to the expression")
     (gradient,) = torch.autograd.grad(vertices.square().sum(), expression)
     require(bool(gradient.isfinite().all()), "the gradient with respect to the expression is not finite")
 
@@ -134,39 +134,39 @@ def _decoded(face: Face, expression: Floats, identity: Floats) -> torch.Tensor:
 
 @rule("face")
 def encode_undoes_decode(subject: Subject) -> None:
-    """The expression of a face that was made from an expression is that expression, to 2 % of its spread."""
+    """Encoding decoded vertices gives the expression back, to 2 % of its largest coefficient."""
     face, template = fitted_face(subject)
     expression = _encoded(face, unseen_track(face, template), template)
     pose = poses(template, len(expression), scale=0.9)
     vertices = place(_decoded(face, expression, template), torch.from_numpy(pose)).numpy()
     again = _encoded(face, FaceTrack(vertices=vertices, pose=pose, valid=np.ones(len(pose), bool)), template)
     off = float(np.abs(again - expression).max() / max(1e-6, np.abs(expression).max()))
-    require(off <= 0.02, f"encoded again, the expression is off by {100 * off:.1f} % of its greatest coefficient")
+    require(off <= 0.02, f"decoded and encoded, the expression is off by {100 * off:.1f} % of its largest coefficient")
 
 
 @rule("face")
 def gives_back_what_it_was_shown(subject: Subject) -> None:
-    """Motions of the kind that it was fitted to come back from the expression, to a quarter of what they are."""
+    """Encode and decode reproduce motions like those of the fit; the RMS error is at most a quarter of the motion."""
     face, template = fitted_face(subject)
     track = unseen_track(face, template)
     true, found = canonical_of(track), _decoded(face, _encoded(face, track, template), template).numpy()
     left = float(np.square(found - true).mean() / np.square(template - true).mean()) ** 0.5
-    require(left <= 0.25, f"{100 * left:.0f} % of the motion is missing or wrong (root of the mean square)")
+    require(left <= 0.25, f"the error is {100 * left:.0f} % of the motion (root of the mean square)")
 
 
 @rule("face")
 def pose_is_not_expression(subject: Subject) -> None:
-    """The expression is the same wherever the head is, how large, and which way it looks."""
+    """The expression does not depend on the position, size and rotation of the head."""
     face, template = fitted_face(subject)
     one = _encoded(face, unseen_track(face, template), template)
     other = _encoded(face, unseen_track(face, template, scale=0.6, turn=0.3, shift=12), template)
     off = float(np.abs(other - one).max() / max(1e-6, np.abs(one).max()))
-    require(off <= 0.02, f"of a head turned, farther away and aside, it is off by {100 * off:.1f} %")
+    require(off <= 0.02, f"the expression of a turned, smaller and shifted head is off by {100 * off:.1f} %")
 
 
 @rule("face")
 def what_it_learns_is_saved(subject: Subject) -> None:
-    """With the state of a fitted one, a new one encodes and decodes alike."""
+    """A new face with the state of a fitted one encodes and decodes in the same way."""
     (face, template), other = fitted_face(subject), subject.make(seed=1).eval()
     other.load_state_dict(face.state_dict())
     track = unseen_track(face, template)
@@ -174,26 +174,26 @@ def what_it_learns_is_saved(subject: Subject) -> None:
     try:
         alike = np.array_equal(_encoded(other, track, template), expression)
     except ValueError as error:
-        require(False, f"one with its state cannot encode: {error}")
-    require(alike, "one with its state gives another expression: what fit() learns must be in buffers")
+        require(False, f"a new face with its state cannot encode: {error}")
+    require(alike, "a new face with its state gives a different expression: store all results of fit() in buffers")
     same = torch.equal(_decoded(other, expression, template), _decoded(face, expression, template))
-    require(same, "one with its state gives other vertices: what fit() learns must be in buffers")
+    require(same, "a new face with its state gives different vertices: store all results of fit() in buffers")
 
 
 @rule("face")
 def fit_is_repeatable(subject: Subject) -> None:
-    """Fitted twice to the same tracks, it gives the same expression."""
+    """Two fits to the same tracks give the same expression."""
     expressions = []
     for _ in range(2):
         face, template = fitted_face(subject)
         expressions.append(_encoded(face, unseen_track(face, template), template))
     off = float(np.abs(expressions[0] - expressions[1]).max())
-    require(off <= 1e-5 * float(np.abs(expressions[0]).max()), f"the expression differs by up to {off:.1e}")
+    require(off <= 1e-5 * float(np.abs(expressions[0]).max()), f"expressions after two fits differ by up to {off:.1e}")
 
 
 @rule("face")
 def leaves_tracks_alone(subject: Subject) -> None:
-    """Tracks, of which some frames are not valid, and identities are as they were."""
+    """No method changes tracks or identities, also if some frames are invalid."""
     face = made_face(subject)
     template = template_of(subject, face)
     tracks, identities = tracks_and_templates(face, template)
@@ -207,40 +207,40 @@ def leaves_tracks_alone(subject: Subject) -> None:
         _encoded(face, track, identity)
     for track, kept in zip(tracks, before, strict=True):
         changed = [name for name in names if not np.array_equal(getattr(track, name), kept[name])]
-        require(not changed, f"{', '.join(changed)} of a track have been written to")
-    require(all(map(np.array_equal, identities, given)), "an identity has been written to")
+        require(not changed, f"{', '.join(changed)} of a track changed")
+    require(all(map(np.array_equal, identities, given)), "an identity changed")
 
 
 # --------------------------------------------------------------------------------------------- the mouth
 
 
 def _opened(face: Face, template: Floats) -> torch.Tensor:
-    """The neutral face with the lower lip further and further down: (5, V, 3)."""
+    """The neutral face with the lower lip moving down in five steps: (5, V, 3)."""
     amounts = np.linspace(0.5, 2, 5)[:, None, None]
     return torch.from_numpy((template + amounts * motions(face, template)[0]).astype(np.float32))
 
 
 @rule("face")
 def lips_that_open(subject: Subject) -> None:
-    """``lip_opening`` is (...,), not negative, and grows as the lower lip goes down."""
+    """``lip_opening`` is (...,), not negative, and grows as the lower lip moves down."""
     face = made_face(subject)
     vertices = _opened(face, template_of(subject, face))
     found = face.lip_opening(vertices)
     require(
-        tuple(found.shape) == (5,), f"of vertices {tuple(vertices.shape)} it is {tuple(found.shape)}, expected (5,)"
+        tuple(found.shape) == (5,), f"lip_opening of {tuple(vertices.shape)} is {tuple(found.shape)}, expected (5,)"
     )
     values = [round(float(value), 4) for value in found]
     grows = all(one < other for one, other in pairwise(values))
-    require(values[0] >= 0 and grows, f"as the lower lip goes down, it is {values}")
+    require(values[0] >= 0 and grows, f"as the lower lip moves down, lip_opening is {values}")
 
 
 @rule("face")
 def lip_opening_has_no_unit(subject: Subject) -> None:
-    """``lip_opening`` is a ratio: of a face twice as large, it is the same."""
+    """``lip_opening`` is a ratio: it is the same for a face twice as large."""
     face = made_face(subject)
     vertices = _opened(face, template_of(subject, face))
     off = float((face.lip_opening(2 * vertices) - face.lip_opening(vertices)).abs().max())
-    require(off <= 1e-4, f"of a face twice as large, it differs by {off:.3f}")
+    require(off <= 1e-4, f"lip_opening of a face twice as large differs by {off:.3f}")
 
 
 # ---------------------------------------------------------------------------------------------- pictures
@@ -258,7 +258,7 @@ def _plain(value: int) -> NDArray[np.uint8]:
 
 @rule("face")
 def drawing(subject: Subject) -> None:
-    """``draw`` gives uint8: mesh and texture (T, 3, Y, X), coverage (T, 1, Y, X), in any size, of one frame, too."""
+    """``draw`` gives uint8 mesh and texture (T, 3, Y, X) and coverage (T, 1, Y, X), in any size, also for one frame."""
     face = made_face(subject)
     for frames, size in ((2, SIZE), (1, 48)):
         drawn = face.draw(_posed(subject, face, frames), size, _plain(200))
@@ -270,7 +270,7 @@ def drawing(subject: Subject) -> None:
 
 @rule("face")
 def coverage(subject: Subject) -> None:
-    """Coverage is 255 where the texture is drawn, and 0 elsewhere, where the texture is black."""
+    """Coverage is 255 where the texture is drawn and 0 elsewhere; there, the texture is black."""
     face = made_face(subject)
     drawn = face.draw(_posed(subject, face), SIZE, _plain(200))
     covered, painted = drawn.coverage[:, 0] > 127, drawn.texture.max(1) > 0
@@ -281,33 +281,33 @@ def coverage(subject: Subject) -> None:
     wrong = int((covered != painted).sum())
     require(
         wrong == 0,
-        f"a white texture: {wrong} pixels of {covered.size} are painted and not covered, or covered and black",
+        f"with a light texture, {wrong} pixels of {covered.size} are painted but not covered, or covered but black",
     )
 
 
 @rule("face")
 def no_texture(subject: Subject) -> None:
-    """Without a texture, the texture that is drawn is the mesh."""
+    """Without a texture, the drawn texture equals the mesh."""
     face = made_face(subject)
     drawn = face.draw(_posed(subject, face), SIZE)
-    require(np.array_equal(drawn.texture, drawn.mesh), "without a texture, texture and mesh differ")
+    require(np.array_equal(drawn.texture, drawn.mesh), "without a texture, the drawn texture and mesh differ")
 
 
 @rule("face")
 def beyond_the_edge(subject: Subject) -> None:
-    """A face half out of the image is drawn by half, and one wholly outside not at all."""
+    """A face half outside the image is drawn by half, and a face entirely outside is not drawn."""
     face = made_face(subject)
     shares = []
     for shift in (0, SIZE / 2, 3 * SIZE):
         shares.append(float((face.draw(_posed(subject, face, shift=shift), SIZE).coverage > 0).mean()))
     require(shares[2] == 0, f"a face {2 * SIZE} pixels outside the image covers {100 * shares[2]:.0f} % of it")
     half = shares[1] / max(shares[0], 1e-6)
-    require(0.3 < half < 0.7, f"a face half outside the image covers {100 * half:.0f} % of what it covers within")
+    require(0.3 < half < 0.7, f"a face half outside the image covers {100 * half:.0f} % of its area inside the image")
 
 
 @rule("face")
 def texture_of_frames(subject: Subject) -> None:
-    """Unwrapped from frames of one colour, and drawn again, a face has that colour; the texture is (U, U, 3), uint8."""
+    """A texture unwrapped from frames of one colour is (U, U, 3), uint8, and is drawn in that colour."""
     face = made_face(subject)
     vertices, colour = _posed(subject, face, 3), np.array([180, 120, 60], np.uint8)
     frames = [np.broadcast_to(colour, (SIZE, SIZE, 3)).copy() for _ in vertices]
@@ -319,7 +319,7 @@ def texture_of_frames(subject: Subject) -> None:
     inside = drawn.texture[0][:, drawn.coverage[0, 0] > 0]
     if inside.size:
         found = np.median(inside, axis=1)
-        require(bool((np.abs(found - colour) <= 3).all()), f"of frames of {colour.tolist()}, it is {found.tolist()}")
+        require(bool((np.abs(found - colour) <= 3).all()), f"frames of {colour.tolist()} give {found.tolist()}")
 
 
 # ---------------------------------------------------------------------------------------------- tracking
@@ -327,7 +327,7 @@ def texture_of_frames(subject: Subject) -> None:
 
 @rule("face")
 def refuses_what_shows_no_face(subject: Subject) -> None:
-    """Where no frame shows a face, ``track`` raises an InputError."""
+    """If no frame shows a face, ``track`` raises an InputError."""
     face = made_face(subject)
     frames = (np.full((120, 160, 3), 90, np.uint8) for _ in range(15))
     try:
@@ -336,12 +336,12 @@ def refuses_what_shows_no_face(subject: Subject) -> None:
         not_applicable(str(error))
     except InputError:
         return
-    require(False, f"of grey frames it gives {len(found)} tracks and raises no InputError")
+    require(False, f"for grey frames, track() returns {len(found)} tracks instead of raising an InputError")
 
 
 @rule("face")
 def shape_without_data(subject: Subject) -> None:
-    """Made and called on torch's meta device, as `vast check` does, ``decode`` tells the shape."""
+    """Made and called on torch's meta device, as by `vast check`, ``decode`` gives the shape."""
     subject.make()
     sizes = subject.sizes[0]
     with torch.device("meta"):

@@ -1,4 +1,4 @@
-"""Known faces for the rules of faces: tracks whose motion and pose are known, and what a face makes of them."""
+"""Sample faces for the rules of faces: tracks of known motion and pose, and faces fitted to them."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def made_face(subject: Subject) -> Face:
 
 
 def template_of(subject: Subject, face: Face) -> Floats:
-    """The neutral shape (V, 3) that tracks are made of."""
+    """The neutral shape (V, 3) from which tracks are made."""
     own = getattr(face, "template", None)
     if own is not None:
         return np.asarray(own, np.float32)
     mesh, count = canonical_face().vertices, subject.sizes[0].vertices
     if len(mesh) != count:
-        not_applicable(f"of its {count} vertices no neutral shape is known; give it an attribute `template`")
+        not_applicable(f"the neutral shape of its {count} vertices is unknown; give the face an attribute `template`")
     return mesh.copy()
 
 
 def motions(face: Face, template: Floats) -> NDArray[np.float64]:
-    """Three smooth motions (3, V, 3): the lower lip goes down, the corners of the lips apart, the brows up."""
+    """Three smooth motions (3, V, 3): the lower lip moves down, the lip corners apart, the brows up."""
     height, lips = float(np.ptp(template[:, 1])), template[face.lips]
     below = lips[lips[:, 1] < lips[:, 1].mean()].mean(0)
     left, right = lips[lips[:, 0].argmin()], lips[lips[:, 0].argmax()]
@@ -47,7 +47,7 @@ def motions(face: Face, template: Floats) -> NDArray[np.float64]:
 
 
 def amounts(frames: int, seed: int) -> NDArray[np.float64]:
-    """How much of each motion (T, 3), slow waves around 0.5."""
+    """Amount of each motion (T, 3): slow waves around 0.5."""
     draw, time = np.random.default_rng(seed), np.arange(frames)[:, None] / 25
     waves: NDArray[np.float64] = 0.5 + 0.5 * np.sin(
         2 * np.pi * draw.uniform(0.8, 2.5, 3) * time + draw.uniform(0, 6, 3)
@@ -56,7 +56,7 @@ def amounts(frames: int, seed: int) -> NDArray[np.float64]:
 
 
 def poses(template: Floats, frames: int, scale: float = 1.0, turn: float = 0.0, shift: float = 0.0) -> Floats:
-    """A head that is still (T, 3, 4), upright in the middle of an image of ``SIZE`` pixels, or turned and moved."""
+    """Poses (T, 3, 4) of a still head, upright in the middle of an image of ``SIZE`` pixels, or turned and shifted."""
     size = 0.7 * SIZE * scale / float(np.ptp(template[:, :2], axis=0).max())
     cos, sin = np.cos(turn), np.sin(turn)
     linear = size * np.diag([1.0, -1.0, -1.0]) @ np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
@@ -65,7 +65,7 @@ def poses(template: Floats, frames: int, scale: float = 1.0, turn: float = 0.0, 
 
 
 def track_of(canonical: NDArray[np.floating], pose: Floats) -> FaceTrack:
-    """The track of canonical vertices (T, V, 3) seen in poses (T, 3, 4); the face is valid in every frame."""
+    """The track of canonical vertices (T, V, 3) in poses (T, 3, 4); every frame is valid."""
     vertices = canonical @ pose[:, :, :3].transpose(0, 2, 1) + pose[:, None, :, 3]
     return FaceTrack(vertices=vertices.astype(np.float32), pose=pose, valid=np.ones(len(pose), bool))
 
@@ -82,7 +82,7 @@ def tracks_and_templates(face: Face, template: Floats) -> tuple[list[FaceTrack],
 
 
 def fitted_face(subject: Subject) -> tuple[Face, Floats]:
-    """A face that has learned from :func:`tracks_and_templates`, and the template (V, 3)."""
+    """A face that is fitted to :func:`tracks_and_templates`, and the template (V, 3)."""
     face = made_face(subject)
     template = template_of(subject, face)
     face.fit(*tracks_and_templates(face, template))
@@ -90,13 +90,13 @@ def fitted_face(subject: Subject) -> tuple[Face, Floats]:
 
 
 def unseen_track(face: Face, template: Floats, **pose: float) -> FaceTrack:
-    """The motions in other amounts than in :func:`tracks_and_templates`."""
+    """A track of the same motions in other amounts than in :func:`tracks_and_templates`."""
     moved = template + np.einsum("tk,kvc->tvc", amounts(30, 9), motions(face, template))
     return track_of(moved, poses(template, 30, **pose))
 
 
 def canonical_of(track: FaceTrack) -> NDArray[np.float64]:
-    """Vertices (T, V, 3) of a track with its pose undone, in double precision."""
+    """Canonical vertices (T, V, 3) of a track, with the pose removed, in double precision."""
     inverse = np.linalg.inv(track.pose[:, :, :3].astype(np.float64))
     unposed: NDArray[np.float64] = (track.vertices - track.pose[:, None, :, 3]) @ inverse.transpose(0, 2, 1)
     return unposed

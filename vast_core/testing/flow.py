@@ -1,4 +1,4 @@
-"""The rules of flows; autograd's Jacobian in float64 is the judge of log_det."""
+"""The rules of flows; log_det is compared with autograd's Jacobian in float64."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from .probes import draws, elsewhere, reached, same_weights, scattered, seeded, 
 
 BATCH = 8
 STRETCH = 2.0
-"""By how much a flow may stretch or squeeze any direction before it has learned anything."""
+"""Factor by which an untrained flow may stretch or squeeze any direction."""
 STEEPEST = 1e6
-"""Condition of the Jacobian up to which a flow is differentiated."""
+"""Largest condition number of the Jacobian at which log_det is compared."""
 NEWTON = 8
-"""Steps of the search for a second code that goes to the same place."""
+"""Newton steps in the search for a second code with the same image."""
 
 
 def _flow(subject: Subject, dtype: torch.dtype = torch.float64) -> Flow:
-    """One whose weights are away from their start, where it may be the identity and hide what is wrong.
+    """A flow with perturbed weights, because an untrained flow may be the identity and hide faults.
 
-    They are moved by less where a long chain would otherwise be so steep that float64 cannot tell its determinant.
+    The perturbation is smaller if a long chain would otherwise be too ill-conditioned for a determinant in float64.
     """
     if "strength" not in subject.known:
         subject.known["strength"] = _strength(subject)
@@ -47,7 +47,7 @@ def _inputs(sizes: Sizes, batch: int = BATCH, dtype: torch.dtype = torch.float64
 
 
 def _move(flow: nn.Module, z: Tensor, h: Tensor) -> FlowOutput:
-    """The flow's output; NotApplicable where its form is wrong, which the rule ``shapes`` tells."""
+    """The flow's output; NotApplicable if its form is wrong, which the rule ``shapes`` reports."""
     output = seeded(lambda: flow(z, h))
     if wrong := _misshapen(output, z):
         not_applicable(f"see `shapes`: {wrong}")
@@ -56,7 +56,7 @@ def _move(flow: nn.Module, z: Tensor, h: Tensor) -> FlowOutput:
 
 def _misshapen(output: object, z: Tensor) -> str:
     if not isinstance(output, FlowOutput):
-        return f"it gives {type(output).__name__}, no FlowOutput"
+        return f"it gives {type(output).__name__}, not FlowOutput"
     if output.z.shape != z.shape:
         return f"z_K is {tuple(output.z.shape)} for codes of {tuple(z.shape)}"
     if output.log_det.shape != z.shape[:1]:
@@ -65,7 +65,7 @@ def _misshapen(output: object, z: Tensor) -> str:
 
 
 def _jacobian(flow: Flow, z: Tensor, h: Tensor) -> Tensor:
-    """d z_K / d z_0 (B, Z, Z); rows do not mix, so that a column's sum over the batch has the gradient of each."""
+    """d z_K / d z_0 (B, Z, Z). Rows are independent, so the gradient of a column's sum has the gradient of each."""
     z = z.detach().requires_grad_()
     moved = _move(flow, z, h).z
     if not moved.requires_grad:
@@ -79,32 +79,32 @@ def _jacobian(flow: Flow, z: Tensor, h: Tensor) -> Tensor:
 
 @rule("flow")
 def shapes(subject: Subject) -> None:
-    """z_K is (B, Z) and log_det (B,), in several widths, odd ones too, and batches."""
+    """z_K is (B, Z) and log_det (B,), for several widths, odd ones included, and batch sizes."""
     for sizes in (*subject.sizes, attrs.evolve(subject.sizes[0], style=7)):
         flow = subject.make(sizes).eval()
         for batch in (1, 3):
             z, h = _inputs(sizes, batch, torch.float32)
             try:
                 output = flow(z, h)
-            except Exception as error:  # noqa: BLE001 - it may fail in any way; that is the finding
-                require(False, f"it fails in {sizes}: {type(error).__name__}: {error}")
+            except Exception as error:  # noqa: BLE001 - it may fail in any way; the failure is the finding
+                require(False, f"it fails with {sizes}: {type(error).__name__}: {error}")
             wrong = _misshapen(output, z)
-            require(not wrong, f"in {sizes}, {wrong}")
+            require(not wrong, f"with {sizes}, {wrong}")
 
 
 @rule("flow")
 def dtype(subject: Subject) -> None:
-    """Float32 in gives float32 out, float64 in float64."""
+    """Float32 input gives float32 output, float64 input float64 output."""
     for given in (torch.float32, torch.float64):
         output = _move(_flow(subject, given), *_inputs(subject.sizes[0], dtype=given))
         types = {"z_K": output.z.dtype, "log_det": output.log_det.dtype}
         wrong = ", ".join(f"{name} {found}" for name, found in types.items() if found != given)
-        require(not wrong, f"{given} in gives {wrong}")
+        require(not wrong, f"{given} input gives {wrong}")
 
 
 @rule("flow")
 def autocast(subject: Subject) -> None:
-    """Under bfloat16 autocast, log_det is float32: nats do not survive in less."""
+    """Under bfloat16 autocast, log_det is float32, because bfloat16 is too coarse for it."""
     flow, (z, h) = _flow(subject, torch.float32), _inputs(subject.sizes[0], dtype=torch.bfloat16)
     with torch.autocast("cpu", torch.bfloat16):
         output = _move(flow, z, h)
@@ -114,13 +114,13 @@ def autocast(subject: Subject) -> None:
 
 @rule("flow")
 def shape_without_data(subject: Subject) -> None:
-    """Made and called on torch's meta device, as `vast check` does, it tells the shapes."""
+    """Made and called on torch's meta device, as by `vast check`, it gives the shapes."""
     without_data(subject, lambda flow, device: _on(subject.sizes[0], flow, device))
 
 
 @rule("flow")
 def moves_to_another_device(subject: Subject) -> None:
-    """All that it holds goes along with ``to(device)``: to CUDA where there is one, else to the meta device."""
+    """``to(device)`` moves all its tensors; checked with CUDA if available, otherwise with the meta device."""
     elsewhere(subject, lambda flow, device: _on(subject.sizes[0], flow, device))
 
 
@@ -132,28 +132,28 @@ def _on(sizes: Sizes, flow: nn.Module, device: torch.device) -> list[Tensor]:
 
 @rule("flow")
 def repeatable(subject: Subject) -> None:
-    """In eval(), the same code and context give the same result again, bit for bit."""
+    """In eval(), two calls with the same code and context give the same result, bit for bit."""
     flow, (z, h) = _flow(subject), _inputs(subject.sizes[0])
     first = _move(flow, z, h)
-    second = flow(z, h)  # in another state of the generator
+    second = flow(z, h)  # with another state of the generator
     same = torch.equal(first.z, second.z) and torch.equal(first.log_det, second.log_det)
     require(same, "two calls in eval() differ")
 
 
 @rule("flow")
 def inputs_untouched(subject: Subject) -> None:
-    """Code and context are as they were."""
+    """forward() does not change code or context."""
     flow, (z, h) = _flow(subject), _inputs(subject.sizes[0])
     h = 4 * h
     given = z.clone(), h.clone()
     _move(flow, *given)
     for name, before, after in zip(("the code", "the context"), (z, h), given, strict=True):
-        require(torch.equal(before, after), f"forward() has written to {name}")
+        require(torch.equal(before, after), f"forward() changed {name}")
 
 
 @rule("flow")
 def batch_independence(subject: Subject) -> None:
-    """A code goes to the same place, with the same log_det, alone and beside others."""
+    """A code has the same z_K and log_det alone and in a batch."""
     flow, (z, h) = _flow(subject), _inputs(subject.sizes[0])
     together = _move(flow, z, h)
     for row in range(len(z)):
@@ -165,7 +165,7 @@ def batch_independence(subject: Subject) -> None:
             off = float((one - other).detach().abs().max())
             require(
                 off <= 1e-6 * (1 + float(one.detach().abs().max())),
-                f"{name} of a row alone and in a batch differ by {off:.1e}",
+                f"{name} of a row differs by {off:.1e} between alone and in a batch",
             )
 
 
@@ -174,24 +174,24 @@ def batch_independence(subject: Subject) -> None:
 
 @rule("flow")
 def log_det(subject: Subject) -> None:
-    """log_det is ln|det| of the Jacobian that autograd finds, in nats, to 1e-6."""
+    """log_det is ln|det| of autograd's Jacobian, in nats, to 1e-6."""
     flow, (z, h) = _flow(subject), _inputs(subject.sizes[0])
     expected = torch.linalg.slogdet(_jacobian(flow, z, h)).logabsdet
     for row, (found, true) in enumerate(zip(_move(flow, z, h).log_det.tolist(), expected.tolist(), strict=True)):
         close = math.isclose(found, true, rel_tol=1e-6, abs_tol=1e-6)
-        require(close, f"row {row}: {found:.6f}, where autograd's Jacobian gives {true:.6f}")
+        require(close, f"row {row}: {found:.6f}, but autograd's Jacobian gives {true:.6f}")
 
 
 @rule("flow")
 def bijective(subject: Subject) -> None:
-    """det J never changes its sign, and no two codes are found that go to one place."""
+    """det J has the same sign everywhere, and a search finds no two codes with the same image."""
     flow, sizes = _flow(subject), subject.sizes[0]
     _check_sign(flow, sizes)
     _check_second(flow, sizes)
 
 
 def _check_sign(flow: Flow, sizes: Sizes, contexts: int = 48, probes: int = 24) -> None:
-    """A continuous bijection has det J of one sign; a planar map without u_hat has not."""
+    """det J of a continuous bijection has one sign everywhere; that of a planar map without u_hat does not."""
     near, far = (
         torch.logspace(-2, 1, probes, dtype=torch.float64),
         torch.logspace(-1, 0.7, contexts, dtype=torch.float64),
@@ -201,13 +201,13 @@ def _check_sign(flow: Flow, sizes: Sizes, contexts: int = 48, probes: int = 24) 
     jacobian = _jacobian(flow, codes, (far[:, None] * given).repeat_interleave(probes, 0))
     signs = torch.linalg.slogdet(jacobian).sign.view(contexts, probes)
     changes = int((signs != signs[:, :1]).any(-1).sum())
-    require(changes == 0, f"det J changes its sign over z, for {changes} of {contexts} contexts")
+    require(changes == 0, f"det J changes its sign with z, for {changes} of {contexts} contexts")
 
 
 def _check_second(flow: Flow, sizes: Sizes, count: int = 64) -> None:
-    """Newton's method from elsewhere must come back to the code itself, or nowhere.
+    """Newton's method from a distant start must return to the code itself, or not converge.
 
-    Both ends are to be well-conditioned: where a bijection is nearly flat, codes far apart come close.
+    Both codes must be well-conditioned: where a bijection is nearly flat, distant codes have close images.
     """
     z, offset, h = draws((count, sizes.style), (count, sizes.style), (count, sizes.context), dtype=torch.float64)
     target, found = _move(flow, z, h).z.detach(), z + 2 * offset
@@ -220,52 +220,52 @@ def _check_second(flow: Flow, sizes: Sizes, count: int = 64) -> None:
     missed = (target - _move(flow, found, h).z).norm(dim=-1).detach()
     steep = [torch.linalg.svdvals(_jacobian(flow, codes, h))[:, -1] > 1e-3 for codes in (z, found)]
     second = (missed < 1e-10) & ((found - z).norm(dim=-1) > 1e-2) & steep[0] & steep[1]
-    require(not second.any(), f"{int(second.sum())} of {count} codes go where another code goes, too")
+    require(not second.any(), f"{int(second.sum())} of {count} codes have the same image as another code")
 
 
 @rule("flow")
 def volume(subject: Subject) -> None:
-    """Where volume_preserving is set, log_det is exactly 0."""
+    """If volume_preserving is set, log_det is exactly 0."""
     flow, (z, h) = _flow(subject), _inputs(subject.sizes[0])
     if not getattr(flow, "volume_preserving", False):
         not_applicable("volume_preserving is not set")
     largest = float(_move(flow, z, h).log_det.detach().abs().max())
-    require(largest == 0, f"volume_preserving is set, yet log_det is not exactly 0 but up to {largest:.1e}")
+    require(largest == 0, f"volume_preserving is set, but log_det is not exactly 0: up to {largest:.1e}")
 
 
 @rule("flow")
 def orthogonal(subject: Subject) -> None:
-    """Where orthogonal is set, so is volume_preserving, J J^T is the identity and 0 goes to 0."""
+    """If orthogonal is set, volume_preserving is set, J J^T is the identity and 0 maps to 0."""
     flow, (z, h) = _flow(subject), _inputs(subject.sizes[0])
     if not getattr(flow, "orthogonal", False):
         not_applicable("orthogonal is not set")
-    require(bool(getattr(flow, "volume_preserving", False)), "orthogonal is set and volume_preserving is not")
+    require(bool(getattr(flow, "volume_preserving", False)), "orthogonal is set, but volume_preserving is not")
     blocks = _jacobian(flow, z, h)
     off = float((blocks @ blocks.mT - torch.eye(z.shape[-1], dtype=z.dtype)).abs().max())
-    require(off < 1e-8, f"orthogonal is set, yet J J^T is off the identity by {off:.1e}")
+    require(off < 1e-8, f"orthogonal is set, but J J^T differs from the identity by {off:.1e}")
     off = float(_move(flow, torch.zeros_like(z), h).z.detach().abs().max())
-    require(off < 1e-8, f"orthogonal is set, yet 0 goes to a point {off:.1e} away (the map is to be linear)")
+    require(off < 1e-8, f"orthogonal is set, but 0 maps to a point {off:.1e} away (the map must be linear)")
 
 
 @rule("flow")
 def inverse(subject: Subject) -> None:
-    """Where inverse() is offered, it takes z_K back to z_0, to 1e-6."""
+    """If there is an inverse(), it maps z_K back to z_0, to 1e-6."""
     flow, (z, h) = _flow(subject), _inputs(subject.sizes[0])
     back = getattr(flow, "inverse", None)
     if back is None:
-        not_applicable("inverse() is not offered")
+        not_applicable("there is no inverse()")
     off = float((seeded(lambda: back(_move(flow, z, h).z, h)) - z).detach().abs().max())
     require(off < 1e-6, f"inverse() is off by {off:.1e}")
 
 
 @rule("flow")
 def starts_gently(subject: Subject) -> None:
-    """Before training, no direction is stretched or squeezed by more than 2: it starts near an isometry."""
+    """Before training, no direction is stretched or squeezed by more than a factor of 2."""
     flow, (z, h) = subject.make().double().eval(), _inputs(subject.sizes[0], batch=32)
     values = torch.linalg.svdvals(_jacobian(flow, z, h))
     least, most = float(values.min()), float(values.max())
     near = least >= 1 / STRETCH and most <= STRETCH
-    require(near, f"at its start it scales directions by {least:.2g} to {most:.2g}, so that training starts far off")
+    require(near, f"before training it scales directions by {least:.2g} to {most:.2g}; start nearer to the identity")
 
 
 # -------------------------------------------------------------------------------------------- in training
@@ -281,17 +281,17 @@ def gradients(subject: Subject) -> None:
 
 @rule("flow")
 def context_used(subject: Subject) -> None:
-    """What it learns depends on the context: a map that is the same for all could be left to the decoder."""
+    """If there are parameters, z_K depends on the context: the decoder could learn a map common to all contexts."""
     flow, (z, h) = _flow(subject), _inputs(subject.sizes[0])
     if not list(flow.parameters()):
         not_applicable("it has no parameters")
     used = not torch.allclose(_move(flow, z, h).z, _move(flow, z, h.roll(1, 0)).z)
-    require(used, "z_K does not depend on the context, though there are parameters: amortise them")
+    require(used, "there are parameters, but z_K does not depend on the context: amortise them")
 
 
 @rule("flow")
 def finite(subject: Subject) -> None:
-    """In float32, z_K, log_det and gradients are finite where codes or contexts are 0, 1e-20 or 1e4."""
+    """In float32, z_K, log_det and gradients are finite if codes or contexts are scaled by 0, 1e-20 or 1e4."""
     flow = _flow(subject, torch.float32)
     for name in ("codes", "contexts"):
         for scale in (0.0, 1e-20, 1e4):
@@ -312,7 +312,7 @@ def finite(subject: Subject) -> None:
 
 @rule("flow")
 def weights_tell_all(subject: Subject) -> None:
-    """Two with the same weights give the same: nothing that matters is kept elsewhere."""
+    """Two components with the same weights give the same output: state_dict() is complete."""
 
     def call(flow: nn.Module) -> list[Tensor]:
         output = _move(flow, *_inputs(subject.sizes[0], dtype=torch.float32))

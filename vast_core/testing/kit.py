@@ -1,7 +1,7 @@
-"""The frame of the conformance kit: a component under check, the rules of its kind, and what came of each.
+"""Framework of the conformance kit: a component under check, the rules of its kind, and the outcome of each rule.
 
-Every rule stands alone: it makes what it needs from the :class:`Subject`, and fails for one reason. So an author reads
-all that is wrong in one go, and a test can hold that a broken component is caught by its own rule and by no other.
+Rules are independent: each makes what it needs from the :class:`Subject`, and fails for one reason. So an author sees
+all faults at once, and a test can check that a broken component is caught by one rule and by no other.
 """
 
 from __future__ import annotations
@@ -24,45 +24,45 @@ WIDTHS: tuple[Mapping[str, int], ...] = (
     {"image": 32, "audio": 5, "expression": 6, "lower_face": 3, "vertices": 7, "style": 6, "context": 5},
     {"image": 64, "audio": 3, "expression": 4, "lower_face": 2, "vertices": 9, "style": 2, "context": 8},
 )
-"""The sizes that a component is made in, where its config does not fix them; no two equal ones meet in one place."""
+"""Sizes with which a component is made, unless its config fixes them. Sizes that could be confused differ."""
 
 
 class Nonconforming(AssertionError):
-    """A component breaks a rule of its interface; the message says how."""
+    """A component breaks a rule of its interface; the message describes how."""
 
 
 class NotApplicable(Exception):
-    """A rule has nothing to hold a component to: it offers no inverse, say, or its weights are not here."""
+    """A rule does not apply to a component: for example, it offers no inverse, or its weights are missing."""
 
 
 @attrs.frozen(kw_only=True)
 class Subject:
-    """A component under check: what makes it, in which configuration and sizes."""
+    """A component under check, with its config and sizes."""
 
     component: Component
     config: Any
     sizes: tuple[Sizes, ...]
-    """At least one; rules that look at widths go through all of them, others take the first."""
+    """At least one. Rules about widths use all of them, other rules the first."""
     implementation: Any = None
-    """The class itself, for one that stands in no module; else the component's target is imported."""
+    """The class itself, if it is in no module; otherwise the component's target is imported."""
     known: dict[str, Any] = attrs.field(factory=dict, eq=False, repr=False)
-    """What took time to find out and more than one rule needs."""
+    """Results that are expensive to compute and that several rules need."""
 
     @classmethod
     def of(cls, component: Component, config: Any = None, implementation: Any = None, fps: float = 25) -> Subject:
-        """A component in ``config``, or in the defaults of its options, and in all of :data:`WIDTHS`.
+        """A component with ``config``, or with the defaults of its options, in all sizes of :data:`WIDTHS`.
 
         Widths that the config gives (``sizes()``) replace those of :data:`WIDTHS`.
 
         Raises:
-            NotApplicable: where an option has no default and no config is given.
-            Nonconforming: where the options refuse their own defaults.
+            NotApplicable: if an option has no default and no config is given.
+            Nonconforming: if the options refuse their own defaults.
         """
         if config is None:
             required = [field.alias for field in attrs.fields(component.config) if field.default is attrs.NOTHING]
             if required:
                 raise NotApplicable(
-                    f"{component.title} has options without a default ({', '.join(required)}): give some"
+                    f"{component.title} has options without a default ({', '.join(required)}): give a config"
                 )
             try:
                 config = component.config()
@@ -73,18 +73,18 @@ class Subject:
         return cls(component=component, config=config, sizes=sizes, implementation=implementation)
 
     def build(self, sizes: Sizes | None = None, seed: int = 0) -> Any:
-        """A new one, its weights drawn from ``seed``; raises whatever goes wrong, for rules about making it."""
+        """A new component with weights drawn from ``seed``. Errors are raised unchanged, for rules on construction."""
         factory = self.component.load() if self.implementation is None else self.implementation
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return factory.from_config(self.config, self.sizes[0] if sizes is None else sizes)
 
     def make(self, sizes: Sizes | None = None, seed: int = 0) -> Any:
-        """A new one, its weights drawn from ``seed``.
+        """A new component with weights drawn from ``seed``.
 
         Raises:
-            NotApplicable: where it cannot be made, which the rules ``importable`` and ``made`` tell, or where weights
-                that it needs are not to be had here.
+            NotApplicable: if it cannot be made, which the rules ``importable`` and ``made`` report, or if weights that
+                it needs are missing.
         """
         try:
             return self.build(sizes, seed)
@@ -92,13 +92,13 @@ class Subject:
             raise NotApplicable(str(error)) from error
         except ComponentError as error:
             raise NotApplicable("see `importable`") from error
-        except Exception as error:  # a component under check may fail in any way; the rule says in which
+        except Exception as error:  # a component under check may fail in any way; the rule `made` reports it
             raise NotApplicable("see `made`") from error
 
 
 @attrs.frozen
 class Rule:
-    """One thing that every component of a kind must do."""
+    """One requirement for every component of a kind."""
 
     kind: Kind
     name: str
@@ -109,7 +109,7 @@ class Rule:
 
 @attrs.frozen
 class Outcome:
-    """What came of one rule."""
+    """Outcome of one rule."""
 
     rule: Rule
     state: Literal["kept", "broken", "not applicable"]
@@ -121,7 +121,7 @@ _RULES: dict[Kind, dict[str, Rule]] = {}
 
 
 def rule(*kinds: Kind) -> Callable[[Check], Check]:
-    """Make a function a rule of these kinds; its name (``_`` for a space) and docstring describe it."""
+    """Register a function as a rule of these kinds; its name (``_`` for a space) and docstring describe the rule."""
 
     def register(check: Check) -> Check:
         name = check.__name__.replace("_", " ")
@@ -137,20 +137,20 @@ def rule(*kinds: Kind) -> Callable[[Check], Check]:
 
 
 def rules(kind: Kind) -> tuple[Rule, ...]:
-    """The rules of a kind: those of every declaration first, then its own."""
+    """The rules of a kind: first the rules of all declarations, then those of the kind itself."""
     for module in ("declaration", kind):
         import_module(f"{__package__}.{module}")
     return tuple(_RULES[kind].values())
 
 
 def check(subject: Subject, only: Iterable[str] | None = None) -> list[Outcome]:
-    """Hold ``subject`` to every rule of its kind, or to those called ``only``; what came of each."""
+    """Check ``subject`` against every rule of its kind, or against those named in ``only``; returns the outcomes."""
     wanted = None if only is None else set(only)
     return [hold(subject, one) for one in rules(subject.component.kind) if wanted is None or one.name in wanted]
 
 
 def hold(subject: Subject, one: Rule) -> Outcome:
-    """Hold ``subject`` to one rule; torch's generator is seeded for it and left as it was."""
+    """Check ``subject`` against one rule. Torch's generator is seeded for it and restored afterwards."""
     started = time.perf_counter()
     state: Literal["kept", "broken", "not applicable"] = "kept"
     detail = ""
@@ -164,7 +164,7 @@ def hold(subject: Subject, one: Rule) -> Outcome:
         state, detail = "not applicable", f"not computed, because {error}"
     except Nonconforming as error:
         state, detail = "broken", str(error)
-    except Exception as error:  # noqa: BLE001 - a component under check may fail in any way; that is the finding
+    except Exception as error:  # noqa: BLE001 - a component under check may fail in any way; the failure is the finding
         state, detail = "broken", f"{type(error).__name__}: {error}"
     return Outcome(one, state, detail, time.perf_counter() - started)
 
@@ -176,7 +176,7 @@ def require(satisfied: bool, detail: str) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """Of what an error says; empty where it says nothing."""
+    """First line of an error's message; empty if there is no message."""
     return (str(error).splitlines() or [""])[0]
 
 

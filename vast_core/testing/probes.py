@@ -1,4 +1,4 @@
-"""What the rules of several networks share: weights away from their start, seeded calls, other devices."""
+"""Shared by the rules of networks: perturbed weights, seeded calls, other devices."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Result = TypeVar("Result")
 
 
 def scattered(network: Network, seed: int = 0, strength: float = 1.0) -> Network:
-    """``network`` in eval(), each weight moved from its start, behind whose zeros a fault could hide.
+    """``network`` in eval() with all weights perturbed, because initial weights of zero can hide a fault.
 
-    A matrix is moved by about 1 / sqrt(columns), so that what goes through it keeps its scale, a vector by 0.5; both
-    times ``strength``.
+    The standard deviation is 1 / sqrt(columns) for a matrix, which keeps the scale of its input, and 0.5 for a vector,
+    both times ``strength``.
     """
     draw = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -30,7 +30,7 @@ def scattered(network: Network, seed: int = 0, strength: float = 1.0) -> Network
 
 
 def seeded(call: Callable[[], Result]) -> Result:
-    """What ``call`` gives, the global generator being in the same state each time."""
+    """Result of ``call``, with the global generator in the same state each time."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         return call()
@@ -43,24 +43,24 @@ def draws(*shapes: tuple[int, ...], seed: int = 0, dtype: torch.dtype = torch.fl
 
 
 def off(found: Tensor, expected: Tensor) -> float:
-    """How far two tensors differ at most, as a share of the greatest number expected, or of 1."""
+    """Largest absolute difference, divided by the largest expected absolute value or by 1, whichever is larger."""
     if not found.numel():
         return 0.0
     return float((found - expected).detach().abs().max()) / max(1.0, float(expected.detach().abs().max()))
 
 
 def same_weights(subject: Subject, call: Callable[[nn.Module], list[Tensor]]) -> None:
-    """Hold two made from different seeds, one of which is given the other's state, to the same outputs of ``call``."""
+    """Require equal outputs of ``call`` from two components of different seeds, after one loads the other's state."""
     one, other = scattered(subject.make(seed=1)), subject.make(seed=2).eval()
-    expected = seeded(lambda: call(one))  # before its state is read: what is made at the first call must be in it
+    expected = seeded(lambda: call(one))  # before its state is read: tensors made by the first call must be in it
     other.load_state_dict(one.state_dict())
     found = seeded(lambda: call(other))
     same = all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
-    require(same, "two with the same weights give different outputs: something that matters is not in state_dict()")
+    require(same, "two components with the same weights give different outputs: a tensor is missing from state_dict()")
 
 
 def reached(network: nn.Module, loss: Tensor) -> None:
-    """Hold a network to have every parameter reached by the gradient of ``loss``."""
+    """Require that the gradient of ``loss`` reaches every parameter of a network."""
     parameters = {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
     if not parameters:
         not_applicable("it has no parameters to train")
@@ -71,14 +71,14 @@ def reached(network: nn.Module, loss: Tensor) -> None:
 
 
 def elsewhere(subject: Subject, call: Callable[[nn.Module, torch.device], list[Tensor]]) -> None:
-    """Hold one that has moved to another device to work there: to CUDA where there is one, else to the meta device."""
+    """Require that a component works after a move to CUDA, or to the meta device if there is no CUDA."""
     device = torch.device("cuda" if torch.cuda.is_available() else "meta")
     if device.type == "meta":
         try:
             without_data(subject, call)
         except NotApplicable:
             raise
-        except Exception as error:  # noqa: BLE001 - it may fail in any way; `shape without data` tells how
+        except Exception as error:  # noqa: BLE001 - it may fail in any way; `shape without data` reports it
             not_applicable(f"see `shape without data`, and there is no CUDA device here: {error}")
     network = subject.make().eval().to(device)
     try:
@@ -90,7 +90,7 @@ def elsewhere(subject: Subject, call: Callable[[nn.Module, torch.device], list[T
 
 
 def without_data(subject: Subject, call: Callable[[nn.Module, torch.device], list[Tensor]]) -> list[Tensor]:
-    """What one that is made on the meta device gives there, as in `vast check`."""
+    """Outputs of a component that is made and called on the meta device, as by `vast check`."""
     meta = torch.device("meta")
     with meta:
         network = subject.make().eval()

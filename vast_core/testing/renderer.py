@@ -1,4 +1,4 @@
-"""The rules of renderers: frames of any scene, drawn alike in chunks or as a whole, and losses that teach."""
+"""The rules of renderers: frames of any scene, the same in chunks as in full, and losses that train."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .kit import Subject, not_applicable, require, rule
 from .probes import scattered
 
 _CLOSE = 1e-4
-"""Frames in [0, 1] that differ by no more are equal."""
+"""Tolerance between two frames with values in [0, 1]."""
 _PROGRESS = (0.0, 0.5, 1.0)
 _STEPS = 8
 
 
 def make_batch(sizes: Sizes, batch: int = 1, frames: int = 3, seed: int = 0) -> RendererBatch:
-    """A training batch of smooth noise, with a round hole, a smaller round mesh, and in that a mouth and eyes."""
+    """A training batch of smooth noise with a round hole, a smaller round mesh, and mouth and eyes inside the mesh."""
     draw, size = torch.Generator().manual_seed(seed), sizes.image
 
     def picture() -> Tensor:
@@ -59,12 +59,12 @@ def _tensors(given: Scene | RendererBatch) -> Iterator[tuple[str, Tensor]]:
 
 
 def _each(scene: Scene, start: int, stop: int, axis: int = 1) -> Scene:
-    """The part of a scene from ``start`` to ``stop`` along an axis."""
+    """Part of a scene, from ``start`` to ``stop`` along an axis."""
     return Scene(**{name: tensor.narrow(axis, start, stop - start).clone() for name, tensor in _tensors(scene)})
 
 
 def _made(subject: Subject) -> Renderer:
-    """Its weights a little away from their start, behind whose zeros a fault could hide."""
+    """A renderer with slightly perturbed weights, because initial weights of zero can hide a fault."""
     renderer: Renderer = scattered(subject.make(), strength=0.2)
     return renderer
 
@@ -106,7 +106,7 @@ def float32(subject: Subject) -> None:
 
 @rule("renderer")
 def within_black_and_white(subject: Subject) -> None:
-    """Frames are in [0, 1], also of scenes that are all black or all white, and of loud features."""
+    """Frames are in [0, 1], also for black scenes, white scenes and large audio features."""
     renderer, scene = _made(subject), make_scene(subject.sizes[0], frames=4)
     pictures = {name: torch.ones_like(tensor) for name, tensor in _tensors(scene) if name != "audio"}
     for what, given in {
@@ -117,30 +117,30 @@ def within_black_and_white(subject: Subject) -> None:
     }.items():
         frames = _draw(renderer, given).frames
         bad = int((~((frames >= 0) & (frames <= 1))).sum())
-        require(bad == 0, f"a scene of {what}: {bad} of {frames.numel()} values lie outside [0, 1] or are no numbers")
+        require(bad == 0, f"a scene of {what}: {bad} of {frames.numel()} values are outside [0, 1] or NaN")
 
 
 @rule("renderer")
 def looks_at_the_mesh(subject: Subject) -> None:
-    """Another face in the same surroundings gives other frames."""
+    """A different face with the same background gives different frames."""
     renderer = _made(subject)
     one, other = (make_scene(subject.sizes[0], seed=seed) for seed in (1, 2))
     changed = attrs.evolve(one, mesh=other.mesh, texture=other.texture)
     ignored = torch.equal(_draw(renderer, changed).frames, _draw(renderer, one).frames)
-    require(not ignored, "another mesh, with another texture, gives the same frames")
+    require(not ignored, "a different mesh and texture give the same frames")
 
 
 @rule("renderer")
 def repeatable(subject: Subject) -> None:
-    """In eval(), the same scene gives the same frames again, bit for bit."""
+    """In eval(), two calls with the same scene give the same frames, bit for bit."""
     renderer, scene = _made(subject), make_scene(subject.sizes[0])
     one, other = (_draw(renderer, scene).frames for _ in range(2))
-    require(torch.equal(one, other), "the same scene twice, without a state, gives different frames")
+    require(torch.equal(one, other), "two calls with the same scene, without a state, give different frames")
 
 
 @rule("renderer")
 def leaves_the_scene_alone(subject: Subject) -> None:
-    """Neither the scene nor the state that was given is written to."""
+    """forward() does not change the given scene or state."""
     renderer, sizes = _made(subject), subject.sizes[0]
     state = _draw(renderer, make_scene(sizes)).state
     scene, kept = make_scene(sizes, seed=1), {name: tensor.clone() for name, tensor in state.items()}
@@ -149,24 +149,24 @@ def leaves_the_scene_alone(subject: Subject) -> None:
         renderer(scene, state)
     changed = [f"scene.{name}" for name, tensor in _tensors(scene) if not torch.equal(tensor, before[name])]
     changed += [f"state[{name!r}]" for name, tensor in state.items() if not torch.equal(tensor, kept[name])]
-    require(not changed, f"forward() has written to {', '.join(changed)}")
+    require(not changed, f"forward() changed {', '.join(changed)}")
 
 
 @rule("renderer")
 def batch_independence(subject: Subject) -> None:
-    """A scene's frames are the same alone and beside another."""
+    """The frames of a scene are the same alone and in a batch."""
     renderer, sizes = _made(subject), subject.sizes[0]
     both = make_scene(sizes, batch=2)
     other = make_scene(sizes, batch=2, seed=1)
     beside = Scene(**{n: torch.stack([t[0], 0.1 * dict(_tensors(other))[n][1]]) for n, t in _tensors(both)})
     alone = _draw(renderer, _each(both, 0, 1, axis=0)).frames
-    _same(_draw(renderer, both).frames[:1], alone, "the frames of a scene alone and in a batch differ")
-    _same(_draw(renderer, beside).frames[:1], alone, "the frames of a scene change with those beside it")
+    _same(_draw(renderer, both).frames[:1], alone, "the frames of a scene differ between alone and in a batch")
+    _same(_draw(renderer, beside).frames[:1], alone, "the frames of a scene depend on the other scenes of the batch")
 
 
 @rule("renderer")
 def chunks_equal_the_whole(subject: Subject) -> None:
-    """Frames drawn chunk by chunk, each with the state of the one before, are those of the whole."""
+    """Frames drawn in chunks, each with the state of the previous chunk, equal those of the whole scene."""
     renderer, frames = _made(subject), 7
     scene = make_scene(subject.sizes[0], batch=2, frames=frames)
     whole = _draw(renderer, scene).frames
@@ -178,18 +178,18 @@ def chunks_equal_the_whole(subject: Subject) -> None:
             _same(
                 out.frames,
                 whole[:, start:stop],
-                f"in chunks that end at {bounds[1:]}, frames {start} to {stop} are not those of the whole",
+                f"in chunks that end at {bounds[1:]}, frames {start} to {stop} differ from the whole scene",
             )
 
 
 @rule("renderer")
 def state_of_tensors(subject: Subject) -> None:
-    """The state maps names to tensors, whose size does not grow with the frames drawn."""
+    """The state maps names to tensors whose size does not grow with the number of frames."""
     renderer, sizes = _made(subject), subject.sizes[0]
     short, long = (_draw(renderer, make_scene(sizes, frames=frames)).state for frames in (2, 6))
-    require(isinstance(long, Mapping), f"the state is a {type(long).__name__}, no mapping of tensors")
+    require(isinstance(long, Mapping), f"the state is a {type(long).__name__}, not a mapping of tensors")
     wrong = [name for name, value in long.items() if not isinstance(value, Tensor)]
-    require(not wrong, f"state {', '.join(map(repr, wrong))}: no tensor")
+    require(not wrong, f"state {', '.join(map(repr, wrong))}: not a tensor")
     sizes_of = [{name: tuple(tensor.shape) for name, tensor in state.items()} for state in (short, long)]
     require(
         sizes_of[0] == sizes_of[1], f"the state grows with the frames: {sizes_of[0]} after 2, {sizes_of[1]} after 6"
@@ -198,7 +198,7 @@ def state_of_tensors(subject: Subject) -> None:
 
 @rule("renderer")
 def moves_to_another_device(subject: Subject) -> None:
-    """All that it holds goes along with ``to(device)`` (shown by torch's meta device)."""
+    """``to(device)`` moves all its tensors (checked with torch's meta device)."""
     renderer, scene = _made(subject).to("meta"), make_scene(subject.sizes[0])
     frames = _draw(renderer, Scene(**{name: tensor.to("meta") for name, tensor in _tensors(scene)})).frames
     require(frames.is_meta, f"moved to the meta device, it gives frames on {frames.device}")
@@ -206,7 +206,7 @@ def moves_to_another_device(subject: Subject) -> None:
 
 @rule("renderer")
 def shape_without_data(subject: Subject) -> None:
-    """Made and called on torch's meta device, as `vast check` does, it tells the shape."""
+    """Made and called on torch's meta device, as by `vast check`, it gives the shape."""
     subject.make()
     scene = make_scene(subject.sizes[0])
     with torch.device("meta"):
@@ -226,7 +226,7 @@ def _learner(subject: Subject) -> Renderer:
 
 
 def _step(renderer: Renderer, batch: RendererBatch, progress: float = 1.0) -> Iterator[Objective]:
-    """The objectives of one step; backward is called on each before the next is asked for, as by the core."""
+    """The objectives of one step; backward is called on each before the next is yielded, as in the core."""
     for objective in renderer.training_objectives(batch, progress):
         renderer.zero_grad(set_to_none=True)
         if objective.loss.requires_grad:
@@ -236,19 +236,19 @@ def _step(renderer: Renderer, batch: RendererBatch, progress: float = 1.0) -> It
 
 @rule("renderer")
 def trainable_is_declared(subject: Subject) -> None:
-    """``trainable`` is True where there is something to train, and False where there are no objectives."""
+    """``trainable`` is True if there are objectives, and False if no parameter needs training."""
     renderer = subject.make()
     if renderer.trainable:
         objective = next(iter(renderer.train().training_objectives(make_batch(subject.sizes[0]), 1.0)), None)
-        require(objective is not None, "trainable is True, and training_objectives() yields nothing")
+        require(objective is not None, "trainable is True, but training_objectives() yields nothing")
         return
     learning = [name for name, parameter in renderer.named_parameters() if parameter.requires_grad]
-    require(not learning, f"trainable is False, and nothing would train {', '.join(learning[:4])}")
+    require(not learning, f"trainable is False, but these need training: {', '.join(learning[:4])}")
 
 
 @rule("renderer")
 def losses(subject: Subject) -> None:
-    """From the start of training to its end, each objective has a name of its own and a finite loss () of its part."""
+    """At progress 0, 0.5 and 1, each objective has a name of its own and a finite loss () that has a gradient."""
     renderer, batch = _learner(subject), make_batch(subject.sizes[0], batch=2)
     for progress in _PROGRESS:
         names: list[str] = []
@@ -263,19 +263,19 @@ def losses(subject: Subject) -> None:
 
 @rule("renderer")
 def terms(subject: Subject) -> None:
-    """What an objective logs apart are finite tensors (), free of the graph."""
+    """The logged terms of an objective are finite detached tensors ()."""
     renderer, batch = _learner(subject), make_batch(subject.sizes[0])
     for objective in _step(renderer, batch):
         for name, value in objective.terms.items():
             where = f"term {name!r} of objective {objective.name!r}"
-            require(isinstance(value, Tensor) and value.ndim == 0, f"{where} is {value!r}, no tensor ()")
+            require(isinstance(value, Tensor) and value.ndim == 0, f"{where} is {value!r}, not a tensor ()")
             require(bool(value.isfinite()), f"{where} is {value.item()}")
             require(not value.requires_grad, f"{where} keeps the graph: detach it")
 
 
 @rule("renderer")
 def own_parameters(subject: Subject) -> None:
-    """An objective's parameters are the renderer's own, each once, and of no other objective of the step."""
+    """An objective's parameters belong to the renderer, occur once, and are in no other objective of the step."""
     renderer, batch = _learner(subject), make_batch(subject.sizes[0])
     named = {id(parameter): name for name, parameter in renderer.named_parameters()}
     owners: dict[int, str] = {}
@@ -286,14 +286,14 @@ def own_parameters(subject: Subject) -> None:
             )
             owner = owners.setdefault(id(parameter), objective.name)
             name = named[id(parameter)]
-            require(owner == objective.name, f"{name} is stepped by both {owner!r} and {objective.name!r}")
+            require(owner == objective.name, f"{name} is in both objectives {owner!r} and {objective.name!r}")
         twice = len(objective.parameters) - len({id(parameter) for parameter in objective.parameters})
         require(twice == 0, f"objective {objective.name!r} lists {twice} parameters twice")
 
 
 @rule("renderer")
 def gradients(subject: Subject) -> None:
-    """At the end of training every trainable parameter has an objective, whose gradient reaches it and is finite."""
+    """At progress 1 every trainable parameter has an objective whose gradient reaches it and is finite."""
     renderer, batch = _learner(subject), make_batch(subject.sizes[0], batch=2)
     waiting = {id(p): name for name, p in renderer.named_parameters() if p.requires_grad}
     for objective in _step(renderer, batch):
@@ -307,7 +307,7 @@ def gradients(subject: Subject) -> None:
 
 @rule("renderer")
 def learns(subject: Subject) -> None:
-    """A few steps over one batch bring what it draws nearer to the real frames."""
+    """A few training steps on one batch reduce the error of the frames."""
     renderer, batch = _learner(subject), make_batch(subject.sizes[0], frames=2)
     inside = batch.scene.hole
 
@@ -322,4 +322,4 @@ def learns(subject: Subject) -> None:
             fresh = torch.optim.AdamW(list(objective.parameters), lr=2e-3, betas=(0.5, 0.99))
             optimisers.setdefault((objective.name, id(objective.parameters[0])), fresh).step()
     after = error()
-    require(after < before, f"mean error in the hole {before:.4f} before, {after:.4f} after {_STEPS} steps over it")
+    require(after < before, f"mean error in the hole: {before:.4f} before, {after:.4f} after {_STEPS} steps")

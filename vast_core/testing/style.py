@@ -1,4 +1,4 @@
-"""The rules of style encoders: what is masked or unheard changes nothing, and prompts are read each for itself."""
+"""The rules of style encoders: masked frames and unheard audio have no effect, and prompts are independent."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .probes import draws, elsewhere, off, reached, same_weights, scattered, see
 
 FRAMES = 30
 _CLOSE = 1e-4
-"""Of the greatest number: two computations that differ by no more are equal."""
+"""Tolerance between two computations of one result, relative to the largest number, or to 1 if that is larger."""
 
 
 @attrs.frozen(eq=False)
 class Prompt:
-    """What an encoder reads."""
+    """Inputs of an encoder."""
 
     expression: Tensor
     audio: Tensor
@@ -27,21 +27,21 @@ class Prompt:
 
     @classmethod
     def of(cls, sizes: Sizes, batch: int = 3, frames: int = FRAMES, seed: int = 0) -> Prompt:
-        """One without gaps, as the rules change it."""
+        """A prompt without gaps; rules modify it."""
         expression, audio = draws((batch, frames, sizes.expression), (batch, frames, sizes.audio), seed=seed)
         return cls(expression, audio, torch.ones(batch, frames, dtype=torch.bool), torch.ones(batch, dtype=torch.bool))
 
     def tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """In the order in which they are given."""
+        """The tensors in the order of the encoder's arguments."""
         return self.expression, self.audio, self.mask, self.heard
 
     def to(self, device: torch.device) -> Prompt:
-        """On another device."""
+        """The prompt on ``device``."""
         return Prompt(*(tensor.to(device) for tensor in self.tensors()))
 
 
 def _with_gaps(sizes: Sizes) -> Prompt:
-    """One of three rows: with a gap, without sound, and ending early."""
+    """A prompt of three rows: with a gap, without sound, and with an early end."""
     prompt = Prompt.of(sizes)
     prompt.mask[0, 5:9] = False
     prompt.heard[1] = False
@@ -55,12 +55,12 @@ def _encoder(subject: Subject) -> nn.Module:
 
 
 def _read(encoder: nn.Module, prompt: Prompt) -> Posterior:
-    """The encoder's output; NotApplicable where its form is wrong, which the rule ``shapes`` tells."""
+    """The encoder's output; NotApplicable if its form is wrong, which the rule ``shapes`` reports."""
     posterior = seeded(lambda: encoder(*prompt.tensors()))
     if not isinstance(posterior, Posterior):
-        not_applicable(f"see `shapes`: it gives {type(posterior).__name__}, no Posterior")
+        not_applicable(f"see `shapes`: it gives {type(posterior).__name__}, not Posterior")
     if {len(tensor) for tensor in _tensors(posterior).values()} != {len(prompt.mask)}:
-        not_applicable("see `shapes`: its output has another number of rows than its input")
+        not_applicable("see `shapes`: its output and its input differ in the number of rows")
     return posterior
 
 
@@ -71,7 +71,7 @@ def _tensors(posterior: Posterior) -> dict[str, Tensor]:
 def _hold_equal(found: Posterior, expected: Posterior, what: str) -> None:
     for name, tensor in _tensors(found).items():
         distance = off(tensor, _tensors(expected)[name])
-        require(distance <= _CLOSE, f"{what}: {name} differs by {distance:.1e} of its greatest number")
+        require(distance <= _CLOSE, f"{what}: {name} differs by {distance:.1e} of its largest number")
 
 
 # ------------------------------------------------------------------------------------------- its form
@@ -80,16 +80,16 @@ def _hold_equal(found: Posterior, expected: Posterior, what: str) -> None:
 @rule("style")
 @torch.no_grad()
 def shapes(subject: Subject) -> None:
-    """Mean and log_std are (B, Z), context is (B, H), for prompts of any length from one frame on."""
+    """Mean and log_std are (B, Z), context is (B, H), for prompts of one frame or more."""
     for sizes in subject.sizes:
         encoder = subject.make(sizes).eval()
         for batch, frames in ((1, 1), (2, 2), (3, 25), (1, 301)):
             given = f"a prompt of {batch} x {frames} frames"
             try:
                 posterior = encoder(*Prompt.of(sizes, batch, frames).tensors())
-            except Exception as error:  # noqa: BLE001 - it may fail in any way; that is the finding
-                require(False, f"{given} in {sizes}: {type(error).__name__}: {error}")
-            require(isinstance(posterior, Posterior), f"it gives {type(posterior).__name__}, no Posterior")
+            except Exception as error:  # noqa: BLE001 - it may fail in any way; the failure is the finding
+                require(False, f"{given} with {sizes}: {type(error).__name__}: {error}")
+            require(isinstance(posterior, Posterior), f"it gives {type(posterior).__name__}, not Posterior")
             for name, tensor in _tensors(posterior).items():
                 wanted = (batch, sizes.context if name == "context" else sizes.style)
                 require(tuple(tensor.shape) == wanted, f"{given}: {name} is {tuple(tensor.shape)}, expected {wanted}")
@@ -98,7 +98,7 @@ def shapes(subject: Subject) -> None:
 @rule("style")
 @torch.no_grad()
 def float32(subject: Subject) -> None:
-    """What it gives is float32."""
+    """Mean, log_std and context are float32."""
     posterior = _read(_encoder(subject), Prompt.of(subject.sizes[0]))
     wrong = [f"{name} {tensor.dtype}" for name, tensor in _tensors(posterior).items() if tensor.dtype != torch.float32]
     require(not wrong, f"{', '.join(wrong)}, expected torch.float32")
@@ -106,7 +106,7 @@ def float32(subject: Subject) -> None:
 
 @rule("style")
 def autocast(subject: Subject) -> None:
-    """Under bfloat16 autocast it works, and what it gives is finite."""
+    """Under bfloat16 autocast it works, and its output is finite."""
     with torch.autocast("cpu", torch.bfloat16):
         posterior = _read(_encoder(subject), Prompt.of(subject.sizes[0]))
     wrong = [name for name, tensor in _tensors(posterior).items() if not tensor.isfinite().all()]
@@ -115,13 +115,13 @@ def autocast(subject: Subject) -> None:
 
 @rule("style")
 def shape_without_data(subject: Subject) -> None:
-    """Made and called on torch's meta device, as `vast check` does, it tells the shapes."""
+    """Made and called on torch's meta device, as by `vast check`, it gives the shapes."""
     without_data(subject, lambda encoder, device: _on(subject, encoder, device))
 
 
 @rule("style")
 def moves_to_another_device(subject: Subject) -> None:
-    """All that it holds goes along with ``to(device)``: to CUDA where there is one, else to the meta device."""
+    """``to(device)`` moves all its tensors; checked with CUDA if available, otherwise with the meta device."""
     elsewhere(subject, lambda encoder, device: _on(subject, encoder, device))
 
 
@@ -133,24 +133,24 @@ def _on(subject: Subject, encoder: nn.Module, device: torch.device) -> list[Tens
 @rule("style")
 @torch.no_grad()
 def repeatable(subject: Subject) -> None:
-    """In eval(), the same prompt gives the same again, bit for bit."""
+    """In eval(), two calls with the same prompt give the same output, bit for bit."""
     encoder, prompt = _encoder(subject), Prompt.of(subject.sizes[0])
     first = _read(encoder, prompt)
-    second = encoder(*prompt.tensors())  # in another state of the generator
+    second = encoder(*prompt.tensors())  # with another state of the generator
     same = all(torch.equal(tensor, _tensors(second)[name]) for name, tensor in _tensors(first).items())
-    require(same, "the same prompt twice gives different codes in eval()")
+    require(same, "two calls with the same prompt give different codes in eval()")
 
 
 @rule("style")
 @torch.no_grad()
 def inputs_untouched(subject: Subject) -> None:
-    """Expression, audio and masks are as they were."""
+    """forward() does not change expression, audio or masks."""
     encoder, prompt = _encoder(subject), _with_gaps(subject.sizes[0])
     given = [tensor.clone() for tensor in prompt.tensors()]
     encoder(*given)
     names = ("expression", "audio", "mask", "heard")
     changed = [n for n, a, b in zip(names, prompt.tensors(), given, strict=True) if not torch.equal(a, b)]
-    require(not changed, f"forward() has written to {', '.join(changed)}")
+    require(not changed, f"forward() changed {', '.join(changed)}")
 
 
 # ------------------------------------------------------------------------------------------- what counts
@@ -159,67 +159,67 @@ def inputs_untouched(subject: Subject) -> None:
 @rule("style")
 @torch.no_grad()
 def batch_independence(subject: Subject) -> None:
-    """A prompt is read the same alone and beside others."""
+    """A prompt has the same output alone and in a batch."""
     encoder, prompt = _encoder(subject), _with_gaps(subject.sizes[0])
     together = _read(encoder, prompt)
     for row in range(len(prompt.mask)):
         alone = _read(encoder, Prompt(*(tensor[row : row + 1] for tensor in prompt.tensors())))
         same = Posterior(*(tensor[row : row + 1] for tensor in _tensors(together).values()))
-        _hold_equal(alone, same, "a prompt alone and in a batch")
+        _hold_equal(alone, same, "a prompt differs between alone and in a batch")
 
 
 @rule("style")
 @torch.no_grad()
 def masked_frames(subject: Subject) -> None:
-    """What stands in masked frames changes nothing, in a gap as well as at the end."""
+    """Values in masked frames have no effect, in a gap or at the end."""
     encoder, prompt = _encoder(subject), _with_gaps(subject.sizes[0])
     before = _read(encoder, prompt)
     for name in ("expression", "audio"):
         changed = getattr(prompt, name).clone()
         changed[~prompt.mask] += 3
         after = _read(encoder, attrs.evolve(prompt, **{name: changed}))
-        _hold_equal(after, before, f"the {name} of masked frames is changed")
+        _hold_equal(after, before, f"after a change of {name} in masked frames")
 
 
 @rule("style")
 @torch.no_grad()
 def padding(subject: Subject) -> None:
-    """Masked frames added at the end change nothing, be they many."""
+    """Any number of masked frames at the end has no effect."""
     encoder, prompt = _encoder(subject), Prompt.of(subject.sizes[0])
     before = _read(encoder, prompt)
     for more in (1, 17, 400):
         expression, audio = (nn.functional.pad(t, (0, 0, 0, more)) for t in (prompt.expression, prompt.audio))
         mask = nn.functional.pad(prompt.mask, (0, more), value=False)
         after = _read(encoder, Prompt(expression, audio, mask, prompt.heard))
-        _hold_equal(after, before, f"{FRAMES} frames, and the same padded by {more}")
+        _hold_equal(after, before, f"after padding {FRAMES} frames by {more}")
 
 
 @rule("style")
 @torch.no_grad()
 def unheard_sound(subject: Subject) -> None:
-    """Where ``heard`` is False, the audio changes nothing."""
+    """If ``heard`` is False, the audio has no effect."""
     encoder, prompt = _encoder(subject), Prompt.of(subject.sizes[0])
     prompt.heard[:] = False
     after = _read(encoder, attrs.evolve(prompt, audio=prompt.audio + 3))
-    _hold_equal(after, _read(encoder, prompt), "a prompt without sound, its audio changed")
+    _hold_equal(after, _read(encoder, prompt), "after a change of audio in a prompt that is not heard")
 
 
 @rule("style")
 @torch.no_grad()
 def expression_used(subject: Subject) -> None:
-    """The code depends on how the face moves, with sound and without."""
+    """The code depends on the motion of the face, with sound and without."""
     encoder, prompt = _encoder(subject), Prompt.of(subject.sizes[0])
     other = attrs.evolve(prompt, expression=Prompt.of(subject.sizes[0], seed=1).expression)
     for heard in (True, False):
         prompt.heard[:] = heard
         one, two = _read(encoder, prompt), _read(encoder, other)
         sound = "with" if heard else "without"
-        require(not torch.equal(one.mean, two.mean), f"two faces, {sound} sound, have the same mean")
+        require(not torch.equal(one.mean, two.mean), f"two different expressions, {sound} sound, have the same mean")
 
 
 @rule("style")
 def empty_prompt(subject: Subject) -> None:
-    """A prompt of which no frame is valid is refused by an error that explains, or gives finite numbers."""
+    """A prompt without a valid frame raises an error of vast or a ValueError, or gives finite numbers."""
     encoder, prompt = _encoder(subject), Prompt.of(subject.sizes[0])
     prompt.mask[1] = False
     try:
@@ -227,7 +227,7 @@ def empty_prompt(subject: Subject) -> None:
     except (VastError, ValueError):
         return
     wrong = [name for name, tensor in _tensors(posterior).items() if not tensor.isfinite().all()]
-    require(not wrong, f"{', '.join(wrong)} not finite where no frame of a prompt is valid; raise InputError")
+    require(not wrong, f"{', '.join(wrong)} not finite if no frame of a prompt is valid; raise InputError")
 
 
 # ------------------------------------------------------------------------------------------- in training
@@ -235,7 +235,7 @@ def empty_prompt(subject: Subject) -> None:
 
 @rule("style")
 def finite(subject: Subject) -> None:
-    """Posterior and gradients are finite for a still face, a wild one, silence, and a single frame."""
+    """Posterior and gradients are finite for still and large motion, zero and large features, and a single frame."""
     sizes, encoder = subject.sizes[0], _encoder(subject)
     plain, short = Prompt.of(sizes), Prompt.of(sizes, frames=1)
     still = torch.zeros_like(plain.expression)
@@ -277,6 +277,6 @@ def _loss(posterior: Posterior) -> Tensor:
 @rule("style")
 @torch.no_grad()
 def weights_tell_all(subject: Subject) -> None:
-    """Two with the same weights give the same: nothing that matters is kept elsewhere."""
+    """Two components with the same weights give the same output: state_dict() is complete."""
     prompt = _with_gaps(subject.sizes[0])
     same_weights(subject, lambda encoder: list(_tensors(_read(encoder, prompt)).values()))

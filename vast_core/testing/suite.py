@@ -1,4 +1,4 @@
-"""All rules for all components of a package: as pytest's cases, and for `vast plugins check`."""
+"""All rules for all components of a package, as test cases of pytest and for `vast plugins check`."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from .kit import Rule
 
 Configs = Mapping[str, Any]
-"""A config, or several, of components by title such as ``flow/shift``; the others are checked in their defaults."""
+"""One config or several for each component, by title such as ``flow/shift``. Other components use their defaults."""
 
 
 def conformance(wanted: str, configs: Configs | None = None, registry: Registry | None = None) -> list[ParameterSet]:
-    """Cases for ``pytest.mark.parametrize``: one of each component, config and rule, such as ``flow/shift: log det``.
+    """Cases for ``pytest.mark.parametrize``: one for each component, config and rule, such as ``flow/shift: log det``.
 
     Args:
         wanted: a distribution such as ``vast-shift``, or one component such as ``flow/shift``.
         configs: see :data:`Configs`; needed for a component with an option that has no default.
-        registry: where components are looked up; all that is installed, by default.
+        registry: the registry to search; by default, all installed plugins.
 
     Raises:
-        ComponentError: where there is no such distribution or component, its plugin is broken, or a key of
-            ``configs`` is none of its components.
+        ComponentError: if there is no such distribution or component, if its plugin is broken, or if a key of
+            ``configs`` names no component of it.
     """
     import pytest
 
@@ -54,7 +54,7 @@ def conformance(wanted: str, configs: Configs | None = None, registry: Registry 
 
 @attrs.frozen
 class Case:
-    """One component in one config, held to one rule when called."""
+    """One component with one config; a call checks it against one rule."""
 
     component: Component
     config: Any
@@ -62,7 +62,7 @@ class Case:
     rule: Rule
 
     def __call__(self) -> None:
-        """Skip where the rule does not apply; raise :class:`vast_core.testing.Nonconforming` where it is broken."""
+        """Skip if the rule does not apply; raise :class:`vast_core.testing.Nonconforming` if it is broken."""
         import pytest
 
         from .kit import Nonconforming, NotApplicable, Subject, hold
@@ -81,7 +81,7 @@ class Case:
 def components(wanted: str, registry: Registry) -> tuple[Component, ...]:
     """The components of a distribution, or the one that ``kind/name`` (or ``kind/distribution/name``) names.
 
-    Raises :class:`ComponentError` where there is none, or one of the distribution's plugins is broken.
+    Raises :class:`ComponentError` if there is none, or if a plugin of the distribution is broken.
     """
     kind, _, name = wanted.partition("/")
     if kind in KINDS and name:
@@ -93,24 +93,24 @@ def components(wanted: str, registry: Registry) -> tuple[Component, ...]:
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ComponentError(
             f"no package with plugins is called {wanted!r}{hint} (installed: {', '.join(known) or 'none'}); "
-            "a component is written as flow/planar is"
+            "write a component as kind/name, such as flow/planar"
         )
     for plugin in own:
         if plugin.state != "loaded":
             raise ComponentError(f"plugin {plugin} is {plugin.state}: {plugin.cause}")
     found = [c for c in registry.components() if normalised(c.distribution) == normalised(wanted)]
     if not found:
-        raise ComponentError(f"{own[0].provider} declares no component, and only components have rules")
+        raise ComponentError(f"{own[0].provider} declares no component, and there are rules only for components")
     return tuple(found)
 
 
 def title(component: Component) -> str:
-    """Kind and name as the command line takes them, such as ``flow/planar``."""
+    """Kind and name as on the command line, such as ``flow/planar``."""
     return f"{component.kind}/{component.name}"
 
 
 def brief(config: Any) -> str:
-    """The options of a config that are not their defaults, such as ``steps=3``; ``defaults`` where all are."""
+    """Options of a config that differ from their defaults, such as ``steps=3``; ``defaults`` if none does."""
     changed = []
     for field in attrs.fields(type(config)):
         default = field.default
