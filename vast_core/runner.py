@@ -5,45 +5,67 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from .errors import ComponentError
+from .errors import ComponentError, InputError
 from .pipeline import assemble
 from .recipe.model import Recipe
 from .registry.declarations import StageSpec
 from .registry.registry import Registry
 from .report.summary import write_run_report
 from .runs.directory import Run
+from .runs.lock import held
 from .stages.context import StageContext
 
 
 def run_recipe(
     recipe: Recipe, registry: Registry, out: Path, resume: bool = False, stages: Iterable[str] | None = None
 ) -> Run:
-    """Take ``recipe`` through its stages, or those of them that are named, into the run directory ``out``."""
-    console = Console()
+    """Take ``recipe`` through its stages, or those of them that are named, into the run directory ``out``.
+
+    Raises :class:`InputError` where another process works in ``out``, or a stage builds on one that is out of date.
+    """
     chosen = [(spec, spec.load()) for spec in recipe.chosen(stages)]
     run = Run(out, recipe, registry)
     pipeline = assemble(recipe, registry)
-    run.start()
-    context = StageContext(run=run, pipeline=pipeline, console=console, resume=resume)
+    with held(out):
+        run.start()
+        _walk(StageContext(run=run, pipeline=pipeline, console=Console(), resume=resume), chosen)
+    return run
+
+
+def _walk(context: StageContext, chosen: list[tuple[StageSpec, Any]]) -> None:
+    """Run those of the stages that are out of date, and write the report."""
+    run, console, notify = context.run, context.console, context.run.registry.notify
     for spec, stage in chosen:
         key = context.key(spec.name)
         if not run.finished(spec.name, key):
-            registry.notify("vast_stage_starting", run=run, stage=spec.name, key=key)
+            notify("vast_stage_starting", run=run, stage=spec.name, key=key)
         if run.finished(spec.name, key):
             console.print(f"[dim]{spec.name}: nothing has changed, kept[/dim]")
         else:
+            _require_below(context, spec.name)
             console.print(f"[bold]{spec.name}[/bold]")
             began = time.perf_counter()
             files = _written(spec, stage.run(context))
             run.finish(spec.name, key, time.perf_counter() - began, files)
-        registry.notify("vast_stage_finished", run=run, stage=spec.name)
-    store = context.store if recipe.runs("prepare") else None
+        notify("vast_stage_finished", run=run, stage=spec.name)
+    store = context.store if context.recipe.runs("prepare") else None
     write_run_report(run, store if store is not None and store.complete else None)
-    console.print(f"done: {out / 'report.html'}")
-    return run
+    console.print(f"done: {run.path / 'report.html'}")
+
+
+def _require_below(context: StageContext, stage: str) -> None:
+    """Raise :class:`InputError` where the results that ``stage`` reads are those of another recipe or of other code."""
+    run = context.run
+    for below in context.builds_on(stage):
+        if not run.finished(below, context.key(below)):
+            raise InputError(
+                f"stage {stage!r} builds on stage {below!r}, whose result in {run.path} is missing or out of date; "
+                f"choose both, --stages {below},{stage}, or leave --stages out"
+            )
 
 
 def _written(spec: StageSpec, files: object) -> list[Path]:

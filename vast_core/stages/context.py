@@ -52,6 +52,9 @@ class StageContext:
     console: Console
     resume: bool = False
     _keys: dict[str, str] = attrs.field(init=False, factory=dict)
+    _below: dict[str, list[str]] = attrs.field(init=False, factory=dict)
+    """The stages whose keys each stage has asked for."""
+    _asking: list[str] = attrs.field(init=False, factory=list)
 
     @property
     def recipe(self) -> Recipe:
@@ -77,17 +80,29 @@ class StageContext:
 
         Raises :class:`ComponentError` where the stage's inputs are no plain data.
         """
+        if self._asking:
+            self._below[self._asking[-1]].append(stage)
         if stage not in self._keys:
             # the recipe's own first: a plugin that fails at a hook is left out from then on, and its stage still runs
             own = next((spec for spec in self.recipe.run if spec.name == stage), None) or self.run.registry.stage(stage)
             options: Any = self.recipe.options(stage, own.config)
-            inputs = own.load().inputs(self)
+            self._asking.append(stage)
+            self._below[stage] = []
+            try:
+                inputs = own.load().inputs(self)
+            finally:
+                self._asking.pop()
             try:
                 self._keys[stage] = stage_key(own, options, inputs)
             except TypeError as error:
                 who = f"{own.title} of {own.provider or 'vast itself'}"
                 raise ComponentError(f"{who}: its inputs(context) are no plain data ({error})") from error
         return self._keys[stage]
+
+    def builds_on(self, stage: str) -> list[str]:
+        """The earlier stages whose keys are among the inputs of ``stage``."""
+        self.key(stage)
+        return self._below[stage]
 
     def component_inputs(self, *kinds: Kind) -> dict[str, Any]:
         """What identifies the components of these kinds: code, options, and the files that they read.
