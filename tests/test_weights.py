@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from vast_core.errors import StorageError, WeightsError
-from vast_core.runs import differences, load_into, load_weights, save_weights, weights
+from vast_core.runs import check_header, load_into, load_weights, save_weights, weights
 
 
 def test_round_trip_is_exact(tmp_path):
@@ -62,10 +63,36 @@ def test_weights_of_another_model_say_which_tensors_differ():
     assert "extra: unknown" in message
 
 
-def test_differences_are_dotted():
-    header = {"sizes": {"style": 32, "audio": 40}, "what": "style"}
-    found = differences(header, {"sizes": {"style": 16, "audio": 40}, "what": "style"})
-    assert [str(m) for m in found] == ["sizes.style: 32 in the weights, 16 here"]
+HEADER = {
+    "components": {"face": "landmarks (vast-avatar 0.1.0)", "flow": "planar (vast-avatar 0.1.0)"},
+    "sizes": {"expression": 32, "style": 32},
+}
+
+
+def test_a_header_of_the_same_components_and_sizes_is_silent(recwarn):
+    check_header(HEADER, {"face": "landmarks (vast-avatar 0.1.0)"}, {"style": 32}, Path("w.safetensors"))
+    assert not recwarn.list
+
+
+def test_other_components_and_sizes_are_told_in_one_message():
+    here = {"face": "landmarks (vast-avatar 0.2.0)", "flow": "householder (vast-avatar 0.1.0)", "audio": "ppg (a 1)"}
+    with pytest.raises(WeightsError) as error:
+        check_header(HEADER, here, {"expression": 32, "style": 16, "audio": 40}, Path("w.safetensors"))
+    assert str(error.value).splitlines()[:-1] == [
+        "w.safetensors: these weights belong to other components than the recipe names:",
+        "  flow: planar (vast-avatar 0.1.0) in the weights, householder (vast-avatar 0.1.0) here",
+        "  audio: none in the weights, ppg (a 1) here",
+        "  size style: 32 in the weights, 16 here",
+        "  size audio: none in the weights, 40 here",
+        "  face: landmarks (vast-avatar 0.1.0) in the weights, landmarks (vast-avatar 0.2.0) here",
+    ]
+    with pytest.raises(WeightsError, match="planar"):
+        check_header(HEADER, {"flow": "planar (vast-other 0.1.0)"}, {}, Path("w.safetensors"))
+
+
+def test_other_versions_are_a_warning():
+    with pytest.warns(UserWarning, match=r"w.safetensors: made by other versions:\n  face: .* 0\.1\.0.* 0\.2\.0"):
+        check_header(HEADER, {"face": "landmarks (vast-avatar 0.2.0)"}, {"style": 32}, Path("w.safetensors"))
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):

@@ -19,6 +19,10 @@ class MediaError(InputError):
     """A video or sound file cannot be read, or lacks pictures or sound that are needed."""
 
 
+class UnreachableError(MediaError):
+    """A file is missing or may not be read, or its disk is away; nothing is known of its content."""
+
+
 class RecipeError(InputError):
     """One or more mistakes in a recipe, each at file:line:col."""
 
@@ -43,3 +47,7 @@ class NotComputed(VastError):
 
 class StorageError(VastError):
     """A file could not be written; no partial file is left behind."""
+
+
+SURROUNDINGS = (UnreachableError, RecipeError, WeightsError, ComponentError)
+"""Those of the input errors that say nothing of a clip. Code that leaves out bad clips must let these end its work."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from ..errors import MediaError
+from ..errors import MediaError, UnreachableError
 from ..interfaces import SAMPLE_RATE
 
 SOUND_GAP = 0.02
@@ -33,20 +34,35 @@ _SETTLING = 0.1
 EXACT_COLOUR = 0x2 | 0x40000 | 0x2000
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[InputContainer]:
+def _reach(path: Path) -> int:
+    """The size of a file that can be read. Raises :class:`UnreachableError` where it cannot, whatever it holds."""
     try:
-        if path.stat().st_size == 0:
-            raise MediaError(f"{path}: the file is empty; copy or download it again")
-        # The prefix keeps a colon in a name from being read as a protocol, the list a playlist from the network.
-        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
-    except FileNotFoundError:
-        raise MediaError(f"{path}: there is no such file; check the path") from None
+        with path.open("rb") as file:
+            file.read(1)
+            return os.fstat(file.fileno()).st_size
     except IsADirectoryError:
         raise MediaError(f"{path}: is a folder; name a file in it") from None
-    except PermissionError:
-        raise MediaError(f"{path}: may not be read; check its permissions") from None
+    except OSError as error:
+        raise _unreachable(path, error) from error
+
+
+def _unreachable(path: Path, error: OSError) -> UnreachableError:
+    if isinstance(error, FileNotFoundError):
+        return UnreachableError(f"{path}: there is no such file; check the path, and that its disk is there")
+    if isinstance(error, PermissionError):
+        return UnreachableError(f"{path}: may not be read; check its permissions")
+    return UnreachableError(f"{path}: cannot be read ({error.strerror}); is its disk there?")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[InputContainer]:
+    if _reach(path) == 0:
+        raise MediaError(f"{path}: the file is empty; copy or download it again")
+    try:
+        # The prefix keeps a colon in a name from being read as a protocol, the list a playlist from the network.
+        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
     except (OSError, av.FFmpegError) as error:
+        _reach(path)
         raise MediaError(
             f"{path}: is no video or sound file, or one whose end (and with it the index) is missing "
             f"({error.strerror}); copy or convert it again"
@@ -83,6 +99,7 @@ def _decode(path: Path, container: InputContainer, stream: Any) -> Iterator[Any]
                 yield frame
                 number += 1
     except (OSError, av.FFmpegError) as error:
+        _reach(path)
         raise broken(str(error.strerror)) from error
     if packets < announced:
         raise broken(f"{packets} of {announced} packets are there")
@@ -290,9 +307,18 @@ def read_wave(path: Path, start: float = 0.0, seconds: float = math.inf) -> NDAr
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal. Raises :class:`MediaError` if the file cannot be read."""
+    """SHA-256 of a file's content, in hexadecimal; read again only if its size or modification time has changed.
+
+    Raises :class:`UnreachableError` if the file cannot be read.
+    """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        status = path.stat()
+        return _content_digest(path, status.st_size, status.st_mtime_ns)
     except OSError as error:
-        raise MediaError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
+        raise _unreachable(path, error) from error
+
+
+@cache
+def _content_digest(path: Path, size: int, modified: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

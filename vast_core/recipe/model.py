@@ -78,6 +78,13 @@ class Recipe:
             )
         return found
 
+    def components(self) -> dict[str, str]:
+        """``name (distribution version)`` of each kind of component that the recipe has, metrics left out."""
+        used = {kind: self.use(kind) for kind in PARTS}
+        return {
+            kind: f"{use.component.name} ({use.component.provider})" for kind, use in used.items() if use is not None
+        }
+
     def section(self, kind: str) -> dict[str, Any]:
         """The plain data of one section, including defaults, for digests; empty if the recipe has no such section.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from .directory import Run, cache_root
-from .keys import clip_key, component_key, content_digest, digest, source_digest, use_key
+from .keys import clip_key, component_key, digest, source_digest, use_key
 from .store import PreparedClip, RejectedClip, Store
 from .weight_files import find_file, read_tensors, suggested_folder
-from .weights import differences, load_into, load_weights, read_header, save_weights
+from .weights import check_header, load_into, load_weights, read_header, save_weights
 
 __all__ = [
     "PreparedClip",
@@ -14,10 +14,9 @@ __all__ = [
     "Run",
     "Store",
     "cache_root",
+    "check_header",
     "clip_key",
     "component_key",
-    "content_digest",
-    "differences",
     "digest",
     "find_file",
     "load_into",

@@ -25,7 +25,6 @@ from platformdirs import user_cache_path
 from ..errors import StorageError
 from ..files.atomic import write_text
 from ..recipe.model import Recipe
-from ..registry.declarations import PARTS
 from ..registry.registry import Registry
 
 
@@ -109,10 +108,7 @@ class Run:
 
     def components(self) -> dict[str, str]:
         """``name (distribution version)`` of each kind in the recipe."""
-        used = {kind: self.recipe.use(kind) for kind in PARTS}
-        return {
-            kind: f"{use.component.name} ({use.component.provider})" for kind, use in used.items() if use is not None
-        }
+        return self.recipe.components()
 
     # ------------------------------------------------------------------------------------------ stages
 

@@ -162,21 +162,7 @@ def _is_text(statement: ast.stmt) -> bool:
 
 
 def _file_meaning(path: Path) -> str:
-    return _read(path).meaning if path.suffix == ".py" else content_digest(path)
-
-
-def content_digest(path: Path) -> str:
-    """SHA-256 of a file; read again only where its size or its time of change differs.
-
-    Raises :class:`vast_core.errors.MediaError` where it cannot be read.
-    """
-    status = path.stat()
-    return _content(path, status.st_size, status.st_mtime_ns)
-
-
-@cache
-def _content(path: Path, size: int, modified: int) -> str:
-    return file_digest(path)
+    return _read(path).meaning if path.suffix == ".py" else file_digest(path)
 
 
 # ------------------------------------------------------------------------------------------ what is used
@@ -214,7 +200,7 @@ def clip_key(clip: Clip) -> dict[str, Any]:
 
 def file_digests(paths: Iterable[Path]) -> list[str]:
     """The digests of those of ``paths`` that are files."""
-    return [content_digest(path) for path in paths if path.is_file()]
+    return [file_digest(path) for path in paths if path.is_file()]
 
 
 def _paths(value: Any) -> Iterator[Path]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import attrs
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -87,25 +87,29 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], where: Path | st
     module.load_state_dict(dict(tensors))
 
 
-@attrs.frozen
-class Mismatch:
-    """A fact in a weights header that differs from the recipe they are loaded into."""
+def check_header(
+    header: Mapping[str, Any], components: Mapping[str, str], sizes: Mapping[str, float], where: Path
+) -> None:
+    """Hold what made the weights in ``where`` against the ``components``, as a recipe describes them, and ``sizes``.
 
-    what: str
-    file: Any
-    recipe: Any
-
-    def __str__(self) -> str:
-        return f"{self.what}: {self.file!r} in the weights, {self.recipe!r} here"
-
-
-def differences(header: Mapping[str, Any], expected: Mapping[str, Any]) -> list[Mismatch]:
-    """Which of the ``expected`` header entries differ from those of a file, nested entries by dotted name."""
-    found = []
-    for key, here in expected.items():
-        there = header.get(key)
-        if isinstance(here, Mapping) and isinstance(there, Mapping):
-            found += [Mismatch(f"{key}.{m.what}", m.file, m.recipe) for m in differences(there, here)]
-        elif there != here:
-            found.append(Mismatch(key, there, here))
-    return found
+    Raises :class:`WeightsError`, telling all that differs, where these are other components or sizes; warns where only
+    versions differ.
+    """
+    made, widths = header.get("components", {}), header.get("sizes", {})
+    others, versions = [], []
+    for kind, here in components.items():
+        there = made.get(kind, "none")
+        if there != here:
+            same = there.rpartition(" ")[0] == here.rpartition(" ")[0]
+            (versions if same else others).append(f"{kind}: {there} in the weights, {here} here")
+    for name, width in sizes.items():
+        if widths.get(name) != width:
+            others.append(f"size {name}: {widths.get(name, 'none')} in the weights, {width} here")
+    if others:
+        raise WeightsError(
+            f"{where}: these weights belong to other components than the recipe names:\n  "
+            + "\n  ".join([*others, *versions])
+            + "\nUse the recipe that they were made with (`vast inspect` shows it), or train again"
+        )
+    if versions:
+        warnings.warn(f"{where}: made by other versions:\n  " + "\n  ".join(versions), stacklevel=3)

@@ -82,7 +82,7 @@ def read_prompt(path: Path, pipeline: Pipeline, model: StyleModel, device: torch
         tracks = face.track(footage.frames(), fps)
     except InputError as error:
         message = str(error)
-        raise InputError(message if str(path) in message else f"{path}: {message}") from error
+        raise type(error)(message if str(path) in message else f"{path}: {message}") from error
     track: FaceTrack = max(tracks, key=len)
     seen = int(track.valid.sum())
     if seen < LEAST_SECONDS * fps:

@@ -4,28 +4,40 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..interfaces import Renderer
+from torch import nn
+
+from ..interfaces import SIZE_GIVEN_BY, Renderer
 from ..pipeline import Pipeline
-from ..runs.weights import load_into, load_weights
+from ..registry.declarations import Part
+from ..runs.weights import check_header, load_into, load_weights
 from .style_model import StyleModel
 
 
 def load_face(weights: Path, pipeline: Pipeline) -> None:
     """Load the expression basis that the prepare stage learned, from a run's folder of weights."""
-    path = weights / "face.safetensors"
-    load_into(pipeline.face, load_weights(path)[0], path)
+    _load(pipeline.face, weights / "face.safetensors", pipeline, "face")
 
 
 def load_style(weights: Path, pipeline: Pipeline) -> StyleModel:
     """The trained style model on the pipeline's device, ready to use."""
-    path = weights / "style.safetensors"
     model = StyleModel(pipeline)
-    load_into(model, load_weights(path)[0], path)
+    _load(model, weights / "style.safetensors", pipeline, "face", "audio", "style", "flow", "decoder")
     return model.to(pipeline.device).eval()
 
 
 def load_renderer(weights: Path, pipeline: Pipeline) -> Renderer:
     """The trained renderer on the pipeline's device, ready to use."""
-    path = weights / "renderer.safetensors"
-    load_into(pipeline.renderer, load_weights(path)[0], path)
+    _load(pipeline.renderer, weights / "renderer.safetensors", pipeline, "face", "audio", "renderer")
     return pipeline.renderer.to(pipeline.device).eval()
+
+
+def _load(module: nn.Module, path: Path, pipeline: Pipeline, *kinds: Part) -> None:
+    """Fill ``module`` from a file that the components of ``kinds`` have made; others may have changed since.
+
+    Raises :class:`vast_core.errors.WeightsError` where they were other components, or of other sizes.
+    """
+    tensors, header = load_weights(path)
+    components = {kind: text for kind, text in pipeline.recipe.components().items() if kind in kinds}
+    sizes = {name: width for name, width in pipeline.sizes.known().items() if SIZE_GIVEN_BY.get(name) in kinds}
+    check_header(header, components, sizes, path)
+    load_into(module, tensors, path)

@@ -21,7 +21,7 @@ from safetensors.numpy import save_file
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..errors import InputError
+from ..errors import SURROUNDINGS, InputError
 from ..files.atomic import replacing
 from ..interfaces import SILENCE, Clip, Face, FaceTrack, listen, unposed
 from ..media.lip_regression import LipSync
@@ -113,9 +113,9 @@ def run(context: StageContext) -> list[Path]:
         store.write_index(clips, rejected)
     for item in store.rejected:
         context.console.print(f"[yellow]left out {item.clip}: {item.reason}[/yellow]")
-    state, header = load_weights(store.path / "face.safetensors")
+    state, _ = load_weights(store.path / "face.safetensors")
     load_into(face, state, store.path / "face.safetensors")
-    save_weights(weights, state, header)
+    save_weights(weights, state, _header(context))
     seconds = {
         split: sum(c.frames for c in store.of(split)) / context.run.recipe.fps for split in ("train", "held_out")
     }
@@ -158,6 +158,8 @@ def _tracked(context: StageContext, rejected: list[RejectedClip]) -> Iterator[_S
                 raise InputError(
                     f"the longest shot with a face lasts {longest / fps:.2f} s; at least {least} s are needed"
                 )
+        except SURROUNDINGS:
+            raise
         except InputError as error:
             rejected.append(RejectedClip(clip=clip.name, reason=str(error)))
             continue
@@ -243,6 +245,8 @@ def _features(
     for name, clip in progress_over(clips.items(), "listening", console=context.console, transient=True):
         try:
             wave = clip.footage.wave()
+        except SURROUNDINGS:
+            raise
         except InputError as error:
             rejected.append(
                 RejectedClip(clip=name, reason=f"its sound cannot be read, its face serves as style: {error}")

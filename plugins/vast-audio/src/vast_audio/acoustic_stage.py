@@ -16,7 +16,7 @@ from rich.table import Table as Printed
 from rich.text import Text
 from torch import Tensor
 
-from vast_core.errors import InputError
+from vast_core.errors import SURROUNDINGS, InputError
 from vast_core.interfaces import SAMPLE_RATE, Clip, Objective
 from vast_core.phones import PHONES, VISEME_OF
 from vast_core.runs import cache_root, digest, save_weights
@@ -125,6 +125,8 @@ def _read(clips: Sequence[Clip], context: StageContext) -> Iterator[Utterance]:
         if not phones and clip.transcript:
             try:
                 phones = align(wave, clip.transcript)
+            except SURROUNDINGS:
+                raise
             except InputError as error:
                 context.console.print(Text(f"{clip.name}: not aligned: {error}", "yellow"))
         yield Utterance(name=clip.name, samples=quantised(wave), phones=phones)

@@ -8,13 +8,12 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Literal, Self, cast
 
 import attrs
 
-from vast_core.errors import InputError, MediaError
+from vast_core.errors import InputError
 from vast_core.interfaces import Clip, Corpus, Sizes
 from vast_core.media import VideoFile, file_digest
 
@@ -47,8 +46,8 @@ class FolderCorpus(Corpus):
 
     The speaker is the first of these that is known: the manifest's entry, the match of the pattern ``speaker``, the
     first sub-folder, the start of the file name (``Obama`` of ``Obama_clip1.mp4``). The style is the manifest's entry,
-    the match of the pattern ``style``, or the second sub-folder (``anna/happy/03.mp4``). A file that cannot be read is
-    still a clip; reading its footage raises :class:`MediaError`.
+    the match of the pattern ``style``, or the second sub-folder (``anna/happy/03.mp4``). A file that holds no
+    video is still a clip; reading its footage raises :class:`MediaError`.
     """
 
     def __init__(self, config: FolderConfig, fps: float) -> None:
@@ -79,7 +78,7 @@ class FolderCorpus(Corpus):
                     transcript=row.transcript,
                     split=row.split,
                     footage=VideoFile(row.file, self._fps),
-                    digest=footage_digest(row.file),
+                    digest=file_digest(row.file),
                 )
             )
         return clips
@@ -159,18 +158,3 @@ class FolderCorpus(Corpus):
             return relative.parts[1] if len(relative.parts) > 2 else None
         found = re.search(self._config.style, relative.as_posix())
         return found["style"] or None if found else None
-
-
-def footage_digest(file: Path) -> str:
-    """Digest of a file's content, cached; ``unreadable`` if it cannot be read."""
-    try:
-        status = file.stat()
-        return _content_digest(file, status.st_size, status.st_mtime_ns)
-    except (OSError, MediaError):
-        return "unreadable"  # reading its footage later raises an error with the reason
-
-
-@cache
-def _content_digest(file: Path, size: int, modified: int) -> str:
-    """SHA-256 and size of a file, recomputed when its size or modification time changes."""
-    return f"{file_digest(file)}-{size}"

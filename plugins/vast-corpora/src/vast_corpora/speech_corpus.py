@@ -22,12 +22,11 @@ from safetensors.numpy import save_file
 from vast_core.errors import InputError, MediaError
 from vast_core.files import replacing
 from vast_core.interfaces import Clip, Corpus, Phone, Sizes
-from vast_core.media import Recording, format_phones, parse_phones, read_manifest, read_wave
+from vast_core.media import Recording, file_digest, format_phones, parse_phones, read_manifest, read_wave
 from vast_core.runs import cache_root, source_digest
 
 from . import flite, speech
 from .config import SpeechConfig
-from .folder import footage_digest
 from .lazy_clip import LazyClip
 from .sentences import draw_texts, spoken_parts, vocabulary
 from .speech import SENTENCES, VOICES, Speech, Voice
@@ -149,7 +148,7 @@ class SpeechCorpus(Corpus):
             speakers[recording.source(folder)].add(recording.speaker)
         for recording in recordings:
             path = folder / recording.file
-            facts = (footage_digest(path), recording.speaker, recording.transcript, recording.phones)
+            facts = (file_digest(path), recording.speaker, recording.transcript, recording.phones)
             yield Clip(
                 name=recording.name(folder),
                 speaker=recording.speaker,

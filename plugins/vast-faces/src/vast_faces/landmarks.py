@@ -55,6 +55,7 @@ class LandmarkFace(Face):
         self.upper_face = self._canonical.upper_face.copy()
         self.eyes = np.union1d(self._canonical.eye_left, self._canonical.eye_right)
         self.millimetres = 10.0
+        self._weights: bytes | None = None  # kept, so that a download is made once even where it cannot be cached
         self._read: tuple[Doubles, Doubles, Doubles] | None = None
         self.register_buffer("basis", torch.zeros(config.coefficients, VERTICES, 3))
         self.register_buffer("mean", torch.zeros(VERTICES, 3))
@@ -73,7 +74,9 @@ class LandmarkFace(Face):
         Raises :class:`InputError` if no shot shows a face for ``shortest`` seconds, and the errors of
         :func:`vast_faces.weights.landmarker_bytes`.
         """
-        landmarker = Landmarker(landmarker_bytes(self._config.weights), self._config.threads)
+        if self._weights is None:
+            self._weights = landmarker_bytes(self._config.weights)
+        landmarker = Landmarker(self._weights, self._config.threads)
         return build_tracks(follow(landmarker, frames, fps, self._config), fps, self._config)
 
     def identity(self, tracks: Sequence[FaceTrack]) -> NDArray[np.float32]:

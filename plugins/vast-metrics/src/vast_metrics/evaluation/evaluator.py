@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
-from vast_core.errors import InputError, StorageError
+from vast_core.errors import SURROUNDINGS, InputError, StorageError
 from vast_core.registry import Registry
 
 from ..prepared import spread
@@ -134,6 +134,8 @@ class Evaluator:
                 progress.update(bar, description=f"measuring {escape(name)}")
                 try:
                     engine.measure(make())
+                except SURROUNDINGS:
+                    raise
                 except InputError as error:
                     self._leave_out(engine, name, str(error))
                 progress.advance(bar)

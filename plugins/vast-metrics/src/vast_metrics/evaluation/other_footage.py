@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vast_core.errors import ComponentError, InputError
+from vast_core.errors import SURROUNDINGS, ComponentError, InputError
 from vast_core.interfaces import AudioFeatures, Clip, Corpus, FaceTrack, Performance, Sizes, listen, unposed
 from vast_core.registry import Registry
 from vast_core.stages.style import PROMPT_FRAMES
@@ -70,6 +70,8 @@ class OtherFootage:
                         f"its longest shot with a face lasts {len(track) / recipe.fps:.2f} s; at least "
                         f"{2 * self.protocol.min_seconds:g} s are needed, as the first half is the prompt"
                     )
+            except SURROUNDINGS:
+                raise
             except InputError as error:
                 leave_out(clip.name, str(error))
                 continue

@@ -199,7 +199,7 @@ def _seen(follow: Follower, clip: Clip, what: str) -> Followed:
     try:
         return follow(clip)
     except InputError as error:
-        raise InputError(f"{what}: {error}") from error
+        raise type(error)(f"{what}: {error}") from error
 
 
 def _motion(face: Face, track: FaceTrack, span: slice, view: View) -> dict[str, Any]:

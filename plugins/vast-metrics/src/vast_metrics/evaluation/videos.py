@@ -60,7 +60,7 @@ class Follower:
             tracks = self.face.track(islice(frames, self.most), self.parts.fps)
         except InputError as error:
             message = str(error)
-            raise InputError(message if clip.name in message else f"{clip.name}: {message}") from error
+            raise type(error)(message if clip.name in message else f"{clip.name}: {message}") from error
         for _ in frames:  # the rest is but counted; a file that breaks off shows here
             pass
         return Followed(tracks=tuple(tracks), frames=frames.count, size=frames.size)
