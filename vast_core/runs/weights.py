@@ -96,7 +96,8 @@ def check_header(
     versions differ.
     """
     made, widths = header.get("components", {}), header.get("sizes", {})
-    others, versions = [], []
+    others: list[str] = []
+    versions: list[str] = []
     for kind, here in components.items():
         there = made.get(kind, "none")
         if there != here:

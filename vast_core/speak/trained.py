@@ -37,7 +37,8 @@ def _load(module: nn.Module, path: Path, pipeline: Pipeline, *kinds: Part) -> No
     Raises :class:`vast_core.errors.WeightsError` where they were other components, or of other sizes.
     """
     tensors, header = load_weights(path)
-    components = {kind: text for kind, text in pipeline.recipe.components().items() if kind in kinds}
+    made = pipeline.recipe.components()
+    components: dict[str, str] = {kind: made[kind] for kind in kinds if kind in made}
     sizes = {name: width for name, width in pipeline.sizes.known().items() if SIZE_GIVEN_BY.get(name) in kinds}
     check_header(header, components, sizes, path)
     load_into(module, tensors, path)
