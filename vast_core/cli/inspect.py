@@ -26,7 +26,7 @@ def inspect(file: Path) -> None:
 
     from .console import plain_console
 
-    header, tensors = read_header(file)
+    header, tensors = read_contents(file)
     console = plain_console()
     if header:
         table = Table(title="Header", title_justify="left", box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
@@ -41,7 +41,7 @@ def inspect(file: Path) -> None:
     console.print(f"{len(tensors)} tensors, {numbers:,} numbers, {file.stat().st_size:,} bytes")
 
 
-def read_header(file: Path) -> tuple[dict[str, str], dict[str, tuple[list[int], str]]]:
+def read_contents(file: Path) -> tuple[dict[str, str], dict[str, tuple[list[int], str]]]:
     """The header of a safetensors file, and each tensor's shape and type by name.
 
     Raises :class:`vast_core.errors.WeightsError` where it cannot be read, or is no such file.

@@ -37,7 +37,7 @@ component is written to.
 
 from __future__ import annotations
 
-from .audio import SILENCE, AudioFeatures, listen
+from .audio import SILENCE_RMS, AudioFeatures, listen
 from .corpus import Clip, Corpus, Footage, Phone
 from .decoder import Decoder, DecoderOutput, State
 from .face import Drawing, Face, FaceTrack, place, unposed
@@ -50,7 +50,7 @@ from .style import Posterior, StyleEncoder
 
 __all__ = [
     "SAMPLE_RATE",
-    "SILENCE",
+    "SILENCE_RMS",
     "SIZE_GIVEN_BY",
     "AudioFeatures",
     "Clip",

@@ -31,7 +31,7 @@ class AudioFeatures(nn.Module, ABC):
         """
 
 
-SILENCE = 10 ** (-60 / 20)
+SILENCE_RMS = 10 ** (-60 / 20)
 """Sound whose level never exceeds this (root mean square over the clip) is no sound."""
 
 

@@ -87,7 +87,7 @@ class Reduction:
 
 
 @attrs.frozen(eq=False)
-class Piece:
+class LipSample:
     """One clip, reduced and standardised for the regression."""
 
     audio: Floats
@@ -118,7 +118,7 @@ class Piece:
         rows = heard[np.clip(window, 0, last)].reshape(last + 1, -1)
         return rows, (time >= 0) & (time <= last) & self.valid
 
-    def blocks(self) -> Piece:
+    def blocks(self) -> LipSample:
         """The piece with consecutive blocks as its folds."""
         return attrs.evolve(self, fold=np.arange(len(self.fold)) * BLOCKS // max(1, len(self.fold)))
 
@@ -132,7 +132,7 @@ class Moments:
     count: dict[int, int]
 
     @classmethod
-    def of(cls, pieces: Sequence[Piece], late: Floats, context: int) -> Self:
+    def of(cls, pieces: Sequence[LipSample], late: Floats, context: int) -> Self:
         gram: dict[int, Floats] = {}
         cross: dict[int, Floats] = {}
         count: dict[int, int] = {}
@@ -159,7 +159,7 @@ class Ridge:
     context: int
 
     @classmethod
-    def fit(cls, pieces: Sequence[Piece], late: Floats, context: int) -> Self:
+    def fit(cls, pieces: Sequence[LipSample], late: Floats, context: int) -> Self:
         return cls.solve(Moments.of(pieces, late, context), PENALTY, context)
 
     @classmethod
@@ -177,7 +177,7 @@ class Ridge:
                 weights[left_out] = np.zeros_like(moments.cross[left_out])
         return cls(weights, context)
 
-    def predict(self, piece: Piece, late: float) -> tuple[Floats, NDArray[np.bool_]]:
+    def predict(self, piece: LipSample, late: float) -> tuple[Floats, NDArray[np.bool_]]:
         """Opening (T,) predicted without the frames' own folds, and whether each frame (T,) can be judged."""
         rows, valid = piece.rows(late, self.context)
         predicted = np.zeros(len(rows))
@@ -187,7 +187,7 @@ class Ridge:
                 predicted[piece.fold == fold] = rows[piece.fold == fold] @ weights
         return predicted, valid
 
-    def judge(self, pieces: Sequence[Piece], late: Floats) -> tuple[Floats, Floats]:
+    def judge(self, pieces: Sequence[LipSample], late: Floats) -> tuple[Floats, Floats]:
         """Predicted and tracked opening over the valid frames of all pieces."""
         pairs = []
         for piece, shift in zip(pieces, late, strict=True):

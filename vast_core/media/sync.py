@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..interfaces import SAMPLE_RATE
-from .lip_regression import CONTEXT, EVERYTHING, FOLDS, Floats, LipSync, Piece, Reduction, Ridge, pearson
+from .lip_regression import CONTEXT, EVERYTHING, FOLDS, Floats, LipSample, LipSync, Reduction, Ridge, pearson
 
 LEAD_MS = 20.0
 """Milliseconds by which the lips lead the sound: 10 with phone posteriors, 33 with log-mel, on talkers in sync."""
@@ -61,7 +61,7 @@ def estimate_offsets(clips: Sequence[LipSync], fps: float, max_offset_ms: float)
         return []
     reach = math.ceil(max_offset_ms * fps / 1000) + 1  # A peak needs a neighbour on each side.
     reduction = Reduction.fit(clips)
-    pieces = [Piece.of(clip, reduction, number % FOLDS) for number, clip in enumerate(clips)]
+    pieces = [LipSample.of(clip, reduction, number % FOLDS) for number, clip in enumerate(clips)]
     alone = [_shared([piece.blocks()], np.zeros(1), reach) for piece in pieces]
     late = np.array([peak.frames if peak.clear else 0.0 for peak in alone])
     trusted = [number for number, peak in enumerate(alone) if peak.clear] or list(range(len(pieces)))
@@ -113,7 +113,7 @@ class LipOffset:
             groups = [clip.name for clip in recordings]
         folds = {name: number for number, name in enumerate(dict.fromkeys(groups))} if len(sure) > 1 else {}
         reduction = Reduction.fit(recordings)
-        pieces = [Piece.of(recordings[number], reduction, folds.get(groups[number], 0)) for number in sure]
+        pieces = [LipSample.of(recordings[number], reduction, folds.get(groups[number], 0)) for number in sure]
         if not folds:
             pieces = [pieces[0].blocks()]
         late = np.array([(found[number].milliseconds + LEAD_MS) * fps / 1000 for number in sure])
@@ -122,7 +122,7 @@ class LipOffset:
 
     def of(self, clip: LipSync, group: str) -> Offset:
         """How late the sound of ``clip`` is, judged without its own ``group`` (or clip, if there is one group)."""
-        piece = Piece.of(clip, self.reduction, self.folds.get(group, self.folds.get(clip.name, EVERYTHING)))
+        piece = LipSample.of(clip, self.reduction, self.folds.get(group, self.folds.get(clip.name, EVERYTHING)))
         if not self.folds:
             piece = piece.blocks()
         peak = _slid(self.model, piece, self.reach)
@@ -149,7 +149,7 @@ class _Peak:
         return cls(top - reach + fraction, float(middle), bool(middle >= least))
 
 
-def _slid(model: Ridge, piece: Piece, reach: int) -> _Peak:
+def _slid(model: Ridge, piece: LipSample, reach: int) -> _Peak:
     """The lag at which the prediction, slid along the lips of a piece, correlates best."""
     predicted, _ = model.predict(piece, 0.0)
     frames = np.arange(len(predicted))
@@ -160,7 +160,7 @@ def _slid(model: Ridge, piece: Piece, reach: int) -> _Peak:
     return _Peak.of(curve, LEAST_SLID)
 
 
-def _shared(pieces: Sequence[Piece], late: Floats, reach: int) -> _Peak:
+def _shared(pieces: Sequence[LipSample], late: Floats, reach: int) -> _Peak:
     """The lag beyond ``late`` at which a single row of features best predicts the lips of held-out folds."""
     if not pieces:
         return _Peak(0.0, 0.0, False)

@@ -19,7 +19,7 @@ API = "v1"
 GROUP = f"vast.{API}"
 """Group of the entry points of plugins; its last part is the version of the plugin API."""
 
-State = Literal["loaded", "broken", "foreign", "disabled", "shadowed"]
+PluginState = Literal["loaded", "broken", "foreign", "disabled", "shadowed"]
 
 
 @attrs.frozen(kw_only=True)
@@ -30,7 +30,7 @@ class Plugin:
     module: str
     distribution: str
     version: str
-    state: State = "loaded"
+    state: PluginState = "loaded"
     cause: str = ""
     """Why it is not loaded; empty if it is loaded."""
     remedy: str = ""

@@ -23,7 +23,7 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
-class Recipe(Protocol):
+class RecipeView(Protocol):
     """The part of :class:`vast_core.recipe.Recipe` on which a hook may rely."""
 
     @property
@@ -32,14 +32,14 @@ class Recipe(Protocol):
     def use(self, kind: Kind) -> Any: ...
 
 
-class Pipeline(Protocol):
+class PipelineView(Protocol):
     """The part of :class:`vast_core.pipeline.Pipeline` on which a hook may rely."""
 
     @property
     def parts(self) -> Mapping[Any, Any]: ...
 
 
-class Run(Protocol):
+class RunView(Protocol):
     """The part of :class:`vast_core.runs.Run` on which a hook may rely."""
 
     @property
@@ -74,25 +74,25 @@ def vast_commands(cli: click.Group) -> None:
 
 
 @hookspec
-def vast_pipeline_built(pipeline: Pipeline, recipe: Recipe) -> None:
+def vast_pipeline_built(pipeline: PipelineView, recipe: RecipeView) -> None:
     """The components of ``recipe`` have been assembled and nothing has run yet."""
 
 
 @hookspec
-def vast_run_started(run: Run) -> None:
+def vast_run_started(run: RunView) -> None:
     """The run directory exists and ``run.recipe`` is resolved; no stage has run yet."""
 
 
 @hookspec
-def vast_stage_starting(run: Run, stage: str, key: str) -> None:
+def vast_stage_starting(run: RunView, stage: str, key: str) -> None:
     """A stage is about to run, because no result with its ``key`` was found; a plugin may provide the result now."""
 
 
 @hookspec
-def vast_stage_finished(run: Run, stage: str) -> None:
+def vast_stage_finished(run: RunView, stage: str) -> None:
     """A stage has written all its results (also when they were found in the cache)."""
 
 
 @hookspec
-def vast_step_end(step: int, losses: Mapping[str, float], run: Run) -> None:
+def vast_step_end(step: int, losses: Mapping[str, float], run: RunView) -> None:
     """A logged training step has ended; ``losses`` has each term separately, keyed ``stage/objective/term``."""

@@ -13,7 +13,7 @@ from rich.console import Console
 from torch import Tensor
 
 from ..errors import InputError
-from ..interfaces import SILENCE, FaceTrack, listen
+from ..interfaces import SILENCE_RMS, FaceTrack, listen
 from ..media.reading import VideoFile
 from ..pipeline import Pipeline
 from .style_model import StyleModel
@@ -93,7 +93,7 @@ def read_prompt(path: Path, pipeline: Pipeline, model: StyleModel, device: torch
         console.print(f"[dim]{path}: {note}[/dim]")
     expression = torch.from_numpy(face.encode(track, face.identity([track])))[None].to(device)
     wave = footage.wave()
-    heard = wave is not None and len(wave) > 0 and float(np.sqrt(np.mean(np.square(wave)))) >= SILENCE
+    heard = wave is not None and len(wave) > 0 and float(np.sqrt(np.mean(np.square(wave)))) >= SILENCE_RMS
     audio = torch.zeros(1, len(track), pipeline.sizes.audio, device=device)
     if wave is not None and heard:
         rows = listen(pipeline.audio, wave, track.start + len(track), device)

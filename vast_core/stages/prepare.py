@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ..errors import SURROUNDINGS, InputError
 from ..files.atomic import replacing
-from ..interfaces import SILENCE, Clip, Face, FaceTrack, listen, unposed
+from ..interfaces import SILENCE_RMS, Clip, Face, FaceTrack, listen, unposed
 from ..media.lip_regression import LipSync
 from ..media.sync import Offset, estimate_offsets, shift_wave
 from ..registry.core_stages import PrepareStage
@@ -254,7 +254,7 @@ def _features(
             continue
         if wave is None or not len(wave):
             rejected.append(RejectedClip(clip=name, reason="no sound; its face serves as a style prompt only"))
-        elif float(np.sqrt(np.mean(np.square(wave, dtype=np.float64)))) < SILENCE:
+        elif float(np.sqrt(np.mean(np.square(wave, dtype=np.float64)))) < SILENCE_RMS:
             rejected.append(RejectedClip(clip=name, reason="silent sound; its face serves as a style prompt only"))
         else:
             sounds[name] = listen(audio, wave, lengths[name], context.device)

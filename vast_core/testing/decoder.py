@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from ..interfaces import Decoder, DecoderOutput, Sizes, State
 from .kit import Subject, not_applicable, require, rule
-from .probes import draws, elsewhere, off, reached, same_weights, scattered, seeded, without_data
+from .probes import device_rules, draws, off, reached, same_weights, scattered, seeded
 
 _CLOSE = 1e-4
 """Tolerance between two computations of one result, relative to the largest number, or to 1 if that is larger."""
 
 
 @attrs.frozen(eq=False)
-class Speech:
+class SpeechSample:
     """Inputs of a decoder."""
 
     audio: Tensor
@@ -26,18 +26,18 @@ class Speech:
     mask: Tensor
 
     @classmethod
-    def of(cls, sizes: Sizes, batch: int = 2, frames: int = 40, seed: int = 0) -> Speech:
-        """Speech without padding; rules modify it."""
+    def of(cls, sizes: Sizes, batch: int = 2, frames: int = 40, seed: int = 0) -> SpeechSample:
+        """SpeechSample without padding; rules modify it."""
         audio, style = draws((batch, frames, sizes.audio), (batch, sizes.style), seed=seed)
         return cls(audio, style, torch.ones(batch, frames, dtype=torch.bool))
 
-    def cut(self, start: int, stop: int) -> Speech:
+    def cut(self, start: int, stop: int) -> SpeechSample:
         """Frames ``start`` to ``stop``."""
-        return Speech(self.audio[:, start:stop], self.style, self.mask[:, start:stop])
+        return SpeechSample(self.audio[:, start:stop], self.style, self.mask[:, start:stop])
 
-    def rows(self, start: int, stop: int) -> Speech:
+    def rows(self, start: int, stop: int) -> SpeechSample:
         """Rows ``start`` to ``stop`` of the batch."""
-        return Speech(self.audio[start:stop], self.style[start:stop], self.mask[start:stop])
+        return SpeechSample(self.audio[start:stop], self.style[start:stop], self.mask[start:stop])
 
 
 def _decoder(subject: Subject) -> Decoder:
@@ -46,7 +46,7 @@ def _decoder(subject: Subject) -> Decoder:
 
 
 def _speak(
-    decoder: nn.Module, speech: Speech, state: State | None = None, future: Tensor | None = None
+    decoder: nn.Module, speech: SpeechSample, state: State | None = None, future: Tensor | None = None
 ) -> DecoderOutput:
     """The decoder's output; NotApplicable if its form is wrong, which the rule ``shapes`` reports."""
     output = seeded(lambda: decoder(speech.audio, speech.style, speech.mask, state, future))
@@ -75,7 +75,7 @@ def shapes(subject: Subject) -> None:
         decoder = subject.make(sizes).eval()
         for batch, frames in ((1, 1), (2, 2), (3, 25), (1, 101)):
             given = f"{batch} x {frames} frames"
-            speech = Speech.of(sizes, batch, frames)
+            speech = SpeechSample.of(sizes, batch, frames)
             try:
                 output = decoder(speech.audio, speech.style, speech.mask)
             except Exception as error:  # noqa: BLE001 - it may fail in any way; the failure is the finding
@@ -89,7 +89,7 @@ def shapes(subject: Subject) -> None:
 @torch.no_grad()
 def float32(subject: Subject) -> None:
     """Expression is float32."""
-    dtype = _speak(_decoder(subject), Speech.of(subject.sizes[0])).expression.dtype
+    dtype = _speak(_decoder(subject), SpeechSample.of(subject.sizes[0])).expression.dtype
     require(dtype == torch.float32, f"expression is {dtype}, expected torch.float32")
 
 
@@ -97,35 +97,26 @@ def float32(subject: Subject) -> None:
 def autocast(subject: Subject) -> None:
     """Under bfloat16 autocast it works, and its output is finite."""
     with torch.autocast("cpu", torch.bfloat16):
-        output = _speak(_decoder(subject), Speech.of(subject.sizes[0]))
+        output = _speak(_decoder(subject), SpeechSample.of(subject.sizes[0]))
     require(bool(output.expression.isfinite().all()), "expression is not finite under bfloat16 autocast")
-
-
-@rule("decoder")
-def shape_without_data(subject: Subject) -> None:
-    """Made and called on torch's meta device, as by `vast check`, it gives the shape."""
-    without_data(subject, lambda decoder, device: _on(subject, decoder, device))
-
-
-@rule("decoder")
-def moves_to_another_device(subject: Subject) -> None:
-    """``to(device)`` moves all its tensors; checked with CUDA if available, otherwise with the meta device."""
-    elsewhere(subject, lambda decoder, device: _on(subject, decoder, device))
 
 
 @torch.no_grad()
 def _on(subject: Subject, decoder: nn.Module, device: torch.device) -> list[Tensor]:
-    speech = Speech.of(subject.sizes[0])
-    speech = Speech(speech.audio.to(device), speech.style.to(device), speech.mask.to(device))
+    speech = SpeechSample.of(subject.sizes[0])
+    speech = SpeechSample(speech.audio.to(device), speech.style.to(device), speech.mask.to(device))
     first = _speak(decoder, speech)
     return [first.expression, _speak(decoder, speech, first.state).expression]
+
+
+device_rules("decoder", _on)
 
 
 @rule("decoder")
 @torch.no_grad()
 def repeatable(subject: Subject) -> None:
     """In eval(), two calls with the same audio and style give the same expression, bit for bit."""
-    decoder, speech = _decoder(subject), Speech.of(subject.sizes[0])
+    decoder, speech = _decoder(subject), SpeechSample.of(subject.sizes[0])
     first = _speak(decoder, speech).expression
     second = decoder(speech.audio, speech.style, speech.mask).expression  # with another state of the generator
     require(torch.equal(first, second), "two calls with the same audio give different expressions in eval()")
@@ -135,7 +126,7 @@ def repeatable(subject: Subject) -> None:
 @torch.no_grad()
 def inputs_untouched(subject: Subject) -> None:
     """forward() does not change audio, style, mask or the state of the previous chunk."""
-    decoder, speech = _decoder(subject), Speech.of(subject.sizes[0])
+    decoder, speech = _decoder(subject), SpeechSample.of(subject.sizes[0])
     speech.mask[1, 30:] = False
     state = _speak(decoder, speech.cut(0, 10)).state
     kept = {name: value for name, value in state.items() if isinstance(value, Tensor)}
@@ -150,7 +141,7 @@ def inputs_untouched(subject: Subject) -> None:
 @torch.no_grad()
 def state(subject: Subject) -> None:
     """The state is a mapping of names to tensors."""
-    found = _speak(_decoder(subject), Speech.of(subject.sizes[0])).state
+    found = _speak(_decoder(subject), SpeechSample.of(subject.sizes[0])).state
     require(isinstance(found, Mapping), f"the state is a {type(found).__name__}, not a mapping")
     wrong = [f"{name!r}: {type(value).__name__}" for name, value in found.items() if not isinstance(value, Tensor)]
     require(not wrong, f"the state has values that are not tensors: {', '.join(wrong)}")
@@ -163,7 +154,7 @@ def state(subject: Subject) -> None:
 @torch.no_grad()
 def batch_independence(subject: Subject) -> None:
     """A clip has the same expression alone and in a batch."""
-    decoder, speech = _decoder(subject), Speech.of(subject.sizes[0], batch=3)
+    decoder, speech = _decoder(subject), SpeechSample.of(subject.sizes[0], batch=3)
     speech.mask[1, 21:] = False
     together = _speak(decoder, speech).expression
     for row in range(3):
@@ -176,7 +167,7 @@ def batch_independence(subject: Subject) -> None:
 @torch.no_grad()
 def masked_frames(subject: Subject) -> None:
     """Audio of masked frames after the end changes no frame of the clip."""
-    decoder, speech = _decoder(subject), Speech.of(subject.sizes[0])
+    decoder, speech = _decoder(subject), SpeechSample.of(subject.sizes[0])
     speech.mask[1, 21:] = False
     changed = torch.where(speech.mask[..., None], speech.audio, speech.audio + 3)
     before = _speak(decoder, speech).expression
@@ -189,12 +180,12 @@ def masked_frames(subject: Subject) -> None:
 @torch.no_grad()
 def padding(subject: Subject) -> None:
     """Any number of masked frames at the end changes no frame of the clip."""
-    decoder, speech = _decoder(subject), Speech.of(subject.sizes[0])
+    decoder, speech = _decoder(subject), SpeechSample.of(subject.sizes[0])
     before = _speak(decoder, speech).expression
     frames = before.shape[1]
     for more in (1, 60):
         audio = nn.functional.pad(speech.audio, (0, 0, 0, more))
-        padded = Speech(audio, speech.style, nn.functional.pad(speech.mask, (0, more), value=False))
+        padded = SpeechSample(audio, speech.style, nn.functional.pad(speech.mask, (0, more), value=False))
         distance = off(_speak(decoder, padded).expression[:, :frames], before)
         require(distance <= _CLOSE, f"padding {frames} frames by {more} changes them by {distance:.1e}")
 
@@ -213,7 +204,7 @@ def lookahead(subject: Subject) -> None:
 def _sees_beyond(decoder: Decoder, sizes: Sizes) -> float:
     """Largest change of a frame if all audio beyond the declared look-ahead is replaced."""
     ahead = _lookahead(decoder)
-    speech, other = (Speech.of(sizes, frames=ahead + 40, seed=seed) for seed in (0, 1))
+    speech, other = (SpeechSample.of(sizes, frames=ahead + 40, seed=seed) for seed in (0, 1))
     before, most = _speak(decoder, speech).expression, 0.0
     for frame in (0, 1, 13, 30):
         seen = frame + ahead + 1
@@ -232,7 +223,7 @@ def chunks_equal_the_whole(subject: Subject) -> None:
     if not _sees_beyond(decoder, subject.sizes[0]) <= _CLOSE:
         not_applicable("see `lookahead`: it depends on audio beyond its look-ahead")
     frames = max(40, 2 * ahead + 10)
-    speech = Speech.of(subject.sizes[0], frames=frames)
+    speech = SpeechSample.of(subject.sizes[0], frames=frames)
     whole = _speak(decoder, speech).expression
     for lengths in ([1] * frames, [frames // 2, frames - frames // 2], [7, 1, 2, frames - 10], [frames - 1, 1]):
         parts, before, start = [], None, 0
@@ -251,8 +242,8 @@ def chunks_equal_the_whole(subject: Subject) -> None:
 @torch.no_grad()
 def style_used(subject: Subject) -> None:
     """The same audio with a different style gives a different expression."""
-    decoder, speech = _decoder(subject), Speech.of(subject.sizes[0])
-    other = attrs.evolve(speech, style=Speech.of(subject.sizes[0], seed=1).style)
+    decoder, speech = _decoder(subject), SpeechSample.of(subject.sizes[0])
+    other = attrs.evolve(speech, style=SpeechSample.of(subject.sizes[0], seed=1).style)
     one, two = (_speak(decoder, given).expression for given in (speech, other))
     require(not torch.equal(one, two), "two styles give the same expression")
 
@@ -261,8 +252,8 @@ def style_used(subject: Subject) -> None:
 @torch.no_grad()
 def audio_used(subject: Subject) -> None:
     """Different audio with the same style gives a different expression."""
-    decoder, speech = _decoder(subject), Speech.of(subject.sizes[0])
-    other = attrs.evolve(speech, audio=Speech.of(subject.sizes[0], seed=1).audio)
+    decoder, speech = _decoder(subject), SpeechSample.of(subject.sizes[0])
+    other = attrs.evolve(speech, audio=SpeechSample.of(subject.sizes[0], seed=1).audio)
     one, two = (_speak(decoder, given).expression for given in (speech, other))
     require(not torch.equal(one, two), "two sounds give the same expression")
 
@@ -270,12 +261,12 @@ def audio_used(subject: Subject) -> None:
 # ------------------------------------------------------------------------------------------- in training
 
 
-def _target(sizes: Sizes, speech: Speech) -> Tensor:
+def _target(sizes: Sizes, speech: SpeechSample) -> Tensor:
     (target,) = draws((*speech.mask.shape, sizes.expression), seed=2)
     return target
 
 
-def _reconstruct(decoder: Decoder, sizes: Sizes, speech: Speech, progress: float) -> Sequence[Tensor]:
+def _reconstruct(decoder: Decoder, sizes: Sizes, speech: SpeechSample, progress: float) -> Sequence[Tensor]:
     given = speech.audio, speech.style, speech.mask, _target(sizes, speech), progress
     found: Sequence[Tensor] = seeded(lambda: decoder.reconstruct(*given))
     return found
@@ -286,7 +277,7 @@ def _reconstruct(decoder: Decoder, sizes: Sizes, speech: Speech, progress: float
 def reconstruct(subject: Subject) -> None:
     """Predictions are (B, T, E), and at progress 1 the last one equals the output of forward."""
     decoder, sizes = _decoder(subject), subject.sizes[0]
-    speech = Speech.of(sizes)
+    speech = SpeechSample.of(sizes)
     spoken = _speak(decoder, speech).expression
     for progress in (0.0, 0.5, 1.0):
         found = _reconstruct(decoder, sizes, speech, progress)
@@ -304,7 +295,7 @@ def start_from(subject: Subject) -> None:
     sizes, decoder = subject.sizes[0], subject.make()
     clips = []
     for seed in range(5):
-        speech = Speech.of(sizes, batch=1, frames=60, seed=seed)
+        speech = SpeechSample.of(sizes, batch=1, frames=60, seed=seed)
         speech.mask[0, :seed] = False
         clips.append((speech.audio[0], math.sqrt(0.1) * _target(sizes, speech)[0], speech.mask[0]))
     given = [tuple(tensor.clone() for tensor in clip) for clip in clips]
@@ -315,7 +306,7 @@ def start_from(subject: Subject) -> None:
     require(not differing, f"start_from() changes names or shapes in its state: {', '.join(differing)}")
     same = all(torch.equal(a, b) for one, two in zip(clips, given, strict=True) for a, b in zip(one, two, strict=True))
     require(same, "start_from() changed its clips")
-    spoken = _speak(decoder.eval(), Speech.of(sizes)).expression
+    spoken = _speak(decoder.eval(), SpeechSample.of(sizes)).expression
     require(bool(spoken.isfinite().all()), "after start_from(), expression is not finite")
 
 
@@ -323,7 +314,7 @@ def start_from(subject: Subject) -> None:
 def finite(subject: Subject) -> None:
     """Expression and gradients are finite for features and styles of 0 and of 100 times their scale."""
     sizes, decoder = subject.sizes[0], _decoder(subject)
-    plain = Speech.of(sizes)
+    plain = SpeechSample.of(sizes)
     for name in ("audio", "style"):
         for scale in (0.0, 100.0):
             decoder.zero_grad(set_to_none=True)
@@ -342,7 +333,7 @@ def finite(subject: Subject) -> None:
 def gradients(subject: Subject) -> None:
     """A gradient of the predictions of reconstruct() reaches every parameter."""
     decoder, sizes = _decoder(subject).train(), subject.sizes[0]
-    speech = Speech.of(sizes)
+    speech = SpeechSample.of(sizes)
     found = _reconstruct(decoder, sizes, speech, 0.5)
     target = _target(sizes, speech)
     if any(one.shape != target.shape for one in found):
@@ -354,5 +345,5 @@ def gradients(subject: Subject) -> None:
 @torch.no_grad()
 def weights_tell_all(subject: Subject) -> None:
     """Two components with the same weights give the same output: state_dict() is complete."""
-    speech = Speech.of(subject.sizes[0])
+    speech = SpeechSample.of(subject.sizes[0])
     same_weights(subject, lambda decoder: [_speak(decoder, speech).expression])

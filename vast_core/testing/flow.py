@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..interfaces import Flow, FlowOutput, Sizes
 from .kit import Subject, not_applicable, require, rule
-from .probes import draws, elsewhere, reached, same_weights, scattered, seeded, without_data
+from .probes import device_rules, draws, reached, same_weights, scattered, seeded
 
 BATCH = 8
 STRETCH = 2.0
@@ -112,22 +112,14 @@ def autocast(subject: Subject) -> None:
     require(bool(output.log_det.isfinite().all()), "log_det is not finite under bfloat16 autocast")
 
 
-@rule("flow")
-def shape_without_data(subject: Subject) -> None:
-    """Made and called on torch's meta device, as by `vast check`, it gives the shapes."""
-    without_data(subject, lambda flow, device: _on(subject.sizes[0], flow, device))
-
-
-@rule("flow")
-def moves_to_another_device(subject: Subject) -> None:
-    """``to(device)`` moves all its tensors; checked with CUDA if available, otherwise with the meta device."""
-    elsewhere(subject, lambda flow, device: _on(subject.sizes[0], flow, device))
-
-
-def _on(sizes: Sizes, flow: nn.Module, device: torch.device) -> list[Tensor]:
+def _on(subject: Subject, flow: nn.Module, device: torch.device) -> list[Tensor]:
+    sizes = subject.sizes[0]
     z, h = (torch.zeros(3, width, device=device) for width in (sizes.style, sizes.context))
     output = _move(flow, z, h)
     return [output.z, output.log_det]
+
+
+device_rules("flow", _on)
 
 
 @rule("flow")

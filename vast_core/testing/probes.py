@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from .kit import NotApplicable, Subject, first_line, not_applicable, require
+from ..registry.declarations import Kind
+from .kit import NotApplicable, Subject, first_line, not_applicable, require, rule
 
 Network = TypeVar("Network", bound=nn.Module)
 Result = TypeVar("Result")
@@ -68,6 +70,20 @@ def reached(network: nn.Module, loss: Tensor) -> None:
     loss.backward()  # type: ignore[no-untyped-call]
     dead = [name for name, weight in parameters.items() if weight.grad is None]
     require(not dead, f"no gradient reaches {', '.join(dead)}")
+
+
+def device_rules(kind: Kind, call: Callable[[Subject, nn.Module, torch.device], list[Tensor]]) -> None:
+    """Add the two rules about devices to a kind; ``call`` gives what a network of it outputs on a device."""
+
+    @rule(kind)
+    def shape_without_data(subject: Subject) -> None:
+        """Made and called on torch's meta device, as `vast check` does, it tells the shapes."""
+        without_data(subject, partial(call, subject))
+
+    @rule(kind)
+    def moves_to_another_device(subject: Subject) -> None:
+        """All that it holds goes along with ``to(device)``: to CUDA where there is one, else to the meta device."""
+        elsewhere(subject, partial(call, subject))
 
 
 def elsewhere(subject: Subject, call: Callable[[nn.Module, torch.device], list[Tensor]]) -> None:

@@ -44,7 +44,7 @@ def make_batch(sizes: Sizes, batch: int = 1, frames: int = 3, seed: int = 0) -> 
     return RendererBatch(scene=scene, frames=real, face=coverage.clone(), mouth=down, eyes=up)
 
 
-def make_scene(sizes: Sizes, batch: int = 1, frames: int = 3, seed: int = 0) -> Scene:
+def sample_scene(sizes: Sizes, batch: int = 1, frames: int = 3, seed: int = 0) -> Scene:
     """The scene of :func:`make_batch`."""
     return make_batch(sizes, batch, frames, seed).scene
 
@@ -88,7 +88,7 @@ def as_many_frames(subject: Subject) -> None:
     """Frames are (B, T, 3, Y, X) with Y = X = sizes.image, for batches and scenes of any length, one frame included."""
     renderer, size = _made(subject), subject.sizes[0].image
     for batch, frames in ((1, 1), (2, 1), (2, 3), (1, 9)):
-        shape = tuple(_draw(renderer, make_scene(subject.sizes[0], batch, frames)).frames.shape)
+        shape = tuple(_draw(renderer, sample_scene(subject.sizes[0], batch, frames)).frames.shape)
         expected = (batch, frames, 3, size, size)
         require(shape == expected, f"frames are {shape}, expected {expected}")
 
@@ -96,7 +96,7 @@ def as_many_frames(subject: Subject) -> None:
 @rule("renderer")
 def float32(subject: Subject) -> None:
     """Frames of a float32 scene are float32, under bfloat16 autocast too."""
-    renderer, scene = _made(subject), make_scene(subject.sizes[0])
+    renderer, scene = _made(subject), sample_scene(subject.sizes[0])
     plain = _draw(renderer, scene).frames.dtype
     require(plain == torch.float32, f"frames are {plain}, expected torch.float32")
     with torch.autocast("cpu", torch.bfloat16):
@@ -107,7 +107,7 @@ def float32(subject: Subject) -> None:
 @rule("renderer")
 def within_black_and_white(subject: Subject) -> None:
     """Frames are in [0, 1], also for black scenes, white scenes and large audio features."""
-    renderer, scene = _made(subject), make_scene(subject.sizes[0], frames=4)
+    renderer, scene = _made(subject), sample_scene(subject.sizes[0], frames=4)
     pictures = {name: torch.ones_like(tensor) for name, tensor in _tensors(scene) if name != "audio"}
     for what, given in {
         "noise": scene,
@@ -124,7 +124,7 @@ def within_black_and_white(subject: Subject) -> None:
 def looks_at_the_mesh(subject: Subject) -> None:
     """A different face with the same background gives different frames."""
     renderer = _made(subject)
-    one, other = (make_scene(subject.sizes[0], seed=seed) for seed in (1, 2))
+    one, other = (sample_scene(subject.sizes[0], seed=seed) for seed in (1, 2))
     changed = attrs.evolve(one, mesh=other.mesh, texture=other.texture)
     ignored = torch.equal(_draw(renderer, changed).frames, _draw(renderer, one).frames)
     require(not ignored, "a different mesh and texture give the same frames")
@@ -133,7 +133,7 @@ def looks_at_the_mesh(subject: Subject) -> None:
 @rule("renderer")
 def repeatable(subject: Subject) -> None:
     """In eval(), two calls with the same scene give the same frames, bit for bit."""
-    renderer, scene = _made(subject), make_scene(subject.sizes[0])
+    renderer, scene = _made(subject), sample_scene(subject.sizes[0])
     one, other = (_draw(renderer, scene).frames for _ in range(2))
     require(torch.equal(one, other), "two calls with the same scene, without a state, give different frames")
 
@@ -142,8 +142,8 @@ def repeatable(subject: Subject) -> None:
 def leaves_the_scene_alone(subject: Subject) -> None:
     """forward() does not change the given scene or state."""
     renderer, sizes = _made(subject), subject.sizes[0]
-    state = _draw(renderer, make_scene(sizes)).state
-    scene, kept = make_scene(sizes, seed=1), {name: tensor.clone() for name, tensor in state.items()}
+    state = _draw(renderer, sample_scene(sizes)).state
+    scene, kept = sample_scene(sizes, seed=1), {name: tensor.clone() for name, tensor in state.items()}
     before = {name: tensor.clone() for name, tensor in _tensors(scene)}
     with torch.no_grad():
         renderer(scene, state)
@@ -156,8 +156,8 @@ def leaves_the_scene_alone(subject: Subject) -> None:
 def batch_independence(subject: Subject) -> None:
     """The frames of a scene are the same alone and in a batch."""
     renderer, sizes = _made(subject), subject.sizes[0]
-    both = make_scene(sizes, batch=2)
-    other = make_scene(sizes, batch=2, seed=1)
+    both = sample_scene(sizes, batch=2)
+    other = sample_scene(sizes, batch=2, seed=1)
     beside = Scene(**{n: torch.stack([t[0], 0.1 * dict(_tensors(other))[n][1]]) for n, t in _tensors(both)})
     alone = _draw(renderer, _each(both, 0, 1, axis=0)).frames
     _same(_draw(renderer, both).frames[:1], alone, "the frames of a scene differ between alone and in a batch")
@@ -168,7 +168,7 @@ def batch_independence(subject: Subject) -> None:
 def chunks_equal_the_whole(subject: Subject) -> None:
     """Frames drawn in chunks, each with the state of the previous chunk, equal those of the whole scene."""
     renderer, frames = _made(subject), 7
-    scene = make_scene(subject.sizes[0], batch=2, frames=frames)
+    scene = sample_scene(subject.sizes[0], batch=2, frames=frames)
     whole = _draw(renderer, scene).frames
     for bounds in ((0, 3, 7), (0, 1, 2, 6, 7), tuple(range(frames + 1))):
         state: State | None = None
@@ -186,7 +186,7 @@ def chunks_equal_the_whole(subject: Subject) -> None:
 def state_of_tensors(subject: Subject) -> None:
     """The state maps names to tensors whose size does not grow with the number of frames."""
     renderer, sizes = _made(subject), subject.sizes[0]
-    short, long = (_draw(renderer, make_scene(sizes, frames=frames)).state for frames in (2, 6))
+    short, long = (_draw(renderer, sample_scene(sizes, frames=frames)).state for frames in (2, 6))
     require(isinstance(long, Mapping), f"the state is a {type(long).__name__}, not a mapping of tensors")
     wrong = [name for name, value in long.items() if not isinstance(value, Tensor)]
     require(not wrong, f"state {', '.join(map(repr, wrong))}: not a tensor")
@@ -199,7 +199,7 @@ def state_of_tensors(subject: Subject) -> None:
 @rule("renderer")
 def moves_to_another_device(subject: Subject) -> None:
     """``to(device)`` moves all its tensors (checked with torch's meta device)."""
-    renderer, scene = _made(subject).to("meta"), make_scene(subject.sizes[0])
+    renderer, scene = _made(subject).to("meta"), sample_scene(subject.sizes[0])
     frames = _draw(renderer, Scene(**{name: tensor.to("meta") for name, tensor in _tensors(scene)})).frames
     require(frames.is_meta, f"moved to the meta device, it gives frames on {frames.device}")
 
@@ -208,7 +208,7 @@ def moves_to_another_device(subject: Subject) -> None:
 def shape_without_data(subject: Subject) -> None:
     """Made and called on torch's meta device, as by `vast check`, it gives the shape."""
     subject.make()
-    scene = make_scene(subject.sizes[0])
+    scene = sample_scene(subject.sizes[0])
     with torch.device("meta"):
         renderer = subject.build().eval()
         frames = _draw(renderer, Scene(**{name: tensor.to("meta") for name, tensor in _tensors(scene)})).frames

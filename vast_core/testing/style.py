@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ..errors import VastError
 from ..interfaces import Posterior, Sizes
 from .kit import Subject, not_applicable, require, rule
-from .probes import draws, elsewhere, off, reached, same_weights, scattered, seeded, without_data
+from .probes import device_rules, draws, off, reached, same_weights, scattered, seeded
 
 FRAMES = 30
 _CLOSE = 1e-4
@@ -17,7 +17,7 @@ _CLOSE = 1e-4
 
 
 @attrs.frozen(eq=False)
-class Prompt:
+class PromptSample:
     """Inputs of an encoder."""
 
     expression: Tensor
@@ -26,7 +26,7 @@ class Prompt:
     heard: Tensor
 
     @classmethod
-    def of(cls, sizes: Sizes, batch: int = 3, frames: int = FRAMES, seed: int = 0) -> Prompt:
+    def of(cls, sizes: Sizes, batch: int = 3, frames: int = FRAMES, seed: int = 0) -> PromptSample:
         """A prompt without gaps; rules modify it."""
         expression, audio = draws((batch, frames, sizes.expression), (batch, frames, sizes.audio), seed=seed)
         return cls(expression, audio, torch.ones(batch, frames, dtype=torch.bool), torch.ones(batch, dtype=torch.bool))
@@ -35,14 +35,14 @@ class Prompt:
         """The tensors in the order of the encoder's arguments."""
         return self.expression, self.audio, self.mask, self.heard
 
-    def to(self, device: torch.device) -> Prompt:
+    def to(self, device: torch.device) -> PromptSample:
         """The prompt on ``device``."""
-        return Prompt(*(tensor.to(device) for tensor in self.tensors()))
+        return PromptSample(*(tensor.to(device) for tensor in self.tensors()))
 
 
-def _with_gaps(sizes: Sizes) -> Prompt:
+def _with_gaps(sizes: Sizes) -> PromptSample:
     """A prompt of three rows: with a gap, without sound, and with an early end."""
-    prompt = Prompt.of(sizes)
+    prompt = PromptSample.of(sizes)
     prompt.mask[0, 5:9] = False
     prompt.heard[1] = False
     prompt.mask[2, 21:] = False
@@ -54,7 +54,7 @@ def _encoder(subject: Subject) -> nn.Module:
     return encoder
 
 
-def _read(encoder: nn.Module, prompt: Prompt) -> Posterior:
+def _read(encoder: nn.Module, prompt: PromptSample) -> Posterior:
     """The encoder's output; NotApplicable if its form is wrong, which the rule ``shapes`` reports."""
     posterior = seeded(lambda: encoder(*prompt.tensors()))
     if not isinstance(posterior, Posterior):
@@ -86,7 +86,7 @@ def shapes(subject: Subject) -> None:
         for batch, frames in ((1, 1), (2, 2), (3, 25), (1, 301)):
             given = f"a prompt of {batch} x {frames} frames"
             try:
-                posterior = encoder(*Prompt.of(sizes, batch, frames).tensors())
+                posterior = encoder(*PromptSample.of(sizes, batch, frames).tensors())
             except Exception as error:  # noqa: BLE001 - it may fail in any way; the failure is the finding
                 require(False, f"{given} with {sizes}: {type(error).__name__}: {error}")
             require(isinstance(posterior, Posterior), f"it gives {type(posterior).__name__}, not Posterior")
@@ -99,7 +99,7 @@ def shapes(subject: Subject) -> None:
 @torch.no_grad()
 def float32(subject: Subject) -> None:
     """Mean, log_std and context are float32."""
-    posterior = _read(_encoder(subject), Prompt.of(subject.sizes[0]))
+    posterior = _read(_encoder(subject), PromptSample.of(subject.sizes[0]))
     wrong = [f"{name} {tensor.dtype}" for name, tensor in _tensors(posterior).items() if tensor.dtype != torch.float32]
     require(not wrong, f"{', '.join(wrong)}, expected torch.float32")
 
@@ -108,33 +108,24 @@ def float32(subject: Subject) -> None:
 def autocast(subject: Subject) -> None:
     """Under bfloat16 autocast it works, and its output is finite."""
     with torch.autocast("cpu", torch.bfloat16):
-        posterior = _read(_encoder(subject), Prompt.of(subject.sizes[0]))
+        posterior = _read(_encoder(subject), PromptSample.of(subject.sizes[0]))
     wrong = [name for name, tensor in _tensors(posterior).items() if not tensor.isfinite().all()]
     require(not wrong, f"{', '.join(wrong)} not finite under bfloat16 autocast")
 
 
-@rule("style")
-def shape_without_data(subject: Subject) -> None:
-    """Made and called on torch's meta device, as by `vast check`, it gives the shapes."""
-    without_data(subject, lambda encoder, device: _on(subject, encoder, device))
-
-
-@rule("style")
-def moves_to_another_device(subject: Subject) -> None:
-    """``to(device)`` moves all its tensors; checked with CUDA if available, otherwise with the meta device."""
-    elsewhere(subject, lambda encoder, device: _on(subject, encoder, device))
-
-
 @torch.no_grad()
 def _on(subject: Subject, encoder: nn.Module, device: torch.device) -> list[Tensor]:
-    return list(_tensors(_read(encoder, Prompt.of(subject.sizes[0]).to(device))).values())
+    return list(_tensors(_read(encoder, PromptSample.of(subject.sizes[0]).to(device))).values())
+
+
+device_rules("style", _on)
 
 
 @rule("style")
 @torch.no_grad()
 def repeatable(subject: Subject) -> None:
     """In eval(), two calls with the same prompt give the same output, bit for bit."""
-    encoder, prompt = _encoder(subject), Prompt.of(subject.sizes[0])
+    encoder, prompt = _encoder(subject), PromptSample.of(subject.sizes[0])
     first = _read(encoder, prompt)
     second = encoder(*prompt.tensors())  # with another state of the generator
     same = all(torch.equal(tensor, _tensors(second)[name]) for name, tensor in _tensors(first).items())
@@ -163,7 +154,7 @@ def batch_independence(subject: Subject) -> None:
     encoder, prompt = _encoder(subject), _with_gaps(subject.sizes[0])
     together = _read(encoder, prompt)
     for row in range(len(prompt.mask)):
-        alone = _read(encoder, Prompt(*(tensor[row : row + 1] for tensor in prompt.tensors())))
+        alone = _read(encoder, PromptSample(*(tensor[row : row + 1] for tensor in prompt.tensors())))
         same = Posterior(*(tensor[row : row + 1] for tensor in _tensors(together).values()))
         _hold_equal(alone, same, "a prompt differs between alone and in a batch")
 
@@ -185,12 +176,12 @@ def masked_frames(subject: Subject) -> None:
 @torch.no_grad()
 def padding(subject: Subject) -> None:
     """Any number of masked frames at the end has no effect."""
-    encoder, prompt = _encoder(subject), Prompt.of(subject.sizes[0])
+    encoder, prompt = _encoder(subject), PromptSample.of(subject.sizes[0])
     before = _read(encoder, prompt)
     for more in (1, 17, 400):
         expression, audio = (nn.functional.pad(t, (0, 0, 0, more)) for t in (prompt.expression, prompt.audio))
         mask = nn.functional.pad(prompt.mask, (0, more), value=False)
-        after = _read(encoder, Prompt(expression, audio, mask, prompt.heard))
+        after = _read(encoder, PromptSample(expression, audio, mask, prompt.heard))
         _hold_equal(after, before, f"after padding {FRAMES} frames by {more}")
 
 
@@ -198,7 +189,7 @@ def padding(subject: Subject) -> None:
 @torch.no_grad()
 def unheard_sound(subject: Subject) -> None:
     """If ``heard`` is False, the audio has no effect."""
-    encoder, prompt = _encoder(subject), Prompt.of(subject.sizes[0])
+    encoder, prompt = _encoder(subject), PromptSample.of(subject.sizes[0])
     prompt.heard[:] = False
     after = _read(encoder, attrs.evolve(prompt, audio=prompt.audio + 3))
     _hold_equal(after, _read(encoder, prompt), "after a change of audio in a prompt that is not heard")
@@ -208,8 +199,8 @@ def unheard_sound(subject: Subject) -> None:
 @torch.no_grad()
 def expression_used(subject: Subject) -> None:
     """The code depends on the motion of the face, with sound and without."""
-    encoder, prompt = _encoder(subject), Prompt.of(subject.sizes[0])
-    other = attrs.evolve(prompt, expression=Prompt.of(subject.sizes[0], seed=1).expression)
+    encoder, prompt = _encoder(subject), PromptSample.of(subject.sizes[0])
+    other = attrs.evolve(prompt, expression=PromptSample.of(subject.sizes[0], seed=1).expression)
     for heard in (True, False):
         prompt.heard[:] = heard
         one, two = _read(encoder, prompt), _read(encoder, other)
@@ -220,7 +211,7 @@ def expression_used(subject: Subject) -> None:
 @rule("style")
 def empty_prompt(subject: Subject) -> None:
     """A prompt without a valid frame raises an error of vast or a ValueError, or gives finite numbers."""
-    encoder, prompt = _encoder(subject), Prompt.of(subject.sizes[0])
+    encoder, prompt = _encoder(subject), PromptSample.of(subject.sizes[0])
     prompt.mask[1] = False
     try:
         posterior = _read(encoder, prompt)
@@ -237,7 +228,7 @@ def empty_prompt(subject: Subject) -> None:
 def finite(subject: Subject) -> None:
     """Posterior and gradients are finite for still and large motion, zero and large features, and a single frame."""
     sizes, encoder = subject.sizes[0], _encoder(subject)
-    plain, short = Prompt.of(sizes), Prompt.of(sizes, frames=1)
+    plain, short = PromptSample.of(sizes), PromptSample.of(sizes, frames=1)
     still = torch.zeros_like(plain.expression)
     prompts = {
         "a still face": attrs.evolve(plain, expression=still),

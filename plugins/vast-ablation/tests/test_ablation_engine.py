@@ -15,7 +15,7 @@ from rich.console import Console
 
 from vast_ablation.design import Design
 from vast_ablation.engine import Work, _gist
-from vast_ablation.job import Outcome
+from vast_ablation.job import JobOutcome
 from vast_ablation.plan import Plan
 from vast_ablation.results import Ablation
 from vast_ablation.sharing import alone
@@ -48,7 +48,7 @@ class Ended:
     error: str
 
     def outcome(self):
-        return Outcome(error=self.error)
+        return JobOutcome(error=self.error)
 
     def stop(self):
         raise AssertionError("it has ended, and nobody pressed Ctrl-C")

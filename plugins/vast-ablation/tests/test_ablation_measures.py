@@ -7,7 +7,7 @@ import json
 import pytest
 
 from vast_ablation.measures import read_measures
-from vast_ablation.results import Measure
+from vast_ablation.results import MeasureKind
 from vast_core.errors import InputError
 
 EVALUATION = {
@@ -62,8 +62,8 @@ def test_every_figure_is_found_with_its_clip_and_direction(tmp_path):
         }
     )
     assert found.measures.keys() == found.means.keys()
-    assert found.measures["error"] == Measure(better="lower", unit="mm")
-    assert found.measures["digits.bound"] == Measure(better="lower", unit="nats")
+    assert found.measures["error"] == MeasureKind(better="lower", unit="mm")
+    assert found.measures["digits.bound"] == MeasureKind(better="lower", unit="nats")
     assert found.measures["kl_after_flow"].better == "neither"
 
 

@@ -10,15 +10,15 @@ from rich.console import Console
 
 from vast_ablation.comparison import compare_cells
 from vast_ablation.page import write_page
-from vast_ablation.results import Ablation, CellResult, Measure, RunResult
+from vast_ablation.results import Ablation, CellResult, MeasureKind, RunResult
 from vast_ablation.tables import print_tables, reading, write_csv
 
 MEASURES = {
-    "lip_vertex_error": Measure(better="lower", unit="mm2"),
-    "lip_opening_correlation": Measure(better="higher"),
-    "kl_before_flow": Measure(better="neither", unit="nats"),
-    "kl_before_flow_sampled": Measure(better="neither", unit="nats"),
-    "kl_after_flow": Measure(better="neither", unit="nats"),
+    "lip_vertex_error": MeasureKind(better="lower", unit="mm2"),
+    "lip_opening_correlation": MeasureKind(better="higher"),
+    "kl_before_flow": MeasureKind(better="neither", unit="nats"),
+    "kl_before_flow_sampled": MeasureKind(better="neither", unit="nats"),
+    "kl_after_flow": MeasureKind(better="neither", unit="nats"),
 }
 SHIFTS = {"flow.use=none": 0.0, "flow.use=householder": 0.0, "flow.use=planar": -1.0}
 """Of the lip vertex error; the seeds alone move it by 0.3, and the three cells alike."""
@@ -186,7 +186,7 @@ def test_a_measure_that_is_no_number_is_said_and_the_rest_compared(ablation):
 
 
 def test_distances_from_0_are_said_to_be_compared(ablation):
-    other = attrs.evolve(ablation, measures={**MEASURES, "offset": Measure(better="closer to 0")})
+    other = attrs.evolve(ablation, measures={**MEASURES, "offset": MeasureKind(better="closer to 0")})
     assert "distances from 0" in reading(other)
     assert "distances from 0" not in reading(ablation)
 

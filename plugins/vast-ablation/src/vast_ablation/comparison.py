@@ -8,7 +8,7 @@ import attrs
 
 from vast_core.report import Estimate, estimate
 
-from .results import Ablation, CellResult, Measure
+from .results import Ablation, CellResult, MeasureKind
 from .statistics import Comparison, compare
 
 
@@ -29,7 +29,7 @@ class MeasureTable:
     """All cells in one measure, starting with the base cell if it has the measure."""
 
     name: str
-    measure: Measure
+    measure: MeasureKind
     rows: tuple[Row, ...]
 
     @property

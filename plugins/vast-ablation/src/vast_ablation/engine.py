@@ -20,7 +20,7 @@ from vast_core.registry import Registry
 from .job import Engine, Job, Running
 from .measures import read_measures
 from .plan import Plan, PlannedRun
-from .results import Ablation, CellResult, Measure, RunResult
+from .results import Ablation, CellResult, MeasureKind, RunResult
 
 POLL_SECONDS = 0.2
 
@@ -118,7 +118,7 @@ class Work:
 
     def keep(self) -> Ablation:
         """Write ``ablation.json`` with all results so far, and return them."""
-        measures: dict[str, Measure] = {}
+        measures: dict[str, MeasureKind] = {}
         cells = []
         for cell in self.plan.design.cells:
             own = [run for run in self.plan.runs if run.cell is cell]
@@ -145,7 +145,7 @@ class Work:
         found.write(self.folder)
         return found
 
-    def _result(self, run: PlannedRun, measures: dict[str, Measure]) -> RunResult:
+    def _result(self, run: PlannedRun, measures: dict[str, MeasureKind]) -> RunResult:
         result = RunResult(path=run.path.as_posix())
         if run.path in self.errors:
             return attrs.evolve(result, state="failed", error=self.errors[run.path])

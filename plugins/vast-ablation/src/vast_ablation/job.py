@@ -54,7 +54,7 @@ class Job:
 
 
 @attrs.frozen(kw_only=True)
-class Outcome:
+class JobOutcome:
     """How a job ended."""
 
     error: str
@@ -64,7 +64,7 @@ class Outcome:
 class Running(Protocol):
     """A job that has been started."""
 
-    def outcome(self) -> Outcome | None:
+    def outcome(self) -> JobOutcome | None:
         """How it ended; None while it is running."""
         ...
 
@@ -108,13 +108,13 @@ class Process:
             preexec_fn=_listen_to_interrupts,
         )
 
-    def outcome(self) -> Outcome | None:
+    def outcome(self) -> JobOutcome | None:
         """How it ended; None while it is running."""
         code = self._process.poll()
         if code is None:
             return None
         self._log.close()
-        return Outcome(error=self._error(code) if code else "")
+        return JobOutcome(error=self._error(code) if code else "")
 
     def stop(self) -> None:
         """Tell it to save its state and end."""

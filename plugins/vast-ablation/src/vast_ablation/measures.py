@@ -20,17 +20,17 @@ import cattrs
 
 from vast_core.errors import InputError
 
-from .results import Better, Measure
+from .results import Better, MeasureKind
 
-OF_THE_EVALUATION: Mapping[str, Measure] = {
-    "lip_opening_correlation": Measure(better="higher"),
-    "face_from_counterfactual": Measure(better="lower", unit="mm"),
-    "lips_from_counterfactual": Measure(better="lower", unit="mm"),
-    "negative_bound": Measure(better="lower", unit="nats a frame"),
-    "reconstruction": Measure(better="lower", unit="nats a frame"),
-    "kl_before_flow": Measure(better="neither", unit="nats"),
-    "kl_before_flow_sampled": Measure(better="neither", unit="nats"),
-    "kl_after_flow": Measure(better="neither", unit="nats"),
+OF_THE_EVALUATION: Mapping[str, MeasureKind] = {
+    "lip_opening_correlation": MeasureKind(better="higher"),
+    "face_from_counterfactual": MeasureKind(better="lower", unit="mm"),
+    "lips_from_counterfactual": MeasureKind(better="lower", unit="mm"),
+    "negative_bound": MeasureKind(better="lower", unit="nats a frame"),
+    "reconstruction": MeasureKind(better="lower", unit="nats a frame"),
+    "kl_before_flow": MeasureKind(better="neither", unit="nats"),
+    "kl_before_flow_sampled": MeasureKind(better="neither", unit="nats"),
+    "kl_after_flow": MeasureKind(better="neither", unit="nats"),
 }
 """Figures of the stage ``evaluate`` that belong to no metric: the bound on held-out clips, the correlation of
 lip opening and, in held-out styles, the distance from the counterfactual truth if it is known."""
@@ -44,7 +44,7 @@ class Measured:
     """Measures by clip."""
     whole: Mapping[str, float]
     """Measures that belong to no clip."""
-    measures: Mapping[str, Measure]
+    measures: Mapping[str, MeasureKind]
     """Unit and direction of each measure."""
     left_out: tuple[str, ...] = ()
     """Measures that are not finite for at least one clip; their mean would be over different clips."""
@@ -85,7 +85,7 @@ def read_measures(run: Path) -> Measured:
         raise InputError(f"{path}: no measure is finite ({', '.join(left_out)})")
     if not found:
         raise InputError(f"{path}: nothing was measured; check that clips are held out (stages.prepare.held_out)")
-    return Measured(clips, whole, {name: known.get(name, Measure(better="neither")) for name in found}, left_out)
+    return Measured(clips, whole, {name: known.get(name, MeasureKind(better="neither")) for name in found}, left_out)
 
 
 def _numbers(stage: str, figures: Mapping[str, Any]) -> dict[str, float]:
@@ -96,9 +96,9 @@ def _without(values: Mapping[str, float], names: Sequence[str]) -> dict[str, flo
     return {name: value for name, value in values.items() if name not in names}
 
 
-def _known(figures: Mapping[str, Any], where: str) -> dict[str, Measure]:
+def _known(figures: Mapping[str, Any], where: str) -> dict[str, MeasureKind]:
     try:
-        return cattrs.structure(figures.get("measures", {}), dict[str, Measure])
+        return cattrs.structure(figures.get("measures", {}), dict[str, MeasureKind])
     except (cattrs.BaseValidationError, AttributeError, TypeError) as error:
         ways = ", ".join(get_args(Better))
         raise InputError(

@@ -16,7 +16,7 @@ import attrs
 
 from vast_core.errors import InputError
 
-from .job import Job, Outcome, Process, Running
+from .job import Job, JobOutcome, Process, Running
 
 CARRIED = ("VAST_CACHE", "VAST_WEIGHTS", "VAST_PLUGINS", "VAST_STRICT_PLUGINS")
 """Environment variables passed to a job."""
@@ -79,7 +79,7 @@ class _Task:
     def __init__(self, reference: Any) -> None:
         self._reference = reference
 
-    def outcome(self) -> Outcome | None:
+    def outcome(self) -> JobOutcome | None:
         """How it ended; None while it is running."""
         import ray
 
@@ -87,9 +87,9 @@ class _Task:
         if not ready:
             return None
         try:
-            found: Outcome = ray.get(self._reference)
+            found: JobOutcome = ray.get(self._reference)
         except ray.exceptions.RayError as error:
-            return Outcome(error=f"Ray: {' '.join(str(error).split())}")
+            return JobOutcome(error=f"Ray: {' '.join(str(error).split())}")
         return found
 
     def stop(self) -> None:
@@ -105,7 +105,7 @@ class _Task:
         ray.wait([self._reference])
 
 
-def execute(job: Job) -> Outcome:
+def execute(job: Job) -> JobOutcome:
     """Run a job in this worker; Ray interrupts it if the task is cancelled."""
     process = Process(job)
     try:

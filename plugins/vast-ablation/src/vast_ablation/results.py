@@ -27,7 +27,7 @@ State = Literal["done", "failed", "missing"]
 
 
 @attrs.frozen(kw_only=True)
-class Measure:
+class MeasureKind:
     """Unit and direction of a measure."""
 
     better: Better
@@ -86,7 +86,7 @@ class Ablation:
     vary: Mapping[str, tuple[Any, ...]]
     """The values of each factor, by its key in the recipe."""
     seeds: tuple[int, ...]
-    measures: Mapping[str, Measure] = attrs.field(factory=dict)
+    measures: Mapping[str, MeasureKind] = attrs.field(factory=dict)
     """All measures of all runs, by name."""
     cells: tuple[CellResult, ...]
     """The base cell first."""

@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 
 from vast_core.media import LipSync, pearson
-from vast_core.media.lip_regression import CONTEXT, EVERYTHING, FOLDS, Moments, Piece, Reduction, Ridge
+from vast_core.media.lip_regression import CONTEXT, EVERYTHING, FOLDS, LipSample, Moments, Reduction, Ridge
 
 PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 """Ridge penalties per row of standardised features, of which the best is chosen."""
@@ -29,7 +29,7 @@ class LipRidge:
     def fit(cls, train: Sequence[LipSync]) -> Self:
         """Learn from ``train``; the penalty is the one that predicts best when clips are left out of it."""
         reduction = Reduction.fit(train)
-        pieces = [Piece.of(clip, reduction, number % FOLDS) for number, clip in enumerate(train)]
+        pieces = [LipSample.of(clip, reduction, number % FOLDS) for number, clip in enumerate(train)]
         if len(pieces) == 1:
             pieces = [pieces[0].blocks()]
         still = np.zeros(len(pieces))
@@ -39,5 +39,5 @@ class LipRidge:
 
     def correlation(self, test: LipSync) -> float:
         """Correlation of predicted and tracked opening over the valid frames of a clip it has not learned from."""
-        piece = Piece.of(test, self.reduction, EVERYTHING)
+        piece = LipSample.of(test, self.reduction, EVERYTHING)
         return pearson(*self.model.judge([piece], np.zeros(1)))
