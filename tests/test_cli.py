@@ -317,7 +317,7 @@ def test_show_says_who_uses_a_component_or_stage(packages):
         "stage/style: trains style encoder, flow and decoder\nProvided by vast itself, in vast_core."
     )
     assert "\nNeeds corpus, face, audio, style, flow, decoder\n" in stage
-    assert "\n  beta_warmup: a number; >= 0, <= 1; default 0.3\n      Share of the steps over which" in stage
+    assert "\n  beta_warmup: a number; >= 0, <= 1; default 0.3\n      Share of the training steps over" in stage
     assert re.search(r"\n  vast_default: steps 1400, batch 24\n", stage)
 
 
@@ -359,7 +359,7 @@ def test_a_plugin_whose_commands_fail_costs_only_itself(packages, body, cause):
     help_text = packages.vast("--help")
     assert help_text.returncode == 0
     assert "fail " in help_text.stdout
-    assert "Take a recipe through its stages." in help_text.stdout
+    assert "Run the stages of a recipe." in help_text.stdout
 
 
 def test_of_a_command_that_two_plugins_add_neither_is_chosen(packages):

@@ -122,7 +122,10 @@ def test_a_command_and_its_options_are_described(pages, command, words, context)
     assert len(described) == len(flags)
     for own in command.params:
         if isinstance(own, click.Argument):
-            assert own.make_metavar(context) in plain(page)
+            metavar = own.make_metavar(context)
+            assert metavar in plain(page)
+            names = metavar.strip("[].").split()[0].split("|")
+            assert any(re.search(rf"(?<!\w){re.escape(one)}", command.help) for one in names), f"what is {metavar}?"
 
 
 @pytest.mark.parametrize("name", HOOKS)

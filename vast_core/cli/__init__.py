@@ -25,22 +25,25 @@ from ..version import __version__
 from .lazy import LazyGroup, Places
 
 COMMANDS: Places = {
-    "run": ("vast_core.cli.run:run", "Take a recipe through its stages."),
-    "check": ("vast_core.cli.check:check", "Assemble a recipe without touching data."),
+    "run": ("vast_core.cli.run:run", "Run the stages of a recipe."),
+    "check": ("vast_core.cli.check:check", "Check and assemble a recipe without reading data."),
     "synth": ("vast_core.cli.synth:synth", "Let the avatar of the finished run RUN speak."),
-    "plugins": ("vast_core.cli.plugins:plugins", "List what is installed, and what is broken."),
+    "plugins": ("vast_core.cli.plugins:plugins", "List what is installed and in what state."),
     "schema": ("vast_core.cli.schema:schema", "Write the JSON Schema of recipes."),
-    "inspect": ("vast_core.cli.inspect:inspect", "Show what a weights file holds."),
+    "inspect": ("vast_core.cli.inspect:inspect", "Show what a weights file contains."),
 }
 """Our own commands."""
 
 GROUPS: Mapping[str, Places] = {
     "plugins": {
-        "show": ("vast_core.cli.plugins_show:show", "Show all that is known of a component or a stage."),
+        "show": (
+            "vast_core.cli.plugins_show:show",
+            "Show everything about a component, a stage or a section of a recipe.",
+        ),
         "doctor": ("vast_core.cli.plugins_doctor:doctor", "Say what is wrong with the plugins, and what to do."),
         "check": (
             "vast_core.cli.plugins_check:check",
-            "Hold the components of a package, or one component, to the rules of their kinds.",
+            "Check the components of a package, or one component, against the rules of their kinds.",
         ),
     },
 }

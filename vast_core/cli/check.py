@@ -12,10 +12,10 @@ from ..cli import Session
 @click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)
 @click.pass_obj
 def check(session: Session, recipe: str, overrides: tuple[str, ...]) -> None:
-    """Assemble a recipe without touching data.
+    """Check and assemble a recipe without reading data.
 
-    Shows every mistake in RECIPE (a file or the name of a packaged recipe), then its stages, the shape at every joint,
-    the parameters of every part and the estimated memory.
+    Reports every mistake in RECIPE, a file or the name of a packaged recipe, after the changes KEY=VALUE. If there is
+    none, shows its stages, the shape at every joint, the parameters of every part and the estimated memory.
 
     \b
     Example:

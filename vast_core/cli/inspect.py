@@ -1,4 +1,4 @@
-"""``vast inspect``: what a weights file holds."""
+"""``vast inspect``: what a weights file contains."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import click
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def inspect(file: Path) -> None:
-    """Show what a weights file holds.
+    """Show what a weights file contains.
 
-    Its header, then every tensor with shape and type. Reads no tensor, however large FILE is.
+    Shows the header of FILE, then every tensor with shape and type. Only the header is read, however large the file is.
 
     \b
     Example:

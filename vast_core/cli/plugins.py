@@ -23,11 +23,11 @@ _STYLES = {"loaded": "green", "ready": "", "broken": "bold red", "disabled": "di
 @click.group(cls=Commands, group="plugins", invoke_without_command=True)
 @click.pass_context
 def plugins(context: click.Context) -> None:
-    """List what is installed, and what is broken.
+    """List what is installed and in what state.
 
-    Every component, stage and section that a recipe can name, who provides it, and every plugin with what became of it
+    Shows every component, stage and section that a recipe can name, with its package, and every plugin with its state
     and the milliseconds that its import took. VAST_PLUGINS=a,b loads only those plugins or packages;
-    VAST_STRICT_PLUGINS=1 stops at a broken one.
+    VAST_STRICT_PLUGINS=1 stops at the first broken plugin.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""``vast plugins check``: whether the components of a package keep the rules of their kinds."""
+"""``vast plugins check``: checks the components of a package against the rules of their kinds."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from ..testing.kit import Outcome
 
 STYLES = {"sound": "green", "broken": "bold red", "in part": "yellow", "not checked": "yellow"}
-"""What a component may be; one that cannot be made here, for want of its weights, is checked in part."""
+"""States of a component; one that cannot be made because its weights are missing is checked in part."""
 RULE_STYLES = {"kept": "green", "broken": "bold red", "not applicable": "dim"}
 
 
 @click.command()
 @click.argument("wanted", metavar="DISTRIBUTION|KIND/NAME")
 @click.argument("options", nargs=-1, metavar="[OPTION=VALUE]...")
-@click.option("--rule", "only", multiple=True, help="Only the rule of this name; may be given several times.")
+@click.option("--rule", "only", multiple=True, help="Check only the rule of this name; may be given several times.")
 @click.option("--all", "everything", is_flag=True, help="Also list the rules that are kept.")
 @click.pass_context
 def check(
     context: click.Context, wanted: str, options: tuple[str, ...], only: tuple[str, ...], everything: bool
 ) -> None:
-    """Hold the components of a package, or one component, to the rules of their kinds.
+    """Check the components of a package, or one component, against the rules of their kinds.
 
-    Each is made with small sizes in its options' defaults, or in those given, as a recipe's section would give them.
-    Rules that are broken or do not apply are listed with the reason, those that are kept are counted. The exit code is
-    1 where a rule is broken. `not applicable` stands for a rule that has nothing to look at: a flow that offers no
-    inverse, say, or weights that are not on this machine.
+    DISTRIBUTION is the name of an installed package. Each component is made with small sizes and with its default
+    options, or with OPTION=VALUE as in a recipe's section. Rules that are broken or do not apply are listed with the
+    reason; rules that are kept are counted. The exit code is 1 if a rule is broken. A rule is not applicable if there
+    is nothing to check, such as the inverse of a flow that has none, or weights that are not on this machine.
 
     \b
     Example:

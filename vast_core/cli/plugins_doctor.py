@@ -12,11 +12,12 @@ from ..cli import Session
 def doctor(context: click.Context) -> None:
     """Say what is wrong with the plugins, and what to do.
 
-    Wrong are plugins that are broken, made for another vast, hidden or installed twice; names that two of them give;
-    components whose code or defaults are not sound; packages that are required and missing. Slow imports, missing
-    extras and the like are told, too, but are no reason to fail. Imports no component.
+    Reports plugins that are broken, made for another version of vast, hidden or installed twice; names that two plugins
+    declare; components whose code cannot be found or whose defaults are invalid; and missing packages that a plugin
+    requires. Slow imports, missing extras and similar findings are reported but do not count as wrong. No component is
+    imported.
 
-    Exit code: 0 where nothing is wrong, 1 where something is.
+    The exit code is 1 if something is wrong, otherwise 0.
 
     \b
     Example:

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 @click.argument("name", metavar="KIND/NAME")
 @click.pass_obj
 def show(session: Session, name: str) -> None:
-    """Show all that is known of a component, a stage or a section of a recipe.
+    """Show everything about a component, a stage or a section of a recipe.
 
-    What it is and who provides it, every option with type, range and default, and the packaged recipes that use it.
-    KIND/NAME is as in `vast plugins`, such as flow/householder, stage/prepare, or flow/vast-glow/glow where two
-    packages have one; the name alone will do where no other kind has it.
+    Shows what it does, its package, every option with type, range and default, and the packaged recipes that use it.
+    KIND/NAME is as in `vast plugins`, such as flow/householder or stage/prepare, or flow/vast-glow/glow if two packages
+    have one of that name. The name alone is enough if it is unique.
 
     \b
     Example:

@@ -13,8 +13,8 @@ from ..cli import Session
 @click.argument("recipe")
 @click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the run.  [runs/NAME]")
-@click.option("--resume", is_flag=True, help="Go on where an interrupted run stopped.")
-@click.option("--stages", help="Only these of the recipe's, such as prepare,style.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted run.")
+@click.option("--stages", help="Run only these stages of the recipe, such as prepare,style.")
 @click.pass_obj
 def run(
     session: Session,
@@ -24,9 +24,10 @@ def run(
     resume: bool,
     stages: str | None,
 ) -> None:
-    """Take a recipe through its stages.
+    """Run the stages of a recipe.
 
-    RECIPE is a file or the name of a packaged recipe; KEY=VALUE changes an entry of it.
+    RECIPE is a file or the name of a packaged recipe; KEY=VALUE changes one of its entries. Stages whose inputs have
+    not changed since the last run are kept.
 
     \b
     Example:

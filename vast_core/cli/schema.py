@@ -1,4 +1,4 @@
-"""``vast schema``: what an editor checks recipes by."""
+"""``vast schema``: the JSON Schema with which an editor checks recipes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ..cli import Session
 def schema(session: Session, out: Path | None) -> None:
     """Write the JSON Schema of recipes.
 
-    It knows every component, stage and option of the plugins that are installed, with defaults, ranges and
-    descriptions: an editor completes and checks recipes by it. Write it anew when a plugin comes or goes. The first
-    line of a recipe may name it, for editors with the YAML language server:
+    The schema has every component, stage and option of the installed plugins, with defaults, ranges and descriptions,
+    so that an editor can complete and check recipes. Write it again after installing or removing a plugin. For editors
+    with the YAML language server, name it in the first line of a recipe:
 
     \b
       # yaml-language-server: $schema=vast.schema.json

@@ -54,10 +54,11 @@ def ablate(
 ) -> None:
     """Run a recipe in many variants with several seeds, and compare them.
 
-    Every combination of the values is a cell, run once with each seed; a stage that is the same in several runs is
-    executed once. The recipe may say what to vary in a section `ablate:`. After an interruption, the same command
-    continues with what is missing; with an additional value, it runs only that. `--engine ray` uses the cluster at
-    RAY_ADDRESS, whose nodes must see the same folders.
+    RECIPE is a file or the name of a packaged recipe; KEY=VALUE changes one of its entries in all variants. Every
+    combination of the values is a cell, run once with each seed; a stage that is the same in several runs is executed
+    once. The recipe may say what to vary in a section `ablate:`. After an interruption, the same command continues with
+    what is missing; with an additional value, it runs only that. `--engine ray` uses the cluster at RAY_ADDRESS, whose
+    nodes must see the same folders.
 
     \b
     Example:

@@ -91,7 +91,8 @@ def new(
 def report(file: Path, out: Path | None, keep_all: bool) -> None:
     """Print mean scores, intervals and tests, and which judges were left out and why; write a page, a table and JSON.
 
-    Can be run at any time, even while judges are at work. Scores of judges who withdrew are excluded.
+    STUDY.YAML is the file of the study. Can be run at any time, even while judges are at work. Scores of judges who
+    withdrew are excluded.
     """
     with study_extra():
         from rich.console import Console
@@ -108,20 +109,22 @@ def report(file: Path, out: Path | None, keep_all: bool) -> None:
 def export(file: Path, out: Path | None) -> None:
     """Write every score of judges who did not withdraw to a CSV file, one per line, including training, gold and traps.
 
+    STUDY.YAML is the file of the study.
+
     \b
     Columns:
       judge           number of the judge
       kind            rated, training, gold or trap
-            system, clip    what was shown; known clips have no system
+      system, clip    what was shown; known clips have no system
       question        name of the question
       score           1 to 5
       block           0 is the training
       position        place in the judge's order, from 0
       seconds         length of the video
-            latency         seconds from the end of the first playback to the first score
-            changes         number of times the score was changed
-            expected_low    lowest correct score, for known clips
-            expected_high   highest correct score
+      latency         seconds from the end of the first playback to the first score
+      changes         number of times the score was changed
+      expected_low    lowest correct score, for known clips
+      expected_high   highest correct score
 
     Text that a spreadsheet would run as a formula is preceded by an apostrophe.
     """
@@ -151,8 +154,8 @@ def serve(
 ) -> None:
     """Prepare the videos and serve the study until Ctrl-C.
 
-    Prints the address for judges and, the first time, the experimenter's token. After an interruption, the same command
-    continues: no score that was shown to a judge as saved is lost.
+    STUDY.YAML is the file of the study. Prints the address for judges and, the first time, the experimenter's token.
+    After an interruption, the same command continues: no score that was shown to a judge as saved is lost.
     """
     with study_extra():
         from rich.console import Console
