@@ -217,14 +217,19 @@ PROMPT_FRAMES = 1_500
 @torch.no_grad()
 def posterior_of(model: StyleModel, store: Store, clip: PreparedClip, device: torch.device) -> Posterior:
     """q(z0 | X, A) of one prepared clip as prompt, B = 1."""
-    stop = min(clip.frames, PROMPT_FRAMES)
-    expression, audio, valid = (store.read(clip, n, 0, stop)[None].to(device) for n in ("expression", "audio", "valid"))
-    posterior: Posterior = model.style(expression, model.hear(audio), valid, torch.tensor([clip.heard], device=device))
+    expression, audio, valid, heard = _shown(store, clip, device)
+    posterior: Posterior = model.style(expression, model.hear(audio), valid, heard)
     return posterior
 
 
 @torch.no_grad()
-def prompt_code(model: StyleModel, store: Store, clips: Sequence[PreparedClip], device: torch.device) -> Tensor:
-    """Style code (1, Z) of prepared clips, averaged, each at its posterior's mean."""
-    posteriors = [posterior_of(model, store, clip, device) for clip in clips]
-    return torch.stack([model.flow(own.mean, own.context).z for own in posteriors]).mean(0)
+def prompt_code(model: StyleModel, store: Store, clip: PreparedClip, device: torch.device) -> Tensor:
+    """Style code (1, Z) of one prepared clip as prompt."""
+    return model.code(*_shown(store, clip, device))
+
+
+def _shown(store: Store, clip: PreparedClip, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Expression (1, T, E), audio features (1, T, A), mask (1, T) of a prompt, and whether it has sound (1,)."""
+    stop = min(clip.frames, PROMPT_FRAMES)
+    expression, audio, valid = (store.read(clip, n, 0, stop)[None].to(device) for n in ("expression", "audio", "valid"))
+    return expression, audio, valid, torch.tensor([clip.heard], device=device)

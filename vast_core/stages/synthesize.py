@@ -48,7 +48,7 @@ def run(context: StageContext) -> list[Path]:
     fps = context.run.recipe.fps
 
     def frames(prompt: PreparedClip, sound: NDArray[np.float32]) -> Iterator[Image]:
-        code = prompt_code(model, context.store, [prompt], context.device)
+        code = prompt_code(model, context.store, prompt, context.device)
         footage = footage_of(context, _as_prepared(context, base))
         return perform(pipeline, model, renderer, base, footage, sound, code)
 

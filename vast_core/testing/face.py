@@ -14,11 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from ..errors import InputError, WeightsError
-from ..interfaces import Face, FaceTrack, place
+from ..interfaces import Face, FaceTrack, place, unposed
 from .face_samples import (
     SIZE,
     Floats,
-    canonical_of,
     fitted_face,
     made_face,
     motions,
@@ -149,7 +148,7 @@ def gives_back_what_it_was_shown(subject: Subject) -> None:
     """Encode and decode reproduce motions like those of the fit; the RMS error is at most a quarter of the motion."""
     face, template = fitted_face(subject)
     track = unseen_track(face, template)
-    true, found = canonical_of(track), _decoded(face, _encoded(face, track, template), template).numpy()
+    true, found = unposed(track).numpy(), _decoded(face, _encoded(face, track, template), template).numpy()
     left = float(np.square(found - true).mean() / np.square(template - true).mean()) ** 0.5
     require(left <= 0.25, f"the error is {100 * left:.0f} % of the motion (root of the mean square)")
 

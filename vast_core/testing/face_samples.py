@@ -93,10 +93,3 @@ def unseen_track(face: Face, template: Floats, **pose: float) -> FaceTrack:
     """A track of the same motions in other amounts than in :func:`tracks_and_templates`."""
     moved = template + np.einsum("tk,kvc->tvc", amounts(30, 9), motions(face, template))
     return track_of(moved, poses(template, 30, **pose))
-
-
-def canonical_of(track: FaceTrack) -> NDArray[np.float64]:
-    """Canonical vertices (T, V, 3) of a track, with the pose removed, in double precision."""
-    inverse = np.linalg.inv(track.pose[:, :, :3].astype(np.float64))
-    unposed: NDArray[np.float64] = (track.vertices - track.pose[:, None, :, 3]) @ inverse.transpose(0, 2, 1)
-    return unposed

@@ -348,7 +348,7 @@ def test_the_command_prints_the_protocols_digest_and_writes_the_numbers(registry
         (["--generated", ".", "--reference", ".", "--tracked"], "--tracked goes with a run"),
         ([".", "--prompts", "."], "--prompts goes with"),
         ([".", "--corpus", ".", "--tracked"], "no avatar to draw"),
-        ([".", "--protocol", "v0"], "no packaged protocol of that name"),
+        ([".", "--protocol", "v0"], "no packaged one of that name"),
         (["."], "no folder of a run"),
     ],
 )

@@ -13,10 +13,11 @@ import av
 import yaml
 
 from vast_core.errors import InputError, MediaError, StorageError
+from vast_core.files import named_file
 
 from .reading import read_questions, read_study
 from .sources import lacking, videos
-from .wording import consent_text, find_template, study_text
+from .wording import consent_text, question_templates, study_text
 
 _ANSWERING = 6
 """Seconds per question, for the estimated duration that judges are told (our guess)."""
@@ -40,7 +41,7 @@ def write_study(
     if file.exists():
         raise InputError(f"{file}: already exists and is not overwritten; choose another name")
     folders = _folders(given)
-    asked, questions = read_questions(find_template(template))
+    asked, questions = read_questions(named_file(template, question_templates(), "--template"))
     found = _found(folders)
     if reference is not None and reference not in folders:
         raise InputError(f"--reference {reference}: no such system (systems: {', '.join(folders)})")

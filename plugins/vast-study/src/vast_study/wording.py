@@ -8,27 +8,12 @@ from pathlib import Path
 
 import jinja2
 
-from vast_core.errors import InputError
-
 FOLDER = Path(__file__).with_name("templates")
 
 
 def question_templates() -> dict[str, Path]:
     """The question templates of this package, by name."""
     return {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
-
-
-def find_template(name_or_path: str) -> Path:
-    """The file of a packaged template by name, or of one's own; raises :class:`vast_core.errors.InputError`."""
-    known = question_templates()
-    if name_or_path in known:
-        return known[name_or_path]
-    path = Path(name_or_path).expanduser()
-    if path.is_file():
-        return path
-    raise InputError(
-        f"--template {name_or_path}: no such file, and no template of that name (there are {', '.join(known)})"
-    )
 
 
 def consent_text(*, videos: int, questions: int, minutes: int | None = None) -> str:

@@ -212,7 +212,7 @@ class PreparedClips:
             rows=store.read(clip, "audio", 0, count),
             wave=sound if sound is not None else wave,
             heard=heard,
-            code=prompt_code(self.run.model, store, [prompt], self.run.context.device),
+            code=prompt_code(self.run.model, store, prompt, self.run.context.device),
             prompt=performance_of(self.run.context, prompt, self._heard(prompt, length), length),
             notes=(f"in the manner of {prompt.name}",),
         )

@@ -14,7 +14,7 @@ from typing import Any, Self
 import attrs
 from attrs.validators import ge, gt
 
-from vast_core.errors import InputError
+from vast_core.files import named_file
 from vast_core.recipe import Draft, Mark, Node, Reader, Recipe, plain, read_document, recipe_error, shown
 from vast_core.registry import Registry
 
@@ -85,9 +85,9 @@ class Protocol:
         """A packaged protocol by name, such as ``v1``, or a file's.
 
         Raises :class:`vast_core.errors.RecipeError` with all mistakes at once, each at file:line:column, and
-        :class:`InputError` where there is no such protocol.
+        :class:`vast_core.errors.InputError` where there is no such protocol.
         """
-        path = _find(name_or_path)
+        path = named_file(name_or_path, packaged_protocols(), "--protocol")
         reader = Reader()
         tree = read_document(path, reader.problems, "protocol")
         own = [field.alias for field in attrs.fields(cls) if field.alias != "parts"]
@@ -127,15 +127,3 @@ def packaged_protocols() -> dict[str, Path]:
     """The protocols of this package, by name."""
     folder = Path(__file__).parents[1] / "protocols"
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-
-
-def _find(name_or_path: str) -> Path:
-    known = packaged_protocols()
-    if name_or_path in known:
-        return known[name_or_path]
-    path = Path(name_or_path).expanduser()
-    if path.is_file():
-        return path
-    raise InputError(
-        f"--protocol {name_or_path}: no such file, and no packaged protocol of that name (packaged: {', '.join(known)})"
-    )

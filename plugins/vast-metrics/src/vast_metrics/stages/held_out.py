@@ -33,7 +33,7 @@ def held_out(context: StageContext, model: StyleModel) -> dict[str, Any]:
     rows, curves = [], {}
     for clip, prompt in chosen:
         audio, identity = store.read(clip, "audio"), store.identities[clip.speaker]
-        code = prompt_code(model, store, [prompt], context.device)
+        code = prompt_code(model, store, prompt, context.device)
         real = performance_of(context, clip, audio)
         heard = store.read(prompt, "audio", 0, PROMPT_FRAMES) if prompt.heard else None
         ours = attrs.evolve(

@@ -109,7 +109,7 @@ def _measured(
     expected = unposed(truth)[target.start : target.start + target.frames]
 
     def code(style: str) -> Tensor:
-        return prompt_code(model, store, [prompt_in(store, target, style, words)], context.device)
+        return prompt_code(model, store, prompt_in(store, target, style, words), context.device)
 
     codes = {"ours": code(pair.style), "wrong_prompt": code(pair.wrong_style)}
     codes["zero_code"] = torch.zeros_like(codes["ours"])
