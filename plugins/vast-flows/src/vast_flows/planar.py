@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Self
 
 import attrs
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from vast_core.interfaces import Flow, FlowOutput, Sizes
+from vast_core.interfaces import FlowOutput
 
+from .amortised import AmortisedFlow
 from .bisection import root
-from .config import PlanarConfig
 from .precision import at_least_float32, no_autocast
 
 MARGIN = 1e-3
@@ -33,7 +32,7 @@ class _Map:
     slope: Tensor
 
 
-class PlanarFlow(Flow):
+class PlanarFlow(AmortisedFlow):
     """z' = z + u_hat tanh(w . z + b), ln|det| = ln(1 + (w . u_hat)(1 - tanh^2(w . z + b))).
 
     u_hat = u + (m(w . u) - w . u) w / |w|^2 with m(a) = -1 + softplus(a) + 1e-3 keeps w . u_hat above -1, where the
@@ -47,20 +46,16 @@ class PlanarFlow(Flow):
     """
 
     def __init__(self, style: int, context: int, steps: int) -> None:
-        super().__init__()
-        self.style = style
-        self.steps = steps
-        self.amortised = nn.Linear(context, steps * (2 * style + 1))
-        nn.init.normal_(self.amortised.weight, std=0.01 / math.sqrt(context))
+        super().__init__(style, context, steps)
         neutral = math.log(math.expm1(1 - MARGIN))  # m(neutral) = 0
         with torch.no_grad():
             w = functional.normalize(torch.randn_like(self.amortised.bias[: steps * style]).view(steps, style))
             self.amortised.bias.copy_(torch.cat([neutral * w, w, torch.zeros_like(w[:, :1])], -1).flatten())
 
-    @classmethod
-    def from_config(cls, config: PlanarConfig, sizes: Sizes) -> Self:
-        """Build a chain of ``config.steps`` planar maps."""
-        return cls(sizes.style, sizes.context, config.steps)
+    @staticmethod
+    def count(style: int) -> int:
+        """Numbers of one map."""
+        return 2 * style + 1
 
     def forward(self, z: Tensor, context: Tensor) -> FlowOutput:
         """z_K (B, Z) and ln|det| (B,), at least in float32."""
@@ -90,8 +85,7 @@ class PlanarFlow(Flow):
         return z
 
     def _maps(self, context: Tensor, dtype: torch.dtype) -> Iterator[_Map]:
-        values = self.amortised(context.to(self.amortised.weight.dtype)).to(dtype)
-        for value in values.unflatten(-1, (self.steps, 2 * self.style + 1)).unbind(1):
+        for value in self.numbers(context, dtype).unbind(1):
             u, w, b = value[:, : self.style], value[:, self.style : -1], value[:, -1]
             square = w.square().sum(-1, keepdim=True)
             exists = square > NEGLIGIBLE

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Self
 
 import attrs
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vast_core.interfaces import Flow, FlowOutput, Sizes
+from vast_core.interfaces import FlowOutput
 
-from .config import RadialConfig
+from .amortised import AmortisedFlow
 from .precision import at_least_float32, no_autocast
 
 MARGIN = 1e-3
@@ -31,7 +30,7 @@ class _Map:
     strength: Tensor
 
 
-class RadialFlow(Flow):
+class RadialFlow(AmortisedFlow):
     """z' = z + beta_hat (z - c) / (alpha + r) with r = |z - c|, alpha > 0 and beta_hat > -alpha.
 
     With g = alpha / (alpha + r) and s = beta_hat / alpha this is z' = z + s g (z - c) and
@@ -51,21 +50,17 @@ class RadialFlow(Flow):
     """
 
     def __init__(self, style: int, context: int, steps: int) -> None:
-        super().__init__()
-        self.style = style
-        self.steps = steps
-        self.amortised = nn.Linear(context, steps * (style + 2))
-        nn.init.normal_(self.amortised.weight, std=0.01 / math.sqrt(context))
+        super().__init__(style, context, steps)
         with torch.no_grad():
             start = self.amortised.bias.view(steps, style + 2)
             nn.init.normal_(start[:, :style])
             start[:, style] = 0.5 * math.log(style)
             start[:, style + 1] = math.log(math.expm1(1 - MARGIN))  # s = 0
 
-    @classmethod
-    def from_config(cls, config: RadialConfig, sizes: Sizes) -> Self:
-        """Build a chain of ``config.steps`` radial maps."""
-        return cls(sizes.style, sizes.context, config.steps)
+    @staticmethod
+    def count(style: int) -> int:
+        """Numbers of one map."""
+        return style + 2
 
     def forward(self, z: Tensor, context: Tensor) -> FlowOutput:
         """z_K (B, Z) and ln|det| (B,), at least in float32."""
@@ -105,8 +100,7 @@ class RadialFlow(Flow):
         return z
 
     def _maps(self, context: Tensor, dtype: torch.dtype) -> Iterator[_Map]:
-        values = self.amortised(context.to(self.amortised.weight.dtype)).to(dtype)
-        for value in values.unflatten(-1, (self.steps, self.style + 2)).unbind(1):
+        for value in self.numbers(context, dtype).unbind(1):
             centre, log_alpha, beta = torch.split(value, [self.style, 1, 1], -1)
             yield _Map(centre, log_alpha, functional.softplus(beta) - 1 + MARGIN)
 
