@@ -132,8 +132,8 @@ def vast_scripts():
         (["run", "r.yaml", "--stages", ","], 2, "name one at least of prepare"),
         (["run", "r.yaml", "--stages", "prepare"], 2, "recipe r lacks sections: prepare needs face, audio"),
         (["inspect", "missing.safetensors"], 2, "Error: missing.safetensors: there is no such file"),
-        (["inspect", "r.yaml"], 2, "Error: r.yaml: no sound safetensors file"),
-        (["synth", ".", "--audio", "a.wav", "--style", "sample"], 2, "Error: .: no folder of a run"),
+        (["inspect", "r.yaml"], 2, "Error: r.yaml: not a valid safetensors file"),
+        (["synth", ".", "--audio", "a.wav", "--style", "sample"], 2, "Error: .: not the folder of a run"),
         (["inspect", "."], 2, "Error: .: is a folder"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -230,7 +230,7 @@ def test_plugins_lists_everything_and_every_trouble(packages):
     )
     assert re.search(r"^vast_tomorrow +vast-tomorrow 1\.0 +foreign +0 +made for plugin API v2", out, re.MULTILINE)
     assert re.search(r"^glow +vast-glow 1\.0 +loaded +\d+", out, re.MULTILINE)
-    assert "2 plugins are left out; `vast plugins doctor` says why" in out
+    assert "2 plugins are left out; `vast plugins doctor` shows the reason" in out
     bare = packages.vast("--no-plugins", "plugins").stdout
     assert "vast-avatar" not in bare.partition("\n\n")[0]
     assert "switched off by --no-plugins" in bare
@@ -299,13 +299,13 @@ def test_show_says_all_that_is_known_of_a_component(packages):
         "Options",
         "  steps: a whole number; >= 1, < 9; default 3",
         "      How often it glows.",
-        "  path: text; no default, to be stated",
+        "  path: text; no default, required",
         "",
         "No packaged recipe uses it",
     ]
     assert packages.vast("plugins", "show", "glow").stdout == done.stdout
     other = packages.vast("plugins", "show", "flow/vast-glow/planar").stdout
-    assert "It cannot be used here: flow 'planar' of vast-glow 1.0 cannot be imported from mypkg.glow:Glow" in other
+    assert "It cannot be loaded: flow 'planar' of vast-glow 1.0 cannot be imported from mypkg.glow:Glow" in other
 
 
 def test_show_says_who_uses_a_component_or_stage(packages):
@@ -341,9 +341,12 @@ def test_show_of_what_is_not_there(packages, name, message):
     [
         ("cli.add_command(1 / 0)", "ZeroDivisionError: division by zero"),
         ("raise SystemExit(3)", "SystemExit: 3"),
-        ("import click; cli.add_command(click.Command('run'))", "adds 'run', a command of vast itself"),
-        ("import click; cli.add_command(click.Command('plugins'))", "adds 'plugins', a command of vast itself"),
-        ("cli.group('plugins')(lambda: 0).command('show')(lambda: 0)", "adds 'plugins show', a command of vast itself"),
+        ("import click; cli.add_command(click.Command('run'))", "adds 'run', which is a command of vast"),
+        ("import click; cli.add_command(click.Command('plugins'))", "adds 'plugins', which is a command of vast"),
+        (
+            "cli.group('plugins')(lambda: 0).command('show')(lambda: 0)",
+            "adds 'plugins show', which is a command of vast",
+        ),
     ],
 )
 def test_a_plugin_whose_commands_fail_costs_only_itself(packages, body, cause):
@@ -368,7 +371,7 @@ def test_of_a_command_that_two_plugins_add_neither_is_chosen(packages):
     assert "Added by the plugins aaa and zzz" in " ".join(packages.vast("--help").stdout.split())
     done = packages.vast("fail", "fault", "--more")
     assert done.returncode == 2
-    assert "vast fail: Added by the plugins aaa and zzz: name one of them in VAST_PLUGINS" in done.stderr
+    assert "vast fail: Added by the plugins aaa and zzz: select one of them with VAST_PLUGINS" in done.stderr
     assert packages.vast("fail", "nothing", VAST_PLUGINS="aaa").returncode == 0
 
 
@@ -389,7 +392,7 @@ def test_a_plugin_adds_to_one_of_our_groups(packages):
     assert packages.vast("plugins", "count").stdout == "many\n"
     shown = packages.vast("plugins", "--help").stdout
     assert re.search(r"Commands of plugins:\n(.+\n)* +count +Count them\.", shown)
-    assert "Say what is wrong with the plugins" in shown
+    assert "List problems of the installed plugins" in shown
     assert "count" not in packages.vast("--help").stdout
     packages.add("vast-most", more)
     told = packages.vast("plugins", "count").stderr
@@ -419,7 +422,7 @@ def test_inspect_of_a_truncated_file(tmp_path, packages):
     (tmp_path / "cut.safetensors").write_bytes(whole[:-50])
     done = packages.vast("inspect", str(tmp_path / "cut.safetensors"))
     assert done.returncode == 2
-    assert "cut.safetensors: no sound safetensors file" in done.stderr
+    assert "cut.safetensors: not a valid safetensors file" in done.stderr
 
 
 # --------------------------------------------------------------------------------------------------- run
@@ -453,7 +456,7 @@ def test_run_hands_over_what_was_asked(tmp_path, monkeypatch, arguments, out, re
     session = Session()
     done = CliRunner().invoke(cli, ["run", "r.yaml", *arguments], obj=session, catch_exceptions=False)
     assert done.exit_code == 0, done.output
-    told = "`vast run` itself passes over what plugins read: `ablate` (what `vast ablate` varies, "
+    told = "`vast run` does not use these sections: `ablate` (what `vast ablate` varies, "
     assert (told in done.output) == any("ablate" in a for a in arguments)
     assert handed.pop("steps") == (5 if arguments[:1] == ["flow.steps=5"] else 8)
     assert handed == {"registry": session.registry, "out": Path(out), "resume": resume, "stages": stages}

@@ -194,7 +194,7 @@ def test_an_unaffected_recipe_runs(town):
 
 def test_the_list_and_the_doctor_end_as_they_should(town):
     assert (town.plugins.returncode, town.doctor.returncode) == (0, 1)
-    assert "9 plugins are left out; `vast plugins doctor` says why" in town.plugins.stdout
+    assert "9 plugins are left out; `vast plugins doctor` shows the reason" in town.plugins.stdout
     wrong, _, rest = town.doctor.stdout.partition("Worth knowing")
     assert wrong.startswith("Wrong (")
     assert "is slow to import" in rest

@@ -452,8 +452,8 @@ def test_a_report_has_only_the_sections_that_the_stages_fill(recipe, registry, t
     [
         ("gone", "stage 'gone' of vast-rooms 1.0 cannot be imported from vast_rooms:gone: AttributeError"),
         ("handless", "stage 'handless' of vast-rooms 1.0: vast_rooms:handless has no function inputs(context)"),
-        ("silent", "stage 'silent' of vast-rooms 1.0: its run(context) gave None, not the list of files"),
-        ("lying", "stage 'lying' of vast-rooms 1.0: its run(context) names no/such/file as written, and there is no"),
+        ("silent", "stage 'silent' of vast-rooms 1.0: its run(context) returned None instead of the list of files"),
+        ("lying", "stage 'lying' of vast-rooms 1.0: its run(context) returned no/such/file, which does not exist"),
     ],
 )
 def test_a_bad_stage_is_explained(recipe, registry, tmp_path, stage, message):

@@ -1,6 +1,6 @@
 """The core of vast: the interfaces, the registry that finds their implementations, and the pipeline they form.
 
-Importing this package imports no torch, so that a plugin's declarations stay light.
+Importing this package does not import torch, so that a plugin's declarations stay light.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A recipe taken through its stages."""
+"""Run the stages of a recipe."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from .stages.context import StageContext
 def run_recipe(
     recipe: Recipe, registry: Registry, out: Path, resume: bool = False, stages: Iterable[str] | None = None
 ) -> Run:
-    """Take ``recipe`` through its stages, or those of them that are named, into the run directory ``out``.
+    """Run all stages of ``recipe``, or only those named in ``stages``, into the run directory ``out``.
 
-    Raises :class:`InputError` where another process works in ``out``, or a stage builds on one that is out of date.
+    Raises :class:`InputError` if another process works in ``out``, or if a stage depends on one that is out of date.
     """
     chosen = [(spec, spec.load()) for spec in recipe.chosen(stages)]
     run = Run(out, recipe, registry)
@@ -69,12 +69,12 @@ def _require_below(context: StageContext, stage: str) -> None:
 
 
 def _written(spec: StageSpec, files: object) -> list[Path]:
-    """The files of a stage that has run; raises :class:`ComponentError` where it does not give them."""
+    """The files of a stage that has run; raises :class:`ComponentError` if it returned no list of existing files."""
     who = f"{spec.title} of {spec.provider or 'vast itself'}"
     if isinstance(files, str | Path) or not isinstance(files, Iterable):
-        raise ComponentError(f"{who}: its run(context) gave {files!r}, not the list of files that it has written")
+        raise ComponentError(f"{who}: its run(context) returned {files!r} instead of the list of files that it wrote")
     found = [Path(file) for file in files]
     for file in found:
         if not file.exists():
-            raise ComponentError(f"{who}: its run(context) names {file} as written, and there is no such file")
+            raise ComponentError(f"{who}: its run(context) returned {file}, which does not exist")
     return found

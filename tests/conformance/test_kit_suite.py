@@ -149,7 +149,7 @@ def test_the_command_takes_options_of_one_component(installed):
     assert "made kept" in output
     assert "1 component: 1 sound" in output
     assert "reach" in str(check("flow/shift", "reach=-1")[2])
-    assert "options are those of one component" in str(check("vast-checked", "reach=1")[2])
+    assert "options need a single component" in str(check("vast-checked", "reach=1")[2])
     assert "no rule is called 'nought'" in str(check("vast-checked", "--rule", "nought")[2])
 
 

@@ -1,4 +1,4 @@
-"""The command ``vast``: one module a command, imported when it is called.
+"""The command ``vast``: one module per command, imported when the command is called.
 
 Exit codes: 0 done, 1 our fault, 2 the user's input is wrong, 130 interrupted. Neither ``vast --help`` nor
 ``vast plugins`` imports torch.
@@ -27,12 +27,12 @@ from .lazy import LazyGroup, Places
 COMMANDS: Places = {
     "run": ("vast_core.cli.run:run", "Run the stages of a recipe."),
     "check": ("vast_core.cli.check:check", "Check and assemble a recipe without reading data."),
-    "synth": ("vast_core.cli.synth:synth", "Let the avatar of the finished run RUN speak."),
+    "synth": ("vast_core.cli.synth:synth", "Make a talking video with the avatar of the finished run RUN."),
     "plugins": ("vast_core.cli.plugins:plugins", "List what is installed and in what state."),
     "schema": ("vast_core.cli.schema:schema", "Write the JSON Schema of recipes."),
     "inspect": ("vast_core.cli.inspect:inspect", "Show what a weights file contains."),
 }
-"""Our own commands."""
+"""Commands of vast itself."""
 
 GROUPS: Mapping[str, Places] = {
     "plugins": {
@@ -40,39 +40,39 @@ GROUPS: Mapping[str, Places] = {
             "vast_core.cli.plugins_show:show",
             "Show everything about a component, a stage or a section of a recipe.",
         ),
-        "doctor": ("vast_core.cli.plugins_doctor:doctor", "Say what is wrong with the plugins, and what to do."),
+        "doctor": ("vast_core.cli.plugins_doctor:doctor", "List problems of the installed plugins and their remedies."),
         "check": (
             "vast_core.cli.plugins_check:check",
             "Check the components of a package, or one component, against the rules of their kinds.",
         ),
     },
 }
-"""Those of our commands that are groups: a plugin may add to them as it adds to ``vast``."""
+"""Commands that are groups; a plugin may add commands to them as to ``vast``."""
 
 
 @attrs.define
 class Session:
-    """What the commands of one call share: ``click``'s ``context.obj``."""
+    """State shared by the commands of one call: ``click``'s ``context.obj``."""
 
     no_plugins: bool = False
     traceback: bool = False
     _registry: Registry | None = None
     claims: dict[str, list[tuple[str, click.Command]]] = attrs.field(init=False, factory=dict)
-    """Who adds which command ("ablate", "plugins new"), once :attr:`added` has been asked for."""
+    """Plugins that add each command ("ablate", "plugins new"); filled on first access of :attr:`added`."""
     _added: Mapping[str, click.Command] | None = None
 
     @property
     def registry(self) -> Registry:
-        """The plugins, discovered when first asked for."""
+        """The plugins, discovered on first access."""
         if self._registry is None:
             self._registry = Registry.discover(plugins=not self.no_plugins)
         return self._registry
 
     @property
     def added(self) -> Mapping[str, click.Command]:
-        """The commands that plugins add, by what is typed after ``vast``: "ablate", "plugins new".
+        """Commands that plugins add, by the words after ``vast``: "ablate", "plugins new".
 
-        A plugin whose hook fails, or that takes one of our names, is broken; of a name that two add, neither is chosen.
+        A plugin is broken if its hook fails or if it adds a command of vast. If two plugins add one name, neither wins.
         """
         if self._added is None:
             for plugin, hook in self.registry.each("vast_commands"):
@@ -82,7 +82,7 @@ class Session:
                         hook(cli=staged)
                     commands = dict(_typed(staged))
                     if taken := sorted(commands.keys() & _OURS):
-                        raise ValueError(f"vast_commands adds {taken[0]!r}, a command of vast itself")
+                        raise ValueError(f"vast_commands adds {taken[0]!r}, which is a command of vast")
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - it may fail in any way; it is listed as broken
                     self.registry.reject(plugin, error)
                     continue
@@ -95,15 +95,15 @@ class Session:
         return self._added
 
     def added_to(self, group: str) -> Mapping[str, click.Command]:
-        """The commands that plugins add to one of our :data:`GROUPS`, or to ``vast`` itself where it is empty."""
+        """Commands that plugins add to one of :data:`GROUPS`, or to ``vast`` itself if ``group`` is empty."""
         split = {name.rpartition(" ")[::2]: command for name, command in self.added.items()}
         return {name: command for (above, name), command in split.items() if above == group}
 
     def tell_troubles(self) -> None:
-        """Say on standard error, in a line each, which plugins are left out and which slow every start."""
+        """Print to standard error, one line each, plugins that are left out or slow to import."""
         for plugin in self.registry.plugins:
             if plugin.state in ("broken", "foreign", "shadowed"):
-                click.echo(f"plugin {plugin} is {plugin.state}; `vast plugins doctor` says what to do", err=True)
+                click.echo(f"plugin {plugin} is {plugin.state}; `vast plugins doctor` shows the remedy", err=True)
             elif plugin.seconds >= SLOW:
                 click.echo(f"plugin {plugin} took {plugin.seconds:.1f} s to import", err=True)
 
@@ -112,7 +112,7 @@ _OURS = {*COMMANDS, *(f"{group} {name}" for group, places in GROUPS.items() for 
 
 
 def _typed(staged: click.Group) -> Iterator[tuple[str, click.Command]]:
-    """What a plugin adds, by what is typed; a group that is called like one of ours adds to that."""
+    """Commands of a plugin by the words typed; a group with the name of one of ours adds to ours."""
     for name, command in staged.commands.items():
         if name in GROUPS and isinstance(command, click.Group):
             yield from ((f"{name} {below}", added) for below, added in command.commands.items())
@@ -121,8 +121,8 @@ def _typed(staged: click.Group) -> Iterator[tuple[str, click.Command]]:
 
 
 def _undecided(name: str, plugins: Sequence[str]) -> click.Command:
-    """Stands for a command that several plugins add."""
-    reason = f"Added by the plugins {' and '.join(plugins)}: name one of them in VAST_PLUGINS, or uninstall one."
+    """Replaces a command that several plugins add."""
+    reason = f"Added by the plugins {' and '.join(plugins)}: select one of them with VAST_PLUGINS, or uninstall one."
 
     def refuse() -> NoReturn:
         raise ComponentError(f"vast {name}: {reason}")
@@ -136,7 +136,7 @@ def _session(context: click.Context) -> Session:
 
 
 class Commands(LazyGroup):
-    """Our commands and those of plugins, of ``vast`` itself or of one of our :data:`GROUPS`."""
+    """Commands of vast and of plugins, for ``vast`` itself or for one of :data:`GROUPS`."""
 
     def __init__(self, *arguments: Any, group: str = "", **settings: Any) -> None:
         super().__init__(*arguments, places=GROUPS[group] if group else COMMANDS, **settings)
@@ -162,16 +162,14 @@ def _set(context: click.Context, parameter: click.Parameter, value: bool) -> Non
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--no-plugins", is_flag=True, is_eager=True, expose_value=False, callback=_set, help="Load no plugin at all."
-)
+@click.option("--no-plugins", is_flag=True, is_eager=True, expose_value=False, callback=_set, help="Load no plugins.")
 @click.option(
     "--traceback",
     is_flag=True,
     is_eager=True,
     expose_value=False,
     callback=_set,
-    help="Show where in the program an error arose.",
+    help="Show the traceback of an error.",
 )
 @click.version_option(__version__, prog_name="vast")
 def cli() -> None:
@@ -185,7 +183,7 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run ``vast`` and exit with its code."""
+    """Run ``vast`` and exit with its exit code."""
     session = Session()
     try:
         code = cli.main(args=arguments, prog_name="vast", standalone_mode=False, obj=session)
@@ -201,9 +199,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         click.echo(str(error) if error.exit_code == 130 else f"Error: {error}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `vast plugins | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `vast plugins | head` has closed the pipe
         sys.exit(0)
-    except Exception as error:  # noqa: BLE001 - the last resort: explained in short, kept in full
+    except Exception as error:  # noqa: BLE001 - unexpected: a short message, and the details in a log
         click.echo(_explain_fault(error, session.traceback), err=True)
         sys.exit(1)
     sys.exit(code if type(code) is int else 0)

@@ -1,4 +1,4 @@
-"""``vast check``: a recipe assembled without data."""
+"""``vast check``: assemble a recipe without data."""
 
 from __future__ import annotations
 

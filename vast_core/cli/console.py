@@ -1,4 +1,4 @@
-"""Tables on the terminal, whole in a pipe."""
+"""A console for tables, which are not cut in a pipe."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from rich.console import Console
 
 class _Plain(Console):
     def on_broken_pipe(self) -> None:
-        raise BrokenPipeError  # nobody reads on, which is no failure: main() ends quietly
+        raise BrokenPipeError  # a closed pipe is not a failure: main() exits with 0
 
 
 def plain_console() -> Console:
-    """A console that takes all text literally; in a pipe it is wide, so that no cell is cut."""
+    """A console that prints text literally; in a pipe it is 200 columns wide, so that no cell is cut."""
     return _Plain(markup=False, highlight=False, emoji=False, width=None if sys.stdout.isatty() else 200)

@@ -44,7 +44,7 @@ def inspect(file: Path) -> None:
 def read_contents(file: Path) -> tuple[dict[str, str], dict[str, tuple[list[int], str]]]:
     """The header of a safetensors file, and each tensor's shape and type by name.
 
-    Raises :class:`vast_core.errors.WeightsError` where it cannot be read, or is no such file.
+    Raises :class:`vast_core.errors.WeightsError` if the file cannot be read or is not safetensors.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -54,17 +54,17 @@ def read_contents(file: Path) -> tuple[dict[str, str], dict[str, tuple[list[int]
         raise WeightsError(f"{file}: {'is a folder; name a file in it' if file.is_dir() else 'there is no such file'}")
     try:
         with safe_open(file, framework="np") as opened:
-            slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118 - it is no dict
+            slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118 - it is not a dict
             tensors = {name: (part.get_shape(), part.get_dtype()) for name, part in slices.items()}
             return opened.metadata() or {}, tensors
     except OSError as error:
         raise WeightsError(f"{file}: cannot be read: {error.strerror or error}") from error
     except SafetensorError as error:
-        raise WeightsError(f"{file}: no sound safetensors file: {error}") from error
+        raise WeightsError(f"{file}: not a valid safetensors file: {error}") from error
 
 
 def _indented(value: str) -> str:
-    """JSON one entry a line; anything else as it is."""
+    """JSON with one entry per line; other text unchanged."""
     try:
         data: Any = json.loads(value)
     except ValueError:

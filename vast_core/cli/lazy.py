@@ -1,4 +1,4 @@
-"""A click group whose commands are imported only when they are called, so that lists and help stay instant."""
+"""A click group whose commands are imported only when they are called, so that lists and help are fast."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 Places = Mapping[str, tuple[str, str]]
-"""Of each command: ``module:object``, and its line in the help of its group (so that no list imports it)."""
+"""``module:object`` and the help line of each command by name, so that listing commands imports none."""
 
 
 class LazyGroup(click.Group):

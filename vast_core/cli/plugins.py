@@ -1,4 +1,4 @@
-"""``vast plugins``: what is installed, and in what state."""
+"""``vast plugins``: installed components and plugins with their state."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def plugins(context: click.Context) -> None:
     from .console import plain_console
 
     console, session = plain_console(), context.ensure_object(Session)
-    _ = session.added  # calls the plugins' vast_commands, where they may turn out broken
+    _ = session.added  # calls the plugins' vast_commands, which shows whether they work
     registry = session.registry
     _print(console, ("kind", "name", "package", "state", "what it is"), _declared(registry))
     console.print()
@@ -48,8 +48,8 @@ def plugins(context: click.Context) -> None:
     console.print()
     if troubled := [p for p in registry.plugins if p.state in ("broken", "foreign", "shadowed")]:
         what = "1 plugin is" if len(troubled) == 1 else f"{len(troubled)} plugins are"
-        console.print(f"{what} left out; `vast plugins doctor` says why, and what to do.")
-    console.print("`vast plugins show flow/householder` shows one with its options.")
+        console.print(f"{what} left out; `vast plugins doctor` shows the reason and the remedy.")
+    console.print("`vast plugins show flow/householder` shows the options of a component.")
 
 
 def _declared(registry: Registry) -> list[Row]:
@@ -73,7 +73,7 @@ def _plugins(registry: Registry) -> list[Row]:
 
 
 def _print(console: Console, head: Row, rows: Sequence[Row]) -> None:
-    """Rows with aligned cells; on a terminal the last is cut at its edge, or has a line of its own in a narrow one."""
+    """Print rows with aligned cells. On a terminal the last cell is cut, or moves to its own line if space is short."""
     from rich.text import Text
 
     def line(text: Text) -> None:

@@ -48,7 +48,7 @@ def check(
 
     found = components(wanted, registry)
     if options and len(found) > 1:
-        raise click.UsageError(f"options are those of one component; {wanted} has {len(found)}")
+        raise click.UsageError(f"options need a single component; {wanted} has {len(found)}")
     _check_names(only, found)
     verdicts = [_check(console, component, options, only, everything) for component in found]
     counts = [f"{verdicts.count(verdict)} {verdict}" for verdict in STYLES if verdict in verdicts]
@@ -69,7 +69,7 @@ def _check_names(only: Sequence[str], found: Sequence[Component]) -> None:
 def _check(
     console: Console, component: Component, options: Sequence[str], only: Sequence[str], everything: bool
 ) -> str:
-    """Check one component and print what came of it; which of :data:`STYLES` it is."""
+    """Check one component, print the outcome, and return its state, a key of :data:`STYLES`."""
     from ..testing.kit import Nonconforming, NotApplicable, Subject, check
     from ..testing.suite import title
 
@@ -78,7 +78,7 @@ def _check(
         subject = Subject.of(component, _config(component, options) if options else None)
     except NotApplicable as error:
         way = f"vast plugins check {name} OPTION=VALUE"
-        return _heading(console, component, "not checked", f"{error}, as in: {way}")
+        return _heading(console, component, "not checked", f"{error}, for example: {way}")
     except Nonconforming as error:
         return _heading(console, component, "broken", str(error))
     with console.status(f"{name} ..."):
@@ -93,7 +93,7 @@ def _check(
 
 
 def _config(component: Component, options: Sequence[str]) -> Any:
-    """The config that options such as ``steps=3`` make; raises :class:`RecipeError` where they make none."""
+    """The config of options such as ``steps=3``; raises :class:`RecipeError` if they are invalid."""
     from ..recipe.document import Problem, read_overrides, recipe_error
     from ..recipe.reader import INVALID, Reader
 
@@ -115,7 +115,7 @@ def _heading(console: Console, component: Component, state: str, detail: str) ->
 
 
 def _print(console: Console, outcomes: Sequence[Outcome]) -> None:
-    """Rules, state, seconds, detail: rules that say the same share a row."""
+    """Print rules, state, seconds and detail; rules with the same detail share a row."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

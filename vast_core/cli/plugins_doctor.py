@@ -1,4 +1,4 @@
-"""``vast plugins doctor``: what is wrong with the plugins, why, and what to do."""
+"""``vast plugins doctor``: problems of the installed plugins, their causes and remedies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..cli import Session
 @click.command()
 @click.pass_context
 def doctor(context: click.Context) -> None:
-    """Say what is wrong with the plugins, and what to do.
+    """List problems of the installed plugins and their remedies.
 
     Reports plugins that are broken, made for another version of vast, hidden or installed twice; names that two plugins
     declare; components whose code cannot be found or whose defaults are invalid; and missing packages that a plugin
@@ -30,7 +30,7 @@ def doctor(context: click.Context) -> None:
     from .console import plain_console
 
     console, session = plain_console(), context.ensure_object(Session)
-    _ = session.added  # calls the plugins' vast_commands, where they may turn out broken
+    _ = session.added  # calls the plugins' vast_commands, which shows whether they work
     claims = {name: [plugin for plugin, _ in claimed] for name, claimed in session.claims.items()}
     found = findings(session.registry, claims)
     width = min(console.width, 100)

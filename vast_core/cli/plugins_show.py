@@ -1,4 +1,4 @@
-"""``vast plugins show``: one component, stage or section, with all that its author says of it."""
+"""``vast plugins show``: documentation and options of one component, stage or section."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def show(session: Session, name: str) -> None:
 def find(registry: Registry, name: str) -> Component | StageSpec | SectionSpec:
     """The component, stage or section of a name: ``flow/householder``, ``flow/vast-glow/glow`` or ``householder``.
 
-    Raises :class:`vast_core.errors.ComponentError` where there is none, or several; the message says what to write.
+    Raises :class:`vast_core.errors.ComponentError` if there is none or several; the message shows what to write.
     """
     from ..errors import ComponentError
     from ..registry.declarations import KINDS
@@ -62,7 +62,7 @@ def find(registry: Registry, name: str) -> Component | StageSpec | SectionSpec:
     if len(found) == 1:
         return find(registry, f"{found[0]}/{name}")
     if found:
-        raise ComponentError(f"{name!r} is the name of several; write {' or '.join(f'{k}/{name}' for k in found)}")
+        raise ComponentError(f"{name!r} is ambiguous; write {' or '.join(f'{k}/{name}' for k in found)}")
     known = {bare: f"{k}/{bare}" for k, bare, _ in everything}
     close = difflib.get_close_matches(name.rpartition("/")[2], known, n=1)
     hint = f"; did you mean {known[close[0]]}?" if close else ""
@@ -70,7 +70,7 @@ def find(registry: Registry, name: str) -> Component | StageSpec | SectionSpec:
 
 
 def page(declared: Component | StageSpec | SectionSpec, registry: Registry, width: int) -> Iterator[str]:
-    """What is shown, line by line."""
+    """The lines to show."""
     from ..recipe.options import options
     from ..registry.declarations import Component, SectionSpec, StageSpec
 
@@ -96,7 +96,7 @@ def page(declared: Component | StageSpec | SectionSpec, registry: Registry, widt
 
 
 def _doc(declared: Component | StageSpec | SectionSpec, width: int) -> Iterator[str]:
-    """The docstring of the code, or why it cannot be had."""
+    """The docstring of the code, or the reason why it is unavailable."""
     from ..errors import ComponentError
     from ..registry.declarations import SectionSpec
 
@@ -104,11 +104,11 @@ def _doc(declared: Component | StageSpec | SectionSpec, width: int) -> Iterator[
         code = declared.config if isinstance(declared, SectionSpec) else declared.load()
         doc = inspect.cleandoc(code.__doc__ or "")
     except ComponentError as error:
-        doc = f"It cannot be used here: {error}"
+        doc = f"It cannot be loaded: {error}"
     plain = re.sub(r":\w+:`", "`", doc.replace("``", "`"))
     for paragraph in filter(None, plain.split("\n\n")):
         lines = paragraph.splitlines()
-        in_columns = any(line[:1] in (" ", "*", "-", "=", "|", "+") for line in lines)  # set so by its author
+        in_columns = any(line[:1] in (" ", "*", "-", "=", "|", "+") for line in lines)  # keep its layout
         yield from lines if in_columns else _wrapped(paragraph, width)
         yield ""
 
@@ -116,14 +116,14 @@ def _doc(declared: Component | StageSpec | SectionSpec, width: int) -> Iterator[
 def _option(option: Option, width: int) -> Iterator[str]:
     from ..recipe.options import written
 
-    default = "no default, to be stated" if option.required else f"default {written(option.default)}"
-    told = "; ".join(filter(None, [option.kind, option.range, default]))
-    yield from _wrapped(f"{option.name}: {told}", width, "  ")
+    default = "no default, required" if option.required else f"default {written(option.default)}"
+    facts = "; ".join(filter(None, [option.kind, option.range, default]))
+    yield from _wrapped(f"{option.name}: {facts}", width, "  ")
     yield from _wrapped(option.doc, width, "      ", "      ")
 
 
 def _uses(declared: Component | StageSpec | SectionSpec, registry: Registry) -> Iterator[tuple[str, str]]:
-    """The packaged recipes that use it, each with the options that it sets other than by default."""
+    """The packaged recipes that use it, each with the options that differ from the defaults."""
     from ..errors import RecipeError
     from ..recipe.finding import packaged_recipes
     from ..recipe.loading import load_recipe
@@ -133,7 +133,7 @@ def _uses(declared: Component | StageSpec | SectionSpec, registry: Registry) -> 
     for name in packaged_recipes():
         try:
             recipe = load_recipe(name, registry)
-        except RecipeError:  # it needs a package that is not installed, or is switched off
+        except RecipeError:  # it needs a package that is not installed or not loaded
             continue
         if isinstance(declared, Component):
             used = recipe.metrics if declared.kind == "metric" else (recipe.use(declared.kind),)
@@ -148,7 +148,7 @@ def _uses(declared: Component | StageSpec | SectionSpec, registry: Registry) -> 
 
 
 def _wrapped(text: str, width: int, indent: str = "", hanging: str = "") -> list[str]:
-    """Prose in lines of ``width``, the first after ``indent``, the others after that or ``hanging``."""
+    """Text in lines of ``width``; the first line starts with ``indent``, others with ``hanging`` or a deeper indent."""
     further = hanging or (indent + "    " if indent else "")
     flat = " ".join(text.split())
     return textwrap.wrap(

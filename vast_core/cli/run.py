@@ -1,4 +1,4 @@
-"""``vast run``: a recipe through its stages."""
+"""``vast run``: run the stages of a recipe."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def run(
     session.tell_troubles()
     loaded = load_recipe(recipe, session.registry, overrides)
     if loaded.sections:
-        told = ", ".join(f"`{name}` ({session.registry.section(name).summary})" for name in loaded.sections)
-        click.echo(f"`vast run` itself passes over what plugins read: {told}")
+        listed = ", ".join(f"`{name}` ({session.registry.section(name).summary})" for name in loaded.sections)
+        click.echo(f"`vast run` does not use these sections: {listed}")
     named = None if stages is None else [name.strip() for name in stages.split(",") if name.strip()]
     chosen = loaded.chosen(named)
     loaded.require(chosen)

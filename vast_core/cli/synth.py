@@ -1,4 +1,4 @@
-"""``vast synth``: the avatar of a finished run speaks new audio in the style of new prompts."""
+"""``vast synth``: make a video of a run's avatar that speaks new audio in the style of prompts."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ import click
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--audio", "sound", type=click.Path(path_type=Path), required=True, help="Sound, or a video with sound.")
+@click.option(
+    "--audio", "sound", type=click.Path(path_type=Path), required=True, help="Sound file, or video with sound."
+)
 @click.option(
     "--style",
     "styles",
     multiple=True,
     required=True,
-    help="Prompt clip, FILE or FILE:WEIGHT; may be given several times. `sample` draws a style from the prior.",
+    help="Prompt clip, FILE or FILE:WEIGHT; can be repeated. `sample` draws a style from the prior.",
 )
-@click.option("--avatar", default=None, help="Speaker of the run; may be left out when the run trained one.")
-@click.option("--style-strength", default=1.0, show_default=True, help="0 is neutral, above 1 exaggerates.")
-@click.option("--seed", default=0, show_default=True, help="For `--style sample`.")
+@click.option("--avatar", default=None, help="Expected speaker of the run's avatar; optional.")
+@click.option(
+    "--style-strength", default=1.0, show_default=True, help="Factor on the style: 0 is neutral, above 1 exaggerates."
+)
+@click.option("--seed", default=0, show_default=True, help="Random seed of `--style sample`.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -38,7 +42,7 @@ def synth(
     seed: int,
     out: Path,
 ) -> None:
-    """Let the avatar of the finished run RUN speak.
+    """Make a talking video with the avatar of the finished run RUN.
 
     \b
     Example:
@@ -65,14 +69,16 @@ def synth(
 
     registry = context.obj.registry
     if not (run / "recipe.yaml").is_file():
-        raise InputError(f"{run}: no folder of a run, as it holds no recipe.yaml; name one that `vast run` has made")
+        raise InputError(
+            f"{run}: not the folder of a run: there is no recipe.yaml; give a folder that `vast run` wrote"
+        )
     recipe = load_recipe(run / "recipe.yaml", registry)
     pipeline, console = assemble(recipe, registry), Console()
     work = StageContext(run=Run(run, recipe, registry), pipeline=pipeline, console=console)
     base = BaseClip.load(run / "weights" / "avatar.safetensors")
     if avatar not in (None, base.avatar):
         raise InputError(
-            f"--avatar {avatar}: this run trained {base.avatar}; train the other by stages.renderer.avatar"
+            f"--avatar {avatar}: this run trained {base.avatar}; set stages.renderer.avatar to train another speaker"
         )
     weights, pipeline = work.run.weights, pipeline.to(work.device)
     load_face(weights, pipeline)

@@ -1,7 +1,7 @@
-"""The import of a plugin: timed, and without lasting effect on the process that it is a guest in.
+"""Import of a plugin: timed, and without lasting effect on the process.
 
-The path of modules and the working directory are put back, and what the plugin prints goes to standard error, so that
-it does not end up in the output of ``vast schema``.
+``sys.path`` and the working directory are restored, and output of the plugin goes to standard error, so that it is not
+mixed into the output of ``vast schema``.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from contextlib import contextmanager, redirect_stdout, suppress
 import attrs
 
 SLOW = 1.0
-"""Seconds from which on an import is called slow: every start of the program waits for it."""
+"""Seconds from which an import counts as slow; it delays every start of the program."""
 
 
 @attrs.define
 class ImportCost:
-    """What an import costs every start of the program."""
+    """Time that an import adds to every start of the program, and whether it loads torch."""
 
     seconds: float = 0.0
     imports_torch: bool = False
-    """Whether it was the one that brought torch in."""
+    """Whether this import was the first to load torch."""
 
 
 @contextmanager
 def isolated() -> Iterator[ImportCost]:
-    """Undo what an import within does to the process; its cost is known once that is over, in failure, too."""
+    """Undo changes that an import in this context makes to the process. The cost is set at the end, also on failure."""
     cost, had_torch = ImportCost(), "torch" in sys.modules
     modules, path, folder = sys.path, list(sys.path), _folder()
     start = time.perf_counter()
@@ -39,15 +39,15 @@ def isolated() -> Iterator[ImportCost]:
     finally:
         cost.seconds = time.perf_counter() - start
         cost.imports_torch = not had_torch and "torch" in sys.modules
-        added = [entry for entry in sys.path if entry not in path]  # it may need them later, after all others
+        added = [entry for entry in sys.path if entry not in path]  # the plugin may need them later; they go last
         sys.path, modules[:] = modules, [*path, *added]
         if folder is not None and _folder() != folder:
-            with suppress(OSError):  # it may be gone, which is not for us to mend
+            with suppress(OSError):  # the folder may have been removed
                 os.chdir(folder)
 
 
 def _folder() -> str | None:
     try:
         return os.getcwd()
-    except OSError:  # removed under our feet
+    except OSError:  # the folder was removed
         return None

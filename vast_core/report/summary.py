@@ -1,4 +1,4 @@
-"""A run's results gathered from its folder: ``evaluation.json`` completed, ``report.html`` written."""
+"""Collect a run's results from its folder: complete ``evaluation.json`` and write ``report.html``."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ Figures = Mapping[str, Any]
 
 
 def complete_evaluation(run: Run, store: Store | None) -> dict[str, Any]:
-    """Add what is known of all stages to ``evaluation.json``; all that it then holds.
+    """Add the records of all stages to ``evaluation.json``; returns its content.
 
-    That is each stage's wall time and own figures, the peak of memory, and the rejected clips where some were prepared.
-    What else is in the file stays where a stage of the recipe has written it, as ``evaluate`` of vast-metrics does.
+    Added are each stage's wall time in seconds and own figures, peak memory in bytes, and, if ``store`` is given, the
+    rejected clips. Other content stays if a stage of the recipe wrote it, such as ``evaluate`` of vast-metrics.
     """
     path = run.path / "evaluation.json"
     records = {stage.name: record for stage in run.recipe.run if (record := run.record(stage.name)) is not None}
@@ -54,13 +54,13 @@ def complete_evaluation(run: Run, store: Store | None) -> dict[str, Any]:
 
 
 def write_run_report(run: Run, store: Store | None) -> Path:
-    """Write ``report.html`` of all that the run has done so far; ``store`` holds the prepared clips, if there are."""
+    """Write ``report.html`` of the finished stages of a run; ``store`` has the prepared clips, if there are any."""
     figures = complete_evaluation(run, store)
-    told = [section for stage in run.recipe.run for section in _told(run, stage)]
+    own = [section for stage in run.recipe.run for section in _stage_sections(run, stage)]
     sections = [
-        Section("At a glance", [*(verdict for section in told for verdict in section.glance), *_costs(figures)]),
+        Section("At a glance", [*(verdict for section in own for verdict in section.glance), *_costs(figures)]),
         Section("The avatar speaks", [*_videos(run), *_styles(run)]),
-        *told,
+        *own,
         Section("Training", list(_training(run))),
         Section("Data", [] if store is None else list(_data(run, store, figures))),
         Section("How it was made", list(_provenance(run, figures))),
@@ -70,21 +70,21 @@ def write_run_report(run: Run, store: Store | None) -> Path:
     return path
 
 
-def _told(run: Run, stage: StageSpec) -> list[Section]:
-    """What a finished stage tells of itself, by its function ``report(run)``, where it has one.
+def _stage_sections(run: Run, stage: StageSpec) -> list[Section]:
+    """Sections of a finished stage, from its function ``report(run)`` if it has one.
 
-    Whatever is wrong with that is said in its place: a day of training must not be without a report for it.
+    If that function fails, the section shows the error instead, so that the rest of the report is not lost.
     """
-    tell = getattr(stage.load(), "report", None)
-    if tell is None or run.record(stage.name) is None:
+    report = getattr(stage.load(), "report", None)
+    if report is None or run.record(stage.name) is None:
         return []
     try:
         sections = [
-            attrs.evolve(section, blocks=list(section.blocks), glance=list(section.glance)) for section in tell(run)
+            attrs.evolve(section, blocks=list(section.blocks), glance=list(section.glance)) for section in report(run)
         ]
         for block in (block for section in sections for block in (*section.blocks, *section.glance)):
             block.view(run.path)
-    except Exception as error:  # noqa: BLE001 - a plugin may fail in any way; it is said in the report
+    except Exception as error:  # noqa: BLE001 - a plugin may fail in any way; the report shows the error
         trouble = f"{stage.title} of {stage.provider or 'vast itself'} cannot show its results: {explain(error)}"
         warnings.warn(trouble, stacklevel=2)
         return [Section(stage.name, [Text(trouble)])]
@@ -100,19 +100,23 @@ def _costs(figures: Figures) -> Iterator[Block]:
 def _videos(run: Run) -> Iterator[Block]:
     made = (run.record("synthesize") or {"files": []})["files"] if run.recipe.runs("synthesize") else []
     for path in (run.path / file for file in made if file.endswith(".mp4")):
-        yield Video(f"{path.stem}: new words in the style of an unseen prompt, made by the trained weights alone", path)
+        yield Video(
+            f"{path.stem}: new words in the style of an unseen prompt, made with the trained weights only", path
+        )
 
 
 def _styles(run: Run) -> Iterator[Block]:
     path = run.samples / "styles.png"
     if run.recipe.runs("synthesize") and path.is_file():
-        yield Figure("The same words at the same moments, a row for each unseen prompt.", path.read_bytes())
+        yield Figure(
+            "The same words at the same times; each row has the style of one unseen prompt.", path.read_bytes()
+        )
 
 
 def _training(run: Run) -> Iterator[Block]:
     path = run.path / "metrics.jsonl"
     if path.is_file():
-        yield Figure("Every term over the steps.", plot_losses(path))
+        yield Figure("Every loss term by training step.", plot_losses(path))
 
 
 def _data(run: Run, store: Store, figures: Figures) -> Iterator[Block]:

@@ -349,7 +349,7 @@ def test_the_command_prints_the_protocols_digest_and_writes_the_numbers(registry
         ([".", "--prompts", "."], "--prompts goes with"),
         ([".", "--corpus", ".", "--tracked"], "no avatar to draw"),
         ([".", "--protocol", "v0"], "no packaged one of that name"),
-        (["."], "no folder of a run"),
+        (["."], "not the folder of a run"),
     ],
 )
 def test_wrong_calls_say_what_is_right(arguments, message, tmp_path, monkeypatch):

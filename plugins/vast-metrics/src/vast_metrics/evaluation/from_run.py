@@ -63,7 +63,7 @@ class Trained:
         """
         if not (path / "recipe.yaml").is_file():
             raise InputError(
-                f"{path}: no folder of a run, as it holds no recipe.yaml; name one that `vast run` has made"
+                f"{path}: not the folder of a run: there is no recipe.yaml; give a folder that `vast run` wrote"
             )
         recipe = load_recipe(path / "recipe.yaml", registry)
         context = StageContext(run=Run(path, recipe, registry), pipeline=assemble(recipe, registry), console=console)
