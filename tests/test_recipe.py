@@ -511,13 +511,13 @@ def test_sections_are_plain_and_complete(write, registry):
     loaded = load_recipe(
         write(MINIMAL + "flow: {use: vast-stand-ins/planar}\nmetrics: [{use: psnr}]\n"), registry, ["corpus.path=a"]
     )
-    assert loaded.section("flow") == {"use": "planar", "steps": 8, "shape": "tanh"}
-    assert loaded.section("corpus")["path"] == "a"
-    assert loaded.section("corpus")["band"] == {"low": 0.0, "high": 1.0}
-    assert loaded.section("renderer") == {}
-    assert loaded.section("metric") == {"metrics": [{"use": "psnr"}]}
+    assert loaded.component_data("flow") == {"use": "planar", "steps": 8, "shape": "tanh"}
+    assert loaded.component_data("corpus")["path"] == "a"
+    assert loaded.component_data("corpus")["band"] == {"low": 0.0, "high": 1.0}
+    assert loaded.component_data("renderer") == {}
+    assert loaded.component_data("metric") == {"metrics": [{"use": "psnr"}]}
     with pytest.raises(ValueError, match="no section is called 'voice'"):
-        loaded.section("voice")
+        loaded.component_data("voice")
 
 
 def test_what_a_stage_lacks(write, registry):

@@ -85,8 +85,8 @@ class Recipe:
             kind: f"{use.component.name} ({use.component.provider})" for kind, use in used.items() if use is not None
         }
 
-    def section(self, kind: str) -> dict[str, Any]:
-        """The plain data of one section, including defaults, for digests; empty if the recipe has no such section.
+    def component_data(self, kind: str) -> dict[str, Any]:
+        """The plain data of a kind of component, including defaults, for digests; empty if the recipe has none.
 
         ``kind`` is a kind of component; ``metric`` gives all metrics, by name.
         """

@@ -112,8 +112,8 @@ class Protocol:
         """All that it says, defaults included, JSON-able; not its name."""
         said: dict[str, Any] = {field.name: plain(getattr(self, field.name)) for field in attrs.fields(Protocol)}
         del said["parts"]
-        sections = {kind: self.parts.section(kind) for kind in ("face", "audio")}
-        return {**said, "fps": self.fps, **sections, **self.parts.section("metric")}
+        sections = {kind: self.parts.component_data(kind) for kind in ("face", "audio")}
+        return {**said, "fps": self.fps, **sections, **self.parts.component_data("metric")}
 
     def digest(self, weights: Mapping[str, str]) -> str:
         """SHA-256 of what it says, who provides face, audio and metrics, and ``weights``, digests by component."""

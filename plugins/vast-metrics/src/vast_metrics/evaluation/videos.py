@@ -48,7 +48,9 @@ class Follower:
         Raises :class:`vast_core.errors.InputError` where no face is seen, or the file is bad.
         """
         use = self.parts.part("face")
-        key = digest([component_key(use.component), self.parts.section("face"), clip.digest, self.parts.fps, self.most])
+        key = digest(
+            [component_key(use.component), self.parts.component_data("face"), clip.digest, self.parts.fps, self.most]
+        )
         path = cache_root() / "evaluation" / f"{key}.safetensors"
         if not path.is_file():
             _write(path, self._follow(clip))
