@@ -150,14 +150,13 @@ def test_a_bad_prompt_is_one_message(prepared, folder, name, message):
     load_face(prepared.run.weights, prepared.pipeline)
     model = StyleModel(prepared.pipeline).eval()
     with pytest.raises(InputError, match=message):
-        read_prompt(folder / name, prepared.pipeline, model, prepared.device, prepared.console)
+        read_prompt(folder / name, prepared.pipeline, model)
 
 
 def test_prompts_with_and_without_sound_give_different_codes(prepared, folder):
     load_face(prepared.run.weights, prepared.pipeline)
     model = StyleModel(prepared.pipeline).eval()
-    arguments = (prepared.pipeline, model, prepared.device, prepared.console)
-    loud, mute = (read_prompt(folder / name, *arguments) for name in ("ann_1.mp4", "mute_1.mp4"))
+    loud, mute = (read_prompt(folder / name, prepared.pipeline, model)[0] for name in ("ann_1.mp4", "mute_1.mp4"))
     assert loud.shape == mute.shape == (1, prepared.pipeline.sizes.style)
     assert not loud.allclose(mute)
 

@@ -29,6 +29,7 @@ ORDER = (
     "checking",
     "training",
     "speak",
+    "api",
     "report",
     "stages",
     "runner",

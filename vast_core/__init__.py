@@ -1,12 +1,30 @@
 """The core of vast: the interfaces, the registry that finds their implementations, and the pipeline they form.
 
-Importing this package does not import torch, so that a plugin's declarations stay light.
+Importing this package does not import torch, so that a plugin's declarations stay light; :func:`load` does.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .registry.declarations import Component, SectionSpec, StageSpec
 from .registry.hookspecs import hookimpl
 from .version import __version__
 
-__all__ = ["Component", "SectionSpec", "StageSpec", "__version__", "hookimpl"]
+if TYPE_CHECKING:
+    from .api import Avatar
+
+__all__ = ["Component", "SectionSpec", "StageSpec", "__version__", "hookimpl", "load"]
+
+
+def load(run: str | Path, *, device: str | None = None) -> Avatar:
+    """The avatar of a finished run's folder, or of a file that `vast pack` wrote: see :mod:`vast_core.api`.
+
+    It computes on ``device``, such as ``cuda:1``; on a GPU where there is one if left out. Raises
+    :class:`vast_core.errors.InputError` where the path is neither, a file is missing or not what it was, or a component
+    is not installed.
+    """
+    from . import api
+
+    return api.load(run, device=device)

@@ -28,6 +28,7 @@ COMMANDS: Places = {
     "run": ("vast_core.cli.run:run", "Run the stages of a recipe."),
     "check": ("vast_core.cli.check:check", "Check and assemble a recipe without reading data."),
     "synth": ("vast_core.cli.synth:synth", "Make a talking video with the avatar of the finished run RUN."),
+    "pack": ("vast_core.cli.pack:pack", "Write the avatar of the finished run RUN to FILE."),
     "plugins": ("vast_core.cli.plugins:plugins", "List what is installed and in what state."),
     "schema": ("vast_core.cli.schema:schema", "Write the JSON Schema of recipes."),
     "inspect": ("vast_core.cli.inspect:inspect", "Show what a weights file contains."),

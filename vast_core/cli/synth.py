@@ -1,4 +1,4 @@
-"""``vast synth``: make a video of a run's avatar that speaks new audio in the style of prompts."""
+"""``vast synth``: the avatar of a finished run speaks new audio in the style of new prompts."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from ..cli import Session
+
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--audio", "sound", type=click.Path(path_type=Path), required=True, help="Sound file, or video with sound."
 )
@@ -17,9 +19,8 @@ import click
     "styles",
     multiple=True,
     required=True,
-    help="Prompt clip, FILE or FILE:WEIGHT; can be repeated. `sample` draws a style from the prior.",
+    help="Prompt clip or saved style, FILE or FILE:WEIGHT; can be repeated. `sample` draws a style from the prior.",
 )
-@click.option("--avatar", default=None, help="Expected speaker of the run's avatar; optional.")
 @click.option(
     "--style-strength", default=1.0, show_default=True, help="Factor on the style: 0 is neutral, above 1 exaggerates."
 )
@@ -31,66 +32,46 @@ import click
     show_default=True,
     help="Video to write.",
 )
-@click.pass_context
+@click.option("--force", is_flag=True, help="Overwrite the file that --out names.")
+@click.pass_obj
 def synth(
-    context: click.Context,
+    session: Session,
     run: Path,
     sound: Path,
     styles: tuple[str, ...],
-    avatar: str | None,
     style_strength: float,
     seed: int,
     out: Path,
+    force: bool,
 ) -> None:
     """Make a talking video with the avatar of the finished run RUN.
+
+    RUN is the run's folder, or a file that `vast pack` wrote. Apart from it, only the sound and the prompts are read.
 
     \b
     Example:
       vast synth runs/vast_default --audio hello.wav --style happy.mp4 --out out.mp4
       vast synth runs/mine --audio hello.wav --style a.mp4:0.7 --style b.mp4:0.3 --style-strength 1.2
+      vast synth mine.vast --audio hello.wav --style sample --seed 3 --force
     """
-    from itertools import islice
-
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import Progress
 
-    from ..errors import InputError
-    from ..interfaces import SAMPLE_RATE
-    from ..media.reading import read_wave
-    from ..pipeline import assemble
-    from ..recipe.loading import load_recipe
-    from ..runs.directory import Run
-    from ..speak.avatar import BaseClip
-    from ..speak.perform import frames_of, perform, write_video
-    from ..speak.prompt import Prompt, style_code
-    from ..speak.trained import load_face, load_renderer, load_style
-    from ..stages.avatar_pictures import find_clip
-    from ..stages.context import StageContext
+    from ..api import load
+    from ..speak.prompt import Prompt
 
-    registry = context.obj.registry
-    if not (run / "recipe.yaml").is_file():
-        raise InputError(
-            f"{run}: not the folder of a run: there is no recipe.yaml; give a folder that `vast run` wrote"
-        )
-    recipe = load_recipe(run / "recipe.yaml", registry)
-    pipeline, console = assemble(recipe, registry), Console()
-    work = StageContext(run=Run(run, recipe, registry), pipeline=pipeline, console=console)
-    base = BaseClip.load(run / "weights" / "avatar.safetensors")
-    if avatar not in (None, base.avatar):
-        raise InputError(
-            f"--avatar {avatar}: this run trained {base.avatar}; set stages.renderer.avatar to train another speaker"
-        )
-    weights, pipeline = work.run.weights, pipeline.to(work.device)
-    load_face(weights, pipeline)
-    model, renderer = load_style(weights, pipeline), load_renderer(weights, pipeline)
-    wave = read_wave(sound)
-    prompts = [Prompt.parse(text) for text in styles]
+    console, prompts = Console(), [Prompt.parse(text) for text in styles]
+    avatar = load(run, registry=session.registry)
     with console.status("reading the prompts"):
-        code = style_code(
-            prompts, pipeline, model, strength=style_strength, seed=seed, device=work.device, console=console
+        style = avatar.style(
+            *(prompt.source for prompt in prompts),
+            weights=[prompt.weight for prompt in prompts],
+            strength=style_strength,
+            seed=seed,
         )
-    footage = islice(find_clip(pipeline.corpus, base.source).footage.frames(), base.start, base.start + len(base))
-    frames = perform(pipeline, model, renderer, base, footage, wave, code)
-    total = frames_of(wave, recipe.fps)
-    write_video(track(frames, "speaking", total=total, console=console), recipe.fps, wave, out)
-    console.print(f"{base.avatar} speaks for {len(wave) / SAMPLE_RATE:.2f} s: {out}")
+    for note in style.notes:
+        console.print(f"[dim]{note}[/dim]")
+    with Progress(console=console) as bar:
+        task = bar.add_task("speaking")
+        avatar.write(out, sound, style, force=force, progress=lambda n, of: bar.update(task, completed=n, total=of))
+    console.print(f"{avatar.name} speaks: {out}")

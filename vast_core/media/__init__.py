@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .lip_regression import LipSync, pearson
+from .playing import forward_and_back
 from .reading import EXACT_COLOUR, SOUND_GAP, VideoFile, file_digest, read_wave
 from .speech_manifest import NAME, Recording, format_phones, parse_phones, read_manifest, write_manifest
 from .sync import LEAD_MS, LipOffset, Offset, estimate_offsets, shift_wave
@@ -22,6 +23,7 @@ __all__ = [
     "estimate_offsets",
     "file_digest",
     "format_phones",
+    "forward_and_back",
     "parse_phones",
     "pearson",
     "read_manifest",

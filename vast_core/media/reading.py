@@ -55,7 +55,8 @@ def _unreachable(path: Path, error: OSError) -> UnreachableError:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[InputContainer]:
+def opened(path: Path) -> Iterator[InputContainer]:
+    """A media file, open. Raises :class:`MediaError` where it cannot be read."""
     if _reach(path) == 0:
         raise MediaError(f"{path}: the file is empty; copy or download it again")
     try:
@@ -151,7 +152,7 @@ class VideoFile:
 
     @cached_property
     def _geometry(self) -> _Geometry:
-        with _opened(self.path) as container:
+        with opened(self.path) as container:
             stream = self._stream(container)
             first = next(_decode(self.path, container, stream), None)
             if first is None:
@@ -196,7 +197,7 @@ class VideoFile:
         """
         geometry = self._geometry
         emitted, shown, before, gap = 0, None, 0.0, geometry.period
-        with _opened(self.path) as container:
+        with opened(self.path) as container:
             stream = self._stream(container)
             stream.thread_type = "AUTO"
             for frame in _decode(self.path, container, stream):
@@ -214,7 +215,7 @@ class VideoFile:
     def wave(self) -> NDArray[np.float32] | None:
         """The sound (S,), mono, 16 kHz, padded or cut to start with the first frame; None if there is no sound."""
         start = self._geometry.start
-        with _opened(self.path) as container:
+        with opened(self.path) as container:
             wave = _sound(self.path, container, start)
         return wave if wave is not None and len(wave) else None
 
@@ -299,7 +300,7 @@ def read_wave(path: Path, start: float = 0.0, seconds: float = math.inf) -> NDAr
     file. A part resampled from another rate lies within half a sample of the same part of the whole. Raises
     :class:`MediaError` if the file has no sound, cannot be read, or holds floats far over full scale.
     """
-    with _opened(path) as container:
+    with opened(path) as container:
         wave = _sound(path, container, None, start, seconds)
     if wave is None or (not len(wave) and start == 0):
         raise MediaError(f"{path}: has no sound; name a sound file, or a video with sound")

@@ -48,8 +48,14 @@ class VideoWriter:
         *,
         sample_rate: int = SAMPLE_RATE,
         crf: int = 18,
+        full_colour: bool = False,
+        key_frames: int | None = None,
     ) -> None:
-        """Prepare to write ``path``; ``wave`` is mono (S,) at ``sample_rate``, ``crf`` 0 (lossless) to 51 (worst)."""
+        """Prepare to write ``path``; ``wave`` is mono (S,) at ``sample_rate``, ``crf`` 0 (lossless) to 51 (worst).
+
+        ``full_colour`` keeps the colour of every pixel (yuv444p) where the encoder can; browsers do not play that.
+        Key frames are at most ``key_frames`` frames apart; None leaves this to the encoder.
+        """
         if wave is not None and wave.ndim != 1:
             raise ValueError(f"{path}: wave is {wave.shape}; give one channel, (S,)")
         self.path = path
@@ -59,6 +65,9 @@ class VideoWriter:
         self._wave = wave
         self._sample_rate = sample_rate
         self._crf = crf
+        self._key_frames = key_frames
+        self._encoder = _encoder()
+        self._format = "yuv444p" if full_colour and self._encoder == "libx264" else "yuv420p"
         self._size: tuple[int, int] | None = None
         self._heard = 0
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -72,7 +81,7 @@ class VideoWriter:
                 f"file:{self._temporary}", "w", format="mp4", options={"movflags": "+faststart"}
             )
         try:
-            self._video: Any = self._container.add_stream(_encoder(), rate=self._fps)
+            self._video: Any = self._container.add_stream(self._encoder, rate=self._fps)
             self._audio: Any = None
             if self._wave is not None:
                 self._audio = self._container.add_stream("aac", rate=WRITTEN_SAMPLE_RATE, layout="mono")
@@ -91,11 +100,11 @@ class VideoWriter:
             self._start(y, x)
         elif self._size != (y, x):
             raise ValueError(f"{self.path}: frame {self.frames} is {(y, x)}, those before are {self._size}")
-        if y % 2 or x % 2:
+        if self._format == "yuv420p" and (y % 2 or x % 2):
             frame = np.pad(frame, ((0, y % 2), (0, x % 2), (0, 0)), mode="edge")
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
         picture = picture.reformat(
-            format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG", interpolation=EXACT_COLOUR
+            format=self._format, dst_colorspace="ITU709", dst_color_range="MPEG", interpolation=EXACT_COLOUR
         )
         picture.pts, picture.time_base = self.frames, 1 / self._fps
         self.frames += 1
@@ -123,9 +132,12 @@ class VideoWriter:
 
     def _start(self, y: int, x: int) -> None:
         self._size = (y, x)
-        self._video.width, self._video.height = x + x % 2, y + y % 2
-        self._video.pix_fmt = "yuv420p"
+        halved = self._format == "yuv420p"  # two by two pixels share a colour
+        self._video.width, self._video.height = x + halved * (x % 2), y + halved * (y % 2)
+        self._video.pix_fmt = self._format
         context = self._video.codec_context
+        if self._key_frames is not None:
+            context.gop_size = self._key_frames
         context.time_base = 1 / self._fps
         context.color_range, context.colorspace, context.color_primaries, context.color_trc = 1, 1, 1, 1
         if self._video.codec.name == "libx264":

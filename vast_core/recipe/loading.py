@@ -10,7 +10,7 @@ from typing import Any, Self
 import attrs
 
 from ..errors import ComponentError, RecipeError
-from ..registry.declarations import PARTS, RECIPE_KEYS, Kind, StageSpec
+from ..registry.declarations import PARTS, RECIPE_KEYS, Kind, Part, StageSpec
 from ..registry.registry import Registry
 from .document import UNREADABLE, Node, Problem, merged, read_document, read_overrides, recipe_error, shown
 from .finding import find_recipe
@@ -77,11 +77,15 @@ class Draft:
         changed = f"\nwith {' '.join(overrides)}" if overrides else ""
         return cls(path, tree, changes, tuple(reader.problems), f"From {shown(path)}{changed}")
 
-    def check(self, registry: Registry) -> tuple[Recipe | None, list[Problem]]:
+    def check(self, registry: Registry, parts: Sequence[Part] | None = None) -> tuple[Recipe | None, list[Problem]]:
         """The recipe, or None, and the problems found."""
         reader = Reader()
         reader.problems += self.problems
-        values = _Sections(registry, reader).read(merged(self.tree, self.changes), _folder_name(self.path))
+        tree = merged(self.tree, self.changes)
+        if parts is not None:
+            kept = ("vast", "name", "seed", "fps", *parts)
+            tree = attrs.evolve(tree, value={key: node for key, node in tree.value.items() if key in kept})
+        values = _Sections(registry, reader, runs=parts is None).read(tree, _folder_name(self.path))
         return (None if reader.problems else Recipe(**values, source=self.source)), reader.problems
 
     def error(self, problems: Sequence[Problem]) -> RecipeError:
@@ -89,13 +93,16 @@ class Draft:
         return recipe_error(shown(self.path), problems)
 
 
-def load_recipe(path_or_name: str | Path, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(
+    path_or_name: str | Path, registry: Registry, overrides: Sequence[str] = (), *, parts: Sequence[Part] | None = None
+) -> Recipe:
     """Read a recipe by path or packaged name, with ``overrides`` such as ``flow.use=planar``.
 
+    With ``parts``, only the sections of these kinds are read: other parts, metrics and stages need not be installed.
     Raises :class:`RecipeError` with all mistakes at once, each at its file, line and column.
     """
     draft = Draft.read(path_or_name, overrides)
-    recipe, problems = draft.check(registry)
+    recipe, problems = draft.check(registry, parts)
     if recipe is None:
         raise draft.error(problems)
     return recipe
@@ -111,6 +118,8 @@ class _Sections:
 
     registry: Registry
     reader: Reader
+    runs: bool = True
+    """False where the stages do not matter, and need not be installed."""
 
     def read(self, tree: Node, name: str) -> dict[str, Any]:
         """The arguments of :class:`Recipe`, as far as they can be read."""
@@ -129,9 +138,8 @@ class _Sections:
                 values[part] = self._use(part, sections[part], (part,))
         if "metrics" in sections and not _is_absent(sections["metrics"]):
             values["metrics"] = self._metrics(sections["metrics"])
-        run = (
-            self._run(sections["run"]) if "run" in sections and not _is_absent(sections["run"]) else self._default(tree)
-        )
+        listed = "run" in sections and not _is_absent(sections["run"])
+        run = [] if not self.runs else self._run(sections["run"]) if listed else self._default(tree)
         values["run"] = tuple(stage for stage, _ in run)
         values["stages"] = self._options(run, sections.get("stages", Node({}, tree.mark)))
         values["sections"] = {

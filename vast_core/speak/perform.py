@@ -1,4 +1,4 @@
-"""The avatar speaks: audio and a style code to a video, in chunks, so that memory does not grow with the audio.
+"""The avatar speaks: sound and a style code to a video, in blocks of frames; memory does not grow with the sound.
 
 Head pose, background and blinks come from the avatar's base clip, played forward and back; expression comes from audio
 and style. The face is drawn at the renderer's size and laid back into the footage at the footage's own.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -16,43 +17,51 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..errors import InputError
 from ..interfaces import SAMPLE_RATE, Face, Renderer, State, place
 from ..media.writing import VideoWriter
 from ..mesh.scene import Image, erosion_radius, hull_masks, make_scene
 from ..pipeline import Pipeline
-from .avatar import BaseClip, Spool, forward_and_back
+from .base_clip import BaseClip
+from .sound import Sound, frames_of
 from .style_model import StyleModel
 
 CHUNK = 32
-"""Frames that are made at a time."""
-
-
-def frames_of(wave: NDArray[np.float32], fps: float) -> int:
-    """How many frames a wave (S,) lasts; the last may be longer than its sound."""
-    return max(1, math.ceil(len(wave) / SAMPLE_RATE * fps - 1e-6))
+"""Frames made at a time, unless said otherwise."""
 
 
 def express(
-    pipeline: Pipeline, model: StyleModel, wave: NDArray[np.float32], code: Tensor, frames: int
+    pipeline: Pipeline, model: StyleModel, sound: Sound, code: Tensor, at_once: int = CHUNK
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Expression (T, E) and audio features (T, A), chunk by chunk, of a wave (S,) in a style (1, Z)."""
+    """Expression (T, E) and audio features (T, A), ``at_once`` frames at a time, of a sound in a style (1, Z).
+
+    A block is made as soon as the sound that it depends on has arrived, and is the same however the sound arrives.
+    """
     fps, device = pipeline.sizes.fps, code.device
     margin = math.ceil(pipeline.audio.context * fps) + 1
     state: State | None = None
-    for start in range(0, frames, CHUNK):
-        stop = min(start + CHUNK, frames)
-        # rows of the chunk and of what the decoder looks ahead to, with the sound that they depend on
-        first, last = max(0, start - margin), min(stop + model.decoder.lookahead, frames)
-        low = round(first / fps * SAMPLE_RATE)
-        high = round((last + margin) / fps * SAMPLE_RATE)
-        sound = torch.from_numpy(wave[low:high]).to(device)[None]
-        rows = pipeline.audio(sound, last - first)[:, start - first :]
+    start = 0
+    while True:
+        # rows of the block and of what the decoder looks ahead to, with the sound that they depend on
+        first, stop, last = max(0, start - margin), start + at_once, start + at_once + model.decoder.lookahead
+        sound.wait_for(_sample(last + margin, fps))
+        frames = frames_of(sound.samples, fps) if sound.ended else last
+        if start >= frames:
+            return
+        stop, last = min(stop, frames), min(last, frames)
+        wave = torch.from_numpy(sound.between(_sample(first, fps), _sample(last + margin, fps))).to(device)[None]
+        rows = pipeline.audio(wave, last - first)[:, start - first :]
         own, future = rows[:, : stop - start], rows[:, stop - start :]
         mask = torch.ones(1, stop - start, dtype=torch.bool, device=device)
         ahead = model.hear(future) if future.shape[1] else None
         out = model.decoder(model.hear(own), code, mask, state, ahead)
         state = out.state
         yield out.expression[0].float(), own[0].float()
+        start = stop
+
+
+def _sample(frame: int, fps: float) -> int:
+    return round(frame / fps * SAMPLE_RATE)
 
 
 @torch.no_grad()
@@ -61,29 +70,26 @@ def perform(
     model: StyleModel,
     renderer: Renderer,
     base: BaseClip,
-    footage: Iterator[Image],
-    wave: NDArray[np.float32],
+    shown: Iterator[tuple[int, Image]],
+    sound: Sound,
     code: Tensor,
+    at_once: int = CHUNK,
 ) -> Iterator[Image]:
-    """Frames (Y, X, 3) of the avatar speaking ``wave`` (S,) in the style ``code`` (1, Z), at its footage's size.
+    """Frames (Y, X, 3) of the avatar speaking ``sound`` in the style ``code`` (1, Z), at its footage's size.
 
-    ``footage`` gives the base clip's frames. Raises :class:`vast_core.errors.StorageError` where the temporary
-    folder's disk is full.
+    ``shown`` gives the number in ``base`` and the picture of every frame that is played meanwhile. Raises
+    :class:`vast_core.errors.InputError` where these end before the sound.
     """
-    total = frames_of(wave, pipeline.sizes.fps)
-    spool = Spool(footage, min(len(base), total), base.source)
-    try:
-        order = forward_and_back(min(len(base), total))
-        state: State | None = None
-        for expression, audio in express(pipeline, model, wave, code, total):
-            played = [next(order) for _ in range(len(expression))]
-            vertices = _posed(pipeline.face, base, expression.cpu(), played)
-            originals = [spool[number] for number in played]
-            images, weights, state = _draw(pipeline, renderer, base, originals, vertices, played, audio, state)
-            for original, image, weight in zip(originals, images, weights, strict=True):
-                yield base.crop.paste(original, image, weight)
-    finally:
-        spool.close()
+    state: State | None = None
+    for expression, audio in express(pipeline, model, sound, code, at_once):
+        shots = list(islice(shown, len(expression)))
+        if len(shots) < len(expression):
+            raise InputError(f"{base.source}: its pictures end before the sound; has the file changed?")
+        played, originals = [number for number, _ in shots], [picture for _, picture in shots]
+        vertices = _posed(pipeline.face, base, expression.cpu(), played)
+        images, weights, state = _draw(pipeline, renderer, base, originals, vertices, played, audio, state)
+        for original, image, weight in zip(originals, images, weights, strict=True):
+            yield base.crop.paste(original, image, weight)
 
 
 def write_video(frames: Iterable[Image], fps: float, wave: NDArray[np.float32], out: Path) -> None:
@@ -111,7 +117,7 @@ def _draw(
     audio: Tensor,
     state: State | None,
 ) -> tuple[list[Image], list[NDArray[np.float32]], State]:
-    """Crops (size, size, 3) of a chunk's frames, and how far each may be laid over the footage."""
+    """Crops (size, size, 3) of a block's frames, and how far each may be laid over the footage."""
     size, device = pipeline.sizes.image, audio.device
     before = place(base.identity + base.displacement[list(played)].float(), base.pose[list(played)]).numpy()
     now, before = base.crop.vertices(vertices), base.crop.vertices(before)

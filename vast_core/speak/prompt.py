@@ -1,25 +1,27 @@
-"""Style prompts: from video clips, weighted and mixed, or from the prior."""
+"""Style prompts: video clips, saved styles, or draws from the prior."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 import attrs
 import numpy as np
 import torch
-from rich.console import Console
 from torch import Tensor
 
 from ..errors import InputError
 from ..interfaces import SILENCE_RMS, FaceTrack, listen
 from ..media.reading import VideoFile
 from ..pipeline import Pipeline
+from .style import Style
 from .style_model import StyleModel
 
 SAMPLE = "sample"
 """The prompt that is no clip but a draw from the prior p(z) = N(0, I)."""
+
+SAVED = ".safetensors"
+"""The ending of a prompt that is a saved style."""
 
 LEAST_SECONDS = 1.0
 """A shorter prompt does not show a manner."""
@@ -47,35 +49,33 @@ class Prompt:
         return cls(source, share)
 
 
-def style_code(
-    prompts: Sequence[Prompt],
-    pipeline: Pipeline,
-    model: StyleModel,
-    *,
-    strength: float,
-    seed: int,
-    device: torch.device,
-    console: Console,
-) -> Tensor:
-    """The code (1, Z) of weighted prompts, times ``strength``; 0 is the decoder's own neutral manner.
+@torch.no_grad()
+def read_style(
+    source: str | Path, pipeline: Pipeline, model: StyleModel, digest: str, *, seed: int = 0, number: int = 0
+) -> Style:
+    """The style of one prompt: a video, a style that was saved, or ``sample``, a draw that ``seed`` and ``number`` fix.
 
-    Raises :class:`InputError` where a prompt shows no face, or less than a second of one.
+    ``digest`` is that of the model's weights. Raises :class:`InputError` where a video shows no face, or less than a
+    second of one, and :class:`vast_core.errors.WeightsError` where a saved style belongs to other weights.
     """
-    total = sum(prompt.weight for prompt in prompts)
-    code = torch.zeros(1, pipeline.sizes.style, device=device)
-    for number, prompt in enumerate(prompts):
-        if prompt.source == SAMPLE:
-            generator = torch.Generator().manual_seed(seed * 1_009 + number)
-            own = torch.randn(1, pipeline.sizes.style, generator=generator).to(device)
-        else:
-            own = read_prompt(Path(prompt.source), pipeline, model, device, console)
-        code = code + prompt.weight / total * own
-    return strength * code
+    if str(source) == SAMPLE:
+        generator = torch.Generator().manual_seed(seed * 1_009 + number)
+        return Style(code=torch.randn(pipeline.sizes.style, generator=generator), model=digest, source=SAMPLE)
+    path = Path(source)
+    if path.suffix == SAVED:
+        style = Style.load(path)
+        style.require(digest)
+        return style
+    code, notes = read_prompt(path, pipeline, model)
+    return Style(code=code[0].cpu(), model=digest, source=path.name, notes=notes, files=(path,))
 
 
 @torch.no_grad()
-def read_prompt(path: Path, pipeline: Pipeline, model: StyleModel, device: torch.device, console: Console) -> Tensor:
-    """The code (1, Z) of one video: its longest shot with a face, with its sound where it has one."""
+def read_prompt(path: Path, pipeline: Pipeline, model: StyleModel) -> tuple[Tensor, tuple[str, ...]]:
+    """The code (1, Z) of one video: its longest shot with a face, with its sound where it has one.
+
+    Gives with it what the tracker had to decide, a line each.
+    """
     face, fps = pipeline.face, pipeline.sizes.fps
     footage = VideoFile(path, fps)
     try:
@@ -89,8 +89,7 @@ def read_prompt(path: Path, pipeline: Pipeline, model: StyleModel, device: torch
         raise InputError(
             f"{path}: as a style prompt it shows a face for {seen / fps:.2f} s; at least {LEAST_SECONDS:g} s are needed"
         )
-    for note in track.notes:
-        console.print(f"[dim]{path}: {note}[/dim]")
+    device = pipeline.device
     expression = torch.from_numpy(face.encode(track, face.identity([track])))[None].to(device)
     wave = footage.wave()
     heard = wave is not None and len(wave) > 0 and float(np.sqrt(np.mean(np.square(wave)))) >= SILENCE_RMS
@@ -99,4 +98,5 @@ def read_prompt(path: Path, pipeline: Pipeline, model: StyleModel, device: torch
         rows = listen(pipeline.audio, wave, track.start + len(track), device)
         audio = rows[None, track.start :].to(device)
     mask = torch.from_numpy(track.valid)[None].to(device)
-    return model.code(expression, audio, mask, torch.tensor([heard], device=device))
+    code = model.code(expression, audio, mask, torch.tensor([heard], device=device))
+    return code, tuple(f"{path}: {note}" for note in track.notes)

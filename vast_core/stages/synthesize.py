@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import attrs
 import cv2
 import numpy as np
 import torch
@@ -19,8 +18,9 @@ from ..media.sync import shift_wave
 from ..mesh.scene import Image
 from ..registry.core_stages import SynthesizeStage
 from ..runs.store import PreparedClip
-from ..speak.avatar import BaseClip
+from ..speak.base_clip import BASE_VIDEO, BaseClip, Video
 from ..speak.perform import perform, write_video
+from ..speak.sound import Sound
 from ..speak.trained import load_face, load_renderer, load_style
 from .avatar_pictures import choose_avatar, find_clip, footage_of, make_avatar
 from .context import StageContext
@@ -36,11 +36,12 @@ def inputs(context: StageContext) -> dict[str, Any]:
 
 
 def run(context: StageContext) -> list[Path]:
-    """Write ``weights/avatar.safetensors`` and ``samples/<avatar>.mp4``."""
+    """Write ``weights/avatar.safetensors`` with its own video ``base.mp4``, and ``samples/<avatar>.mp4``."""
     weights, pipeline = context.run.weights, context.pipeline.to(context.device)
     load_face(weights, pipeline)
     model, renderer = load_style(weights, pipeline), load_renderer(weights, pipeline)
-    base = base_clip(context)
+    video = context.run.path / BASE_VIDEO
+    base = base_clip(context, video)
     path = weights / "avatar.safetensors"
     base.save(path, {"components": context.run.components()})
     spoken, prompts = _choose(context)
@@ -49,8 +50,7 @@ def run(context: StageContext) -> list[Path]:
 
     def frames(prompt: PreparedClip, sound: NDArray[np.float32]) -> Iterator[Image]:
         code = prompt_code(model, context.store, prompt, context.device)
-        footage = footage_of(context, _as_prepared(context, base))
-        return perform(pipeline, model, renderer, base, footage, sound, code)
+        return perform(pipeline, model, renderer, base, base.play(video), Sound.of(sound), code)
 
     out = context.run.samples / f"{base.avatar}.mp4"
     what = f"{base.avatar} says {spoken.name} in the style of {prompts[0].name}"
@@ -61,7 +61,7 @@ def run(context: StageContext) -> list[Path]:
     with context.console.status("the same words in other styles"):
         brief = wave[: round(STRIP_SECONDS * SAMPLE_RATE)]
         _write_strip(picture, [[_reduced(frame) for frame in frames(prompt, brief)] for prompt in prompts])
-    return [path, out, picture]
+    return [path, video, out, picture]
 
 
 def _sound(context: StageContext, spoken: PreparedClip) -> NDArray[np.float32]:
@@ -90,26 +90,24 @@ def _reduced(frame: Image) -> Image:
     return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
 
 
-def base_clip(context: StageContext) -> BaseClip:
-    """The avatar's longest training piece, ready to be played."""
+def base_clip(context: StageContext, video: Path) -> BaseClip:
+    """The avatar's longest training piece, ready to be played; its pictures are written to ``video``."""
     avatar = make_avatar(context)
     piece = max(avatar.of("train"), key=lambda p: p.clip.frames)
     clip, store = piece.clip, context.store
+    with context.console.status("keeping the avatar's own video"):
+        own = Video.write(video, context.recipe.fps, footage_of(context, clip), clip.frames, clip.source)
     return BaseClip(
         avatar=avatar.name,
         source=clip.source,
         start=clip.start,
         crop=piece.crop,
+        video=own,
         identity=store.identities[clip.speaker],
         pose=store.read(clip, "pose", 0, clip.frames),
         displacement=store.read(clip, "displacement", 0, clip.frames).half(),
         texture=torch.from_numpy(avatar.texture),
     )
-
-
-def _as_prepared(context: StageContext, base: BaseClip) -> PreparedClip:
-    own = [c for c in context.store.of("train", speaker=base.avatar) if c.source == base.source]
-    return attrs.evolve(next(c for c in own if c.start == base.start), frames=len(base))
 
 
 def _choose(context: StageContext) -> tuple[PreparedClip, list[PreparedClip]]:

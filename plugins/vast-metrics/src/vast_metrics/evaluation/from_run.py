@@ -25,8 +25,9 @@ from vast_core.pipeline import assemble
 from vast_core.recipe import load_recipe
 from vast_core.registry import Registry, RendererStage
 from vast_core.runs import PreparedClip, Run
-from vast_core.speak.avatar import BaseClip
+from vast_core.speak.base_clip import BaseClip
 from vast_core.speak.perform import perform
+from vast_core.speak.sound import Sound
 from vast_core.speak.style_model import StyleModel, decode_whole
 from vast_core.speak.trained import load_face, load_renderer, load_style
 from vast_core.stages import StageContext
@@ -263,8 +264,8 @@ class PreparedClips:
             self.run.model,
             self.run.renderer,
             self._base(clip, count),
-            footage_of(context, clip),
-            spoken.wave,
+            enumerate(footage_of(context, clip)),
+            Sound.of(spoken.wave),
             spoken.code,
         )
         names, crops = [], []

@@ -1,0 +1,333 @@
+"""The avatar of a run as a library has it: from another folder, with the corpus and the cache gone."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from itertools import islice
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+import yaml
+
+import vast_core
+from vast_core import api
+from vast_core.errors import InputError, MediaError, WeightsError
+from vast_core.interfaces import SAMPLE_RATE
+from vast_core.media import VideoFile, read_wave
+from vast_core.recipe import load_recipe
+from vast_core.registry import Registry
+from vast_core.runner import run_recipe
+from vast_core.runs import load_weights, save_weights
+from vast_core.speak.sound import Sound, frames_of
+
+ROOT = Path(__file__).resolve().parents[1]
+MODELS = Path(os.environ.get("VAST_WEIGHTS", ROOT.parent / "shared" / "models"))
+
+
+# ------------------------------------------------------------------------------------------ sound, no run
+
+
+def wave_of(seconds, seed=0):
+    chance = np.random.default_rng(seed)
+    wave = 0.1 * chance.standard_normal(round(seconds * SAMPLE_RATE))
+    return (wave * np.sin(np.arange(len(wave)) / 3000)).astype(np.float32)
+
+
+def test_sound_is_read_no_further_than_asked_and_forgotten_behind():
+    wave, read = wave_of(2), []
+
+    def chunks():
+        for start in range(0, len(wave), 1000):
+            read.append(start)
+            yield wave[start : start + 1000]
+
+    sound = Sound(chunks())
+    sound.wait_for(2500)
+    assert (read, sound.samples, sound.ended) == ([0, 1000, 2000], 3000, False)
+    assert np.array_equal(sound.between(1500, 2500), wave[1500:2500])
+    sound.wait_for(10_000)
+    assert np.array_equal(sound.between(2000, 10_000), wave[2000:10_000])
+    assert len(sound._kept) == 8_000, "what lies behind is not kept"
+    sound.wait_for(10**9)
+    assert sound.ended
+    assert sound.samples == len(wave)
+    assert np.array_equal(sound.between(31_000, 10**9), wave[31_000:])
+
+
+@pytest.mark.parametrize(
+    ("speech", "message"),
+    [
+        (np.zeros((2, 100), np.float32), r"the sound is float32 \(2, 100\); give floats in \[-1, 1\] of one channel"),
+        (np.zeros(100, np.int16), r"the sound is int16 \(100,\)"),
+        (np.full(100, np.nan), "the sound holds values that are not finite"),
+        ([np.zeros(5, np.float32), np.zeros(5, np.int16)], r"chunk 1 of the sound is int16"),
+        ([0.1, 0.2], "chunk 0 of the sound is float;"),
+        ([], "the sound is empty"),
+        (np.zeros(0), "the sound is empty"),
+    ],
+)
+def test_what_is_no_sound_is_told(speech, message):
+    with pytest.raises(InputError, match=message):
+        Sound.of(speech).wait_for(100)
+
+
+# ------------------------------------------------------------------------------------------------- a run
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A run of one step a stage, its cache and its corpus gone and named by nothing that is installed, elsewhere."""
+    place = tmp_path_factory.mktemp("avatar")
+    registry = Registry.discover()
+    options = ["stages.style.steps=1", "stages.renderer.steps=1", "stages.synthesize.seconds=1"]
+    recipe = load_recipe("vast_tiny", registry, options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VAST_CACHE", str(place / "cache"))
+        run_recipe(recipe, registry, place / "first", stages=["prepare", "style", "renderer", "synthesize"])
+    shutil.rmtree(place / "cache")
+    shutil.move(place / "first", place / "elsewhere")
+    path = place / "elsewhere" / "recipe.yaml"
+    document = yaml.safe_load(path.read_text())
+    document["corpus"] = {"use": "gone", "path": str(place / "gone")}
+    document["metrics"] = [{"use": "gone"}]
+    document["run"] = ["gone"]
+    path.write_text(yaml.safe_dump(document))
+    return place / "elsewhere"
+
+
+@pytest.fixture(scope="module")
+def avatar(made):
+    return vast_core.load(made, device="cpu")
+
+
+slow = pytest.mark.slow
+
+
+@slow
+def test_what_an_avatar_says_of_itself(avatar, made):
+    video = VideoFile(made / "base.mp4", 25)
+    assert (avatar.name, avatar.fps, avatar.size) == ("alma", 25, (128, 128))
+    assert avatar.size == video.size
+    assert avatar.sizes.style == 32
+    assert repr(avatar) == "<Avatar alma: 128 x 128 pixels, 25 frames a second>"
+
+
+@slow
+def test_frames_are_of_the_footage_and_the_face_moves_with_the_sound(avatar, made):
+    neutral = avatar.style("sample", strength=0)
+    frames = list(avatar.speak(wave_of(2), neutral))
+    assert len(frames) == 50
+    assert {(frame.shape, frame.dtype) for frame in frames} == {((128, 128, 3), np.dtype(np.uint8))}
+    own = list(islice(VideoFile(made / "base.mp4", 25).frames(), 50))
+    differences = np.abs(np.stack(frames).astype(int) - np.stack(own)).max((0, 3))
+    assert differences[0].max() == 0, "the border is the footage's own"
+    assert differences.max() > 20, "the face is drawn"
+    other = list(avatar.speak(wave_of(2, seed=1), neutral))
+    assert any(not np.array_equal(one, two) for one, two in zip(frames, other, strict=True))
+
+
+@slow
+@pytest.mark.parametrize("chunk", [37, 1600, 10**6])
+def test_sound_in_chunks_gives_the_frames_of_the_whole(avatar, chunk):
+    style, wave = avatar.style("sample", seed=1), wave_of(2.73)
+    whole = list(avatar.speak(wave, style))
+    parts = list(avatar.speak((wave[at : at + chunk] for at in range(0, len(wave), chunk)), style))
+    assert len(whole) == frames_of(len(wave), 25) == 69
+    assert all(np.array_equal(one, two) for one, two in zip(whole, parts, strict=True))
+
+
+@slow
+def test_frames_come_as_soon_as_their_sound_is_there(avatar):
+    style, heard = avatar.style("sample"), []
+
+    def arriving():
+        while True:
+            heard.append(1)
+            yield np.zeros(SAMPLE_RATE // 100, np.float32)
+
+    needed = {}
+    for block in (4, 32):
+        heard.clear()
+        speaking = avatar.speak(arriving(), style, at_once=block)
+        next(speaking)
+        needed[block] = len(heard) / 100
+        for _ in range(block - 1):
+            next(speaking)
+        assert len(heard) / 100 == needed[block], "a block needs no more sound than its first frame"
+        speaking.close()
+    margin = avatar._pipeline.audio.context + 2 / 25 + avatar._model.decoder.lookahead / 25
+    for block, seconds in needed.items():
+        assert block / 25 <= seconds <= block / 25 + margin + 0.02
+    assert needed[32] - needed[4] == pytest.approx(28 / 25, abs=0.011)
+
+
+@slow
+def test_small_blocks_give_nearly_the_same_frames(avatar):
+    style, wave = avatar.style("sample", seed=2), wave_of(1.5)
+    one, two = (np.stack(list(avatar.speak(wave, style, at_once=count))).astype(int) for count in (5, 32))
+    assert np.abs(one - two).mean() < 0.02
+    with pytest.raises(InputError, match="0 frames at once"):
+        avatar.speak(wave, style, at_once=0)
+
+
+@slow
+def test_styles_are_mixed_strengthened_and_kept(avatar, tmp_path):
+    one, two = avatar.style("sample", seed=1), avatar.style("sample", seed=2)
+    assert torch.equal(avatar.style("sample", seed=1).code, one.code)
+    assert not torch.equal(one.code, two.code)
+    assert torch.allclose(one.mix(two, 0.25).code, 0.75 * one.code + 0.25 * two.code)
+    assert torch.allclose(avatar.style("sample", seed=1, strength=1.4).code, 1.4 * one.code)
+    one.save(tmp_path / "one.safetensors")
+    two.save(tmp_path / "two.safetensors")
+    kept = avatar.style(tmp_path / "one.safetensors")
+    assert torch.equal(kept.code, one.code)
+    both = avatar.style(tmp_path / "one.safetensors", tmp_path / "two.safetensors", weights=[3, 1])
+    assert torch.allclose(both.code, 0.75 * one.code + 0.25 * two.code)
+    for weights, message in (([1], "2 prompts and 1 weights"), ([1, 0], "the weight 0 of a prompt")):
+        with pytest.raises(InputError, match=message):
+            avatar.style("sample", "sample", weights=weights)
+    with pytest.raises(InputError, match="0 prompts"):
+        avatar.style()
+    with pytest.raises(WeightsError, match="is no saved style"):
+        avatar.style(Path(avatar._folder, "weights", "style.safetensors"))
+
+
+@slow
+def test_a_style_of_other_weights_is_refused(avatar, made, tmp_path):
+    shutil.copytree(made, tmp_path / "other")
+    path = tmp_path / "other" / "weights" / "style.safetensors"
+    tensors, header = load_weights(path)
+    tensors["log_noise"] = tensors["log_noise"] + 0.1
+    save_weights(path, tensors, {key: value for key, value in header.items() if key not in ("format", "vast")})
+    other = vast_core.load(tmp_path / "other", device="cpu")
+    foreign = other.style("sample")
+    foreign.save(tmp_path / "s.safetensors")
+    message = "this style belongs to other style weights .* than this avatar's"
+    for does in (
+        lambda: avatar.style(tmp_path / "s.safetensors"),
+        lambda: avatar.speak(wave_of(1), foreign),
+        lambda: avatar.style("sample").mix(foreign),
+    ):
+        with pytest.raises(WeightsError, match=message):
+            does()
+    assert other.style(tmp_path / "s.safetensors").code.shape == (32,)
+
+
+@slow
+def test_a_video_is_written_and_nothing_overwritten(avatar, made, tmp_path):
+    wave, style, done = wave_of(1.02), avatar.style("sample"), []
+    out = avatar.write(tmp_path / "out.mp4", wave, style, progress=lambda n, of: done.append((n, of)))
+    assert done == [(n, 26) for n in range(1, 27)]
+    with av.open(str(out)) as video:
+        assert sum(1 for _ in video.decode(video=0)) == 26
+    assert np.abs(read_wave(out)[: len(wave)] - wave).max() < 0.1
+    with pytest.raises(InputError, match="exists"):
+        avatar.write(out, wave, style)
+    before = out.read_bytes()
+    parts = (wave[at : at + 999] for at in range(0, len(wave), 999))
+    assert avatar.write(out, parts, style, force=True).read_bytes() == before
+    style.save(tmp_path / "s.safetensors")
+    kept = avatar.style(tmp_path / "s.safetensors")
+    for read in (out, tmp_path / "s.safetensors", made / "base.mp4", made / "weights" / "face.safetensors"):
+        with pytest.raises(InputError, match="would be overwritten"):
+            avatar.write(read, out, kept, force=True)
+
+
+@slow
+def test_the_corpus_is_not_overwritten(made, tmp_path):
+    run, corpus = tmp_path / "run", tmp_path / "videos"
+    shutil.copytree(made, run)
+    corpus.mkdir()
+    (corpus / "ann_1.mp4").write_text("x")
+    document = yaml.safe_load((run / "recipe.yaml").read_text())
+    document["corpus"]["path"] = str(corpus)
+    (run / "recipe.yaml").write_text(yaml.safe_dump(document))
+    own = vast_core.load(run, device="cpu")
+    with pytest.raises(InputError, match=r"lies in .*videos, which is read"):
+        own.write(corpus / "ann_1.mp4", wave_of(1), own.style("sample"), force=True)
+    assert (corpus / "ann_1.mp4").read_text() == "x"
+
+
+@slow
+def test_a_video_that_was_exchanged_is_told(made, tmp_path):
+    shutil.copytree(made, tmp_path / "run")
+    shutil.copy(next((made / "samples").glob("*.mp4")), tmp_path / "run" / "base.mp4")
+    with pytest.raises(MediaError, match="is not the video that this avatar was made with"):
+        vast_core.load(tmp_path / "run")
+
+
+FRESH = """
+import sys
+import vast_core as vast
+assert "torch" not in sys.modules, "importing vast_core is light"
+import numpy as np
+avatar = vast.load(sys.argv[1])
+frames = list(avatar.speak(np.zeros(16_000, np.float32), avatar.style("sample", seed=5)))
+assert len(frames) == 25
+np.save(sys.argv[2], np.stack(frames))
+print(*sys.modules)
+"""
+
+UNUSED = r"vast_core\.(training|stages|runner|report|checking|testing)\b.*|vast_(metrics|corpora)\..*"
+LIGHT = r"vast_(metrics|corpora)\.(plugin|config|\w*config)"
+
+
+@slow
+def test_a_fresh_process_speaks_without_corpus_trainer_or_metrics(made, avatar, tmp_path):
+    packed = api.pack(made, tmp_path / "alma.vast")
+    expected = np.stack(list(avatar.speak(np.zeros(SAMPLE_RATE, np.float32), avatar.style("sample", seed=5))))
+    for source in (made, packed):
+        done = subprocess.run(
+            [sys.executable, "-c", FRESH, source, tmp_path / "frames.npy"],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "VAST_CACHE": str(tmp_path / "empty"), "CUDA_VISIBLE_DEVICES": ""},
+        )
+        assert done.returncode == 0, done.stderr
+        loaded = [name for name in done.stdout.split() if re.fullmatch(UNUSED, name)]
+        assert [name for name in loaded if not re.fullmatch(LIGHT, name)] == []
+        assert np.array_equal(np.load(tmp_path / "frames.npy"), expected)
+        assert not (tmp_path / "empty").exists(), "nothing is cached"
+
+
+@slow
+def test_a_packed_avatar_leaves_nothing_behind(made, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    own = vast_core.load(api.pack(made, tmp_path / "alma.vast"), device="cpu")
+    assert next(own.speak(wave_of(1), own.style("sample"))).shape == (128, 128, 3)
+    with pytest.raises(InputError, match="would be overwritten"):
+        own.write(tmp_path / "alma.vast", wave_of(1), own.style("sample"), force=True)
+    assert len(list((tmp_path / "temporary").iterdir())) == 1
+    del own
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+@slow
+@pytest.mark.skipif(not (MODELS / "face_landmarker.task").is_file(), reason="face_landmarker.task is not here")
+def test_the_example_of_the_documentation(made, tmp_path):
+    example = textwrap.dedent(api.__doc__.partition("::\n")[2].partition("Neither")[0])
+    assert 'vast.load("runs/vast_footage")' in example
+    shutil.copytree(made, tmp_path / "runs" / "vast_footage")
+    shutil.copy(made / "base.mp4", tmp_path / "happy.mp4")
+    shutil.copy(next((made / "samples").glob("*.mp4")), tmp_path / "speech.wav")
+    (tmp_path / "example.py").write_text(example + "print(frame.shape, avatar.size, bool(style.code.any()))\n")
+    done = subprocess.run(
+        [sys.executable, "example.py"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "VAST_WEIGHTS": str(MODELS)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "(128, 128, 3) (128, 128) True\n"
+    assert VideoFile(tmp_path / "out.mp4", 25).size == (128, 128)

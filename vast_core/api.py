@@ -1,0 +1,259 @@
+"""The avatar of a finished run, to be used from Python.
+
+::
+
+    import vast_core as vast
+
+    avatar = vast.load("runs/vast_footage")
+    style = avatar.style("happy.mp4")
+    for frame in avatar.speak("speech.wav", style):
+        ...
+    avatar.write("out.mp4", "speech.wav", style)
+
+Neither corpus nor trainer nor metrics are touched: the run's folder, or a file that :func:`pack` wrote, has all that
+its avatar needs.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+import yaml
+
+from .device import best_device
+from .errors import ComponentError, InputError
+from .files.outputs import check_output
+from .interfaces import Renderer, Sizes
+from .mesh.scene import Image
+from .pipeline import Pipeline, assemble
+from .recipe.loading import load_recipe
+from .registry.registry import Registry
+from .runs.weights import read_header
+from .speak.base_clip import BASE_VIDEO, BaseClip
+from .speak.packing import AVATAR, MEMBERS, RECIPE, SPEAKING, check_run, unpack
+from .speak.packing import pack as pack_run
+from .speak.perform import CHUNK, perform, write_video
+from .speak.prompt import read_style
+from .speak.sound import Sound, Speech, frames_of
+from .speak.style import Style, mean_of, weights_digest
+from .speak.style_model import StyleModel
+from .speak.trained import load_face, load_renderer, load_style
+
+__all__ = ["Avatar", "Speech", "Style", "load", "pack"]
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Avatar:
+    """A trained avatar, ready to speak. :func:`load` makes one."""
+
+    _pipeline: Pipeline
+    _model: StyleModel
+    _renderer: Renderer
+    _base: BaseClip
+    _folder: Path
+    _files: tuple[Path, ...]
+    """What it was read from, which nothing may overwrite: files, and folders of its corpus."""
+    _digest: str
+    _unpacked: tempfile.TemporaryDirectory[str] | None = None
+    """The folder of a packed avatar, which is removed along with it."""
+
+    @property
+    def name(self) -> str:
+        """The speaker."""
+        return self._base.avatar
+
+    @property
+    def fps(self) -> float:
+        """Frames a second."""
+        return self._pipeline.sizes.fps
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(Y, X) of its frames."""
+        return self._base.video.size
+
+    @property
+    def sizes(self) -> Sizes:
+        """The widths of its parts, by axis letter."""
+        return self._pipeline.sizes
+
+    def __repr__(self) -> str:
+        y, x = self.size
+        return f"<Avatar {self.name}: {x} x {y} pixels, {self.fps:g} frames a second>"
+
+    def style(
+        self,
+        *prompts: str | Path,
+        weights: Sequence[float] | None = None,
+        strength: float = 1.0,
+        seed: int = 0,
+    ) -> Style:
+        """The manner of speaking that ``prompts`` show, mixed by ``weights`` (equal ones if left out).
+
+        A prompt is a video of somebody talking, a style saved as ``.safetensors``, or ``"sample"``: a draw from the
+        prior, which ``seed`` fixes. The mix is multiplied by ``strength``: 0 is neutral, above 1 exaggerates.
+
+        Raises :class:`vast_core.errors.InputError` where a video cannot be read, or shows no face or less than a second
+        of one, and :class:`vast_core.errors.WeightsError` where a saved style belongs to another avatar's weights.
+        """
+        shares = [1.0] * len(prompts) if weights is None else list(weights)
+        styles = [
+            read_style(prompt, self._pipeline, self._model, self._digest, seed=seed, number=number)
+            for number, prompt in enumerate(prompts)
+        ]
+        source = " + ".join(f"{w:g} {style.source}" for w, style in zip(shares, styles, strict=False))
+        mixed = mean_of(styles, shares, source)
+        return mixed if strength == 1.0 else mixed.strengthened(strength)
+
+    def speak(self, sound: Speech, style: Style, *, at_once: int = CHUNK) -> Iterator[Image]:
+        """Frames (Y, X, 3), uint8, RGB, of the avatar speaking ``sound`` in a ``style``.
+
+        ``sound`` is a sound or video file, a wave (S,) of floats in [-1, 1] at 16 kHz, or an iterable of chunks of one.
+        Frames are made ``at_once`` at a time, as soon as the sound that they depend on has arrived; sound that comes in
+        chunks gives the same frames as the whole. Fewer at once wait for less sound and cost more a frame.
+
+        Raises :class:`vast_core.errors.InputError` where the sound cannot be read or is empty, and
+        :class:`vast_core.errors.WeightsError` where the style belongs to another avatar's weights.
+        """
+        if at_once < 1:
+            raise InputError(f"{at_once} frames at once: make at least one")
+        style.require(self._digest)
+        return perform(
+            self._pipeline,
+            self._model,
+            self._renderer,
+            self._base,
+            self._base.play(self._folder / BASE_VIDEO),
+            Sound.of(sound),
+            style.code[None].to(self._pipeline.device),
+            at_once,
+        )
+
+    def write(
+        self,
+        out: str | Path,
+        sound: Speech,
+        style: Style,
+        *,
+        force: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Path:
+        """Write the avatar speaking ``sound``, and the sound, to the video ``out``; gives its path.
+
+        Sound in chunks is read to its end first. ``progress`` is called after each frame with the number of frames
+        that are done and of all. ``out`` may not exist unless ``force`` is given, and is never a file that is read
+        here: sound, prompts, the run, its corpus. Raises as :meth:`speak` does, and
+        :class:`vast_core.errors.StorageError` where ``out`` cannot be written.
+        """
+        out = Path(out)
+        own = (Path(sound),) if isinstance(sound, (str, Path)) else ()
+        check_output(out, inputs=(*own, *style.files, *self._files), force=force)
+        wave = Sound.of(sound).rest()
+        total = frames_of(len(wave), self.fps)
+
+        def counted(frames: Iterator[Image]) -> Iterator[Image]:
+            for done, frame in enumerate(frames, 1):
+                yield frame
+                if progress is not None:
+                    progress(done, total)
+
+        write_video(counted(self.speak(wave, style)), self.fps, wave, out)
+        return out
+
+
+def load(run: str | Path, *, device: str | torch.device | None = None, registry: Registry | None = None) -> Avatar:
+    """The avatar of a finished run's folder, or of a file that :func:`pack` wrote.
+
+    It computes on ``device``, a GPU where there is one if left out. ``registry`` has the components; by default all
+    that are installed.
+
+    Raises :class:`vast_core.errors.InputError` where the path is neither, a file is missing or not what it was, or a
+    component is not installed; the message says which package has it.
+    """
+    path, unpacked = Path(run), None
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file or folder; name a run's folder, or a file of `vast pack`")
+    folder, files = path, tuple(path / name for name in MEMBERS)
+    if path.is_file():
+        unpacked = tempfile.TemporaryDirectory(prefix="vast-")
+        folder, files = Path(unpacked.name), (path,)
+        unpack(path, folder)
+    else:
+        files += _corpus_of(path)
+    check_run(folder)
+    registry = Registry.discover() if registry is None else registry
+    _check_installed(path, read_header(folder / AVATAR).get("components", {}), registry)
+    recipe = load_recipe(folder / RECIPE, registry, parts=SPEAKING)
+    pipeline = assemble(recipe, registry).to(best_device() if device is None else torch.device(device))
+    weights = (folder / AVATAR).parent
+    load_face(weights, pipeline)
+    model = load_style(weights, pipeline)
+    return Avatar(
+        pipeline=pipeline,
+        model=model,
+        renderer=load_renderer(weights, pipeline),
+        base=BaseClip.load(folder / AVATAR),
+        folder=folder,
+        files=files,
+        digest=weights_digest(model),
+        unpacked=unpacked,
+    )
+
+
+def pack(run: str | Path, out: str | Path, *, force: bool = False) -> Path:
+    """Write the avatar of a finished run to one file, which :func:`load` reads anywhere; gives its path.
+
+    It holds the recipe's speaking parts, the weights and the avatar's own video; nothing of the corpus. Raises
+    :class:`vast_core.errors.InputError` where the run is not finished, or ``out`` exists (unless ``force`` is given)
+    or is a part of the run.
+    """
+    run, out = Path(run), Path(out)
+    check_output(out, inputs=[*(run / name for name in MEMBERS), *_corpus_of(run)], force=force)
+    pack_run(run, out)
+    return out
+
+
+def _check_installed(path: Path, components: dict[str, str], registry: Registry) -> None:
+    """Say of all the avatar's components that are not installed which packages have them."""
+    installed = {plugin.distribution for plugin in registry.plugins}
+    missing = []
+    for kind in SPEAKING:
+        found = re.fullmatch(r"(\S+) \((\S+)(?: (.+))?\)", components.get(kind, ""))
+        if found is None or found[2] in installed:  # a plugin that is there but broken is told of with the recipe
+            continue
+        try:
+            registry.get(kind, f"{found[2]}/{found[1]}")
+        except ComponentError:
+            version = f" (made with version {found[3]})" if found[3] else ""
+            missing.append(f"  {kind} {found[1]}: pip install {found[2]}{version}")
+    if missing:
+        raise ComponentError(f"{path}: this avatar needs components that are not installed:\n" + "\n".join(missing))
+
+
+def _corpus_of(run: Path) -> tuple[Path, ...]:
+    """The files and folders that a run's recipe names in its corpus, as far as they are here."""
+    recipe = run / RECIPE
+    if not recipe.is_file():
+        return ()
+    plain = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    corpus = plain.get("corpus") if isinstance(plain, dict) else None
+    named = [place / text for text in _texts(corpus) for place in (Path(), run) if text]
+    return tuple(path for path in named if path.exists())
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if key != "use":
+                yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)

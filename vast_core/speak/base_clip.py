@@ -1,0 +1,119 @@
+"""The clip that an avatar plays while it speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import attrs
+import cattrs
+from torch import Tensor
+
+from ..errors import MediaError, WeightsError
+from ..media.playing import forward_and_back
+from ..media.reading import file_digest
+from ..media.writing import VideoWriter
+from ..mesh.scene import Crop, Image
+from ..runs.weights import load_weights, save_weights
+
+BASE_VIDEO = "base.mp4"
+"""The base clip's pictures in a run's folder."""
+
+BASE_CRF, BASE_KEY_FRAMES = 6, 16
+"""Visually lossless (our choice). Playing backwards holds as many pictures in memory as a key frame has followers."""
+
+_TENSORS = ("identity", "pose", "displacement", "texture")
+
+
+@attrs.frozen(kw_only=True)
+class Video:
+    """What a base clip's own video must be."""
+
+    digest: str
+    """SHA-256 of the file."""
+    size: tuple[int, int]
+    """(Y, X)."""
+
+    @classmethod
+    def write(cls, path: Path, fps: float, frames: Iterable[Image], length: int, source: str) -> Self:
+        """Write ``frames`` (Y, X, 3), of which there must be ``length``, without their sound.
+
+        Raises :class:`MediaError`, naming the clip ``source``, where there are fewer.
+        """
+        size, written = (0, 0), 0
+        with VideoWriter(path, fps, crf=BASE_CRF, full_colour=True, key_frames=BASE_KEY_FRAMES) as writer:
+            for frame in frames:
+                size = (frame.shape[0], frame.shape[1])
+                writer.write(frame)
+                written += 1
+            if written < length:
+                raise MediaError(
+                    f"{source}: only {written} of {length} frames could be read again; the file has changed: prepare "
+                    "again"
+                )
+        return cls(digest=file_digest(path), size=size)
+
+    def check(self, path: Path) -> None:
+        """Raise :class:`MediaError` where ``path`` is missing or is not the video that was written."""
+        again = "copy it from the run again, or make it by `vast run RECIPE --stages synthesize`"
+        if not path.is_file():
+            raise MediaError(f"{path}: the avatar's own video is missing; {again}")
+        if file_digest(path) != self.digest:
+            raise MediaError(f"{path}: is not the video that this avatar was made with (its SHA-256 differs); {again}")
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class BaseClip:
+    """What an avatar needs of its footage in order to speak; the pictures themselves are in a video beside it."""
+
+    avatar: str
+    source: str
+    """Name of the corpus' clip."""
+    start: int
+    """Its first frame that is played."""
+    crop: Crop
+    video: Video
+    identity: Tensor
+    """(V, 3), canonical."""
+    pose: Tensor
+    """(T, 3, 4)."""
+    displacement: Tensor
+    """(T, V, 3), canonical: the face as it was."""
+    texture: Tensor
+    """(U, U, 3), uint8."""
+
+    def save(self, path: Path, header: dict[str, Any]) -> None:
+        """Write it beside the weights."""
+        facts = {
+            "avatar": self.avatar,
+            "source": self.source,
+            "start": self.start,
+            "crop": attrs.asdict(self.crop),
+            "video": attrs.asdict(self.video),
+        }
+        save_weights(path, {name: getattr(self, name) for name in _TENSORS}, {"what": "avatar", **facts, **header})
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what :meth:`save` wrote. Raises :class:`WeightsError` where it is no avatar."""
+        tensors, header = load_weights(path)
+        if header.get("what") != "avatar" or "video" not in header:
+            raise WeightsError(f"{path}: holds no avatar of this version; make it by `vast run RECIPE`")
+        return cls(
+            avatar=header["avatar"],
+            source=header["source"],
+            start=header["start"],
+            crop=cattrs.structure(header["crop"], Crop),
+            video=cattrs.structure(header["video"], Video),
+            **{name: tensors[name] for name in _TENSORS},
+        )
+
+    def play(self, path: Path) -> Iterator[tuple[int, Image]]:
+        """Number and picture of every frame played, forward and back without end, of the video at ``path``."""
+        y, x = self.video.size
+        for number, picture in forward_and_back(path, len(self)):
+            yield number, picture[:y, :x]  # an encoder without full colour doubles an odd last row or column
+
+    def __len__(self) -> int:
+        return len(self.pose)

@@ -1,0 +1,102 @@
+"""A manner of speaking that can be kept, mixed and exaggerated."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Self
+
+import attrs
+from torch import Tensor
+
+from ..errors import InputError, WeightsError
+from ..runs.weights import load_weights, save_weights
+from .style_model import StyleModel
+
+KIND = "style code"
+"""What the header of a saved style says that it is."""
+
+
+def weights_digest(model: StyleModel) -> str:
+    """SHA-256 of a style model's weights: styles of models that differ mean nothing to each other."""
+    joint = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        joint.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        joint.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return joint.hexdigest()
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Style:
+    """A manner of speaking, in the code of one run's style model."""
+
+    code: Tensor
+    """(Z,), on the CPU; zeros are the decoder's own neutral manner."""
+    model: str
+    """Digest of the style weights that it belongs to (see :func:`weights_digest`)."""
+    source: str
+    """What it was made of, in words."""
+    notes: tuple[str, ...] = ()
+    """What the tracker had to decide about the clips, a line each."""
+    files: tuple[Path, ...] = ()
+    """The files that it was read from."""
+
+    def mix(self, other: Style, share: float = 0.5) -> Style:
+        """(1 - ``share``) of this style and ``share`` of ``other``; a share outside [0, 1] goes beyond either.
+
+        Raises :class:`WeightsError` where they belong to different style weights.
+        """
+        other.require(self.model)
+        return attrs.evolve(
+            self,
+            code=(1 - share) * self.code + share * other.code,
+            source=f"{1 - share:g} of ({self.source}) and {share:g} of ({other.source})",
+            notes=(*self.notes, *other.notes),
+            files=(*self.files, *other.files),
+        )
+
+    def strengthened(self, strength: float) -> Style:
+        """The code times ``strength``: 0 is neutral, above 1 exaggerates."""
+        return attrs.evolve(self, code=strength * self.code, source=f"{strength:g} times ({self.source})")
+
+    def save(self, path: str | Path) -> None:
+        """Write it as safetensors, with the digest of the style weights that it belongs to in the header."""
+        save_weights(Path(path), {"code": self.code}, {"what": KIND, "model": self.model, "source": self.source})
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what :meth:`save` wrote. Raises :class:`WeightsError` where the file is none of its kind."""
+        path = Path(path)
+        tensors, header = load_weights(path)
+        if header.get("what") != KIND or set(tensors) != {"code"} or tensors["code"].ndim != 1:
+            raise WeightsError(f"{path}: is no saved style; Style.save writes one")
+        return cls(code=tensors["code"], model=header["model"], source=header["source"], files=(path,))
+
+    def require(self, model: str) -> None:
+        """Raise :class:`WeightsError` where this style belongs to other style weights than those of ``model``."""
+        if self.model != model:
+            where = f"{self.files[0]}: " if len(self.files) == 1 else ""
+            raise WeightsError(
+                f"{where}this style belongs to other style weights (SHA-256 {self.model[:12]}...) than this avatar's "
+                f"({model[:12]}...); read its prompt again with this avatar"
+            )
+
+
+def mean_of(styles: list[Style], weights: list[float], source: str) -> Style:
+    """Weighted mean of styles of one model; the weights need not sum to 1.
+
+    Raises :class:`InputError` where a weight is not above 0 or there are not as many weights as styles.
+    """
+    if not styles or len(styles) != len(weights):
+        raise InputError(f"{len(styles)} prompts and {len(weights)} weights; give at least one, and as many of each")
+    if bad := [weight for weight in weights if not 0 < weight < float("inf")]:
+        raise InputError(f"the weight {bad[0]:g} of a prompt: give one above 0")
+    total = sum(weights)
+    code = sum((w / total * style.code for w, style in zip(weights, styles, strict=True)), start=0 * styles[0].code)
+    return Style(
+        code=code,
+        model=styles[0].model,
+        source=source,
+        notes=tuple(note for style in styles for note in style.notes),
+        files=tuple(file for style in styles for file in style.files),
+    )
