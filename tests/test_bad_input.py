@@ -173,5 +173,5 @@ def test_weights_of_prompts():
 def test_a_run_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").touch()
     registry = Registry.discover()
-    with pytest.raises(Exception, match="cannot be made"):
+    with pytest.raises(Exception, match="cannot be created"):
         Run(tmp_path / "file" / "out", load_recipe("vast_tiny", registry), registry).start()

@@ -91,7 +91,7 @@ def test_a_stage_is_not_run_on_results_of_another_recipe(sleeper):
     (sleeper.folder / "cache").mkdir()
     alone = sleeper.vast("run", "r.yaml", "--stages", "second")
     assert alone.returncode == 2
-    assert "stage 'second' builds on stage 'first', whose result in runs/r is missing or out of date" in alone.stderr
+    assert "stage 'second' depends on stage 'first', whose result in runs/r is missing or out of date" in alone.stderr
     assert "--stages first,second" in alone.stderr
     assert sleeper.vast("run", "r.yaml").returncode == 0
     (sleeper.folder / "runs" / "r" / "stages" / "second.figures.json").unlink()

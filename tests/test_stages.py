@@ -373,7 +373,7 @@ def test_a_size_that_is_not_known_says_who_would_give_it():
     sizes = Sizes(fps=25.0, audio=40)
     assert (sizes.fps, sizes.audio, sizes.known()) == (25.0, 40, {"fps": 25.0, "audio": 40})
     for name, kind in {"image": "renderer", "vertices": "face", "context": "style"}.items():
-        with pytest.raises(InputError, match=f"the size '{name}' is not known.* a section `{kind}` would"):
+        with pytest.raises(InputError, match=f"the size '{name}' is unknown.* add a section `{kind}`"):
             getattr(sizes, name)
     for same in (sizes, copy.deepcopy(sizes), Sizes(fps=25.0, audio=40)):
         assert same == sizes

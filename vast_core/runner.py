@@ -58,13 +58,13 @@ def _walk(context: StageContext, chosen: list[tuple[StageSpec, Any]]) -> None:
 
 
 def _require_below(context: StageContext, stage: str) -> None:
-    """Raise :class:`InputError` where the results that ``stage`` reads are those of another recipe or of other code."""
+    """Raise :class:`InputError` if the results that ``stage`` reads are missing or come from another recipe or code."""
     run = context.run
     for below in context.builds_on(stage):
         if not run.finished(below, context.key(below)):
             raise InputError(
-                f"stage {stage!r} builds on stage {below!r}, whose result in {run.path} is missing or out of date; "
-                f"choose both, --stages {below},{stage}, or leave --stages out"
+                f"stage {stage!r} depends on stage {below!r}, whose result in {run.path} is missing or out of date; "
+                f"run both with --stages {below},{stage}, or omit --stages"
             )
 
 

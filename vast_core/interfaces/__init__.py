@@ -1,4 +1,4 @@
-"""What each kind of component must do, and the axis letters that every docstring uses.
+"""Interfaces of the kinds of components, and the axis letters used in all docstrings.
 
 | letter | meaning |
 |---|---|
@@ -17,22 +17,22 @@
 
 Images are float in [0, 1] between components and uint8 on disk. Audio is mono float in [-1, 1].
 
-Two frames of reference hold vertices:
+Vertices are in one of two frames of reference:
 
 * **canonical**: x to the image's right, y up, z toward the viewer; the unit is that of the face's own
   canonical mesh (centimetres for the first-party face);
 * **image**: x right, y down, in pixels of the footage, z away from the viewer in the same unit.
 
-A pose (3, 4) maps the first onto the second: ``image = pose[:, :3] @ canonical + pose[:, 3]``.
+A pose (3, 4) maps canonical to image: ``image = pose[:, :3] @ canonical + pose[:, 3]``.
 
-A component is made by ``from_config(config, sizes)``, where ``config`` is the frozen attrs class that its
-plugin declares. A config that fixes a width says so, without torch, in ``sizes() -> dict[str, int]``, with the
-names of :class:`Sizes`; :data:`SIZE_GIVEN_BY` says which kind of component gives which. So no recipe states a width
-twice.
+A component is made by ``from_config(config, sizes)``, where ``config`` is an instance of the frozen attrs class that
+its plugin declares. A config that fixes a width returns it, without torch, from ``sizes() -> dict[str, int]``, with the
+names of :class:`Sizes`; :data:`SIZE_GIVEN_BY` gives the kind of component for each width. So a recipe gives each width
+only once.
 
-A component that is an ``nn.Module`` draws its weights from torch's global generator and moves with ``to(device)``; on
-torch's meta device ``vast check`` makes one of each and asks for shapes, without data. Nothing that is given to a
-component is written to.
+A component that is an ``nn.Module`` draws its weights from torch's global generator and moves with ``to(device)``;
+``vast check`` makes each component on torch's meta device to get its shapes without data. A component does not change
+its arguments.
 """
 
 from __future__ import annotations

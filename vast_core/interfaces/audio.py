@@ -1,4 +1,4 @@
-"""Audio features: what is said, one row a video frame."""
+"""Audio features: the spoken content, one row per video frame."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .sizes import Sizes
 
 
 class AudioFeatures(nn.Module, ABC):
-    """What is said, one row a video frame."""
+    """Features of the spoken content, one row per video frame."""
 
     context: float
-    """Seconds of sound before and after a frame that its row may depend on (bounds chunked synthesis)."""
+    """Seconds of sound before and after a frame that its row may depend on; used for chunked synthesis."""
 
     @classmethod
     @abstractmethod
@@ -25,14 +25,14 @@ class AudioFeatures(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, wave: Tensor, frames: int) -> Tensor:
-        """Features (B, T, A) of ``wave`` (B, S) at 16 kHz; T is ``frames``, row t belongs to t / fps seconds.
+        """Features (B, T, A) of ``wave`` (B, S) at 16 kHz; T is ``frames``, and row t belongs to t / fps seconds.
 
-        Sound that ends early counts as silence, sound beyond the last frame is ignored.
+        After the end of the sound, rows are those of silence; sound beyond the last frame is ignored.
         """
 
 
 SILENCE_RMS = 10 ** (-60 / 20)
-"""Sound whose level never exceeds this (root mean square over the clip) is no sound."""
+"""Root mean square over a clip, for a full scale of 1, below which the clip counts as having no sound (-60 dB)."""
 
 
 @torch.no_grad()

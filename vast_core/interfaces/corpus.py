@@ -1,4 +1,4 @@
-"""Clips and where they come from."""
+"""Clips and corpora."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .sizes import Sizes
 
 @runtime_checkable
 class Footage(Protocol):
-    """Moving pictures and sound of one clip, read when asked and as often as asked.
+    """Frames and sound of one clip, read on each call; calls can be repeated.
 
-    Every method raises :class:`vast_core.errors.MediaError`, naming file and frame, where the medium is bad.
+    Every method raises :class:`vast_core.errors.MediaError` with file and frame if the medium cannot be read.
     """
 
     def frames(self) -> Iterator[NDArray[np.uint8]]:
@@ -26,13 +26,13 @@ class Footage(Protocol):
         ...
 
     def wave(self) -> NDArray[np.float32] | None:
-        """The sound (S,), mono at 16 kHz, starting with the first frame; None where there is none."""
+        """The sound (S,), mono at 16 kHz, starting with the first frame; None if there is none."""
         ...
 
 
 @attrs.frozen(kw_only=True)
 class Phone:
-    """One phone of a transcript in time (seconds); ``label`` is an ARPAbet phone or ``SIL``."""
+    """One phone of a transcript; ``start`` and ``end`` in seconds, ``label`` an ARPAbet phone or ``SIL``."""
 
     label: str
     start: float
@@ -41,29 +41,29 @@ class Phone:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Clip:
-    """One piece of footage of one speaker, with all that its corpus knows of it."""
+    """One piece of footage of one speaker, with the facts that its corpus has about it."""
 
     name: str
-    """Unique in its corpus; printed in messages and reports."""
+    """Unique in its corpus; shown in messages and reports."""
     speaker: str
     footage: Footage
     digest: str
-    """Identifies pictures, sound, phones and true track: where one of them changes, so must the digest."""
+    """Identifies pictures, sound, phones and true track: if one of them changes, the digest must change."""
     split: Literal["train", "held_out"] | None = None
-    """None leaves it to the prepare stage, which holds out the end of the clip."""
+    """None: the prepare stage decides, and holds out the end of the clip."""
     style: str | None = None
     transcript: str | None = None
     phones: tuple[Phone, ...] = ()
     factors: Mapping[str, float] = attrs.field(factory=dict)
-    """Human-readable factors of the style, where the corpus made it."""
+    """Named factors of the style, if the corpus generated it."""
     track: FaceTrack | None = None
-    """The true track, where the corpus knows it; else the face component tracks the frames."""
+    """The true track, if the corpus has it; otherwise the face component tracks the frames."""
     size: tuple[int, int] | None = None
-    """(Y, X) of the frames where known without reading them."""
+    """(Y, X) of the frames, if known without reading them."""
 
 
 class Corpus(ABC):
-    """Where clips come from."""
+    """A source of clips."""
 
     @classmethod
     @abstractmethod
@@ -71,11 +71,11 @@ class Corpus(ABC):
 
     @abstractmethod
     def clips(self) -> Iterable[Clip]:
-        """All clips in a fixed order; cheap (footage is read later, and a bad file raises only then).
+        """All clips in a fixed order. This is cheap: footage is read later, and a bad file raises only then.
 
-        Raises :class:`vast_core.errors.InputError` where there is no clip at all.
+        Raises :class:`vast_core.errors.InputError` if there are no clips.
         """
 
     def counterfactual(self, clip: Clip, style: str) -> Clip | None:
-        """The same sentence by the same speaker in another style; None where the corpus cannot know it."""
+        """The same sentence by the same speaker in the given style; None if the corpus cannot provide it."""
         return None

@@ -12,22 +12,22 @@ from torch import Tensor, nn
 from .sizes import Sizes
 
 State = Mapping[str, Tensor]
-"""What a decoder or renderer carries from one chunk to the next; opaque to the core."""
+"""State that a decoder or renderer passes from one chunk to the next; opaque to the core."""
 
 
 @attrs.frozen(eq=False)
 class DecoderOutput:
-    """Expression (B, T, E) and the state for the chunk that follows."""
+    """Expression (B, T, E) and the state for the next chunk."""
 
     expression: Tensor
     state: State
 
 
 class Decoder(nn.Module, ABC):
-    """Audio and style to expression. Chunked equals whole, to 1e-4."""
+    """Audio and style to expression. The result in chunks equals that of the whole clip to 1e-4."""
 
     lookahead: int = 0
-    """Frames of audio after a frame that it depends on."""
+    """Number of frames of later audio that a frame depends on."""
 
     @classmethod
     @abstractmethod
@@ -44,21 +44,21 @@ class Decoder(nn.Module, ABC):
     ) -> DecoderOutput:
         """Expression of audio (B, T, A) in style (B, Z).
 
-        ``mask`` (B, T) is False on padding. ``state`` is what the chunk before returned. ``future`` (B, L, A),
-        L <= ``lookahead``, is the audio that follows this chunk; None or short at the end of the clip.
+        ``mask`` (B, T) is False on padding. ``state`` is the state of the previous chunk. ``future`` (B, L, A),
+        L <= ``lookahead``, is the audio after this chunk; None or shorter at the end of the clip.
         """
 
     def start_from(self, clips: Sequence[tuple[Tensor, Tensor, Tensor]]) -> None:
-        """Take a start from the training footage, before the first step; by default nothing is taken.
+        """Initialise from the training footage, before the first step; by default, this does nothing.
 
-        ``clips`` holds audio (T, A), expression (T, E) and mask (T,), on the CPU, of each training clip.
+        ``clips`` has audio (T, A), expression (T, E) and mask (T,), on the CPU, of each training clip.
         """
 
     def reconstruct(
         self, audio: Tensor, style: Tensor, mask: Tensor, target: Tensor, progress: float
     ) -> Sequence[Tensor]:
-        """Predictions (B, T, E) to be scored against ``target`` (B, T, E) in training, the final one last.
+        """Predictions (B, T, E) to compare with ``target`` (B, T, E) in training, the final one last.
 
-        ``progress`` in [0, 1] is the share of training that is done, for teacher forcing that anneals.
+        ``progress`` in [0, 1] is the completed share of training, for annealed teacher forcing.
         """
         return [self(audio, style, mask).expression]

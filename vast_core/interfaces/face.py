@@ -1,4 +1,4 @@
-"""Tracks, drawings, and the face component that makes both."""
+"""Tracks, drawings, and the face component, which makes both."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class FaceTrack:
     pose: NDArray[np.float32]
     """(T, 3, 4), canonical to image."""
     valid: NDArray[np.bool_]
-    """(T,), False where no face was seen; vertices and pose are interpolated there."""
+    """(T,), False if no face was seen; vertices and pose are then interpolated."""
     start: int = 0
-    """Number of the clip's frame at which the track starts (a cut in the footage starts a new track)."""
+    """Frame of the clip at which the track starts; a cut in the footage starts a new track."""
     notes: tuple[str, ...] = ()
-    """What the tracker had to decide, in words for the report."""
+    """Decisions of the tracker, as text for the report."""
 
     def __len__(self) -> int:
         return len(self.vertices)
@@ -39,30 +39,30 @@ class Drawing:
     """A mesh drawn on T images; all uint8."""
 
     mesh: NDArray[np.uint8]
-    """(T, 3, Y, X): smooth-shaded geometry, open at mouth and eyes, black where no triangle is."""
+    """(T, 3, Y, X): smooth-shaded geometry, open at mouth and eyes, black where there is no triangle."""
     texture: NDArray[np.uint8]
-    """(T, 3, Y, X): the avatar's texture on the mesh, the eyes too; equal to ``mesh`` where none was given."""
+    """(T, 3, Y, X): the avatar's texture on the mesh, eyes included; equal to ``mesh`` if no texture is given."""
     coverage: NDArray[np.uint8]
     """(T, 1, Y, X): 255 where ``texture`` is drawn, never over an open mouth."""
 
 
 class Face(nn.Module, ABC):
-    """Finds a face, takes it apart into identity, pose and expression, and draws it.
+    """Tracks a face, separates it into identity, pose and expression, and draws it.
 
-    Expression is linear or not in the coefficients, as the component likes; ``decode`` is differentiable. What
-    ``fit`` learns is kept in buffers, so that it is saved with the weights.
+    Vertices need not be linear in the expression coefficients; ``decode`` is differentiable. Results of ``fit`` are
+    stored in buffers, so that they are saved with the weights.
     """
 
     triangles: NDArray[np.int64]
-    """(F, 3), no filler over mouth and eyes."""
+    """(F, 3), without triangles over mouth and eyes."""
     lips: NDArray[np.int64]
     """Indices of the lip vertices, inner and outer."""
     upper_face: NDArray[np.int64]
     """Indices of brows, lids and forehead."""
     eyes: NDArray[np.int64]
-    """Indices of the lids' edges. Blinks are not in the audio: an avatar takes them from its own footage."""
+    """Indices of the edges of the lids. Audio does not determine blinks: an avatar takes them from its own footage."""
     millimetres: float
-    """Millimetres in one canonical unit."""
+    """Millimetres per canonical unit."""
 
     @classmethod
     @abstractmethod
@@ -70,10 +70,10 @@ class Face(nn.Module, ABC):
 
     @abstractmethod
     def track(self, frames: Iterable[NDArray[np.uint8]], fps: float) -> list[FaceTrack]:
-        """Follow the face through ``frames`` (Y, X, 3); one track a shot, shots without a face left out.
+        """Track the face through ``frames`` (Y, X, 3); one track per shot, without shots that show no face.
 
-        Where several faces are seen, the largest continuous one is taken, and a note says so.
-        Raises :class:`vast_core.errors.InputError` where no frame shows a face, or too few in a row.
+        If there are several faces, the largest continuous one is tracked, with a note. Raises
+        :class:`vast_core.errors.InputError` if no frame shows a face, or too few consecutive frames do.
         """
 
     @abstractmethod
@@ -98,7 +98,7 @@ class Face(nn.Module, ABC):
 
     @abstractmethod
     def unwrap(self, frames: Iterable[NDArray[np.uint8]], vertices: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Mean texture (U, U, 3) of frames (T of (Y, X, 3)) whose vertices (T, V, 3) are in their pixels."""
+        """Mean texture (U, U, 3) of T frames (Y, X, 3); ``vertices`` (T, V, 3) are in pixels of the frames."""
 
     @abstractmethod
     def draw(self, vertices: NDArray[np.float32], size: int, texture: NDArray[np.uint8] | None = None) -> Drawing:
@@ -106,12 +106,12 @@ class Face(nn.Module, ABC):
 
 
 def place(vertices: Tensor, pose: Tensor) -> Tensor:
-    """Canonical vertices (..., V, 3) to the image by pose (..., 3, 4)."""
+    """Image vertices (..., V, 3) of canonical vertices (..., V, 3), by pose (..., 3, 4)."""
     return vertices @ pose[..., :3].transpose(-1, -2) + pose[..., None, :, 3]
 
 
 def unposed(track: FaceTrack) -> Tensor:
-    """Vertices (T, V, 3) of a track with its pose undone."""
+    """Canonical vertices (T, V, 3) of a track, with its pose removed."""
     inverse = np.linalg.inv(track.pose[:, :, :3].astype(np.float64)).astype(np.float32)
     moved = track.vertices - track.pose[:, None, :, 3]
     return torch.from_numpy(moved @ inverse.transpose(0, 2, 1))

@@ -28,9 +28,9 @@ class Flow(nn.Module, ABC):
     """
 
     volume_preserving: ClassVar[bool] = False
-    """True only where log_det is exactly 0; the closed-form KL then holds if the map is also orthogonal."""
+    """True only if log_det is exactly 0; the closed-form KL then holds if the map is also orthogonal."""
     orthogonal: ClassVar[bool] = False
-    """True where z -> z_K is an orthogonal linear map for each context, so that KL(zK) = KL(z0) in closed form."""
+    """True if z -> z_K is an orthogonal linear map for each context, so that KL(zK) = KL(z0) in closed form."""
 
     @classmethod
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Metrics: what they are given and what their numbers mean."""
+"""Metrics: their inputs and the meaning of their numbers."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from .sizes import Sizes
 
 @attrs.frozen(kw_only=True)
 class Measure:
-    """What a number means."""
+    """Name, direction and unit of a number."""
 
     name: str
     better: Literal["lower", "higher", "closer to 0", "neither"]
-    """``neither`` where the number alone is no merit, such as blinks a minute."""
+    """``neither`` if the number alone is neither good nor bad, such as blinks per minute."""
     unit: str = ""
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Performance:
-    """What was predicted, or recorded, of one clip; what is None is not known of it."""
+    """Prediction or recording of one clip; None means unknown."""
 
     face: Face
     fps: float
@@ -42,25 +42,24 @@ class Performance:
     mouth: Tensor | None = None
     """(T, 4): centre x, centre y, width and height of the mouth in ``frames``, in their pixels."""
     audio: Tensor | None = None
-    """(T, A): audio features of the sound that is heard with it."""
+    """(T, A): audio features of its sound."""
     wave: Tensor | None = None
-    """(S,): that sound."""
+    """(S,): its sound at 16 kHz."""
     name: str = ""
-    """Of the clip."""
+    """Name of the clip."""
     speaker: str = ""
     style: str = ""
-    """Of the clip, where its corpus labels styles."""
+    """Style of the clip, if its corpus labels styles."""
     prompt: Performance | None = None
-    """Of a prediction: the clip in whose style it is to be."""
+    """For a prediction: the clip whose style it should have."""
     takes: Sequence[Tensor] = ()
-    """Of a prediction: vertices (T, V, 3) of the same words with other styles, drawn from the prior."""
+    """For a prediction: vertices (T, V, 3) of the same words with other styles, drawn from the prior."""
 
 
 class Metric(ABC):
     """Compares a prediction with its reference.
 
-    Where it lacks what it needs, a sound or weights, it raises :class:`vast_core.errors.NotComputed`, never gives
-    a number.
+    If it lacks an input or weights, it raises :class:`vast_core.errors.NotComputed` instead of giving a number.
     """
 
     needs: ClassVar[Literal["vertices", "frames"]]
@@ -76,29 +75,29 @@ class Metric(ABC):
 
 
 class PooledMetric(Metric):
-    """Compares a set of predictions with their references, such as FID; a clip alone tells little.
+    """Compares a set of predictions with their references, such as FID; a single clip is not enough.
 
-    Each clip is brought down to a part, once, and numbers come of all parts together.
+    Each clip is reduced to a part once; the numbers are computed from all parts.
     """
 
     resampled: ClassVar[bool] = False
-    """Whether an interval may be had by pooling some hundreds of resamples of the parts: only where that is fast."""
+    """Whether intervals are computed by pooling several hundred resamples of the parts; True only if that is fast."""
 
     @abstractmethod
     def part(self, prediction: Performance, reference: Performance) -> Any:
-        """What is to be kept of a clip; small, as all parts are in memory together."""
+        """The part of one clip; it should be small, because all parts are in memory together."""
 
     @abstractmethod
     def pool(self, parts: Sequence[Any]) -> dict[str, float]:
         """One number for each of ``measures``, by name, of all ``parts``."""
 
     def each(self, parts: Sequence[Any]) -> Sequence[Mapping[str, float]]:
-        """What can be said of each clip, in the light of all; by default nothing.
+        """Measures of each clip, which may depend on all parts; by default none.
 
-        A measure that every clip has takes its interval from these.
+        If every clip has a measure, its interval is computed from these.
         """
         return [{} for _ in parts]
 
     def __call__(self, prediction: Performance, reference: Performance) -> dict[str, float]:
-        """The numbers of one clip alone."""
+        """The numbers of a single clip."""
         return self.pool([self.part(prediction, reference)])

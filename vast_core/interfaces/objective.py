@@ -1,4 +1,4 @@
-"""One loss to minimise, as the training loop sees it."""
+"""One loss to minimise, for the training loop."""
 
 from __future__ import annotations
 
@@ -17,4 +17,4 @@ class Objective:
     """()."""
     parameters: Sequence[nn.Parameter]
     terms: Mapping[str, Tensor] = attrs.field(factory=dict)
-    """What the loss is made of, each () and logged apart."""
+    """Terms of the loss, each () and logged separately."""

@@ -1,4 +1,4 @@
-"""What a renderer is given, trains on and draws."""
+"""Inputs, training batches and outputs of renderers."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .sizes import Sizes
 
 @attrs.frozen(kw_only=True, eq=False)
 class Scene:
-    """What a renderer is given: the avatar's surroundings, its mesh, and what it says."""
+    """Inputs of a renderer: the avatar's background, its mesh and its audio features."""
 
     background: Tensor
-    """(B, T, 3, Y, X): the footage, with an eroded hole of zeros where the face goes."""
+    """(B, T, 3, Y, X): the footage, with an eroded hole of zeros at the place of the face."""
     hole: Tensor
-    """(B, T, 1, Y, X): 1 inside that hole."""
+    """(B, T, 1, Y, X): 1 inside the hole."""
     mesh: Tensor
     """(B, T, 3, Y, X)."""
     texture: Tensor
@@ -38,7 +38,7 @@ class RendererBatch:
 
     scene: Scene
     frames: Tensor
-    """(B, T, 3, Y, X): the real ones."""
+    """(B, T, 3, Y, X): the real frames."""
     face: Tensor
     """(B, T, 1, Y, X): 1 over the face."""
     mouth: Tensor
@@ -49,17 +49,17 @@ class RendererBatch:
 
 @attrs.frozen(eq=False)
 class RendererOutput:
-    """Frames (B, T, 3, Y, X) in [0, 1] and the state for the chunk that follows."""
+    """Frames (B, T, 3, Y, X) in [0, 1] and the state for the next chunk."""
 
     frames: Tensor
     state: State
 
 
 class Renderer(nn.Module, ABC):
-    """Draws one avatar. Chunked equals whole, to 1e-4."""
+    """Draws one avatar. The result in chunks equals that of the whole clip to 1e-4."""
 
     trainable: ClassVar[bool] = True
-    """False for a renderer that only draws."""
+    """False for a renderer without training."""
 
     @classmethod
     @abstractmethod
@@ -70,8 +70,8 @@ class Renderer(nn.Module, ABC):
         """Frames of a scene."""
 
     def training_objectives(self, batch: RendererBatch, progress: float) -> Iterator[Objective]:
-        """Yield the objectives of one step, in order; the core steps the optimiser between two of them.
+        """Yield the objectives of one step, in order; the core steps the optimiser after each.
 
-        An adversarial game is thus the renderer's own affair. ``progress`` in [0, 1] as for the decoder.
+        So a renderer can train adversarially. ``progress`` in [0, 1] is the completed share of training.
         """
         raise TypeError(f"{type(self).__name__} has trainable = False or lacks training_objectives()")

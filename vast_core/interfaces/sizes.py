@@ -1,4 +1,4 @@
-"""Every width in a pipeline, and the rate of the sound."""
+"""Widths in a pipeline, and the sample rate of sound."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..errors import InputError
 from ..registry.declarations import Part
 
 SAMPLE_RATE = 16_000
-"""Samples a second of every wave between components."""
+"""Samples per second of every wave that is passed between components."""
 
 SIZE_GIVEN_BY: Mapping[str, Part] = {
     "image": "renderer",
@@ -26,14 +26,14 @@ SIZE_GIVEN_BY: Mapping[str, Part] = {
 
 @attrs.frozen(kw_only=True, repr=False)
 class Sizes:
-    """Every width in a pipeline, worked out once from the components' configs.
+    """Every width in a pipeline, computed once from the components' configs.
 
-    A recipe need not have every part: reading a width that none of its parts gives raises
+    A recipe need not have every part. Reading a width that no part gives raises
     :class:`vast_core.errors.InputError`.
     """
 
     fps: float
-    """Video frames a second."""
+    """Video frames per second."""
     _image: int | None = None
     _audio: int | None = None
     _expression: int | None = None
@@ -49,32 +49,32 @@ class Sizes:
 
     @property
     def audio(self) -> int:
-        """A."""
+        """Number of audio features, A."""
         return self._width("audio", self._audio)
 
     @property
     def expression(self) -> int:
-        """E."""
+        """Number of expression coefficients, E."""
         return self._width("expression", self._expression)
 
     @property
     def lower_face(self) -> int:
-        """How many of the E coefficients, counted from the first, move the lower face."""
+        """Number of leading expression coefficients, of the E, that move the lower face."""
         return self._width("lower_face", self._lower_face)
 
     @property
     def vertices(self) -> int:
-        """V."""
+        """Number of mesh vertices, V."""
         return self._width("vertices", self._vertices)
 
     @property
     def style(self) -> int:
-        """Z."""
+        """Width of the style code, Z."""
         return self._width("style", self._style)
 
     @property
     def context(self) -> int:
-        """H."""
+        """Width of the encoder context, H."""
         return self._width("context", self._context)
 
     def known(self) -> dict[str, float]:
@@ -88,7 +88,7 @@ class Sizes:
     def _width(self, name: str, width: int | None) -> int:
         if width is None:
             raise InputError(
-                f"the size {name!r} is not known, as the recipe has no part that gives it; "
-                f"a section `{SIZE_GIVEN_BY[name]}` would (see `vast plugins` for what is installed)"
+                f"the size {name!r} is unknown, because no part of the recipe gives it; "
+                f"add a section `{SIZE_GIVEN_BY[name]}` (`vast plugins` lists what is installed)"
             )
         return width

@@ -1,4 +1,4 @@
-"""The posterior of the style code, and the encoder that gives it."""
+"""The posterior of the style code, and the style encoder."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Posterior:
 
 
 class StyleEncoder(nn.Module, ABC):
-    """Reads a speaker's manner out of a prompt clip of any length."""
+    """Encodes the speaking style of a prompt clip of any length."""
 
     @classmethod
     @abstractmethod
@@ -45,6 +45,6 @@ class StyleEncoder(nn.Module, ABC):
     def forward(self, expression: Tensor, audio: Tensor, mask: Tensor, heard: Tensor) -> Posterior:
         """q(z0 given X, A) of expression (B, T, E) and audio (B, T, A).
 
-        ``mask`` (B, T) is False on frames to ignore; ``heard`` (B,) is False where the prompt has no sound, and
-        its audio is then ignored.
+        ``mask`` (B, T) is False for frames to ignore; ``heard`` (B,) is False if the prompt has no sound; its
+        audio is then ignored.
         """

@@ -1,4 +1,4 @@
-"""What lies on disk, and what makes a result out of date."""
+"""Files of runs and caches, and the keys that show whether a result is out of date."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The run directory: what was asked, what ran, and what came out.
+"""The run directory: recipe, environment, records of the stages, and results.
 
-``runs/<name>/`` holds ``recipe.yaml`` (resolved), ``environment.json``, ``weights/*.safetensors``, ``checkpoints/``,
-``metrics.jsonl``, ``samples/``, ``evaluation.json``, ``report.html`` and ``stages/*.json``. A stage's key is a
-digest of all that it depends on: same key, nothing to do.
+``runs/<name>/`` has ``recipe.yaml`` (resolved), ``environment.json``, ``weights/*.safetensors``, ``checkpoints/``,
+``metrics.jsonl``, ``samples/``, ``evaluation.json``, ``report.html`` and ``stages/*.json``. The key of a stage
+is a digest of everything that its result depends on; a stage with an unchanged key does not run again.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from ..registry.registry import Registry
 
 
 def cache_root() -> Path:
-    """Where prepared features are kept for all runs: ``VAST_CACHE``, else the user's cache folder."""
+    """Folder of prepared features, shared by all runs: ``VAST_CACHE``, or the user's cache folder."""
     return Path(os.environ["VAST_CACHE"]) if "VAST_CACHE" in os.environ else user_cache_path("vast")
 
 
 def peak_memory_bytes() -> int:
-    """Largest resident set of this process so far."""
+    """Largest resident set size of this process so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
@@ -46,12 +46,14 @@ def _git_state(folder: Path) -> dict[str, str] | None:
     try:
         return {"commit": git("rev-parse", "HEAD"), "changed": git("status", "--porcelain", "-uno")}
     except (OSError, subprocess.CalledProcessError):
-        return None  # not a checkout, or no git: provenance then rests on the versions
+        return None  # not a checkout, or no git: versions are recorded instead
 
 
 def _installed() -> dict[str, str]:
     """Version of each distribution, by name."""
-    read = [d.metadata for d in distributions()]  # once each: every `d.name` and `d.version` parses the file anew
+    read = [
+        d.metadata for d in distributions()
+    ]  # once each: every access to `d.name` or `d.version` parses the file again
     return {own["Name"]: own["Version"] for own in sorted(read, key=lambda own: own["Name"].lower())}
 
 
@@ -75,19 +77,19 @@ class Run:
 
     @property
     def samples(self) -> Path:
-        """Folder of the videos and pictures made."""
+        """Folder of the sample videos and pictures."""
         return self.path / "samples"
 
     def start(self) -> None:
-        """Create the folder, write what was asked and with what, and tell the plugins.
+        """Create the folder, write recipe and environment, and notify the plugins.
 
-        Raises :class:`StorageError` where the folder cannot be written.
+        Raises :class:`StorageError` if the folder cannot be written.
         """
         for folder in (self.path, self.weights, self.checkpoints, self.samples, self.path / "stages"):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise StorageError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from error
+                raise StorageError(f"{folder}: cannot be created ({error.strerror}); choose another --out") from error
         write_text(self.path / "recipe.yaml", self.recipe.to_yaml())
         write_text(self.path / "environment.json", json.dumps(self.environment(), indent=1))
         self.registry.notify("vast_run_started", run=self)
@@ -113,22 +115,22 @@ class Run:
     # ------------------------------------------------------------------------------------------ stages
 
     def write_figures(self, stage: str, figures: Mapping[str, Any]) -> Path:
-        """Keep what ``stage`` has measured, JSON-able; ``evaluation.json`` shows it under ``stages``.
+        """Save figures of ``stage``, serialisable as JSON; ``evaluation.json`` has them under ``stages``.
 
-        Gives the file, one of those that the stage has written.
+        Returns the file, which the stage must list among its files.
         """
         path = self.path / "stages" / f"{stage}.figures.json"
         write_text(path, json.dumps(figures, indent=1))
         return path
 
     def figures(self, stage: str) -> dict[str, Any]:
-        """What :meth:`write_figures` kept of ``stage``; empty where it kept nothing."""
+        """Figures that :meth:`write_figures` saved for ``stage``; empty if there are none."""
         path = self.path / "stages" / f"{stage}.figures.json"
         figures: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
         return figures
 
     def record(self, stage: str) -> dict[str, Any] | None:
-        """What was recorded when ``stage`` last finished, if it did."""
+        """The record of when ``stage`` last finished; None if it never did."""
         path = self.path / "stages" / f"{stage}.json"
         if not path.is_file():
             return None
@@ -136,7 +138,7 @@ class Run:
         return record
 
     def finished(self, stage: str, key: str) -> bool:
-        """Whether ``stage`` finished with this key and its files are still there."""
+        """Whether ``stage`` finished with this key and its files still exist."""
         record = self.record(stage)
         return (
             record is not None
@@ -156,18 +158,18 @@ class Run:
         write_text(self.path / "stages" / f"{stage}.json", json.dumps(record, indent=1))
 
     def forget(self, stage: str, after: int) -> None:
-        """Drop the log lines of steps that are about to run again."""
+        """Remove the log lines of ``stage`` with steps above ``after``, which will run again."""
         path = self.path / "metrics.jsonl"
         if path.is_file():
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            if lines and not lines[-1].endswith("\n"):  # a full disk or a crash has cut it
+            if lines and not lines[-1].endswith("\n"):  # cut by a full disk or a crash
                 lines.pop()
             records = [json.loads(line) for line in lines]
             kept = [line for line, r in zip(lines, records, strict=True) if r["stage"] != stage or r["step"] <= after]
             write_text(path, "".join(kept))
 
     def log(self, stage: str, step: int, losses: Mapping[str, float], seconds: float) -> None:
-        """Append a line to ``metrics.jsonl`` and tell the plugins."""
+        """Append a line to ``metrics.jsonl`` and notify the plugins."""
         line = {"stage": stage, "step": step, "losses": dict(losses), "seconds": round(seconds, 3)}
         try:
             with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
@@ -175,6 +177,6 @@ class Run:
         except OSError as error:
             raise StorageError(
                 f"{self.path / 'metrics.jsonl'}: cannot be written ({error.strerror}); free some space, then "
-                "go on with --resume"
+                "continue with --resume"
             ) from error
         self.registry.notify("vast_step_end", step=step, losses=losses, run=self)

@@ -1,6 +1,6 @@
-"""What makes a result out of date: digests of code, of options, of files and of clips.
+"""Keys of results: digests of code, options, files and clips.
 
-A stage's key covers all that can change its result. CONTRIBUTING, "What makes a result out of date", has the rule.
+A stage's key covers everything that can change its result; see "What makes a result out of date" in CONTRIBUTING.
 """
 
 from __future__ import annotations
@@ -26,17 +26,18 @@ from ..registry.declarations import Component, StageSpec
 CORE = "vast_core"
 
 WITHOUT_EFFECT = ("recipe", "registry", "report", "version")
-"""Parts of the core that stages import and that change no result.
+"""Parts of the core that stages import but that do not change results.
 
-What ``recipe`` and ``registry`` find, options and components, counts itself; ``report`` shows results, ``version``
-names them. The command line, the kit and the checks need no place here: nothing that computes a result imports them.
+Options and components, which ``recipe`` and ``registry`` find, are in the key themselves; ``report`` shows results,
+``version`` labels them. The command line, the kit and the checks are not listed: code that computes results does not
+import them.
 """
 
 
 def digest(value: Any) -> str:
     """The first 20 hex digits of the SHA-256 of plain data: JSON's types, paths, attrs instances.
 
-    Raises TypeError where the value holds anything else, because its text need not tell its content.
+    Raises TypeError if the value has any other type, because its text need not represent its content.
     """
     return hashlib.sha256(json.dumps(plain(value), sort_keys=True).encode()).hexdigest()[:20]
 
@@ -45,9 +46,9 @@ def digest(value: Any) -> str:
 
 
 def source_digest(module: str) -> str:
-    """Digest of a module, or of all files of a package: of Python what it means, of other files their content.
+    """Digest of a module or of all files of a package: of the syntax tree of Python files, the content of others.
 
-    Comments, docstrings and layout have no meaning. Raises :class:`InputError` where it is not installed.
+    Comments, docstrings and layout do not count. Raises :class:`InputError` if the module is not installed.
     """
     origin = locate(module)
     if origin is None:
@@ -58,9 +59,9 @@ def source_digest(module: str) -> str:
 
 
 def code_digest(module: str) -> str:
-    """Digest of all code that ``module`` may run: its whole package, and what it imports of the core.
+    """Digest of all code that ``module`` may run: its whole package, and the modules of the core that it imports.
 
-    Of the core, modules count that are imported directly or indirectly, with the other files of their folders.
+    Core modules count if they are imported directly or indirectly, with the other files of their folders.
     """
     package = module.partition(".")[0]
     reached = _reached(module)
@@ -76,7 +77,7 @@ def code_digest(module: str) -> str:
 
 
 def locate(module: str) -> Path | None:
-    """The file of a module, ``__init__.py`` of a package; None where there is none. Runs no code of the module."""
+    """The file of a module, or ``__init__.py`` of a package; None if there is none. Runs no code of the module."""
     top, *rest = module.split(".")
     spec = find_spec(top)
     if spec is None or spec.origin is None:
@@ -97,7 +98,10 @@ def _reached(start: str) -> dict[str, Path]:
     """The modules of ``start``'s package and of the core that it imports, directly or indirectly, by name."""
     trees = {start.partition(".")[0], CORE}
     found: dict[str, Path] = {}
-    waiting, seen = [start], {CORE}  # the core's root only hands on what is defined below, and would lead everywhere
+    waiting, seen = (
+        [start],
+        {CORE},
+    )  # the core's root re-exports names of its modules; following it would reach every module
     while waiting:
         module = waiting.pop()
         top, _, rest = module.partition(".")
@@ -105,7 +109,7 @@ def _reached(start: str) -> dict[str, Path]:
             continue
         seen.add(module)
         path = locate(module)
-        if path is None:  # a name that a module defines
+        if path is None:  # a name defined in a module
             continue
         found[module] = path
         waiting.append(module.rpartition(".")[0] or module)  # Python runs the packages around it first
@@ -119,12 +123,12 @@ def _reached(start: str) -> dict[str, Path]:
 
 @attrs.frozen
 class _Source:
-    """What counts of a Python file."""
+    """The parts of a Python file that count for digests."""
 
     meaning: str
-    """Digest of its syntax tree without docstrings and places."""
+    """Digest of the syntax tree without docstrings and positions."""
     imports: tuple[tuple[str, int, tuple[str, ...]], ...]
-    """Of each import, also within functions: module, level of a relative one, names."""
+    """Module, level of relative import and names of each import, including those in functions."""
 
 
 def _read(path: Path) -> _Source:
@@ -137,7 +141,7 @@ def _parsed(path: Path, size: int, modified: int) -> _Source:
     content = path.read_bytes()
     try:
         tree = ast.parse(content)
-    except (SyntaxError, ValueError):  # a file that is no module, such as a template
+    except (SyntaxError, ValueError):  # not a module, for example a template
         return _Source(hashlib.sha256(content).hexdigest(), ())
     imports: list[tuple[str, int, tuple[str, ...]]] = []
     for node in ast.walk(tree):
@@ -153,7 +157,7 @@ def _parsed(path: Path, size: int, modified: int) -> _Source:
 
 
 def _is_text(statement: ast.stmt) -> bool:
-    """Whether a statement is a docstring, of whatever it stands below."""
+    """Whether a statement is a docstring or another string without effect."""
     return (
         isinstance(statement, ast.Expr)
         and isinstance(statement.value, ast.Constant)
@@ -165,21 +169,21 @@ def _file_meaning(path: Path) -> str:
     return _read(path).meaning if path.suffix == ".py" else file_digest(path)
 
 
-# ------------------------------------------------------------------------------------------ what is used
+# ------------------------------------------------------------------------------- components, stages, clips
 
 
 def component_key(component: Component) -> dict[str, str]:
-    """What identifies an implementation: its name and its code."""
+    """Identity of an implementation: its name and its code."""
     return {"use": component.name, "source": code_digest(component.target.partition(":")[0])}
 
 
 def use_key(use: Use) -> dict[str, Any]:
-    """What identifies a component as a recipe uses it: implementation, options, and the files that it reads.
+    """Identity of a component in a recipe: implementation, options, and the files that it reads.
 
-    These are those that its options name, and those that its class finds: ``files(config)``, where it has that.
+    These files are those in its options and those that its class lists in ``files(config)``, if it has that method.
     """
     own = plain(use.config)
-    if use.component.kind == "corpus":  # its clips tell what it reads
+    if use.component.kind == "corpus":  # its clips have digests of what it reads
         return {**component_key(use.component), "options": own}
     finds = getattr(use.component.load(), "files", None)
     found = list(finds(use.config)) if finds is not None else []
@@ -187,19 +191,19 @@ def use_key(use: Use) -> dict[str, Any]:
 
 
 def stage_key(stage: StageSpec, options: Any, inputs: Mapping[str, Any]) -> str:
-    """The key of a stage: its code, its options with the files that these name, and what else it says it reads."""
+    """The key of a stage: its code, its options, the files that the options name, and its inputs."""
     files = file_digests(_paths(options))
     return digest({"source": code_digest(stage.module), "options": options, "files": files, "inputs": inputs})
 
 
 def clip_key(clip: Clip) -> dict[str, Any]:
-    """What a stage may read of a clip; ``digest`` stands for pictures, sound, phones and the true track."""
+    """The facts of a clip that a stage may read; ``digest`` covers pictures, sound, phones and the true track."""
     facts = ("name", "speaker", "style", "split", "transcript", "digest")
     return {name: getattr(clip, name) for name in facts}
 
 
 def file_digests(paths: Iterable[Path]) -> list[str]:
-    """The digests of those of ``paths`` that are files."""
+    """Digests of the files among ``paths``."""
     return [file_digest(path) for path in paths if path.is_file()]
 
 

@@ -1,4 +1,4 @@
-"""One process at a time works in a folder."""
+"""A lock that lets one process at a time work in a folder."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from pathlib import Path
 from ..errors import InputError, StorageError
 
 NAME = ".lock"
-"""The file in the folder that is locked; it stays there, as only its lock counts."""
+"""Name of the locked file in the folder. The file stays there; only its lock counts."""
 
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Hold ``folder``, made where it is missing, until the end of the block or of the process, however that ends.
+    """Lock ``folder`` until the end of the block or of the process; the folder is created if it is missing.
 
-    Raises :class:`InputError`, naming the process, where another one holds it, and :class:`StorageError` where the
-    folder cannot be made.
+    Raises :class:`InputError` with the process if another process holds the lock, and :class:`StorageError` if the
+    folder cannot be created.
     """
     path = folder / NAME
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = path.open("a+", encoding="utf-8")
     except OSError as error:
-        raise StorageError(f"{folder}: cannot be made or written ({error.strerror}); choose another --out") from error
+        raise StorageError(f"{folder}: cannot be created or written ({error.strerror}); use another --out") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -45,9 +45,9 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def _holder(path: Path) -> str:
-    """The process that holds the lock, in words."""
+    """The process that holds the lock, as text."""
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
         return f"process {known['pid']} on {known['host']}, since {known['since']},"
-    except (OSError, ValueError, KeyError):  # it has only just begun
+    except (OSError, ValueError, KeyError):  # it has just started
         return "another process"

@@ -1,9 +1,8 @@
-"""Prepared clips on disk, memory-mapped: one safetensors file a clip and one index.
+"""Prepared clips on disk, memory-mapped: one safetensors file per clip, and an index.
 
-A prepared clip holds, frame by frame, ``expression`` (T, E), ``audio`` (T, A), ``pose`` (T, 3, 4), ``valid`` (T,) and
-``displacement`` (T, V, 3, float16): the tracked face's distance from the speaker's neutral one, canonical. The
-expression is what the models learn; the displacement is what was really seen, so that no metric is
-flattered by what the expression basis leaves out.
+A prepared clip has, for each frame, ``expression`` (T, E), ``audio`` (T, A), ``pose`` (T, 3, 4), ``valid`` (T,) and
+``displacement`` (T, V, 3, float16): the tracked face minus the speaker's neutral face, canonical. Models learn the
+expression. Metrics use the displacement, which is what was tracked, so that the error of the expression basis counts.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from .weights import load_weights, save_weights
 
 @attrs.frozen(kw_only=True)
 class RejectedClip:
-    """A clip that could not be used, and why."""
+    """A clip that could not be used, and the reason."""
 
     clip: str
     reason: str
@@ -36,23 +35,23 @@ class RejectedClip:
 
 @attrs.frozen(kw_only=True)
 class PreparedClip:
-    """What the index says of one prepared clip."""
+    """Entry of the index for one prepared clip."""
 
     file: str
     name: str
     source: str
-    """Name of the corpus' clip that it is a part of."""
+    """Name of the clip of the corpus to which it belongs."""
     start: int
-    """Number of the source's frame with which it starts."""
+    """Frame of the source at which it starts."""
     frames: int
-    """T."""
+    """Number of frames, T."""
     speaker: str
     split: Literal["train", "held_out"]
     style: str | None
     heard: bool
-    """False where the clip has no usable sound; its audio rows are zeros."""
+    """False if the clip has no usable sound; its audio rows are then zeros."""
     offset_ms: float
-    """By how much the sound was late; it has been corrected."""
+    """Milliseconds by which the sound was late; already corrected."""
     image_size: tuple[int, int]
     """(Y, X) of the footage."""
     notes: tuple[str, ...]
@@ -71,7 +70,7 @@ class Store:
             save_file(own, temporary)
 
     def write_index(self, clips: list[PreparedClip], rejected: list[RejectedClip]) -> None:
-        """Write the index; it is written last, so that a folder with an index is whole."""
+        """Write the index. It is written last, so that a folder with an index is complete."""
         plain = {"clips": cattrs.unstructure(clips), "rejected": cattrs.unstructure(rejected)}
         write_text(self.path / "index.json", json.dumps(plain, indent=1))
 
@@ -81,7 +80,7 @@ class Store:
 
     @property
     def complete(self) -> bool:
-        """Whether everything was written."""
+        """Whether everything is written."""
         return (self.path / "index.json").is_file()
 
     @cached_property
@@ -89,15 +88,15 @@ class Store:
         path = self.path / "index.json"
         if not path.is_file():
             raise InputError(
-                f"{path}: this recipe's clips are not prepared (or the cache was emptied, or the corpus changed); "
-                "let the stage `prepare` run first"
+                f"{path}: this recipe's clips are not prepared, or the cache was emptied, or the corpus changed; "
+                "run the stage `prepare` first"
             )
         index: dict[str, list[dict[str, object]]] = json.loads(path.read_text())
         return index
 
     @cached_property
     def clips(self) -> list[PreparedClip]:
-        """All prepared clips, in the corpus' order."""
+        """All prepared clips, in the order of the corpus."""
         return cattrs.structure(self._index["clips"], list[PreparedClip])
 
     @cached_property
@@ -111,13 +110,13 @@ class Store:
         return load_weights(self.path / "identities.safetensors")[0]
 
     def of(self, split: str, *, speaker: str | None = None, style: str | None = None) -> Iterator[PreparedClip]:
-        """Clips of one split, of one speaker or style where given."""
+        """Clips of one split, optionally of one speaker or style."""
         for clip in self.clips:
             if clip.split == split and speaker in (None, clip.speaker) and style in (None, clip.style):
                 yield clip
 
     def read(self, clip: PreparedClip, name: str, start: int = 0, stop: int | None = None) -> Tensor:
-        """Rows ``start`` to ``stop`` of one array, as float32 (``valid`` as bool); only these are read."""
+        """Rows ``start`` to ``stop`` of one array, as float32 (``valid`` as bool); other rows are not read."""
         with safe_open(self.path / clip.file, framework="pt") as file:
             rows: Tensor = file.get_slice(name)[start : clip.frames if stop is None else stop]
         return rows if rows.dtype == torch.bool else rows.float()

@@ -1,4 +1,4 @@
-"""Files of weights that others release: where they are looked for, and how they are read, as safetensors only."""
+"""Finding and reading weights files of other projects, in safetensors only."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ VARIABLE = "VAST_WEIGHTS"
 
 
 def find_file(names: Sequence[str], path: Path | None, what: str, how: str) -> Path:
-    """The file at ``path``; or the first of ``names`` in the folder ``path``, else in ``VAST_WEIGHTS`` and the cache.
+    """The file ``path``, or the first of ``names`` in the folder ``path``, or else in ``VAST_WEIGHTS`` or the cache.
 
-    Raises :class:`vast_core.errors.WeightsError` where there is none: ``what`` is missing, and ``how`` to get it.
+    Raises :class:`vast_core.errors.WeightsError` if there is none, with ``what`` is missing and ``how`` to get it.
     """
     variable = os.environ.get(VARIABLE)
     if path is not None:
@@ -39,18 +39,18 @@ def find_file(names: Sequence[str], path: Path | None, what: str, how: str) -> P
 
 
 def suggested_folder() -> Path:
-    """Where a file would be found without any option."""
+    """The folder in which a file is found without any option."""
     return Path(os.environ.get(VARIABLE) or user_cache_dir("vast"))
 
 
 def read_tensors(file: Path, unwanted: tuple[str, ...] = ()) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors in float32, without those whose names begin with one of ``unwanted``, and the file's metadata.
 
-    Raises :class:`vast_core.errors.WeightsError` where the file is no safetensors.
+    Raises :class:`vast_core.errors.WeightsError` if the file is not safetensors.
     """
     try:
         with safe_open(file, framework="pt") as opened:
-            names = [name for name in opened.keys() if not name.startswith(unwanted)]  # noqa: SIM118 (no mapping)
+            names = [name for name in opened.keys() if not name.startswith(unwanted)]  # noqa: SIM118 (not a mapping)
             tensors = {name: opened.get_tensor(name).to(torch.float32) for name in names}
             return tensors, opened.metadata() or {}
     except SafetensorError as error:

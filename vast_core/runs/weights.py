@@ -1,4 +1,4 @@
-"""Weights and training state as safetensors with a header; nothing here can run code."""
+"""Weights and training state as safetensors with a header; loading them cannot run code."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from ..version import __version__
 FORMAT = 1
 
 HEADER = "vast"
-"""Key of the header, JSON, in the file's metadata."""
+"""Key of the header, which is JSON, in the file's metadata."""
 
 
 def save_weights(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
-    """Write ``tensors`` and ``header`` (JSON-able) to ``path``, whole or not at all.
+    """Write ``tensors`` and ``header`` (serialisable as JSON) to ``path``, completely or not at all.
 
-    Raises :class:`vast_core.errors.StorageError` where the file cannot be written.
+    Raises :class:`vast_core.errors.StorageError` if the file cannot be written.
     """
     metadata = {HEADER: json.dumps({"format": FORMAT, "vast": __version__, **header})}
     own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
@@ -36,15 +36,15 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str,
 def load_weights(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and header of a file that :func:`save_weights` wrote.
 
-    Raises :class:`WeightsError` where the file is missing, damaged or of another format.
+    Raises :class:`WeightsError` if the file is missing, damaged or of another format.
     """
     header = read_header(path)
     with safe_open(path, framework="pt", device=device) as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118 (no mapping)
+        return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118 (not a mapping)
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """The header alone. Raises as :func:`load_weights` does."""
+    """The header only. Raises the same errors as :func:`load_weights`."""
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; train it first with `vast run`")
     try:
@@ -64,9 +64,9 @@ def read_header(path: Path) -> dict[str, Any]:
 
 
 def load_into(module: nn.Module, tensors: Mapping[str, Tensor], where: Path | str) -> None:
-    """Fill ``module`` with ``tensors``; all names and shapes must fit.
+    """Load ``tensors`` into ``module``; all names and shapes must match.
 
-    Raises :class:`WeightsError` listing every tensor that is missing, left over or of another shape.
+    Raises :class:`WeightsError` with every tensor that is missing, unknown or of another shape.
     """
     own = module.state_dict()
     wrong = [f"{name}: missing in the file" for name in own if name not in tensors]
@@ -90,10 +90,9 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], where: Path | st
 def check_header(
     header: Mapping[str, Any], components: Mapping[str, str], sizes: Mapping[str, float], where: Path
 ) -> None:
-    """Hold what made the weights in ``where`` against the ``components``, as a recipe describes them, and ``sizes``.
+    """Compare the components and sizes of the weights in ``where`` with ``components`` and ``sizes`` of a recipe.
 
-    Raises :class:`WeightsError`, telling all that differs, where these are other components or sizes; warns where only
-    versions differ.
+    Raises :class:`WeightsError` with all differences if components or sizes differ; warns if only versions differ.
     """
     made, widths = header.get("components", {}), header.get("sizes", {})
     others: list[str] = []
