@@ -80,7 +80,7 @@ def test_a_turned_copy_is_turned_back():
     there = scaled_turned(points, 0.8, 9, [20, 10])
     found = Alignment.fit(view(), there, points, SIZES, 1.0)
     assert found.how == "fitted"
-    assert "scaled by 1.250, turned by -9.0 degrees" in found.note
+    assert "scaled by 1.250, rotated by -9.0 degrees" in found.note
     matrix = np.column_stack([scaled_turned(np.eye(2), 0.8, 9, 0).T, [20, 10]])
     turned = cv2.warpAffine(picture(), matrix, (320, 240), flags=cv2.INTER_CUBIC)
     inside = np.s_[20:-20, 20:-20]

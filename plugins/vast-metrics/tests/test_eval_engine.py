@@ -165,7 +165,7 @@ def test_a_metric_that_fails_costs_no_other(evaluation):
     assert evaluation.not_computed == {
         "broken": "it failed: ZeroDivisionError: oh",
         "infinite": "it failed: ValueError: infinite is inf",
-        "strange": "it failed: ValueError: it gives other, and declares strange",
+        "strange": "it failed: ValueError: it returned other, but declares strange",
         "pictures": "the avatar is another person",
     }
     assert all(clip.not_computed["broken"] == "it failed: ZeroDivisionError: oh" for clip in evaluation.clips)

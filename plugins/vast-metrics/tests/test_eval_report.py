@@ -43,7 +43,7 @@ def clip(number, name, values):
         generated=f"videos/generated/{number}.mp4",
         reference=f"videos/reference/{number}.mp4",
         curves={"generated": (0.1, 0.2, 0.1), "reference": (0.1, 0.3, 0.1)},
-        notes=("lies on its reference",),
+        notes=("aligned with its reference",),
     )
 
 
@@ -162,7 +162,7 @@ def test_readers_are_told_what_was_drawn(evaluation, speakers, words):
 def test_readers_are_told_why_there_are_no_intervals(evaluation):
     overall = {name: attrs.evolve(found, low=None, high=None) for name, found in evaluation.overall.items()}
     assert reading(attrs.evolve(evaluation, overall=overall)).startswith(
-        "Means over clips, without intervals: of fewer than 5 clips"
+        "Means over clips, without intervals: with fewer than 5 clips"
     )
 
 
@@ -205,12 +205,12 @@ def test_the_page_tells_what_the_evaluation_holds(written):
         "Evaluation of ours",
         "against real · 3 clips · protocol v1 0123456789ab",
         f"digest {DIGEST}.",
-        "tracks them in the videos",
+        "as tracked in the videos",
         "its weights are",
-        "fid: what is missing, and how to come by it its weights are at no place",
+        "fid: what is missing, and how to get it its weights are at no place",
         "it shows <i>no face</i>",
         "no <video> in it",
-        "Lies on its reference.",
+        "Aligned with its reference.",
         "vast 0.9; metrics of other 2, vast-metrics 1.",
     ):
         assert expected in text

@@ -93,7 +93,7 @@ def test_held_out_clips_are_predicted_in_the_manner_of_another(found, run):
     assert 1 < len(found.clips) <= 5
     for own in found.clips:
         assert clips[own.name].split == "held_out"
-        prompt = clips[own.notes[0].removeprefix("in the manner of ")]
+        prompt = clips[own.notes[0].removeprefix("in the style of ")]
         assert prompt.name != own.name
         assert prompt.style == clips[own.name].style
         assert own.frames == clips[own.name].frames
@@ -101,7 +101,7 @@ def test_held_out_clips_are_predicted_in_the_manner_of_another(found, run):
         assert own.values["style_distance"] > 0
         assert own.values["style_diversity"] >= 0
     assert found.geometry == "model"
-    assert found.not_computed["head_motion"] == "no head pose of the prediction is known"
+    assert found.not_computed["head_motion"] == "the head pose of the prediction is not known"
 
 
 def test_the_error_is_that_of_the_models_own_vertices(found, run, registry):
@@ -114,7 +114,7 @@ def test_the_error_is_that_of_the_models_own_vertices(found, run, registry):
     own = found.clips[0]
     store, face, model = trained.context.store, trained.face, trained.model
     clips = {clip.name: clip for clip in store.clips}
-    clip, prompt = clips[own.name], clips[own.notes[0].removeprefix("in the manner of ")]
+    clip, prompt = clips[own.name], clips[own.notes[0].removeprefix("in the style of ")]
     rows = [store.read(prompt, name)[None] for name in ("expression", "audio", "valid")]
     with torch.no_grad():
         posterior = model.style(rows[0], model.hear(rows[1]), rows[2], torch.tensor([True]))
@@ -134,7 +134,7 @@ def test_the_stage_evaluate_and_vast_eval_agree_clip_by_clip(found, run):
     assert len(both) > 1
     for own in both:
         row = rows[own.name]
-        assert own.notes[0] == f"in the manner of {row['prompt']}"
+        assert own.notes[0] == f"in the style of {row['prompt']}"
         shared = row["measures"].keys() & own.values.keys()
         assert {"lip_vertex_error", "style_distance", "lip_correlation"} <= shared
         for measure in shared:
@@ -150,7 +150,7 @@ def test_the_avatar_is_drawn_into_its_own_footage_and_others_are_not(found, run,
     assert {clip.speaker for clip in drawn} == {avatar}
     for clip in found.clips:
         if clip.speaker != avatar:
-            assert clip.not_computed["psnr"] == "the clip shows another person than the run's avatar"
+            assert clip.not_computed["psnr"] == "the clip does not show the run's avatar but another person"
     ours, real = (VideoFile(place / "out" / getattr(drawn[0], side), 25.0) for side in ("generated", "reference"))
     assert ours.size == real.size == (128, 128)
     assert len(ours.wave()) == len(real.wave())
@@ -180,8 +180,8 @@ def test_other_footage_is_prompted_by_its_own_first_half(evaluator, run, place):
     found = evaluator.other_footage(run, "synthetic", None, place / "other")
     assert len(found.clips) == 5
     for clip in found.clips:
-        assert "in the manner of those before" in clip.notes[0]
-        assert clip.not_computed["psnr"] == "the clip shows another person than the run's avatar"
+        assert "in the style of those before" in clip.notes[0]
+        assert clip.not_computed["psnr"] == "the clip does not show the run's avatar but another person"
         assert clip.values["lip_vertex_error"] > 0
 
 
@@ -191,14 +191,14 @@ def test_a_run_without_an_avatar_says_so(evaluator, run, place):
     (bare / "weights" / "avatar.safetensors").unlink()
     found = evaluator.run(bare, "held_out", place / "bare_out")
     assert found.not_computed["psnr"] == "the run has no trained avatar"
-    with pytest.raises(InputError, match="without --tracked its vertices are measured"):
+    with pytest.raises(InputError, match="omit --tracked to measure its vertices"):
         evaluator.run_tracked(bare, "held_out", place / "bare_tracked")
 
 
 def test_another_frame_rate_is_refused(evaluator, run, place, registry):
     (place / "fast.yaml").write_text(PROTOCOL + "fps: 30.0\n")
     fast = Evaluator(protocol=Protocol.load(str(place / "fast.yaml"), registry), registry=registry)
-    with pytest.raises(InputError, match="the run is of 25 frames a second, protocol fast measures at 30"):
+    with pytest.raises(InputError, match="the run has 25 frames per second, but protocol fast has 30"):
         fast.run(run, "held_out", place / "fast")
 
 

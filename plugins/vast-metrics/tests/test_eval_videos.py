@@ -237,7 +237,7 @@ def test_a_larger_copy_and_a_shifted_one_are_brought_back(evaluator, real, tmp_p
     moved = evaluator.videos(tmp_path / "moved", real, None, tmp_path / "b")
     assert all("320 x 240 for 160 x 120: rescaled" in clip.notes[0] for clip in large.clips)
     assert all(
-        re.match(r"brought onto its reference: scaled by (0\.9[89]|1\.0[01])", clip.notes[0]) for clip in moved.clips
+        re.match(r"fitted to its reference: scaled by (0\.9[89]|1\.0[01])", clip.notes[0]) for clip in moved.clips
     )
     for found in (large, moved):
         assert found.overall["psnr"].value > 27
@@ -256,7 +256,7 @@ def test_what_cannot_be_measured_is_left_out_and_says_why(evaluator, real, tmp_p
     assert [clip.name for clip in found.clips] == ["ada_1"]
     reasons = {own.clip: own.reason for own in found.left_out}
     assert reasons["zoe"] == "generated, without a reference"
-    assert "40 frames, its reference 60: 0.80 s apart, the protocol allows 0.2 s" in reasons["ada_2"]
+    assert "40 frames, its reference 60: they differ by 0.80 s, but the protocol allows 0.2 s" in reasons["ada_2"]
     assert reasons["bo/one"].startswith("the generated video: ")
     assert "bo/one.mp4" in reasons["bo/one"]
 
@@ -315,7 +315,7 @@ def test_an_interrupt_leaves_nothing_and_an_earlier_result_whole(evaluator, real
 def test_a_folder_of_other_things_is_not_replaced(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "me.png").write_bytes(b"me")
-    with pytest.raises(InputError, match="holds other files"), results_folder(tmp_path / "photos"):
+    with pytest.raises(InputError, match="contains files"), results_folder(tmp_path / "photos"):
         pass
     assert (tmp_path / "photos" / "me.png").read_bytes() == b"me"
 
@@ -345,8 +345,8 @@ def test_the_command_prints_the_protocols_digest_and_writes_the_numbers(registry
         ([], "either a run, or both"),
         (["--generated", "."], "either a run, or both"),
         ([".", "--reference", "."], "either a run, or both"),
-        (["--generated", ".", "--reference", ".", "--tracked"], "--tracked goes with a run"),
-        ([".", "--prompts", "."], "--prompts goes with"),
+        (["--generated", ".", "--reference", ".", "--tracked"], "--tracked requires a run"),
+        ([".", "--prompts", "."], "--prompts requires"),
         ([".", "--corpus", ".", "--tracked"], "no avatar to draw"),
         ([".", "--protocol", "v0"], "no packaged one of that name"),
         (["."], "not the folder of a run"),

@@ -88,7 +88,7 @@ def test_a_prompt_for_the_transfer_says_something_else_by_somebody_else():
     words = {"target": "one", "a": "one", "b": "two", "c": "two"}
     assert prompt_in(Shelf(target, same_words, own_voice, stranger), target, "happy", words) is stranger
     assert prompt_in(Shelf(target, same_words, own_voice), target, "happy", words) is own_voice
-    with pytest.raises(InputError, match="no held-out clip in happy says another sentence than target"):
+    with pytest.raises(InputError, match="no held-out clip in happy has a different sentence than target"):
         prompt_in(Shelf(target, same_words), target, "happy", words)
 
 
@@ -105,7 +105,7 @@ def test_the_nearest_kin_prompts_and_training_clips_come_first():
     strangers = [clip("another style", style="sad", split="train")]
     while kin:
         assert prompt_for(Shelf(*reversed([own, *kin, *strangers])), own) is kin.pop(0)
-    with pytest.raises(InputError, match="no other clip shows this manner"):
+    with pytest.raises(InputError, match="no other clip shows this style"):
         prompt_for(Shelf(own, *strangers), own)
     trained = clip("trained", split="train")
     assert prompt_for(Shelf(own, clip("held out"), trained), own) is trained
@@ -120,7 +120,7 @@ def test_a_clip_without_a_prompt_is_left_out_with_its_reason():
     alone, clips = clip("alone", speaker="carl", style=None), [clip("a"), clip("b"), clip("trained", split="train")]
     chosen, left_out = _chosen(Shelf(alone, *clips), 24)
     assert [(own.name, prompt.name) for own, prompt in chosen] == [("a", "trained"), ("b", "trained")]
-    assert left_out == {"alone": "no other clip shows this manner; nothing to prompt the model with"}
+    assert left_out == {"alone": "no other clip shows this style, so there is no prompt for the model"}
 
 
 def test_manners_that_were_trained_on_come_before_others():
@@ -146,14 +146,14 @@ def test_a_section_stands_under_its_targets_and_what_was_left_out_is_listed(tmp_
             "pairs": [{"ours": 1.0, "zero_code": 2.0, "wrong_prompt": 1.5}] * 2,
         },
         "measures": {},
-        "held_out": {"clips": [], "left_out": {"alone": "no other clip shows this manner"}},
+        "held_out": {"clips": [], "left_out": {"alone": "no other clip shows this style"}},
     }
     found = {section.title: section for section in sections(SimpleNamespace(path=tmp_path), figures)}
-    assert [(own.target, own.passed) for own in found["Style transfer to styles never trained on"].glance] == [
+    assert [(own.target, own.passed) for own in found["Style transfer to held-out styles"].glance] == [
         ("at most 0.6", True),
         ("at most 0.5", False),
     ]
-    assert found["Held-out clips, one by one"].blocks[0].clips == [("alone", "no other clip shows this manner")]
+    assert found["Held-out clips"].blocks[0].clips == [("alone", "no other clip shows this style")]
     assert not found["Lips"].blocks
 
 

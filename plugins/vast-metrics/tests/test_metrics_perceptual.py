@@ -126,12 +126,12 @@ def test_lpips_leaves_out_frames_without_a_face(alex, folder, pictures, shown):
 
 
 def test_lpips_keeps_the_rules_of_metrics(alex, folder, rules_that_do_not_apply):
-    assert rules_that_do_not_apply("metric/lpips", LPIPSConfig(weights=folder)) == ["it judges clip by clip"]
+    assert rules_that_do_not_apply("metric/lpips", LPIPSConfig(weights=folder)) == ["it is not a PooledMetric"]
 
 
 def test_lpips_refuses_what_its_backbone_cannot_see(alex, folder, shown):
     tiny = shown(torch.zeros(2, 3, 31, 64))
-    with pytest.raises(ValueError, match=r"\(2, 3, 31, 64\) are smaller than 32"):
+    with pytest.raises(ValueError, match=r"\(2, 3, 31, 64\) are smaller than the minimum of 32"):
         LPIPS.from_config(LPIPSConfig(weights=folder), None)(tiny, tiny)
 
 
@@ -235,7 +235,7 @@ def test_fid_pools_clips_as_one_set(few, pictures, shown):
 
 def test_fid_wants_enough_frames(few, pictures, shown):
     part = few.part(shown(pictures[0]), shown(pictures[1]))
-    with pytest.raises(NotComputed, match="have 20 frames, and FID wants at least 30"):
+    with pytest.raises(NotComputed, match="have 20 frames, but FID needs at least 30"):
         few.pool([part])
     assert FIDConfig().min_frames == 2049
     assert few.pool([part, part])["fid"] > 0
@@ -272,7 +272,7 @@ def test_without_weights_nothing_is_computed(metric, file, released, monkeypatch
     with pytest.raises(NotComputed) as caught:
         metric(shown(pictures[0]), shown(pictures[1]))
     said = str(caught.value)
-    assert said.splitlines()[0] == f"it lacks {file}: the README of vast-metrics says how to get it"
+    assert said.splitlines()[0] == f"{file} is missing: the README of vast-metrics says how to get it"
     assert f"{tmp_path / 'mine' / file}\n" in said
     assert f"{tmp_path / 'cache' / file}\n" in said
     (command,) = re.findall(r"^  (python -c .+)$", said, re.MULTILINE)

@@ -135,11 +135,11 @@ def test_luma_is_that_of_itu_r_601():
 
 def test_frames_smaller_than_a_block_are_not_judged(shown):
     small = shown(np.zeros((63, 256), np.uint8))
-    with pytest.raises(NotComputed, match=r"64 x 64 pixels, and the frames are \(2, 3, 63, 256\)"):
+    with pytest.raises(NotComputed, match=r"64 x 64 pixels, but the frames are \(2, 3, 63, 256\)"):
         Sharpness()(small, small)
 
 
 def test_it_keeps_the_rules_of_metrics(monkeypatch, rules_that_do_not_apply):
     """On pictures larger than the kit's, which hold no block."""
     monkeypatch.setattr(kit, "_SIZE", 128)
-    assert rules_that_do_not_apply("metric/sharpness", SharpnessConfig()) == ["it judges clip by clip"]
+    assert rules_that_do_not_apply("metric/sharpness", SharpnessConfig()) == ["it is not a PooledMetric"]

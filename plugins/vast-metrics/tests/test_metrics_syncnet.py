@@ -230,7 +230,7 @@ def test_without_weights_it_says_what_to_do(face, monkeypatch, tmp_path):
     ("change", "why"),
     [
         ({"wave": None}, "no sound"),
-        ({"fps": 30.0}, "25 fps alone"),
+        ({"fps": 30.0}, "only supports 25 fps"),
         ({"wave": torch.zeros(8_000)}, "a second of pictures and sound"),
     ],
 )
@@ -242,7 +242,7 @@ def test_what_cannot_be_judged(weights, face, change, why):
 
 def test_a_face_of_few_pixels_is_not_judged(weights, face):
     small = attrs.evolve(talking(face), frames=torch.zeros(40, 3, 48, 48), region=None)
-    with pytest.raises(NotComputed, match="a face of 64 pixels is needed, and this one has 48"):
+    with pytest.raises(NotComputed, match="a face of 64 pixels is needed, but this one has 48"):
         LSE(weights)(small, small)
 
 

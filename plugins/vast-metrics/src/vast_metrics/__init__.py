@@ -1,1 +1,1 @@
-"""What the report measures."""
+"""Metrics, and their evaluation on runs and videos."""

@@ -1,4 +1,4 @@
-"""How late the sound is after the lips: a regression of lips on sound, learned from recordings, slid in time."""
+"""Lag of the sound behind the lips: a regression of lips on sound, trained on recordings, shifted in time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .config import AVOffsetConfig
 
 @attrs.frozen(kw_only=True, eq=False)
 class Heard:
-    """What is kept of a pair."""
+    """The data kept of a pair."""
 
     prediction: LipSync
     reference: LipSync
@@ -28,21 +28,22 @@ class Heard:
 
 
 class AVOffset(PooledMetric):
-    """A/V offset: how many milliseconds the sound is late after the lips (early where negative), and how sure that is.
+    """A/V offset: milliseconds by which the lips lead the sound (negative: the sound leads), and its confidence.
 
-    Inner-lip opening is regressed on 13 frames of audio features by ridge, learned from the references of other
-    speakers (of other clips where there is one speaker, of other blocks of a single clip), each first corrected by its
-    own offset. The prediction's opening is then slid along what its own sound foretells; the peak of the correlation
-    is the offset, its height the confidence. Recorded footage is often late by itself, so that the offset of a perfect
-    copy is not 0: ``av_offset_deviation`` is what was added to the reference's own.
+    Inner-lip opening is regressed on 13 frames of audio features by ridge regression, trained on the references of
+    other speakers (of other clips if there is one speaker, of other blocks of a single clip), each first corrected by
+    its own offset. The prediction's opening is then shifted along the opening predicted from its own sound; the
+    position of the correlation's peak is the offset, its height the confidence. The sound of recorded footage is often
+    late, so the offset of a perfect copy is not 0: ``av_offset_deviation`` is the offset added to that of the
+    reference.
 
-    A peak that may be chance (see :mod:`vast_core.media.sync`) gives a clip no offset, only its confidence. Measured
-    with ``ppg``: of 7 clips of 5 public talkers, the sound moved by -200 to 200 ms in steps of 40, all 77 were told, to
-    within 1.1 ms of the move; of 38 pairs of lips with the sound of another speaker, one was taken for in sync. The lag
-    that a style of the synthetic corpus gives its lips, -78 to 74 ms, is told from each of 96 sentences of about 3 s,
-    to 8.4 ms RMS and 33 at most (both: ``pytest -m slow test_metrics_av_offset.py``). Where 0 lies is less sure: by
-    another regression the talkers' offsets come out 11 to 43 ms smaller, and :data:`vast_core.media.LEAD_MS` is what
-    holds for talkers in sync. Our estimator; SyncNet's is ``lse``.
+    If the peak may be chance (see :mod:`vast_core.media.sync`), a clip has no offset, only a confidence. Measured with
+    ``ppg``: for 7 clips of 5 public talkers, with the sound shifted by -200 to 200 ms in steps of 40, all 77 shifts
+    were found to within 1.1 ms; of 38 pairs of lips with the sound of another speaker, one was taken for synchronous.
+    The lag that a style of the synthetic corpus gives its lips, -78 to 74 ms, is found from each of 96 sentences of
+    about 3 s, to 8.4 ms RMS and at most 33 (both: ``pytest -m slow test_metrics_av_offset.py``). The position of 0 is
+    less certain: with another regression the talkers' offsets are 11 to 43 ms smaller, and
+    :data:`vast_core.media.LEAD_MS` is the value for synchronous talkers. The estimator is ours; SyncNet's is ``lse``.
     """
 
     needs: ClassVar[Literal["vertices", "frames"]] = "vertices"
@@ -58,12 +59,12 @@ class AVOffset(PooledMetric):
 
     @classmethod
     def from_config(cls, config: AVOffsetConfig, sizes: Sizes) -> Self:
-        """With the config's reach."""
+        """Build with the config's reach."""
         return cls(reach_ms=config.reach_ms)
 
     @torch.no_grad()
     def part(self, prediction: Performance, reference: Performance) -> Heard:
-        """Features and lip openings of both sides; NotComputed where a side has no sound."""
+        """Features and lip openings of both sides; raises NotComputed if a side has no sound."""
         pairs.vertices(prediction, reference, "av_offset", frames=2)
         return Heard(
             prediction=_lip_sync(prediction, "prediction"),
@@ -73,7 +74,7 @@ class AVOffset(PooledMetric):
         )
 
     def pool(self, parts: Sequence[Any]) -> dict[str, float]:
-        """Each measure's mean over the clips that have it; ``av_offset_size`` is that of the absolute value."""
+        """Each measure's mean over the clips that have it; ``av_offset_size`` is the mean absolute value."""
         rows = self.each(parts)
         found = {
             name: [row[name] for row in rows if name in row] for name in (measure.name for measure in self.measures)
@@ -81,14 +82,16 @@ class AVOffset(PooledMetric):
         if not found["av_offset"]:
             raise NotComputed(f"in none of {len(parts)} clips do the lips follow the sound clearly enough")
         if not found["av_offset_deviation"]:
-            raise NotComputed(f"of {len(parts)} clips none has an offset on both sides")
+            raise NotComputed(f"none of {len(parts)} clips has an offset on both sides")
         return {name: float(np.mean(values)) for name, values in found.items()}
 
     def each(self, parts: Sequence[Any]) -> Sequence[Mapping[str, float]]:
-        """The confidence of every clip, and the offsets of those where it is no chance."""
+        """The confidence of every clip, and the offsets of those whose peak is not chance."""
         fps = {part.fps for part in parts}
         if len(fps) > 1:
-            raise ValueError(f"av_offset: clips of {', '.join(f'{rate:g}' for rate in sorted(fps))} fps together")
+            raise ValueError(
+                f"av_offset: clips have different frame rates, {', '.join(f'{rate:g}' for rate in sorted(fps))} fps"
+            )
         try:
             model = LipOffset.fit(
                 [part.reference for part in parts], [part.speaker for part in parts], fps.pop(), self.reach_ms

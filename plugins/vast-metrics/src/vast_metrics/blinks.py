@@ -1,4 +1,4 @@
-"""How often the eyes blink."""
+"""Blink rate."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ from .config import BlinkRateConfig
 from .face_parts import lids
 
 OPEN_QUANTILE = 0.8
-"""Of the lids' gaps in the window; eyes are open most of the time."""
+"""Quantile of the lid gap in the window that counts as open; eyes are open most of the time."""
 FLOOR = 0.5
-"""Of the clip's own open level: a window that is all closed has no open level of its own."""
+"""Lower bound of the open level, relative to the whole clip: a window with closed eyes has no open level of its own."""
 
 
 class BlinkRate(Metric):
-    """Blinks a minute of the prediction, and how many more (+) or fewer (-) than in the reference.
+    """Blinks per minute of the prediction, and the difference from the reference (+ more, - fewer).
 
-    g_t = mean of both eyes' distance between the middles of upper and lower lid (canonical: the head's pose is out),
-    o_t = g_t / max(q_t, q / 2), with q_t the 80 % quantile of g within ``window`` seconds to either side, q of all g.
-    A blink begins where o falls below ``closed`` and ends where it has risen above ``open`` again; it counts where
-    it is no longer than ``longest`` seconds (longer: eyes held shut, or a look down) and is seen to begin and end.
+    g_t = mean over both eyes of the distance between the middles of upper and lower lid (canonical, without head pose),
+    o_t = g_t / max(q_t, q / 2), with q_t the 80 % quantile of g within ``window`` seconds on either side, q of all g.
+    A blink begins where o falls below ``closed`` and ends where it has risen above ``open`` again. It counts if it is
+    at most ``longest`` seconds long (otherwise the eyes are held shut, or look down) and both beginning and end are
+    visible.
 
-    All of that is our choice; sides and lids are found on the neutral face (:mod:`vast_metrics.face_parts`). Blinks
-    are not in the audio: a vast avatar takes its lids from its own footage, so that this figure then judges that
-    footage, and a model's own vertices, before they are drawn, do not blink at all.
+    All of this is our choice; sides and lids are found on the neutral face (:mod:`vast_metrics.face_parts`). Blinks
+    cannot be predicted from audio: a vast avatar takes its lids from its own footage, so this figure then describes
+    that footage; a model's own vertices, before drawing, do not blink at all.
 
-    Seven clips of five talkers, tracked by ``face/landmarks`` at 25 fps, have 12 to 44 blinks a minute (161 s
-    in all, 79 blinks; of the closings that a plot of the gap shows, one is missed, after which the eyes stay narrowed).
-    A blink that follows another within ``longest`` seconds, before the eyes have opened, is one with it.
+    Seven clips of five talkers, tracked by ``face/landmarks`` at 25 fps, have 12 to 44 blinks per minute (161 s
+    in all, 79 blinks; compared with a plot of the gap, one closing is missed, after which the eyes stay narrowed).
+    A blink that follows another within ``longest`` seconds, before the eyes have opened, is merged with it.
     """
 
     needs: ClassVar[Literal["vertices", "frames"]] = "vertices"
@@ -48,20 +49,20 @@ class BlinkRate(Metric):
 
     @classmethod
     def from_config(cls, config: BlinkRateConfig, sizes: Sizes) -> Self:
-        """With the config's thresholds."""
+        """Build with the config's thresholds."""
         return cls(config)
 
     def __call__(self, prediction: Performance, reference: Performance) -> dict[str, float]:
-        """Both figures of vertices (T, V, 3); the deviation is 0 for an identical pair.
+        """Both figures for vertices (T, V, 3); the deviation is 0 for an identical pair.
 
-        Raises :class:`vast_core.errors.NotComputed` where the clip is shorter than ``shortest`` seconds, or the face
-        does not tell upper and lower lids.
+        Raises :class:`vast_core.errors.NotComputed` if the clip is shorter than ``shortest`` seconds, or the face does
+        not distinguish upper and lower lids.
         """
         x, y = pairs.vertices(prediction, reference, "blink_rate")
         fps = pairs.rate(prediction, reference, "blink_rate")
         neutral = pairs.neutral(reference, "blink_rate")
         if len(y) < self.config.shortest * fps:
-            raise NotComputed(f"the clip has {len(y) / fps:.1f} s, and a rate needs {self.config.shortest:g} s")
+            raise NotComputed(f"the clip has {len(y) / fps:.1f} s, but a blink rate needs {self.config.shortest:g} s")
         eyes = lids(reference.face, neutral)
         ours, theirs = (
             60 * fps * len(self.blinks(torch.stack([eye.gap(side) for eye in eyes]).mean(0), fps)) / len(side)
@@ -70,7 +71,7 @@ class BlinkRate(Metric):
         return {"blink_rate": ours, "blink_rate_deviation": ours - theirs}
 
     def blinks(self, gap: Tensor, fps: float) -> list[tuple[int, int]]:
-        """First frame of each blink and the first after it, of the lids' gap (T,) in any unit."""
+        """First frame of each blink and the first frame after it, from the lid gap (T,) in any unit."""
         openness = (gap / _open_level(gap, round(self.config.window * fps))).tolist()
         found: list[tuple[int, int]] = []
         began: int | None = None
@@ -86,7 +87,7 @@ class BlinkRate(Metric):
 
 
 def _open_level(gap: Tensor, reach: int) -> Tensor:
-    """How wide the eyes are when open (T,), around each frame; never 0."""
+    """Lid gap of open eyes (T,), around each frame; never 0."""
     overall = torch.quantile(gap, OPEN_QUANTILE)
     around = [torch.quantile(gap[max(0, at - reach) : at + reach + 1], OPEN_QUANTILE) for at in range(len(gap))]
     return torch.stack(around).clamp(min=max(float(FLOOR * overall), 1e-9))

@@ -1,4 +1,4 @@
-"""The options of each metric and stage; imports no torch."""
+"""Options of all metrics and stages; imports no torch."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ class MotionStabilityConfig:
     """Options of ``motion_stability``."""
 
     floor: float = attrs.field(default=1e-6, validator=and_(instance_of(float), gt(0.0)))
-    """Smallest variance of acceleration told apart from stillness, in (m/s^2)^2: the index stops at 1 / floor."""
+    """Smallest variance of acceleration that is distinguished from stillness, in (m/s^2)^2: the index is at most 1 /
+    floor."""
 
 
 @attrs.frozen(kw_only=True)
@@ -42,7 +43,7 @@ class AVOffsetConfig:
     """Options of ``av_offset``."""
 
     reach_ms: float = attrs.field(default=400.0, validator=and_(instance_of(float), gt(0.0)))
-    """Milliseconds to either side that are searched."""
+    """Range of the search on either side, in milliseconds."""
 
 
 @attrs.frozen(kw_only=True)
@@ -50,19 +51,19 @@ class BlinkRateConfig:
     """Options of ``blink_rate``."""
 
     closed: float = attrs.field(default=0.6, validator=and_(instance_of(float), gt(0.0), lt(1.0)))
-    """Share of the open eyes' gap of the lids below which a blink begins."""
+    """Lid gap, relative to that of open eyes, below which a blink begins."""
     open: float = attrs.field(default=0.75, validator=and_(instance_of(float), gt(0.0), lt(1.0)))
-    """Share above which it has ended."""
+    """Lid gap, relative to that of open eyes, above which it ends."""
     longest: float = attrs.field(default=0.6, validator=and_(instance_of(float), gt(0.0)))
-    """Seconds; what lasts longer is no blink."""
+    """Maximum duration of a blink in seconds."""
     window: float = attrs.field(default=2.0, validator=and_(instance_of(float), gt(0.0)))
-    """Seconds to either side of a frame that tell how wide open eyes are."""
+    """Seconds on either side of a frame from which the gap of open eyes is estimated."""
     shortest: float = attrs.field(default=2.0, validator=and_(instance_of(float), gt(0.0)))
-    """Seconds that a clip needs for a rate."""
+    """Minimum duration of a clip in seconds."""
 
     def __attrs_post_init__(self) -> None:
         if self.closed >= self.open:
-            raise ValueError(f"closed is {self.closed:g} and open {self.open:g}; a blink begins below where it ends")
+            raise ValueError(f"closed is {self.closed:g} and open {self.open:g}; closed must be below open")
 
 
 @attrs.frozen(kw_only=True)
@@ -75,7 +76,7 @@ class IdentityDriftConfig:
     """Options of ``identity_drift``."""
 
     shortest: float = attrs.field(default=1.0, validator=and_(instance_of(float), gt(0.0)))
-    """Seconds that a clip needs: its thirds are compared."""
+    """Minimum duration of a clip in seconds, of which first and last third are compared."""
 
 
 @attrs.frozen(kw_only=True)
@@ -83,11 +84,11 @@ class LipsInSilenceConfig:
     """Options of ``lips_in_silence``."""
 
     below: float = attrs.field(default=30.0, validator=and_(instance_of(float), gt(0.0)))
-    """dB under the level of speech from which a frame is silent."""
+    """Level below that of speech, in dB, at which a frame is silent."""
     hangover: float = attrs.field(default=0.16, validator=and_(instance_of(float), ge(0.0)))
-    """Seconds before and after sound that are no silence yet."""
+    """Seconds before and after sound that do not count as silence."""
     least: float = attrs.field(default=0.08, validator=and_(instance_of(float), gt(0.0)))
-    """Seconds of silence that a clip needs: two steps at 25 fps, as short sentences have no more."""
+    """Minimum silence in a clip, in seconds: two steps at 25 fps, because short sentences have no more."""
 
 
 @attrs.frozen(kw_only=True)
@@ -120,10 +121,10 @@ class LPIPSConfig:
     """Options of ``lpips``."""
 
     backbone: Literal["alexnet", "vgg16"] = attrs.field(default="alexnet", validator=in_(("alexnet", "vgg16")))
-    """Network whose features are compared; AlexNet is what its authors report with."""
+    """Network whose features are compared; its authors report results with AlexNet."""
     weights: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
-    """The network as safetensors, or a folder with ``alexnet.safetensors`` or ``vgg16.safetensors``; by default it is
-    looked for in ``VAST_WEIGHTS`` and the cache."""
+    """The network as safetensors, or a folder with ``alexnet.safetensors`` or ``vgg16.safetensors``; None searches
+    ``VAST_WEIGHTS`` and the cache."""
 
 
 @attrs.frozen(kw_only=True)
@@ -131,8 +132,8 @@ class LSEConfig:
     """Options of ``lse``."""
 
     weights: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
-    """SyncNet as safetensors, or a folder with ``syncnet_v2.safetensors``; by default it is looked for in
-    ``VAST_WEIGHTS`` and the cache."""
+    """SyncNet as safetensors, or a folder with ``syncnet_v2.safetensors``; None searches ``VAST_WEIGHTS`` and the
+    cache."""
 
 
 @attrs.frozen(kw_only=True)
@@ -140,11 +141,11 @@ class FIDConfig:
     """Options of ``fid``."""
 
     min_frames: int = attrs.field(default=2049, validator=ge(2))
-    """Of all clips together, below which nothing is computed: n frames tell the covariance of n - 1 features, and there
+    """Minimum number of frames in all clips together: n frames determine the covariance of n - 1 features, and there
     are 2048."""
     weights: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
-    """The Inception network of FID as safetensors, or a folder with ``inception-2015-12-05.safetensors``; by default it
-    is looked for in ``VAST_WEIGHTS`` and the cache."""
+    """The Inception network of FID as safetensors, or a folder with ``inception-2015-12-05.safetensors``; None searches
+    ``VAST_WEIGHTS`` and the cache."""
 
 
 @attrs.frozen(kw_only=True)
@@ -154,21 +155,23 @@ class SharpnessConfig:
 
 @attrs.frozen(kw_only=True)
 class EvaluateStage:
-    """Options of the stage ``evaluate``: the figures of the report, on held-out clips."""
+    """Options of the stage ``evaluate``, which measures the run on held-out clips for the report."""
 
     max_clips: int = attrs.field(default=24, validator=ge(1))
-    """Most held-out clips that are measured."""
+    """Maximum number of held-out clips."""
     max_pairs: int = attrs.field(default=48, validator=ge(1))
-    """Most pairs of a held-out sentence and a style never trained on that are measured."""
+    """Maximum number of pairs of a held-out sentence and a held-out style."""
     ridge: bool = True
     """Whether a ridge regression of lip opening on the audio features is fitted for comparison."""
     compare: tuple[str, ...] = ()
-    """Folders of other runs whose renderer's figures and frames stand beside this one's in the report."""
+    """Folders of other runs whose renderer's figures and frames are shown in the report for comparison."""
 
 
 def _odd(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
     if value % 2 == 0:
-        raise ValueError(f"{attribute.name} is {value}; it must be odd: the frame itself and as many on either side")
+        raise ValueError(
+            f"{attribute.name} is {value}; it must be odd: the frame itself and equally many on either side"
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -176,10 +179,10 @@ class LipYardstickStage:
     """Options of the stage ``lip_yardstick``."""
 
     audio: tuple[str, ...] = ("mel",)
-    """Audio components, with their defaults, that stand beside the recipe's own."""
+    """Audio components, with default options, that are compared with the recipe's own."""
     context: int = attrs.field(default=13, validator=and_(ge(1), _odd))
-    """Frames of features that the regression sees."""
+    """Number of frames of features in the regression."""
     decoder: bool = False
-    """Whether style encoder, flow and decoder are trained, too, without each speaker in turn."""
+    """Whether style encoder, flow and decoder are also trained without each speaker in turn."""
     seeds: tuple[int, ...] = attrs.field(default=(1,), validator=min_len(1))
-    """With each of which they are trained."""
+    """Random seeds of these trainings, each run once per seed."""

@@ -1,4 +1,4 @@
-"""How far the drawn frames of all clips together, as a set, are from the real ones."""
+"""Distance between the sets of drawn and real frames of all clips."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ Doubles = NDArray[np.float64]
 
 @attrs.frozen(eq=False)
 class Features:
-    """Of a clip's frames, both float32.
+    """Features of a clip's frames, both sides in float32.
 
-    They are smaller than their moments, which are 34 MB a side, where a clip has fewer than 4096 frames.
+    For clips of fewer than 4096 frames they are smaller than their moments, which take 34 MB per side.
     """
 
     prediction: NDArray[np.float32]
@@ -41,10 +41,11 @@ class FID(PooledMetric):
 
     FID = |m_x - m_y|^2 + tr(S_x + S_y - 2 (S_x S_y)^(1/2))
 
-    with means m and covariances S of the features of the Inception network of 2015, as torchmetrics defines it. Frames
-    are taken whole, as a region's outline would be a feature of its own. A figure of few frames is too large, by about
-    1 / n, and frames of one video resemble each other: compare only figures of the same clips. Below ``min_frames`` it
-    is not computed. No interval is made by resampling, for a clip that is drawn twice lowers the covariance's rank.
+    with means m and covariances S of the features of the Inception network of 2015, as defined by torchmetrics. Whole
+    frames are used, because the outline of a region would be a feature of its own. With few frames the value is too
+    large, by about 1 / n, and frames of one video are similar: only compare figures of the same clips. Below
+    ``min_frames`` it is not computed. There is no bootstrap interval, because clips drawn twice lower the rank of the
+    covariance.
 
     References: M. Heusel et al., GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium,
     2017.
@@ -54,40 +55,40 @@ class FID(PooledMetric):
     measures = (Measure(name="fid", better="lower"),)
 
     chunk: ClassVar[int] = 8
-    """Frames at a time."""
+    """Frames per batch."""
 
     def __init__(self, make_network: Callable[[], Callable[[Tensor], Tensor]], min_frames: int) -> None:
-        """``make_network`` is called when first needed; it gives what makes features of frames in [0, 1]."""
+        """``make_network`` is called on first use; it returns a function from frames in [0, 1] to features."""
         self._make_network, self._min_frames = make_network, min_frames
 
     @classmethod
     def from_config(cls, config: FIDConfig, sizes: Sizes) -> Self:
-        """The weights are read when first needed."""
+        """Build; the weights are read on first use."""
         return cls(partial(Inception, config.weights), config.min_frames)
 
     @classmethod
     def files(cls, config: FIDConfig) -> list[Path]:
-        """The weights that it reads, where there are any."""
+        """The weights file, if it is found."""
         return WEIGHTS.files(config.weights)
 
     @torch.no_grad()
     def part(self, prediction: Performance, reference: Performance) -> Features:
         """Features of frames (T, 3, Y, X) in [0, 1] of both sides.
 
-        Raises :class:`vast_core.errors.NotComputed` where there are no weights, and
-        :class:`vast_core.errors.WeightsError` where they are damaged or others.
+        Raises :class:`vast_core.errors.NotComputed` if there are no weights, and
+        :class:`vast_core.errors.WeightsError` if they are damaged or belong to another network.
         """
         x, y, _ = pairs.frames(prediction, reference, "fid")
         return Features(self._features(x), self._features(y))
 
     def pool(self, parts: Sequence[Features]) -> dict[str, float]:
-        """FID of all clips. Raises :class:`vast_core.errors.NotComputed` where they have too few frames."""
+        """FID of all clips. Raises :class:`vast_core.errors.NotComputed` if they have too few frames."""
         frames = sum(len(part.prediction) for part in parts)
         if frames < self._min_frames:
             raise NotComputed(
-                f"all clips together have {frames} frames, and FID wants at least {self._min_frames} (option "
-                "`min_frames`): n frames tell the covariance of n - 1 of its 2048 features, and the fewer, the larger "
-                "it gets"
+                f"all clips together have {frames} frames, but FID needs at least {self._min_frames} (option "
+                "`min_frames`): n frames determine the covariance of only n - 1 of its 2048 features, and fewer frames "
+                "give larger values"
             )
         x = np.concatenate([part.prediction for part in parts])
         y = np.concatenate([part.reference for part in parts])
@@ -105,13 +106,13 @@ class FID(PooledMetric):
 def frechet_distance(x: NDArray[np.floating], y: NDArray[np.floating]) -> float:
     """|m_x - m_y|^2 + tr(S_x + S_y - 2 (S_x S_y)^(1/2)) of samples (N, D) and (M, D), N and M at least 2.
 
-    With S = R^T R, the eigenvalues of S_x S_y are the squares of the singular values of R_x R_y^T, other than zero: the
-    trace of the root is the sum of these. So no root is taken of a matrix that is not symmetric, or of low rank.
+    With S = R^T R, the eigenvalues of S_x S_y are the squares of the nonzero singular values of R_x R_y^T, so the trace
+    of the root is their sum. This avoids the root of a matrix that is not symmetric, or of low rank.
     """
     (x_mean, x_root), (y_mean, y_root) = _mean_and_root(x), _mean_and_root(y)
     joint = np.linalg.svd(x_root @ y_root.T, compute_uv=False).sum()
     distance = np.square(x_mean - y_mean).sum() + np.square(x_root).sum() + np.square(y_root).sum() - 2 * joint
-    return max(0.0, float(distance))  # rounding may leave an identical pair below
+    return max(0.0, float(distance))  # rounding may make an identical pair negative
 
 
 def _mean_and_root(samples: NDArray[np.floating]) -> tuple[Doubles, Doubles]:

@@ -1,4 +1,4 @@
-"""How much the head turns."""
+"""Head rotation."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .config import HeadMotionConfig
 
 
 class HeadMotion(Metric):
-    """Mean speed of the head's rotation in degrees a second, and how much faster (+) or slower (-) than the reference.
+    """Mean speed of head rotation in deg/s, and the difference from the reference (+ faster, - slower).
 
     speed = fps / (T - 1) sum_t angle(R_t^T R_(t+1)),  angle(R) = atan2(|vee(R - R^T)| / 2, (tr R - 1) / 2)
 
-    with R_t the rotation nearest to the pose's linear part, whatever its scale (polar decomposition). Shift and scale
-    of the head are left out: in footage of unknown camera they mean little. A vast avatar takes its pose from its own
-    footage, and this figure then judges that footage. Our choice.
+    with R_t the rotation nearest to the pose's linear part, without its scale (polar decomposition). Translation and
+    scale of the head are ignored: in footage of an unknown camera they mean little. A vast avatar takes its pose from
+    its own footage, so this figure then describes that footage. Our choice.
     """
 
     needs: ClassVar[Literal["vertices", "frames"]] = "vertices"
@@ -32,18 +32,18 @@ class HeadMotion(Metric):
 
     @classmethod
     def from_config(cls, config: HeadMotionConfig, sizes: Sizes) -> Self:
-        """Nothing to configure."""
+        """Build; there are no options."""
         return cls()
 
     def __call__(self, prediction: Performance, reference: Performance) -> dict[str, float]:
-        """Both figures of poses (T, 3, 4) with T >= 2; the deviation is 0 for an identical pair.
+        """Both figures for poses (T, 3, 4) with T >= 2; the deviation is 0 for an identical pair.
 
-        Raises :class:`vast_core.errors.NotComputed` where a side has no pose, ValueError where poses do not fit.
+        Raises :class:`vast_core.errors.NotComputed` if a side has no pose, ValueError if the poses do not match.
         """
         fps = pairs.rate(prediction, reference, "head_motion")
         x, y = prediction.pose, reference.pose
         if x is None or y is None:
-            raise NotComputed(f"no head pose of the {'prediction' if x is None else 'reference'} is known")
+            raise NotComputed(f"the head pose of the {'prediction' if x is None else 'reference'} is not known")
         if x.shape != y.shape:
             raise ValueError(
                 f"head_motion: poses of the prediction are {tuple(x.shape)}, the reference's {tuple(y.shape)}"

@@ -1,4 +1,4 @@
-"""Whether the face stays that of the person it shows, told by its shape."""
+"""Preservation of facial identity, measured by shape."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from . import pairs
 from .config import IdentityDriftConfig
 
 MARGIN = 0.25
-"""Of the mouth's width, that a vertex must be above the lips: what is lower moves with speech."""
+"""Height above the lips, relative to the mouth's width, above which vertices are used: lower ones move with speech."""
 LEAST = 4
-"""Vertices to know a face by."""
+"""Minimum number of vertices."""
 
 
 class IdentityDrift(Metric):
-    """How far the shape of nose, cheeks and temples is from the reference's, and wanders within the prediction, in mm.
+    """Distance of the shape of nose, cheeks and temples from the reference, and its drift within the prediction, in mm.
 
     d(a, b) = min over similarities s, R, t of 1/|S| sum_(v in S) |s R a_v + t - b_v|  (s, R, t by least squares)
 
-    with S the vertices above the mouth that are no upper face, lids, or lips; a and b medians over frames.
-    ``identity_distance`` = d(prediction, reference), ``identity_drift`` = d(first third of the prediction, its last).
+    with S the vertices above the mouth without upper face, lids, and lips; a and b are medians over frames.
+    ``identity_distance`` = d(prediction, reference), ``identity_drift`` = d(first third of the prediction, last third).
 
-    No network that recognises faces is asked: those whose weights may be used commercially are few. Speech moves S
-    little, a median over a clip less, and alignment takes out what a moving jaw does to the head's pose. Choice of S,
-    median and thirds are ours. It is not blind to strong emotions, which raise the cheeks.
+    No face recognition network is used: few have weights for commercial use. Speech moves S little, a median over a
+    clip even less, and the alignment removes the effect of a moving jaw on the head pose. The choice of S, median and
+    thirds is ours. Strong emotions, which raise the cheeks, do affect it.
 
-    Measured on footage tracked by ``face/landmarks``: two clips of one talker are 0.5 mm apart (two talkers), clips of
-    two talkers 1.5 mm (0.9 to 2.3; five talkers, seven clips); clips of one actor in two of eight strong emotions
-    1.1 mm. Drift within a talker's own clip of 15 to 30 s is 0.3 mm (0.5 at most).
+    Measured on footage tracked by ``face/landmarks``: two clips of one talker differ by 0.5 mm (two talkers), clips of
+    two talkers by 1.5 mm (0.9 to 2.3; five talkers, seven clips); clips of one actor in two of eight strong emotions by
+    1.1 mm. Drift within one clip of 15 to 30 s is 0.3 mm (at most 0.5).
     """
 
     needs: ClassVar[Literal["vertices", "frames"]] = "vertices"
@@ -47,18 +47,18 @@ class IdentityDrift(Metric):
 
     @classmethod
     def from_config(cls, config: IdentityDriftConfig, sizes: Sizes) -> Self:
-        """With the config's shortest clip."""
+        """Build with the config's minimum duration."""
         return cls(config.shortest)
 
     def __call__(self, prediction: Performance, reference: Performance) -> dict[str, float]:
-        """Both distances of vertices (T, V, 3); of an identical pair the first is 0.
+        """Both distances for vertices (T, V, 3); the first is 0 for an identical pair.
 
-        Raises :class:`vast_core.errors.NotComputed` where the clip is too short, or the face has too few such vertices.
+        Raises :class:`vast_core.errors.NotComputed` if the clip is too short, or the face has too few such vertices.
         """
         x, y = pairs.vertices(prediction, reference, "identity_drift")
         neutral = pairs.neutral(reference, "identity_drift")
         if len(x) < max(3, self.shortest * reference.fps):
-            raise NotComputed(f"the clip has {len(x) / reference.fps:.1f} s, and a shape needs {self.shortest:g} s")
+            raise NotComputed(f"the clip has {len(x) / reference.fps:.1f} s, but a shape needs {self.shortest:g} s")
         steady = steady_vertices(reference.face, neutral)
         x, y, third = x[:, steady], y[:, steady], len(x) // 3
         return {
@@ -68,9 +68,9 @@ class IdentityDrift(Metric):
 
 
 def steady_vertices(face: Face, neutral: Tensor) -> Tensor:
-    """Indices of the vertices above the mouth that are neither upper face nor lids, on the neutral face (V, 3).
+    """Indices of the vertices above the mouth, without upper face and lids, on the neutral face (V, 3).
 
-    Raises :class:`vast_core.errors.NotComputed` where they are fewer than :data:`LEAST`.
+    Raises :class:`vast_core.errors.NotComputed` if there are fewer than :data:`LEAST`.
     """
     lips = neutral[torch.as_tensor(face.lips)]
     above = neutral[:, 1] > lips[:, 1].max() + MARGIN * (lips[:, 0].max() - lips[:, 0].min())
@@ -79,13 +79,13 @@ def steady_vertices(face: Face, neutral: Tensor) -> Tensor:
     found = above.nonzero()[:, 0]
     if len(found) < LEAST:
         raise NotComputed(
-            f"the face has {len(found)} vertices above the mouth beside brows and lids, {LEAST} are needed"
+            f"the face has {len(found)} vertices above the mouth apart from brows and lids; {LEAST} are needed"
         )
     return found
 
 
 def shape_distance(one: Tensor, other: Tensor) -> float:
-    """Mean distance of points (P, 3) after the best similarity of one onto the other (Umeyama 1991)."""
+    """Mean distance of points (P, 3) after the best similarity transform of one onto the other (Umeyama 1991)."""
     a, b = one - one.mean(0), other - other.mean(0)
     u, singular, v = torch.linalg.svd(a.T @ b)
     sign = torch.ones_like(singular)

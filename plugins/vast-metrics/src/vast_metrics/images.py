@@ -1,4 +1,4 @@
-"""How close the drawn frames are to the real ones."""
+"""Similarity of drawn frames to real ones."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class PSNR(Metric):
 
     PSNR = -10 log10 MSE,  MSE = mean of (x - y)^2 over the region's pixels of all frames, peak 1
 
-    One mean over the whole clip, so a frame with more face weighs more. Identical pictures, which would give
-    infinity, give 100 dB (our choice; the rounding to 8 bits alone gives 58.9). By torchmetrics.
+    One mean over the whole clip, so frames with more face have more weight. Identical pictures, with an infinite ratio,
+    give 100 dB (our choice; rounding to 8 bits alone gives 58.9). By torchmetrics.
     """
 
     needs: ClassVar[Literal["vertices", "frames"]] = "frames"
@@ -29,14 +29,14 @@ class PSNR(Metric):
 
     @classmethod
     def from_config(cls, config: PSNRConfig, sizes: Sizes) -> Self:
-        """Nothing to configure."""
+        """Build; there are no options."""
         return cls()
 
     def __call__(self, prediction: Performance, reference: Performance) -> dict[str, float]:
         """PSNR of frames (T, 3, Y, X) in [0, 1]."""
         x, y, inside = pairs.frames(prediction, reference, "psnr")
         inside = inside.expand_as(x)
-        # float64: the sum over a clip's pixels outgrows float32.
+        # float64, because float32 loses precision in the sum over a clip's pixels
         decibel = peak_signal_noise_ratio(x[inside].double(), y[inside].double(), data_range=1.0)
         return {"psnr": min(self.ceiling, float(decibel))}
 
@@ -44,9 +44,9 @@ class PSNR(Metric):
 class SSIM(Metric):
     """Structural similarity over the region, in [-1, 1].
 
-    The map of Wang et al. (Gaussian window of sigma 1.5, K1 = 0.01, K2 = 0.03, each colour channel alone) is made
-    of the whole frame, then averaged over the region's pixels, then over the frames that have any. By torchmetrics,
-    whose window is 11 pixels wide.
+    The map of Wang et al. (Gaussian window of sigma 1.5, K1 = 0.01, K2 = 0.03, each colour channel separately) is
+    computed on the whole frame, then averaged over the region's pixels, then over the frames that have any. By
+    torchmetrics, with a window of 11 pixels.
 
     References: Z. Wang et al., Image Quality Assessment: From Error Visibility to Structural Similarity, 2004.
     """
@@ -56,11 +56,11 @@ class SSIM(Metric):
 
     window: ClassVar[int] = 11
     chunk: ClassVar[int] = 16
-    """Frames at a time: torchmetrics keeps five filtered copies of what it is given."""
+    """Frames per batch: torchmetrics keeps five filtered copies of its input."""
 
     @classmethod
     def from_config(cls, config: SSIMConfig, sizes: Sizes) -> Self:
-        """Nothing to configure."""
+        """Build; there are no options."""
         return cls()
 
     def __call__(self, prediction: Performance, reference: Performance) -> dict[str, float]:

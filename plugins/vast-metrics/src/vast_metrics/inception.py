@@ -1,4 +1,4 @@
-"""The Inception network whose features FID compares: Google's of 2015, as TensorFlow computed it."""
+"""The Inception network of FID: Google's of 2015, as implemented in TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .perceptual_weights import Released
 
 FEATURES = 2048
 SIZE = 299
-"""Pixels of the pictures it was trained on, across and down."""
+"""Height and width in pixels of the pictures on which it was trained."""
 _CLASSES = 1008
 _ADDRESS = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
 WEIGHTS = Released(
@@ -25,14 +25,14 @@ WEIGHTS = Released(
 
 
 class Inception(nn.Module):
-    """Features of pictures, as torchmetrics' FID takes them: the pool before the classifier."""
+    """Features of pictures, as used by torchmetrics' FID: the pooling layer before the classifier."""
 
     def __init__(self, weights: Path | None = None) -> None:
-        """Read the weights; raises as :meth:`vast_metrics.perceptual_weights.Released.load_into`."""
+        """Load the weights; raises the errors of :meth:`vast_metrics.perceptual_weights.Released.load_into`."""
         super().__init__()
         with torch.device("meta"):
             self.network = network()
-        # with the classifier: its 1008 classes tell this network from torchvision's, whose other shapes are the same
+        # with the classifier: its 1008 classes distinguish this network from torchvision's, which is otherwise equal
         WEIGHTS.load_into(self.network, weights)
         self.network.fc = nn.Identity()
 
@@ -47,7 +47,7 @@ class Inception(nn.Module):
 
 
 def network() -> inception.Inception3:
-    """The architecture, with its classifier; its weights are not yet any."""
+    """The architecture with its classifier, without trained weights."""
     blocks = [inception.BasicConv2d, _A, inception.InceptionB, _C, inception.InceptionD, _E, inception.InceptionAux]
     made = inception.Inception3(_CLASSES, aux_logits=False, inception_blocks=blocks, init_weights=False)
     made.Mixed_7c = _MaxE(FEATURES)
@@ -55,7 +55,7 @@ def network() -> inception.Inception3:
 
 
 class _Averaged(nn.Module):
-    """A block of torchvision's whose pooled branch, the last, does not count the padding, as in TensorFlow."""
+    """A torchvision block whose pooling branch, the last, does not count the padding, as in TensorFlow."""
 
     branch_pool: nn.Module
 
@@ -81,7 +81,7 @@ class _E(_Averaged, inception.InceptionE):  # type: ignore[misc]
 
 
 class _MaxE(_E):
-    """The last block pools by the maximum: a peculiarity of the network that was published."""
+    """The last block uses maximum pooling: a peculiarity of the published network."""
 
     def pool(self, x: Tensor) -> Tensor:
         return functional.max_pool2d(x, kernel_size=3, stride=1, padding=1)

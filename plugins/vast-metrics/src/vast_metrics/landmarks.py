@@ -1,4 +1,4 @@
-"""How far the face is from where it should be."""
+"""Distance of the face from its reference position."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class LandmarkDistance(Metric):
 
     LMD = 1/(T |S|) sum_t sum_(v in S) |x_tv - y_tv|,  S = lips or all V vertices
 
-    Vertices are canonical, so head pose is already taken out and no further alignment is made: a mouth in the
-    wrong place counts (our choice; the 2-D original first centres the mouth).
+    Vertices are canonical, without head pose, and no further alignment is applied: a misplaced mouth counts (our
+    choice; the 2-D original first centres the mouth).
 
     References: L. Chen et al., Hierarchical Cross-Modal Talking Face Generation with Dynamic Pixel-Wise Loss, 2019.
     """
@@ -31,11 +31,11 @@ class LandmarkDistance(Metric):
 
     @classmethod
     def from_config(cls, config: LandmarkDistanceConfig, sizes: Sizes) -> Self:
-        """Nothing to configure."""
+        """Build; there are no options."""
         return cls()
 
     def __call__(self, prediction: Performance, reference: Performance) -> dict[str, float]:
-        """Both distances of vertices (T, V, 3); 0 for an identical pair."""
+        """Both distances for vertices (T, V, 3); 0 for an identical pair."""
         x, y = pairs.vertices(prediction, reference, "landmark_distance")
         distance = torch.linalg.vector_norm(x - y, dim=-1)
         lips = torch.as_tensor(reference.face.lips)

@@ -1,4 +1,4 @@
-"""How well the lips say what they should."""
+"""Accuracy of lip motion."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class LipVertexError(Metric):
 
     LVE = 1/T sum_t max_(v in lips) |x_tv - y_tv|^2
 
-    Definition and arithmetic are torchmetrics' ``lip_vertex_error``, except that clips of unequal length are
-    refused, where torchmetrics cuts the longer one.
+    Definition and arithmetic are those of torchmetrics' ``lip_vertex_error``, except that clips of different lengths
+    are refused, whereas torchmetrics cuts the longer one.
 
     References: A. Richard et al., MeshTalk: 3D Face Animation from Speech using Cross-Modality Disentanglement, 2021.
     """
@@ -32,11 +32,11 @@ class LipVertexError(Metric):
 
     @classmethod
     def from_config(cls, config: LipVertexErrorConfig, sizes: Sizes) -> Self:
-        """Nothing to configure."""
+        """Build; there are no options."""
         return cls()
 
     def __call__(self, prediction: Performance, reference: Performance) -> dict[str, float]:
-        """LVE of vertices (T, V, 3); 0 for an identical pair."""
+        """LVE for vertices (T, V, 3); 0 for an identical pair."""
         x, y = pairs.vertices(prediction, reference, "lip_vertex_error")
         return {"lip_vertex_error": float(lip_vertex_error(x, y, reference.face.lips.tolist()))}
 
@@ -46,9 +46,8 @@ class LipCorrelation(Metric):
 
     r = sum_t (a_t - mean a)(b_t - mean b) / sqrt(sum_t (a_t - mean a)^2 sum_t (b_t - mean b)^2)
 
-    with a_t and b_t the openings by ``Face.lip_opening``. It hears timing, not size: a mouth that opens half as
-    wide at the right moments scores 1. A mouth that never moves tells nothing of the other: r = 0 (our choice, as
-    r is undefined there).
+    with a_t and b_t the openings by ``Face.lip_opening``. It measures timing, not size: a mouth that opens half as
+    wide at the right times has 1. For a mouth that never moves r is undefined and set to 0 (our choice).
     """
 
     needs: ClassVar[Literal["vertices", "frames"]] = "vertices"
@@ -56,7 +55,7 @@ class LipCorrelation(Metric):
 
     @classmethod
     def from_config(cls, config: LipCorrelationConfig, sizes: Sizes) -> Self:
-        """Nothing to configure."""
+        """Build; there are no options."""
         return cls()
 
     @torch.no_grad()
@@ -67,6 +66,6 @@ class LipCorrelation(Metric):
 
 
 def _opening(performance: Performance, side: str) -> NDArray[np.float64]:
-    # Of the vertices as they came, in their own unit and on the face's own device.
+    # On the original vertices, in their own unit and on the face's own device.
     vertices = pairs.present(performance.vertices, "lip_correlation", side, "vertices")
     return performance.face.lip_opening(vertices).to("cpu", torch.float64).numpy()

@@ -1,4 +1,4 @@
-"""How alike a network that knows pictures finds the drawn frames and the real ones."""
+"""Perceptual similarity of drawn and real frames, by a pretrained network."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from .perceptual_weights import Released
 HEADS = Path(__file__).with_name("lpips_heads.safetensors")
 """The authors' linear heads (LPIPS 0.1, BSD-2-Clause), by backbone and layer."""
 LAYERS: Mapping[str, tuple[int, ...]] = {"alexnet": (1, 4, 7, 9, 11), "vgg16": (3, 8, 15, 22, 29)}
-"""Which of a backbone's layers are compared: the last ReLU of each scale or block."""
+"""Layers of a backbone that are compared: the last ReLU of each scale or block."""
 _SMALLEST = 32
-"""Pixels that the backbones' last layer needs."""
+"""Minimum height and width in pixels for the last layer of the backbones."""
 
 
 def _torchvision(backbone: str, name: str, size: str) -> Released:
@@ -45,9 +45,9 @@ class LPIPS(Metric):
 
     d(x, y) = sum over layers l of the mean over the region of w_l . (x_l / |x_l| - y_l / |y_l|)^2
 
-    with a backbone's features x_l, y_l at each place and the authors' weights w_l >= 0; then the mean over the frames
-    that show the region. The region is brought to each layer's grid by area, so a whole frame has the authors' plain
-    mean; they know no region (our choice). Pictures are taken at the size they have.
+    with a backbone's features x_l, y_l at each position and the authors' weights w_l >= 0; then the mean over the
+    frames that show the region. The region is resampled to each layer's grid by area, so for a whole frame this is the
+    authors' plain mean; regions are our addition. Pictures are not resized.
 
     References: R. Zhang et al., The Unreasonable Effectiveness of Deep Features as a Perceptual Metric, 2018.
     """
@@ -56,31 +56,31 @@ class LPIPS(Metric):
     measures = (Measure(name="lpips", better="lower"),)
 
     chunk: ClassVar[int] = 8
-    """Frames at a time."""
+    """Frames per batch."""
 
     def __init__(self, backbone: str, weights: Path | None) -> None:
         self._backbone, self._weights = backbone, weights
 
     @classmethod
     def from_config(cls, config: LPIPSConfig, sizes: Sizes) -> Self:
-        """The weights are read when first needed."""
+        """Build; the weights are read on first use."""
         return cls(config.backbone, config.weights)
 
     @classmethod
     def files(cls, config: LPIPSConfig) -> list[Path]:
-        """The backbone's weights, where there are any."""
+        """The weights file of the backbone, if it is found."""
         return BACKBONES[config.backbone].files(config.weights)
 
     @torch.no_grad()
     def __call__(self, prediction: Performance, reference: Performance) -> dict[str, float]:
         """LPIPS of frames (T, 3, Y, X) in [0, 1], Y and X at least 32; 0 for an identical pair.
 
-        Raises :class:`vast_core.errors.NotComputed` where there are no weights, and
-        :class:`vast_core.errors.WeightsError` where they are damaged or others.
+        Raises :class:`vast_core.errors.NotComputed` if there are no weights, and
+        :class:`vast_core.errors.WeightsError` if they are damaged or belong to another network.
         """
         x, y, inside = pairs.frames(prediction, reference, "lpips")
         if min(x.shape[2:]) < _SMALLEST:
-            raise ValueError(f"lpips: frames {tuple(x.shape)} are smaller than {_SMALLEST} pixels, which it needs")
+            raise ValueError(f"lpips: frames {tuple(x.shape)} are smaller than the minimum of {_SMALLEST} pixels")
         network, shown = self._network, inside.flatten(1).any(1)
         split = (torch.split(side[shown], self.chunk) for side in (x, y, inside))
         distances = torch.cat([network(a, b, where) for a, b, where in zip(*split, strict=True)])
@@ -98,9 +98,9 @@ class PerceptualDistance(nn.Module):
     scale: Tensor
 
     def __init__(self, backbone: str, weights: Path | None = None) -> None:
-        """Read backbone and heads; raises as :meth:`LPIPS.__call__`."""
+        """Load backbone and heads; raises the errors of :meth:`LPIPS.__call__`."""
         super().__init__()
-        with torch.device("meta"):  # its classifier, most of it, is not needed
+        with torch.device("meta"):  # its classifier, which is most of it, is not needed
             whole = getattr(torchvision.models, backbone)(weights=None)
         kept = nn.ModuleDict({"features": whole.features})
         BACKBONES[backbone].load_into(kept, weights)
@@ -113,7 +113,7 @@ class PerceptualDistance(nn.Module):
         self.register_buffer("scale", torch.tensor([0.458, 0.448, 0.450])[:, None, None])
 
     def forward(self, x: Tensor, y: Tensor, inside: Tensor) -> Tensor:
-        """Distances (T,) of frames (T, 3, Y, X) in [0, 1] over a region (T, 1, Y, X), empty in none."""
+        """Distances (T,) of frames (T, 3, Y, X) in [0, 1] over a region (T, 1, Y, X), which is never empty."""
         distance = x.new_zeros(len(x))
         for head, a, b in zip(self._heads, self._features(x), self._features(y), strict=True):
             apart = torch.einsum("tcyx,c->tyx", (_unit(a) - _unit(b)).square(), head)
@@ -127,10 +127,10 @@ class PerceptualDistance(nn.Module):
         for place, layer in enumerate(self.features[: self._layers[-1] + 1]):
             features = layer(features)
             if place in self._layers:
-                kept.append(features.clone())  # the layer that follows may work in place
+                kept.append(features.clone())  # the next layer may work in place
         return kept
 
 
 def _unit(features: Tensor) -> Tensor:
-    """Features (T, C, Y, X) of length one at each place."""
+    """Features (T, C, Y, X) normalised to length one at each position."""
     return features / (features.square().sum(1, keepdim=True) + 1e-8).sqrt()

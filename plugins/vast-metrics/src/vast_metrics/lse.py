@@ -1,4 +1,4 @@
-"""How well lips and sound go together in the ears and eyes of SyncNet: LSE-D, LSE-C and its offset."""
+"""Lip synchrony by SyncNet: LSE-D, LSE-C and offset."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from .perceptual_weights import Released
 from .syncnet import FPS, FRAMES, PICTURE, SyncNet, cepstra, windows
 
 SHIFT = 15
-"""Frames to either side that the sound is moved."""
+"""Maximum shift of the sound in frames, in both directions."""
 SMALLEST = 64
-"""Pixels of a face, the larger of width and height, that are asked for; the public pipeline asks for 100."""
+"""Minimum size of a face in pixels, the larger of width and height; the public pipeline needs 100."""
 RELEASED = Released(
-    what="SyncNet of 2016 (54 MB; whether you may use its published weights is yours to judge)",
+    what="SyncNet of 2016 (54 MB; whether you may use its published weights is your decision)",
     file="syncnet_v2.safetensors",
     weights="import torch; weights = torch.load('syncnet_v2.model', weights_only=True, map_location='cpu')",
 )
 
 
 class LSE(Metric):
-    """Lip-sync error by SyncNet: LSE-D (distance), LSE-C (confidence) and the offset at which it finds them in sync.
+    """Lip-sync error by SyncNet: LSE-D (distance), LSE-C (confidence) and the best offset.
 
     With embeddings v_t of 5 frames from t on and a_t of the sound at the same time, both of N frames,
 
     d(s) = 1/N sum_t |v_t - a_(t + s)|,  LSE-D = min_s d(s),  LSE-C = median_s d(s) - LSE-D,  s = -15 ... 15,
 
-    where a is 0 beyond the clip, as in the public evaluation. ``lse_offset`` is the best s in milliseconds, positive
-    where the sound is late (the public program prints -s, in frames). SyncNet was trained on television: drawn faces
-    may score badly though in sync.
+    where a is 0 outside the clip, as in the public evaluation. ``lse_offset`` is the best s in milliseconds, positive
+    if the sound is late (the public program prints -s, in frames). SyncNet was trained on television: drawn faces may
+    score badly even if synchronous.
 
-    The face is cut out as the public pipeline does, a square of 2.8 half sizes of its box reaching below the chin, from
-    the box of ``Performance.region`` rather than from that of the detector used there: figures compare within a
-    protocol, and only roughly with published ones. Frames that lie outside the given pictures are grey.
+    The face is cropped as in the public pipeline, a square of 2.8 times half its box's size that extends below the
+    chin, but the box is that of ``Performance.region`` instead of a detector's: values are comparable within a
+    protocol, and only roughly with published ones. Areas outside the given pictures are grey.
 
     References: J. S. Chung and A. Zisserman, Out of time: automated lip sync in the wild, 2016; K. R. Prajwal et al.,
     A Lip Sync Expert Is All You Need for Speech to Lip Generation in the Wild, 2020.
@@ -59,7 +59,7 @@ class LSE(Metric):
     )
 
     chunk: ClassVar[int] = 8
-    """Windows at a time."""
+    """Windows per batch."""
     grey: ClassVar[float] = 110 / 255
 
     def __init__(self, weights: Path | None) -> None:
@@ -67,17 +67,17 @@ class LSE(Metric):
 
     @classmethod
     def from_config(cls, config: LSEConfig, sizes: Sizes) -> Self:
-        """With the config's weights, read when first needed."""
+        """Build with the config's weights, which are read on first use."""
         return cls(weights=config.weights)
 
     @classmethod
     def files(cls, config: LSEConfig) -> list[Path]:
-        """The weights that it reads, where there are any."""
+        """The weights file, if it is found."""
         return RELEASED.files(config.weights)
 
     @cached_property
     def network(self) -> SyncNet:
-        """SyncNet with the released weights; NotComputed where there are none."""
+        """SyncNet with the released weights; raises NotComputed if there are none."""
         with torch.device("meta"):
             network = SyncNet()
         RELEASED.load_into(network, self.weights)
@@ -85,27 +85,28 @@ class LSE(Metric):
 
     @torch.no_grad()
     def __call__(self, prediction: Performance, reference: Performance) -> dict[str, float]:
-        """Of the prediction's frames (T, 3, Y, X) at 25 fps and its sound, at least 1 s of both.
+        """The measures for the prediction's frames (T, 3, Y, X) at 25 fps and its sound, at least 1 s of both.
 
-        Raises :class:`vast_core.errors.NotComputed` where it has less, a face of fewer than 64 pixels, or no weights.
+        Raises :class:`vast_core.errors.NotComputed` if they are shorter, the face is smaller than 64 pixels, or there
+        are no weights.
         """
         frames, _, region = pairs.frames(prediction, reference, "lse")
         if prediction.wave is None:
             raise NotComputed("the prediction has no sound")
         if prediction.fps != FPS:
-            raise NotComputed(f"SyncNet knows {FPS:g} fps alone, and the clip has {prediction.fps:g}")
+            raise NotComputed(f"SyncNet only supports {FPS:g} fps, but the clip has {prediction.fps:g}")
         wave = prediction.wave.detach().cpu().numpy()
         length = min(len(frames), int(len(wave) * FPS // SAMPLE_RATE))
         if length < FPS:
-            raise NotComputed(f"a second of pictures and sound is needed, and the clip has {length / FPS:.2f} s")
+            raise NotComputed(f"a second of pictures and sound is needed, but the clip has {length / FPS:.2f} s")
         boxes = _boxes(region)[:length]
         size = float(np.median((boxes[:, 2:] - boxes[:, :2]).max(1)))
         if size < SMALLEST:
-            raise NotComputed(f"a face of {SMALLEST} pixels is needed, and this one has {size:.0f}")
+            raise NotComputed(f"a face of {SMALLEST} pixels is needed, but this one has {size:.0f}")
         return self.compare(self._faces(frames[:length], boxes), wave)
 
     def compare(self, faces: Tensor, wave: NDArray[np.float32]) -> dict[str, float]:
-        """The measures of faces (T, 3, 224, 224) in [0, 1], cut as SyncNet is used to, and their sound (S,)."""
+        """The measures of faces (T, 3, 224, 224) in [0, 1], cropped for SyncNet, and their sound (S,)."""
         pictures, sound = (255 * faces).round().flip(1), windows(cepstra(wave), len(faces))
         seen = [
             self.network.see(torch.stack([pictures[at : at + FRAMES].transpose(0, 1) for at in some]))
@@ -115,7 +116,7 @@ class LSE(Metric):
         return distances(torch.cat(seen), torch.cat(heard))
 
     def _faces(self, frames: Tensor, boxes: NDArray[np.float64]) -> Tensor:
-        """The face (T, 3, 224, 224) of frames (T, 3, Y, X), about boxes (T, 4) that are smoothed in time."""
+        """The face (T, 3, 224, 224) in frames (T, 3, Y, X), around boxes (T, 4) smoothed in time."""
         smooth = median_filter(boxes, size=(13, 1), mode="nearest")
         faces = []
         for frame, (left, top, right, bottom) in zip(frames, smooth, strict=True):
@@ -126,7 +127,7 @@ class LSE(Metric):
 
 
 def distances(seen: Tensor, heard: Tensor) -> dict[str, float]:
-    """LSE-D, LSE-C and offset of embeddings (N, 1024) of pictures and sound."""
+    """LSE-D, LSE-C and offset from embeddings (N, 1024) of pictures and sound."""
     padded = functional.pad(heard, (0, 0, SHIFT, SHIFT))
     mean = torch.stack(
         [functional.pairwise_distance(seen, padded[at : at + len(seen)]).mean() for at in range(2 * SHIFT + 1)]
@@ -140,7 +141,7 @@ def distances(seen: Tensor, heard: Tensor) -> dict[str, float]:
 
 
 def _boxes(region: Tensor) -> NDArray[np.float64]:
-    """Left, top, right and bottom (T, 4) of each frame's region; where it is empty, of the nearest that is not."""
+    """Left, top, right and bottom (T, 4) of each frame's region; if it is empty, those of the nearest other frame."""
     found: list[tuple[float, float, float, float] | None] = []
     for mask in region[:, 0]:
         rows, columns = mask.any(1).nonzero()[:, 0], mask.any(0).nonzero()[:, 0]
@@ -152,12 +153,12 @@ def _boxes(region: Tensor) -> NDArray[np.float64]:
 
 
 def _cut(frame: Tensor, left: float, top: float, side: float, grey: float) -> Tensor:
-    """A square of a picture (3, Y, X), brought to SyncNet's size; grey beyond the picture."""
+    """A square of a picture (3, Y, X), resized for SyncNet; grey outside the picture."""
     steps = (torch.arange(PICTURE) + 0.5) / PICTURE * side
     height, width = frame.shape[1:]
     x = (left + steps) / width * 2 - 1
     y = (top + steps) / height * 2 - 1
     grid = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], -1)[None].float()
-    # shifted, so that the zeros that grid_sample puts beyond the picture come out grey
+    # shifted, so that the zeros of grid_sample outside the picture become grey
     cut = functional.grid_sample(frame[None] - grey, grid, padding_mode="zeros", align_corners=False) + grey
     return cut[0]

@@ -1,4 +1,4 @@
-"""Metrics on a pair of performances: what one of them cannot tell is noted, and the others go on."""
+"""Metrics on a pair of performances: if one fails, the reason is recorded and the others continue."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from vast_core.interfaces import Metric, Performance, PooledMetric
 
 @attrs.frozen
 class Measured:
-    """What metrics say of one pair; a metric is known by its place among them."""
+    """The results of metrics for one pair; metrics are identified by their position."""
 
     values: Mapping[str, float]
-    """Numbers by measure."""
+    """Values by measure."""
     parts: Mapping[int, Any]
-    """What each pooled metric keeps of the pair."""
+    """The part of the pair stored by each pooled metric."""
     reasons: Mapping[int, str]
-    """Why a metric gave nothing."""
+    """Why a metric gave no value."""
 
 
 @torch.no_grad()
@@ -32,7 +32,7 @@ def measure(
     reference: Performance,
     lacking: Mapping[Literal["vertices", "frames"], str],
 ) -> Measured:
-    """Every metric on one pair; ``lacking`` says why there are no vertices or frames, where there are none."""
+    """Compute every metric on one pair; ``lacking`` has the reasons for missing vertices or frames."""
     values: dict[str, float] = {}
     parts: dict[int, Any] = {}
     reasons: dict[int, str] = {}
@@ -44,21 +44,21 @@ def measure(
                 parts[place] = metric.part(prediction, reference)
             else:
                 values |= checked(metric, metric(prediction, reference))
-        except Exception as error:  # noqa: BLE001 - one metric that fails on one clip must not cost all others
+        except Exception as error:  # noqa: BLE001 - a metric that fails on one clip must not affect the others
             reasons[place] = reason_of(error)
     return Measured(values, parts, reasons)
 
 
 def reason_of(error: Exception) -> str:
-    """Why a metric gave nothing; a failure is told from what it knows to be lacking."""
+    """Why a metric gave no value; failures are distinguished from known reasons."""
     return str(error) if isinstance(error, NotComputed) else f"it failed: {type(error).__name__}: {error}"
 
 
 def checked(metric: Metric, found: Mapping[str, float], *, whole: bool = True) -> dict[str, float]:
-    """Values by measure. Raises ValueError where one is no number, or not one that the metric declares."""
+    """Values by measure. Raises ValueError if one is not finite, or not declared by the metric."""
     declared = [measure.name for measure in metric.measures]
     if set(found) - set(declared) or (whole and set(declared) - set(found)):
-        raise ValueError(f"it gives {', '.join(found) or 'nothing'}, and declares {', '.join(declared)}")
+        raise ValueError(f"it returned {', '.join(found) or 'nothing'}, but declares {', '.join(declared)}")
     values = {name: float(value) for name, value in found.items()}
     for name, value in values.items():
         if not math.isfinite(value):

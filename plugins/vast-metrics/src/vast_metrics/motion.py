@@ -1,4 +1,4 @@
-"""How the face moves: how much above the mouth, and how steadily at it."""
+"""Motion of the face: amount above the mouth, and stability of the lips."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .config import MotionStabilityConfig, UpperFaceDynamicsConfig
 
 
 class UpperFaceDynamics(Metric):
-    """Upper-face dynamics deviation: how much more the reference's brows and lids move, in mm^2.
+    """Upper-face dynamics deviation: difference in the motion of brows and lids, reference minus prediction, in mm^2.
 
     FDD = 1/|U| sum_(v in U) (std_t |y_tv - n_v|^2 - std_t |x_tv - n_v|^2)
 
     with x the prediction, y the reference, n the neutral face and std over all T frames (not T - 1). Signed:
-    positive where the prediction moves too little, negative where too much; average it over clips before taking
-    its size. The squared norm is that of the published code; the paper's text leaves the square out. Both sides
-    are measured from the reference's neutral face (our choice), so that a wrong identity is not taken for motion.
+    positive if the prediction moves too little, negative if too much; average over clips before taking the absolute
+    value. The squared norm follows the published code; the paper's text has no square. Both sides are measured from the
+    reference's neutral face (our choice), so that a wrong identity does not count as motion.
 
     References: J. Xing et al., CodeTalker: Speech-Driven 3D Facial Animation with Discrete Motion Prior, 2023.
     """
@@ -32,11 +32,11 @@ class UpperFaceDynamics(Metric):
 
     @classmethod
     def from_config(cls, config: UpperFaceDynamicsConfig, sizes: Sizes) -> Self:
-        """Nothing to configure."""
+        """Build; there are no options."""
         return cls()
 
     def __call__(self, prediction: Performance, reference: Performance) -> dict[str, float]:
-        """FDD of vertices (T, V, 3) with T >= 2; 0 for an identical pair."""
+        """FDD for vertices (T, V, 3) with T >= 2; 0 for an identical pair."""
         x, y = pairs.vertices(prediction, reference, "upper_face_dynamics", frames=2)
         neutral = pairs.neutral(reference, "upper_face_dynamics")
         upper = torch.as_tensor(reference.face.upper_face)
@@ -48,18 +48,18 @@ class UpperFaceDynamics(Metric):
 
 
 class MotionStability(Metric):
-    """Motion stability index of the lips, absolute and against the reference.
+    """Motion stability index of the lips, absolute and relative to the reference.
 
     MSI = 1 / max(floor, 1/|L| sum_(v in lips) sum_(c in x, y, z) var_t a_tvc),
     a_t = (p_(t+1) - 2 p_t + p_(t-1)) fps^2
 
-    in s^4/m^2, var over all T - 2 accelerations. That it is the reciprocal of the variance of acceleration is
-    StableFace's; the mean over lip vertices before the reciprocal (so that one still vertex does not rule the
-    index), the unit and the floor are our choice.
+    in s^4/m^2, var over all T - 2 accelerations. The reciprocal of the variance of acceleration follows StableFace; the
+    mean over lip vertices before the reciprocal (so that a single still vertex does not dominate the index), the unit
+    and the floor are our choice.
 
     The index alone is highest for a frozen face. ``motion_stability_deviation`` = 10 log10(MSI / MSI of the
-    reference), in dB, says it fairly: negative where the prediction jitters more than the reference, positive
-    where it is smoother.
+    reference), in dB, is the fair comparison: negative if the prediction jitters more than the reference, positive if
+    it is smoother.
 
     References: J. Ling et al., StableFace: Analyzing and Improving Motion Stability for Talking Face Generation, 2022.
     """
@@ -75,11 +75,11 @@ class MotionStability(Metric):
 
     @classmethod
     def from_config(cls, config: MotionStabilityConfig, sizes: Sizes) -> Self:
-        """With the config's floor."""
+        """Build with the config's floor."""
         return cls(floor=config.floor)
 
     def __call__(self, prediction: Performance, reference: Performance) -> dict[str, float]:
-        """MSI of vertices (T, V, 3) with T >= 4, and its deviation; the latter is 0 for an identical pair."""
+        """MSI for vertices (T, V, 3) with T >= 4, and its deviation, which is 0 for an identical pair."""
         fps = pairs.rate(prediction, reference, "motion_stability")
         x, y = pairs.vertices(prediction, reference, "motion_stability", frames=4)
         lips = torch.as_tensor(reference.face.lips)

@@ -1,4 +1,4 @@
-"""Reading a prediction and its reference, refusing what cannot be compared."""
+"""Reads a prediction and its reference, and refuses pairs that cannot be compared."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vast_core.interfaces import Performance
 
 
 def present(tensor: Tensor | None, metric: str, side: str, name: str) -> Tensor:
-    """``tensor``, or ValueError where the ``side`` has none."""
+    """``tensor``; raises ValueError if the ``side`` has none."""
     if tensor is None:
         raise ValueError(f"{metric}: the {side} has no {name}; give Performance({name}=...)")
     return tensor
@@ -18,8 +18,8 @@ def present(tensor: Tensor | None, metric: str, side: str, name: str) -> Tensor:
 def vertices(prediction: Performance, reference: Performance, metric: str, frames: int = 1) -> tuple[Tensor, Tensor]:
     """Both vertices (T, V, 3) in millimetres, float64 on the CPU.
 
-    Raises :class:`ValueError` where a side is missing, not finite, shorter than ``frames``, or of another shape
-    or unit than the other.
+    Raises :class:`ValueError` if a side is missing, not finite, shorter than ``frames``, or differs in shape or unit
+    from the other.
     """
     if prediction.face.millimetres != reference.face.millimetres:
         raise ValueError(
@@ -40,7 +40,7 @@ def vertices(prediction: Performance, reference: Performance, metric: str, frame
 
 
 def alone(performance: Performance, metric: str, side: str, frames: int = 1) -> Tensor:
-    """Vertices (T, V, 3) of the ``side`` alone, in millimetres, float64 on the CPU; ValueError as :func:`vertices`."""
+    """Vertices (T, V, 3) of one ``side`` in millimetres, float64 on the CPU; ValueError as in :func:`vertices`."""
     x = present(performance.vertices, metric, side, "vertices")
     if x.ndim != 3 or x.shape[-1] != 3:
         raise ValueError(f"{metric}: vertices of the {side} must be (T, V, 3), not {tuple(x.shape)}")
@@ -53,7 +53,7 @@ def alone(performance: Performance, metric: str, side: str, frames: int = 1) -> 
 def neutral(performance: Performance, metric: str, side: str = "reference") -> Tensor:
     """The ``side``'s neutral face (V, 3) in millimetres, float64 on the CPU.
 
-    Raises :class:`ValueError` where it is missing, or is no face of the side's vertices.
+    Raises :class:`ValueError` if it is missing, or does not match the side's vertices.
     """
     found = present(performance.neutral, metric, side, "neutral")
     if performance.vertices is not None and found.shape != performance.vertices.shape[1:]:
@@ -65,7 +65,7 @@ def neutral(performance: Performance, metric: str, side: str = "reference") -> T
 
 
 def rate(prediction: Performance, reference: Performance, metric: str) -> float:
-    """Frames a second of both; ValueError where they differ."""
+    """Frames per second of both; raises ValueError if they differ."""
     if prediction.fps != reference.fps:
         raise ValueError(
             f"{metric}: the prediction has {prediction.fps} fps, the reference {reference.fps}; resample one of them"
@@ -76,9 +76,8 @@ def rate(prediction: Performance, reference: Performance, metric: str) -> float:
 def frames(prediction: Performance, reference: Performance, metric: str) -> tuple[Tensor, Tensor, Tensor]:
     """Both images (T, 3, Y, X), float32 on the CPU, and the region (T, 1, Y, X) to compare, bool.
 
-    The region is the reference's, else the prediction's, else everything.
-    Raises :class:`ValueError` where a side is missing, not finite or of another shape than the other, or where
-    the region is empty.
+    The region is the reference's, otherwise the prediction's, otherwise everything. Raises :class:`ValueError` if a
+    side is missing, not finite or has a different shape than the other, or if the region is empty.
     """
     x = present(prediction.frames, metric, "prediction", "frames").detach().to("cpu", torch.float32)
     y = present(reference.frames, metric, "reference", "frames").detach().to("cpu", torch.float32)
@@ -95,7 +94,7 @@ def frames(prediction: Performance, reference: Performance, metric: str) -> tupl
         raise ValueError(f"{metric}: region is {tuple(region.shape)}, but the frames {tuple(x.shape)} need {expected}")
     inside = region.detach().cpu() > 0.5
     if not inside.any():
-        raise ValueError(f"{metric}: region {tuple(region.shape)} is empty; the face lies outside every frame")
+        raise ValueError(f"{metric}: region {tuple(region.shape)} is empty; the face is outside every frame")
     return x, y, inside
 
 

@@ -1,4 +1,4 @@
-"""The components, stages and commands of vast-metrics, declared without importing torch."""
+"""Declarations of vast-metrics; imports no torch."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def vast_components() -> Iterable[Component]:
             name="lip_vertex_error",
             target="vast_metrics.lips:LipVertexError",
             config=LipVertexErrorConfig,
-            summary="mean over frames of the worst lip vertex's squared distance, mm^2",
+            summary="mean over frames of the squared distance at the worst lip vertex, mm^2",
             reference="Richard et al. 2021, MeshTalk",
         ),
         Component(
@@ -59,7 +59,7 @@ def vast_components() -> Iterable[Component]:
             name="landmark_distance",
             target="vast_metrics.landmarks:LandmarkDistance",
             config=LandmarkDistanceConfig,
-            summary="mean vertex distance of mouth and of face, mm",
+            summary="mean vertex distance over mouth and face, mm",
             reference="Chen et al. 2019, Hierarchical cross-modal talking face generation",
         ),
         Component(
@@ -67,7 +67,7 @@ def vast_components() -> Iterable[Component]:
             name="upper_face_dynamics",
             target="vast_metrics.motion:UpperFaceDynamics",
             config=UpperFaceDynamicsConfig,
-            summary="how much less (+) or more (-) brows and lids move than they should, mm^2",
+            summary="motion of brows and lids, reference minus prediction (+ too little, - too much), mm^2",
             reference="Xing et al. 2023, CodeTalker",
         ),
         Component(
@@ -83,49 +83,49 @@ def vast_components() -> Iterable[Component]:
             name="av_offset",
             target="vast_metrics.av_offset:AVOffset",
             config=AVOffsetConfig,
-            summary="how late the sound is after the lips, ms, by a regression of lips on it that is slid in time",
+            summary="milliseconds by which the lips lead the sound, by a time-shifted regression of lips on sound",
         ),
         Component(
             kind="metric",
             name="blink_rate",
             target="vast_metrics.blinks:BlinkRate",
             config=BlinkRateConfig,
-            summary="blinks a minute, and how many more or fewer than in the reference",
+            summary="blinks per minute, and the difference from the reference",
         ),
         Component(
             kind="metric",
             name="head_motion",
             target="vast_metrics.head_motion:HeadMotion",
             config=HeadMotionConfig,
-            summary="speed of the head's rotation, deg/s, and how much more or less than the reference's",
+            summary="speed of head rotation, deg/s, and the difference from the reference",
         ),
         Component(
             kind="metric",
             name="identity_drift",
             target="vast_metrics.identity:IdentityDrift",
             config=IdentityDriftConfig,
-            summary="distance in mm of the shape above the mouth from the reference's, and from first to last third",
+            summary="distance in mm of the shape above the mouth from the reference, and between first and last third",
         ),
         Component(
             kind="metric",
             name="lips_in_silence",
             target="vast_metrics.silence:LipsInSilence",
             config=LipsInSilenceConfig,
-            summary="speed of the lips where the sound is silent, mm/s, and how much more or less than the reference's",
+            summary="speed of the lips in silence, mm/s, and the difference from the reference",
         ),
         Component(
             kind="metric",
             name="style_distance",
             target="vast_metrics.style:StyleDistance",
             config=StyleDistanceConfig,
-            summary="distance of the prediction's style to its prompt's, by a descriptor that no model made",
+            summary="distance between the styles of prediction and prompt, by a model-independent descriptor",
         ),
         Component(
             kind="metric",
             name="style_retrieval",
             target="vast_metrics.style:StyleRetrieval",
             config=StyleRetrievalConfig,
-            summary="how often the right prompt is the nearest of all in style, beside chance",
+            summary="share of predictions whose own prompt is the nearest in style, and its chance level",
         ),
         Component(
             kind="metric",
@@ -171,7 +171,7 @@ def vast_components() -> Iterable[Component]:
             name="fid",
             target="vast_metrics.fid:FID",
             config=FIDConfig,
-            summary="Frechet inception distance of all drawn frames from all real ones",
+            summary="Frechet inception distance between all drawn and all real frames",
             reference="Heusel et al. 2017",
         ),
         Component(
@@ -179,7 +179,7 @@ def vast_components() -> Iterable[Component]:
             name="sharpness",
             target="vast_metrics.sharpness:Sharpness",
             config=SharpnessConfig,
-            summary="share of the face's edges that look sharp (CPBD), and its difference from the reference",
+            summary="share of the face's edges that look sharp (CPBD), and the difference from the reference",
             reference="Narvekar and Karam 2011",
         ),
     ]
@@ -194,14 +194,14 @@ def vast_stages() -> Iterable[StageSpec]:
             target="vast_metrics.stages.evaluate",
             config=EvaluateStage,
             needs=("corpus", "face", "audio", "style", "flow", "decoder"),
-            summary="measures what was learned on held-out clips",
+            summary="measures the trained models on held-out clips",
         ),
         StageSpec(
             name="lip_yardstick",
             target="vast_metrics.stages.lip_yardstick",
             config=LipYardstickStage,
             needs=("corpus", "face", "audio"),
-            summary="correlates lips with what audio features, and the decoder, tell of speakers never seen",
+            summary="correlation of lips predicted from audio, and by the decoder, for speakers excluded from training",
         ),
     ]
 

@@ -1,4 +1,4 @@
-"""Prepared clips as they are measured: which are chosen, which of them prompts another, and what each shows."""
+"""Selection of prepared clips, their prompts, and their data for metrics."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ def spread(clips: Sequence[Spreadable], most: int) -> list[Spreadable]:
 
 
 def prompt_for(store: Store, clip: PreparedClip) -> PreparedClip:
-    """Another clip that shows the manner of ``clip``; of equally good ones the first, training clips before others.
+    """Another clip in the style of ``clip``; among equally good ones training clips come first, then the order decides.
 
-    Of the same recording, else of the same style by the same speaker, else of the same style by another. A clip without
-    a style label may also be prompted by any other clip of its speaker. Raises :class:`InputError` where there is none.
+    A clip of the same recording, otherwise of the same style by the same speaker, otherwise of the same style by
+    another speaker. A clip without a style label may also be prompted by any other clip of its speaker. Raises
+    :class:`InputError` if there is none.
     """
     others = [own for own in store.clips if own.name != clip.name]
     styled = [own for own in others if clip.style is not None and own.style == clip.style]
@@ -40,26 +41,26 @@ def prompt_for(store: Store, clip: PreparedClip) -> PreparedClip:
     ):
         if kin:
             return min(kin, key=lambda own: own.split != "train")
-    raise InputError("no other clip shows this manner; nothing to prompt the model with")
+    raise InputError("no other clip shows this style, so there is no prompt for the model")
 
 
 def prompt_in(store: Store, target: PreparedClip, style: str, words: Mapping[str, str | None]) -> PreparedClip:
-    """A held-out clip in ``style`` that says another sentence than ``target``, by another speaker where there is one.
+    """A held-out clip in ``style`` with a different sentence than ``target``, by another speaker if possible.
 
-    ``words`` are the transcripts by source. Raises :class:`InputError` where there is none.
+    ``words`` are the transcripts by source. Raises :class:`InputError` if there is none.
     """
     said = [clip for clip in store.of("held_out", style=style) if words[clip.source] != words[target.source]]
     if not said:
-        raise InputError(f"no held-out clip in {style} says another sentence than {target.name}")
+        raise InputError(f"no held-out clip in {style} has a different sentence than {target.name}")
     return min(said, key=lambda clip: clip.speaker == target.speaker)
 
 
 def performance_of(
     context: StageContext, clip: PreparedClip, audio: Tensor | None, frames: int | None = None
 ) -> Performance:
-    """The first ``frames`` of a prepared clip, or all, as tracked; without its pose, as no model here moves the head.
+    """The first ``frames`` of a prepared clip, or all, as tracked; without pose, because no model here moves the head.
 
-    ``audio`` are the features (T, A) of its sound, None where it has none.
+    ``audio`` are the features (T, A) of its sound, None if it has none.
     """
     return Performance(
         face=context.pipeline.face,
@@ -74,7 +75,7 @@ def performance_of(
 
 
 def lip_sync(context: StageContext, clip: PreparedClip, audio: Tensor) -> LipSync:
-    """What is heard of a prepared clip, by the features ``audio`` (T, A), and seen of its lips."""
+    """The audio features ``audio`` (T, A) and the lip opening of a prepared clip."""
     store = context.store
     return LipSync.of(
         clip.name, context.pipeline.face, store.vertices(clip), audio, valid=store.read(clip, "valid").numpy()

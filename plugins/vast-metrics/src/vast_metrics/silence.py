@@ -1,4 +1,4 @@
-"""What the lips do where nothing is heard."""
+"""Lip motion in silence."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from . import pairs
 from .config import LipsInSilenceConfig
 
 SPEECH_QUANTILE = 0.9
-"""Of the frames' levels, that stands for the level of speech."""
+"""Quantile of the frames' levels that represents the level of speech."""
 HUSH = 1e-4
 """RMS of a wave in [-1, 1] below which everything is silence, whatever the level of speech: -80 dB."""
 
 
 class LipsInSilence(Metric):
-    """RMS speed of the lips where the sound is silent, in mm/s, and how much more (+) or less (-) than the reference's.
+    """RMS speed of the lips in silence, in mm/s, and the difference from the reference (+ more, - less).
 
     speed = fps sqrt(1/(|Q| |L|) sum_(t in Q) sum_(v in lips) |p_(t+1),v - p_tv|^2)
 
-    with Q the frames that, like the next, are silent: the wave's level in the frame is ``below`` dB under that of
-    speech (90 % quantile over frames) or under -80 dB, and so it is ``hangover`` seconds before and after, as lips open
-    ahead of the sound and close behind it. A sound that ends early is silent from there. Our choice.
+    with Q the frames that, like the next one, are silent: the wave's level in the frame is ``below`` dB below that of
+    speech (90 % quantile over frames) or below -80 dB, also ``hangover`` seconds before and after, because lips open
+    before the sound and close after it. A sound that ends early is silent from there. Our choice.
 
-    The sound is the prediction's, else the reference's. Real lips move in silence too (breath, a smile, getting
-    ready): 7 to 14 mm/s in six clips of real talkers tracked by ``face/landmarks``, 29 to 42 in the rest of them. So
-    the deviation is the fair figure. A sound track that is silent from end to end is all silence.
+    The sound is the prediction's, otherwise the reference's. Real lips also move in silence (breath, a smile,
+    preparation): 7 to 14 mm/s in six clips of real talkers tracked by ``face/landmarks``, 29 to 42 mm/s in the rest of
+    these clips. The deviation is therefore the fair figure. A completely silent sound track is all silence.
     """
 
     needs: ClassVar[Literal["vertices", "frames"]] = "vertices"
@@ -45,13 +45,13 @@ class LipsInSilence(Metric):
 
     @classmethod
     def from_config(cls, config: LipsInSilenceConfig, sizes: Sizes) -> Self:
-        """With the config's thresholds."""
+        """Build with the config's thresholds."""
         return cls(config)
 
     def __call__(self, prediction: Performance, reference: Performance) -> dict[str, float]:
-        """Both figures of vertices (T, V, 3) with T >= 2; the deviation is 0 for an identical pair.
+        """Both figures for vertices (T, V, 3) with T >= 2; the deviation is 0 for an identical pair.
 
-        Raises :class:`vast_core.errors.NotComputed` where there is no sound, or less silence than ``least`` seconds.
+        Raises :class:`vast_core.errors.NotComputed` if there is no sound, or less silence than ``least`` seconds.
         """
         x, y = pairs.vertices(prediction, reference, "lips_in_silence", frames=2)
         fps = pairs.rate(prediction, reference, "lips_in_silence")
@@ -61,16 +61,16 @@ class LipsInSilence(Metric):
         silent = self.silent(wave, len(y), fps)
         steps = silent[:-1] & silent[1:]
         if (seconds := float(steps.sum()) / fps) < self.config.least:
-            raise NotComputed(f"the sound is silent for {seconds:.2f} s, and {self.config.least:g} s are needed")
+            raise NotComputed(f"the sound is silent for {seconds:.2f} s, but {self.config.least:g} s are needed")
         lips = torch.as_tensor(reference.face.lips)
         ours, theirs = (fps * float(side[:, lips].diff(dim=0)[steps].square().sum(-1).mean().sqrt()) for side in (x, y))
         return {"lips_in_silence": ours, "lips_in_silence_deviation": ours - theirs}
 
     def silent(self, wave: Tensor, frames: int, fps: float) -> Tensor:
-        """Which of so many frames (T,) are silent in the wave (S,), and have been for ``hangover`` seconds."""
+        """Silent frames (T,) in the wave (S,), including ``hangover`` seconds before and after."""
         exact = wave.detach().to("cpu", torch.float64)
         if exact.ndim != 1 or not torch.isfinite(exact).all():
-            raise ValueError(f"lips_in_silence: the wave {tuple(exact.shape)} must be (S,), and finite")
+            raise ValueError(f"lips_in_silence: the wave {tuple(exact.shape)} must be (S,) and finite")
         edges = [round(at * SAMPLE_RATE / fps) for at in range(frames + 1)]
         padded = torch.nn.functional.pad(exact, (0, max(0, edges[-1] - len(exact))))
         powers = [padded[start:stop].square().mean() for start, stop in pairwise(edges)]

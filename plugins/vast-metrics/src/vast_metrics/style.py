@@ -1,4 +1,4 @@
-"""Whether a performance is in the style of its prompt, told by a descriptor that no model made."""
+"""Whether a performance has the style of its prompt, by a descriptor that is independent of any model."""
 
 from __future__ import annotations
 
@@ -29,27 +29,26 @@ CHANNELS: Mapping[str, float] = {
     "brows_slant": 0.25,
     "lids": 0.75,
 }
-"""What is followed over time, and the millimetres that count as one in its mean. The lids come last."""
+"""Channels over time, and the millimetres that count as one unit of their mean. The lids come last."""
 LOG_SCALE = 0.3
-"""Nats that count as one in a logarithm of spread or speed."""
+"""Nats that count as one unit of the logarithm of spread or speed."""
 STILL, SLOW = 0.05, 0.5
-"""mm and mm/s, added before the logarithm: less is the tracker's noise."""
+"""mm and mm/s added before the logarithm; smaller values are tracker noise."""
 DESCRIPTOR = 3 * len(CHANNELS) - 2
-"""Numbers in a descriptor: of the lids the mean alone, as the rest of them is blinks."""
+"""Numbers in a descriptor: for the lids only the mean, because the rest is blinks."""
 
 
 def descriptor(performance: Performance, metric: str, side: str) -> Tensor:
-    """The style (D,) of a performance: of each channel its mean, log standard deviation and log RMS speed, scaled.
+    """The style (D,) of a performance: for each channel mean, log standard deviation and log RMS speed, scaled.
 
-    D = 28: three of each of :data:`CHANNELS` but the lids, which give their mean alone (the rest of them is blinks), in
-    units of a fixed scale. A channel is measured in mm from the
-    performer's own neutral face, so that it tells manner, not shape: opening (middles of upper and lower lip), width,
-    height of the mouth's corners (mean; left less right), height of the upper lip, protrusion and sideways shift of the
-    lips, height of the brows (mean; left less right), gap of the lids. The channels, statistics and scales are our
-    choice, the same for everybody; the scales are the root mean square differences of two halves of one real clip over
-    the root of 2 (35 clips of 14 people), rounded.
+    D = 28: three numbers for each of :data:`CHANNELS`, but only the mean for the lids (the rest is blinks), in fixed
+    units. A channel is measured in mm from the performer's own neutral face, so that it describes style, not shape:
+    opening (middles of upper and lower lip), width, height of the mouth's corners (mean; left minus right), height of
+    the upper lip, protrusion and sideways shift of the lips, height of the brows (mean; left minus right), gap of the
+    lids. The channels, statistics and scales are our choice, the same for everybody; the scales are the root mean
+    square differences between two halves of one real clip, divided by the root of 2 (35 clips of 14 people), rounded.
 
-    Raises ValueError where vertices or the neutral face are missing, NotComputed where the face tells no lids or brows.
+    Raises ValueError if vertices or the neutral face are missing, NotComputed if the face has no lids or brows.
     """
     x = pairs.alone(performance, metric, side, frames=2)
     neutral = pairs.neutral(performance, metric, side)
@@ -62,7 +61,7 @@ def descriptor(performance: Performance, metric: str, side: str) -> Tensor:
 
 
 def _channels(moved: Tensor, performance: Performance, neutral: Tensor) -> Tensor:
-    """Courses (T, len(CHANNELS)) in mm of displacements (T, V, 3) from the neutral face (V, 3)."""
+    """Channels over time (T, len(CHANNELS)) in mm, from displacements (T, V, 3) and the neutral face (V, 3)."""
     lips, (right, left) = mouth(performance.face, neutral), brows(performance.face, neutral)
     between = torch.cat([lips.upper, lips.lower])
 
@@ -91,21 +90,22 @@ def distance(one: Tensor, other: Tensor) -> Tensor:
 
 
 def _prompt(prediction: Performance, reference: Performance) -> tuple[Performance, Performance]:
-    """The prediction, with a neutral face, and its prompt."""
+    """The prediction with a neutral face, and its prompt."""
     prompt = prediction.prompt
     if prompt is None:
-        raise NotComputed("no prompt of the prediction is known")
+        raise NotComputed("the prompt of the prediction is not known")
     if prediction.neutral is None:
         prediction = attrs.evolve(prediction, neutral=reference.neutral)
     return prediction, prompt
 
 
 class StyleDistance(Metric):
-    """Distance of the prediction's style to its prompt's.
+    """Distance between the styles of the prediction and its prompt.
 
-    ||d(prediction) - d(prompt)|| / sqrt(D), d of :func:`descriptor`; 0 at best. On footage tracked by
-    ``face/landmarks``, two halves of a talker's clip of 15 to 30 s are 0.5 apart, halves of two talkers' clips 1.0
-    (seven clips); halves of one actor's clip of 4 s 1.1, halves of two clips of 16 by two actors in eight emotions 2.7.
+    ||d(prediction) - d(prompt)|| / sqrt(D), with d of :func:`descriptor`; 0 is best. On footage tracked by
+    ``face/landmarks``, two halves of a talker's clip of 15 to 30 s differ by 0.5, halves of two talkers' clips by 1.0
+    (seven clips); halves of one actor's clip of 4 s by 1.1, halves of two of 16 clips by two actors in eight emotions
+    by 2.7.
     """
 
     needs: ClassVar[Literal["vertices", "frames"]] = "vertices"
@@ -113,13 +113,13 @@ class StyleDistance(Metric):
 
     @classmethod
     def from_config(cls, config: StyleDistanceConfig, sizes: Sizes) -> Self:
-        """Nothing to configure."""
+        """Build; there are no options."""
         return cls()
 
     def __call__(self, prediction: Performance, reference: Performance) -> dict[str, float]:
-        """The distance; the prediction's neutral face is the reference's where it has none of its own.
+        """The distance; without a neutral face of its own, the prediction uses the reference's.
 
-        Raises :class:`vast_core.errors.NotComputed` where no prompt is known.
+        Raises :class:`vast_core.errors.NotComputed` if no prompt is known.
         """
         given, prompt = _prompt(prediction, reference)
         ours, theirs = (
@@ -130,26 +130,26 @@ class StyleDistance(Metric):
 
 @attrs.frozen(eq=False)
 class StylePart:
-    """One prediction and its prompt, as ``style_retrieval`` keeps them."""
+    """One prediction and its prompt, as ``style_retrieval`` stores them."""
 
     prediction: Tensor
     prompt: Tensor
     """(D,) each."""
     name: str
-    """Of the prompt; equal names are one prompt."""
+    """Name of the prompt; equal names are one prompt."""
     style: str
-    """Of the prompt; prompts of one style are equally right."""
+    """Style of the prompt; prompts of one style are equally correct."""
 
 
 class StyleRetrieval(PooledMetric):
     """Share of predictions whose style is nearest to that of their own prompt, among all prompts of the set.
 
-    Distances are those of ``style_distance``. A prompt counts once, whoever is prompted by it: known by its name, or,
-    where it has none, by its descriptor. Where the corpus labels styles (``Performance.style``), another prompt of the
-    same style is right as well. ``style_retrieval_chance`` is the accuracy of guessing: mean over predictions of the
-    share of prompts that are right.
+    Distances are those of ``style_distance``. A prompt counts once, even if it is used repeatedly; it is identified by
+    its name or, without one, by its descriptor. If the corpus has style labels (``Performance.style``), other prompts
+    of the same style are also correct. ``style_retrieval_chance`` is the accuracy of guessing: the mean over
+    predictions of the share of correct prompts.
 
-    What it can tell, where a real clip stands for a perfect prediction (``pytest -m slow test_metrics_style.py``):
+    Its limits, with real clips as perfect predictions (``pytest -m slow test_metrics_style.py``):
 
     * the other half of the same clip: 14 of 14 halves of seven clips of five talkers (chance 0.14), 29 of 32 halves of
       16 clips of 4 s by two actors in eight emotions (chance 0.06). The descriptor's scales were set on the same clips;
@@ -167,11 +167,11 @@ class StyleRetrieval(PooledMetric):
 
     @classmethod
     def from_config(cls, config: StyleRetrievalConfig, sizes: Sizes) -> Self:
-        """Nothing to configure."""
+        """Build; there are no options."""
         return cls()
 
     def part(self, prediction: Performance, reference: Performance) -> StylePart:
-        """Descriptors of prediction and prompt; NotComputed where no prompt is known."""
+        """Descriptors of prediction and prompt; raises NotComputed if no prompt is known."""
         given, prompt = _prompt(prediction, reference)
         return StylePart(
             prediction=descriptor(given, "style_retrieval", "prediction"),
@@ -181,19 +181,19 @@ class StyleRetrieval(PooledMetric):
         )
 
     def pool(self, parts: Sequence[StylePart]) -> dict[str, float]:
-        """Accuracy and chance; NotComputed where all predictions have the same style to find."""
+        """Accuracy and chance; raises NotComputed if all predictions have the same style."""
         right, nearest = self._ranked(parts)
         hits = right.gather(1, nearest[:, None]).double()
         return {"style_retrieval": float(hits.mean()), "style_retrieval_chance": float(right.double().mean())}
 
     def each(self, parts: Sequence[StylePart]) -> Sequence[Mapping[str, float]]:
-        """1 where the nearest prompt is right, else 0."""
+        """1 if the nearest prompt is correct, otherwise 0."""
         right, nearest = self._ranked(parts)
         hits = right.gather(1, nearest[:, None])[:, 0]
         return [{"style_retrieval": float(hit)} for hit in hits]
 
     def _ranked(self, parts: Sequence[StylePart]) -> tuple[Tensor, Tensor]:
-        """Which prompts are right (N, P), and which is nearest (N,)."""
+        """Which prompts are correct (N, P), and which is nearest (N,)."""
         prompts = {part.name or tuple(part.prompt.tolist()): part for part in parts}
         keys, kept = list(prompts), list(prompts.values())
         right = torch.tensor(
@@ -204,16 +204,16 @@ class StyleRetrieval(PooledMetric):
             ]
         ).reshape(len(parts), len(kept))
         if right.all():
-            raise NotComputed("all prompts are one, or of one style: there is none to be told from")
+            raise NotComputed("all prompts are the same, or of one style: there is nothing to distinguish")
         ours, theirs = (torch.stack(rows) for rows in ([p.prediction for p in parts], [p.prompt for p in kept]))
         return right, distance(ours[:, None], theirs[None]).argmin(1)
 
 
 class StyleDiversity(Metric):
-    """How far apart performances of the same words are, with styles drawn from the prior: mean pairwise distance in mm.
+    """Diversity of performances of the same words with styles drawn from the prior: mean pairwise distance in mm.
 
     2 / (N (N - 1)) sum_(i < j) 1/(T V) sum_tv |x^i_tv - x^j_tv|, over the N ``takes``, as in diverse motion generation
-    (average pairwise distance; here per vertex). It says nothing of whether they are good: a shaking face is diverse.
+    (average pairwise distance; here per vertex). It does not measure quality: a shaking face is diverse.
 
     References: Y. Yuan, K. Kitani, DLow: Diversifying Latent Flows for Diverse Human Motion Prediction, 2020.
     """
@@ -223,21 +223,19 @@ class StyleDiversity(Metric):
 
     @classmethod
     def from_config(cls, config: StyleDiversityConfig, sizes: Sizes) -> Self:
-        """Nothing to configure."""
+        """Build; there are no options."""
         return cls()
 
     def __call__(self, prediction: Performance, reference: Performance) -> dict[str, float]:
-        """The mean distance of ``prediction.takes``, (T, V, 3) each; NotComputed where there are fewer than 2."""
+        """The mean distance of ``prediction.takes``, (T, V, 3) each; raises NotComputed for fewer than 2."""
         if len(prediction.takes) < 2:
-            raise NotComputed(
-                f"it needs 2 takes with styles drawn from the prior, and is given {len(prediction.takes)}"
-            )
+            raise NotComputed(f"it needs 2 takes with styles drawn from the prior, but got {len(prediction.takes)}")
         takes = [
             pairs.alone(attrs.evolve(prediction, vertices=take), "style_diversity", f"take {number}")
             for number, take in enumerate(prediction.takes, 1)
         ]
         shapes = {tuple(take.shape) for take in takes}
         if len(shapes) > 1:
-            raise ValueError(f"style_diversity: takes of one clip have one shape, not {sorted(shapes)}")
+            raise ValueError(f"style_diversity: takes of one clip must have the same shape, not {sorted(shapes)}")
         apart = [torch.linalg.vector_norm(one - other, dim=-1).mean() for one, other in combinations(takes, 2)]
         return {"style_diversity": float(torch.stack(apart).mean())}

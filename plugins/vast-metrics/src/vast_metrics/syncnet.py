@@ -1,6 +1,6 @@
-"""SyncNet as it was released: its network, layer by layer, and the cepstra that it hears.
+"""SyncNet as released: its network, layer by layer, and its cepstra.
 
-Names of layers are those of the released weights, so that these load as they are; the shapes are those of
+Layers have the names of the released weights, which can therefore be loaded directly; the shapes are those of
 https://github.com/joonson/syncnet_python.
 
 References: J. S. Chung and A. Zisserman, Out of time: automated lip sync in the wild, 2016.
@@ -17,18 +17,18 @@ from torch import Tensor, nn
 from vast_core.interfaces import SAMPLE_RATE
 
 PICTURE = 224
-"""Pixels of the square that it sees."""
+"""Height and width of its pictures in pixels."""
 FRAMES, FPS = 5, 25.0
-"""Frames that it sees at a time, at the only rate that it knows."""
+"""Frames per input, and the only supported frame rate."""
 ROWS = 20
-"""Rows of cepstra, 100 a second, that go with them."""
+"""Rows of cepstra for these frames, at 100 per second."""
 ROWS_A_FRAME = 4
 WIDTH = 1024
-"""Of an embedding."""
+"""Width of an embedding."""
 
 
 class SyncNet(nn.Module):
-    """Embeddings of 0.2 s of sound and of the face over the same time, near each other where they belong together."""
+    """Embeddings of 0.2 s of sound and of the face at the same time, close to each other if they are synchronous."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,10 +93,10 @@ _EMPHASIS, _LIFTER = 0.97, 22
 
 
 def cepstra(wave: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Mel-frequency cepstra (N, 13), 100 rows a second, of a wave (S,) in [-1, 1] at 16 kHz, by whole 16-bit steps.
+    """Mel-frequency cepstra (N, 13), 100 rows per second, of a wave (S,) in [-1, 1] at 16 kHz, in 16-bit steps.
 
-    Rectangular windows of 25 ms, the last one filled up with zeros; 26 triangular filters from 0 to 8 kHz; the first
-    coefficient is the logarithm of the frame's energy; lifter 22: what python_speech_features 0.6 computes by default.
+    Rectangular windows of 25 ms, the last one padded with zeros; 26 triangular filters from 0 to 8 kHz; the first
+    coefficient is the logarithm of the frame's energy; lifter 22: the defaults of python_speech_features 0.6.
     """
     samples = np.clip(np.round(wave.astype(np.float64) * 32768), -32768, 32767)
     samples = np.append(samples[:1], samples[1:] - _EMPHASIS * samples[:-1])
@@ -114,7 +114,7 @@ def cepstra(wave: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _filters() -> NDArray[np.float64]:
-    """Triangles (26, 257) between edges that lie evenly on the mel scale, at whole bins."""
+    """Triangles (26, 257) between edges equally spaced on the mel scale, at whole bins."""
     top = 2595 * np.log10(1 + SAMPLE_RATE / 2 / 700)
     hertz = 700 * (10 ** (np.linspace(0, top, _FILTERS + 2) / 2595) - 1)
     edges = np.floor((_POINTS + 1) * hertz / SAMPLE_RATE)
@@ -128,7 +128,7 @@ def _filters() -> NDArray[np.float64]:
 
 
 def windows(rows: NDArray[np.float64], frames: int) -> Tensor:
-    """Cepstra (N, 1, 13, 20) that go with the 5 frames from each of the first N."""
+    """Cepstra (N, 1, 13, 20) for the 5 frames from each of the first N."""
     count = min(frames - FRAMES, (len(rows) - ROWS) // ROWS_A_FRAME + 1)
     picked = np.stack([rows[ROWS_A_FRAME * at : ROWS_A_FRAME * at + ROWS].T for at in range(count)])
     return torch.from_numpy(picked[:, None]).float()

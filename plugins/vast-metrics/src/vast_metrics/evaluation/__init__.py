@@ -1,1 +1,1 @@
-"""``vast eval`` and ``vast compare``: any system's videos, or a run, measured by one protocol."""
+"""``vast eval`` and ``vast compare``: videos of any system, or a run, measured by one protocol."""

@@ -1,4 +1,4 @@
-"""One crop for both videos of a pair: where it lies in each, and the way there in a single resampling."""
+"""One crop for both videos of a pair: its position in each, and its extraction in a single resampling."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Size = tuple[int, int]
 
 
 def similarity(source: NDArray[np.floating], target: NDArray[np.floating]) -> Doubles:
-    """The matrix (2, 3) of s R x + t with the least sum of |s R x + t - y|^2, of points (N, 2) (Umeyama 1991).
+    """The matrix (2, 3) of s R x + t that minimises the sum of |s R x + t - y|^2, for points (N, 2) (Umeyama 1991).
 
-    In the plane it is a line through complex numbers: y = a x + b, with a = s e^(i angle).
+    In the plane this is a linear map of complex numbers: y = a x + b, with a = s e^(i angle).
     """
     x, y = (points[:, 0] + 1j * points[:, 1] for points in (source.astype(float), target.astype(float)))
     x_mean, y_mean = x.mean(), y.mean()
@@ -29,37 +29,37 @@ def similarity(source: NDArray[np.floating], target: NDArray[np.floating]) -> Do
 
 
 def rescaling(size: Size, onto: Size) -> Doubles:
-    """The matrix (2, 3) that brings pictures of one ``size`` onto another; pixel centres are at whole numbers."""
+    """The matrix (2, 3) that scales pictures of one ``size`` to another; pixel centres are at integers."""
     down, across = onto[0] / size[0], onto[1] / size[1]
     return np.array([[across, 0, across / 2 - 0.5], [0, down, down / 2 - 0.5]])
 
 
 @attrs.frozen(eq=False)
 class View:
-    """How one video's pixels come into the crop."""
+    """The mapping from one video's pixels to the crop."""
 
     matrix: Doubles
     """(2, 3), from the video's pixels to the crop's."""
     size: int
-    """Pixels of the crop, across and down."""
+    """Height and width of the crop in pixels."""
 
     @classmethod
     def of(cls, crop: Crop) -> Self:
-        """The reference's own."""
+        """The view of the reference itself."""
         origin = crop.vertices(np.zeros(3, np.float32))
         return cls(np.array([[crop.scale, 0, origin[0]], [0, crop.scale, origin[1]]]), crop.size)
 
     def after(self, matrix: Doubles) -> View:
-        """That of a video which ``matrix`` (2, 3) brings onto this one."""
+        """The view of a video that ``matrix`` (2, 3) maps onto this one."""
         return View(_composed(self.matrix, matrix), self.size)
 
     @property
     def scale(self) -> float:
-        """Crop pixels in one pixel of the video."""
+        """Crop pixels per pixel of the video."""
         return float(np.sqrt(abs(np.linalg.det(self.matrix[:, :2]))))
 
     def cut(self, frame: Image) -> Image:
-        """The crop (size, size, 3) of a frame (Y, X, 3); what lies outside repeats the border."""
+        """The crop (size, size, 3) of a frame (Y, X, 3); pixels outside repeat the border."""
         matrix, scale = self.matrix, self.scale
         if scale < 0.5:  # warpAffine does not average: reduce first
             y, x = frame.shape[:2]
@@ -76,7 +76,7 @@ class View:
         return np.concatenate([flat, vertices[..., 2:] * self.scale], axis=-1).astype(np.float32)
 
     def pose(self, pose: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Poses (T, 3, 4), canonical to the video's pixels, as canonical to the crop's."""
+        """Poses (T, 3, 4) from canonical to the video's pixels, converted to the crop's pixels."""
         linear = np.zeros((3, 3))
         linear[:2, :2], linear[2, 2] = self.matrix[:, :2], self.scale
         moved = linear @ pose.astype(np.float64)
@@ -84,7 +84,7 @@ class View:
         return moved.astype(np.float32)
 
     def outside(self, size: Size) -> float:
-        """The share of the crop that lies beyond a video's frames (Y, X)."""
+        """The share of the crop outside a video's frames (Y, X)."""
         whole = np.full(size, 255, np.uint8)
         inside = cv2.warpAffine(whole, self.matrix, (self.size, self.size), flags=cv2.INTER_NEAREST)
         return float((inside == 0).mean())
@@ -99,7 +99,7 @@ How = Literal["as it is", "rescaled", "fitted"]
 
 @attrs.frozen(kw_only=True, eq=False)
 class Alignment:
-    """How a generated video comes onto its reference."""
+    """The mapping of a generated video onto its reference."""
 
     view: View
     how: How
@@ -114,18 +114,20 @@ class Alignment:
         sizes: tuple[Size, Size],
         near: float,
     ) -> Self:
-        """Find it from points (T, N, 2) of the generated face and the same of the reference's, over all frames.
+        """Find it from points (T, N, 2) of the generated and the reference face, over all frames.
 
-        Where the frames have one size, or one the other's shape, and the fitted similarity moves no corner of the crop
-        by more than ``near`` pixels of the crop from that, the tracker's own error is not taken for a displacement:
-        frames stay as they are, or are rescaled as a whole.
+        If the frames have the same size, or the same shape, and the fitted similarity transform moves no corner of the
+        crop by more than ``near`` crop pixels compared with that, the difference is attributed to tracker noise: frames
+        are unchanged, or rescaled as a whole.
         """
         fitted = reference.after(similarity(source.reshape(-1, 2), target.reshape(-1, 2)))
         size, onto = sizes
         plain = reference.after(rescaling(size, onto))
         apart = _apart(fitted, plain)
         if size == onto and apart <= near:
-            return cls(view=reference, how="as it is", note=f"lies on its reference ({apart:.2f} px): not resampled")
+            return cls(
+                view=reference, how="as it is", note=f"aligned with its reference ({apart:.2f} px): not resampled"
+            )
         if abs(size[0] * onto[1] / (size[1] * onto[0]) - 1) < 0.02 and size != onto and apart <= near:
             note = f"of another size, {size[1]} x {size[0]} for {onto[1]} x {onto[0]}: rescaled"
             return cls(view=plain, how="rescaled", note=note)
@@ -134,13 +136,13 @@ class Alignment:
         return cls(
             view=fitted,
             how="fitted",
-            note=f"brought onto its reference: scaled by {scale:.3f}, turned by {turn:+.1f} degrees; "
-            f"else up to {apart:.1f} px of the crop apart",
+            note=f"fitted to its reference: scaled by {scale:.3f}, rotated by {turn:+.1f} degrees; "
+            f"otherwise up to {apart:.1f} px of the crop apart",
         )
 
 
 def _apart(one: View, other: View) -> float:
-    """Largest distance, in pixels of the crop, of what two views show at its corners."""
+    """Largest distance, in pixels of the crop, between what two views show at its corners."""
     end = one.size - 1.0
     corners = np.array([[0, 0], [end, 0], [0, end], [end, end]])
     inverse = cv2.invertAffineTransform(other.matrix)

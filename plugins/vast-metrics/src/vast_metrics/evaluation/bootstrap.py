@@ -1,17 +1,18 @@
-"""Bootstrap intervals (Efron 1979): what other clips, or other speakers, of the same kind might have given.
+"""Bootstrap intervals (Efron 1979) for other clips, or other speakers, of the same kind.
 
-Percentiles are taken further out than 2.5 and 97.5 (Hesterberg 2015, "What teachers should know about the bootstrap",
-"expanded percentile"): resamples of few clips vary too little, by sqrt((n - 1) / n), and have a normal's tails where
-Student's are due. Of 5, 10 and 20 normal values the interval holds the mean in 93, 95 and 95 of 100 simulations, plain
-percentiles in 85, 91 and 94, BCa, which mends skew and not size, in 84, 90 and 93. Of values that are exponential, and
-so quite skew, it still promises too much: 87, 90 and 92.
+Percentiles are wider than 2.5 and 97.5 (Hesterberg 2015, "What teachers should know about the bootstrap", "expanded
+percentile"), because resamples of few clips vary too little, by sqrt((n - 1) / n), and have normal instead of Student's
+tails. For 5, 10 and 20 normal values the interval contains the mean in 93, 95 and 95 of 100 simulations; plain
+percentiles in 85, 91 and 94; BCa, which corrects skew but not width, in 84, 90 and 93. For exponential, thus skewed
+values it is still too narrow: 87, 90 and 92.
 
-Clips of one speaker resemble each other: where speakers differ as much as the clips of one do, and have four each,
-intervals over clips hold the mean in 77 of 100 simulations, those over speakers in 94 with 6 of them and 95 with 8.
-So speakers are resampled, each with all its clips, where there are at least :data:`SPEAKERS`.
+Clips of one speaker are correlated: if speakers differ as much as the clips of one speaker, and have four each,
+intervals over clips contain the mean in 77 of 100 simulations, those over speakers in 94 with 6 speakers and 95 with 8.
+Speakers are therefore resampled, each with all its clips, if there are at least :data:`SPEAKERS`.
 
-No bootstrap mean leaves the range of its sample, within which the truth of n symmetric values lies in 1 - 2^(1 - n) of
-all cases: 50 % of 2 clips, 88 % of 4. Below :data:`FEWEST` units there is no interval, as it would not be one of 95 %.
+A bootstrap mean never leaves the range of its sample, which contains the true mean of n symmetric values in
+1 - 2^(1 - n) of all cases: 50 % for 2 clips, 88 % for 4. With fewer than :data:`FEWEST` units there is no interval,
+because it would not be one of 95 %.
 """
 
 from __future__ import annotations
@@ -29,24 +30,25 @@ if TYPE_CHECKING:
     from vast_core.interfaces import PooledMetric
 
 SPEAKERS = 6
-"""From how many on they are resampled, and not clips: the fewest whose signs can tell a difference at 5 % (2 / 2^6)."""
+"""Minimum number of speakers to resample instead of clips: the fewest whose signs can show a difference at 5 % (2 /
+2^6)."""
 
 FEWEST = 5
-"""Units that an interval needs."""
+"""Minimum number of units for an interval."""
 
 Unit = Literal["speakers", "clips"]
 
 Bounds = tuple[float, float] | tuple[None, None]
-"""Low and high; None where there are too few units."""
+"""Low and high; None if there are too few units."""
 
 
 def unit_of(speakers: Sequence[str]) -> Unit:
-    """What is resampled of clips by these ``speakers``, one a clip."""
+    """The unit that is resampled, given the speaker of each clip."""
     return "speakers" if len(set(speakers)) >= SPEAKERS else "clips"
 
 
 def units(speakers: Sequence[str]) -> list[NDArray[np.intp]]:
-    """Places of the clips that are drawn together: those of a speaker, or each clip alone."""
+    """Indices of the clips that are drawn together: all clips of a speaker, or each clip alone."""
     if unit_of(speakers) == "clips":
         return [np.array([place]) for place in range(len(speakers))]
     names, members = np.unique(np.asarray(speakers), return_inverse=True)
@@ -54,14 +56,14 @@ def units(speakers: Sequence[str]) -> list[NDArray[np.intp]]:
 
 
 def tails(count: int) -> tuple[float, float]:
-    """The percentiles, in percent, that bound 95 % with ``count`` units: Phi(-+ sqrt(n / (n - 1)) t(0.975, n - 1))."""
+    """The percentiles, in %, that bound 95 % with ``count`` units: Phi(-+ sqrt(n / (n - 1)) t(0.975, n - 1))."""
     reach = np.sqrt(count / (count - 1)) * stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)
     low = 100 * float(stats.norm.cdf(-reach))
     return low, 100 - low
 
 
 def interval(values: Sequence[float], speakers: Sequence[str], resamples: int, seed: int) -> Bounds:
-    """The 95 % interval of the mean of ``values``, one a clip, over ``resamples`` draws with replacement."""
+    """The 95 % interval of the mean of ``values``, one per clip, over ``resamples`` draws with replacement."""
     sample, drawn = np.asarray(values, float), units(speakers)
     if len(drawn) < FEWEST:
         return None, None
@@ -75,9 +77,9 @@ def interval(values: Sequence[float], speakers: Sequence[str], resamples: int, s
 def pooled_intervals(
     metric: PooledMetric, parts: Sequence[Any], speakers: Sequence[str], resamples: int, seed: int
 ) -> dict[str, tuple[float, float]]:
-    """The 95 % interval of each measure of ``metric``, over ``resamples`` draws of ``parts``, pooled anew.
+    """The 95 % interval of each measure of ``metric``, over ``resamples`` draws of ``parts``, each pooled again.
 
-    None of any where there are too few units.
+    Empty if there are too few units.
     """
     chance, drawn = np.random.default_rng(seed), units(speakers)
     if len(drawn) < FEWEST:

@@ -1,4 +1,4 @@
-"""``vast eval``: any system's videos, or a run, measured by one protocol."""
+"""``vast eval``: videos of any system, or a run, measured by one protocol."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 @click.command("eval", short_help="Measure videos, or a run, by a protocol.")
 @click.argument("run", type=_FOLDER, required=False)
-@click.option("--generated", type=_FOLDER, help="Folder of a system's videos.")
-@click.option("--reference", type=_FOLDER, help="Folder of the real videos, of the same names.")
-@click.option("--prompts", type=_FOLDER, help="Folder of the clips whose style was asked for, of the same names.")
-@click.option("--corpus", help="Of a run: measure its style model on the videos of this folder, or on this corpus.")
+@click.option("--generated", type=_FOLDER, help="Folder of the generated videos.")
+@click.option("--reference", type=_FOLDER, help="Folder of the real videos, with the same names.")
+@click.option("--prompts", type=_FOLDER, help="Folder of the style prompts, with the same names.")
+@click.option("--corpus", help="For a run: measure its style model on the videos in this folder, or on this corpus.")
 @click.option(
-    "--split", type=click.Choice(["held_out", "train"]), help="Of a run: which clips.  [held_out; of --corpus, all]"
+    "--split", type=click.Choice(["held_out", "train"]), help="For a run: which clips.  [held_out; with --corpus: all]"
 )
-@click.option("--tracked", is_flag=True, help="Of a run: write its videos, and measure those as any system's.")
-@click.option("--protocol", "protocol_name", default="v1", show_default=True, help="A packaged protocol, or a file.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the results.")
+@click.option("--tracked", is_flag=True, help="For a run: write its videos, and measure them like those of any system.")
+@click.option(
+    "--protocol", "protocol_name", default="v1", show_default=True, help="Name of a packaged protocol, or a file."
+)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Output folder.")
 @click.pass_obj
 def evaluate(
     session: Session,
@@ -36,11 +38,11 @@ def evaluate(
     protocol_name: str,
     out: Path | None,
 ) -> None:
-    """Measure the finished run RUN, or any system's videos against real ones.
+    """Measure the finished run RUN, or videos of any system against real ones.
 
-    Videos are paired by name; frame rate, size, crops, masks and alignment are brought to one form by the protocol,
-    whose digest is printed with each number. What cannot be paired or read is left out, and listed with its reason.
-    A run's own geometry stands against what was prepared, unless --tracked asks for its videos.
+    Videos are paired by name. The protocol fixes frame rate, size, crops, masks and alignment, and its digest is
+    printed with each number. Videos that cannot be paired or read are left out, and listed with the reason. For a run,
+    its own vertices are compared with the prepared ones, unless --tracked measures its videos.
 
     \b
     Example:
@@ -53,18 +55,18 @@ def evaluate(
         raise click.UsageError("give either a run, or both --generated and --reference")
     of_a_run = {"--corpus": corpus, "--split": split, "--tracked": tracked}
     if run is None and (wrong := [option for option, value in of_a_run.items() if value]):
-        raise click.UsageError(f"{wrong[0]} goes with a run")
+        raise click.UsageError(f"{wrong[0]} requires a run")
     if corpus is not None and tracked:
-        raise click.UsageError("--tracked goes with a run's own clips: of other people it has no avatar to draw")
+        raise click.UsageError("--tracked requires a run's own clips: there is no avatar to draw other people")
     if run is not None and prompts is not None:
-        raise click.UsageError("--prompts goes with --generated and --reference; a run has its own")
+        raise click.UsageError("--prompts requires --generated and --reference; a run has its own prompts")
 
     from .protocol import Protocol
 
     session.tell_troubles()
     protocol = Protocol.load(protocol_name, session.registry)
 
-    from .evaluator import Evaluator  # after the checks, as it imports torch
+    from .evaluator import Evaluator  # imported after the checks, because it imports torch
 
     work = Evaluator(protocol=protocol, registry=session.registry)
     if generated is not None and reference is not None:

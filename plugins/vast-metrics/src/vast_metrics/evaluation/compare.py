@@ -1,9 +1,9 @@
-"""Systems against a first one, clip by clip: paired differences, their intervals and tests. Imports no torch.
+"""Compare systems with a first one, clip by clip: paired differences, their intervals and tests. Imports no torch.
 
-The test flips signs: had neither system been the better one, each difference could as well have been the other way
-round, so p is the share of all 2^n choices of signs whose mean difference is as far from 0 (Fisher 1935, section 21).
-It judges the very mean that is shown, where Wilcoxon's judges ranks; it is exact for few clips, and asks for no normal
-distribution, as Student's does. Clips of one speaker are turned together where speakers are many, as in
+The test flips signs: if neither system were better, each difference could equally have the opposite sign, so p is the
+share of all 2^n choices of signs whose mean difference is as far from 0 (Fisher 1935, section 21). It tests the mean
+that is reported, whereas Wilcoxon's test uses ranks; it is exact for few clips, and assumes no normal distribution, as
+Student's does. With many speakers, all clips of a speaker are flipped together, as in
 :mod:`~vast_metrics.evaluation.bootstrap`.
 """
 
@@ -30,47 +30,47 @@ from .tables import SHORT
 
 FILE = "compare.json"
 RESAMPLES, SEED = 2000, 1
-"""Of every interval."""
+"""Bootstrap resamples and random seed of all intervals."""
 
 FEWEST = 6
-"""Units that a test needs: of fewer no choice of signs is as rare as one in twenty."""
+"""Minimum number of units for a test: with fewer, no choice of signs is as rare as one in twenty."""
 
 ALL_SIGNS = 14
-"""Units up to which every choice of signs is tried; beyond, ``SIGNS`` of them by chance."""
+"""Maximum number of units for which all choices of signs are tried; otherwise ``SIGNS`` random ones."""
 
 SIGNS = 20_000
 
 
 @attrs.frozen(kw_only=True)
 class System:
-    """One of the evaluations that are compared."""
+    """One of the compared evaluations."""
 
     name: str
     folder: str
     clips: int
-    """That it was measured on."""
+    """Number of clips on which it was measured."""
 
 
 @attrs.frozen(kw_only=True)
 class Difference:
-    """One system against the first in one measure, over the clips that both have."""
+    """One system compared with the first in one measure, over their common clips."""
 
     system: str
     first_mean: float
     mean: float
     difference: float
-    """Mean over clips, this system minus the first; of distances from 0 where closer to 0 is better."""
+    """Mean over clips, this system minus the first; of absolute values if closer to 0 is better."""
     low: float | None
     high: float | None
-    """Bootstrap over ``unit``, 95 %; None where there are too few."""
+    """Bootstrap over ``unit``, 95 %; None if there are too few."""
     unit: Unit
     units: int
     p: float | None
-    """Of the sign-flip test, two-sided; None below ``FEWEST`` units."""
+    """Sign-flip test, two-sided; None below ``FEWEST`` units."""
     adjusted: float | None
-    """``p`` after Holm's correction over the systems compared in this measure."""
+    """``p`` with Holm's correction over the systems compared in this measure."""
     verdict: Evidence
-    """``better`` or ``worse`` (``different`` where neither can be said) only where ``adjusted`` is below 0.05."""
+    """``better`` or ``worse`` (``different`` if the measure has no direction) only if ``adjusted`` is below 0.05."""
     by_clip: Mapping[str, float]
 
 
@@ -92,12 +92,12 @@ class Comparison:
     digest: str
     geometry: str
     systems: tuple[System, ...]
-    """The first is the one that the others are held against."""
+    """The first one is the baseline of the comparison."""
     measures: tuple[MeasureComparison, ...]
     not_compared: Mapping[str, str]
-    """By measure, why."""
+    """Reasons by measure."""
     notes: tuple[str, ...]
-    """Which clips were compared, in words."""
+    """Notes on which clips were compared."""
 
     @property
     def others(self) -> tuple[System, ...]:
@@ -105,15 +105,15 @@ class Comparison:
         return self.systems[1:]
 
     def write(self, folder: Path) -> Path:
-        """Write ``compare.json`` into ``folder``; gives the file."""
+        """Write ``compare.json`` into ``folder``, and return its path."""
         write_text(folder / FILE, json.dumps(cattrs.unstructure(self), indent=1) + "\n")
         return folder / FILE
 
 
 def read_evaluation(folder: Path) -> Evaluation:
-    """That of a folder, or of the run whose folder it is.
+    """The evaluation in a folder, or of the run in that folder.
 
-    Raises :class:`vast_core.errors.InputError` where there is none, or none that this version understands.
+    Raises :class:`vast_core.errors.InputError` if there is none, or none that this version can read.
     """
     inside = folder / "eval"
     whole = not (folder / EVALUATION).is_file() and (inside / EVALUATION).is_file()
@@ -121,13 +121,13 @@ def read_evaluation(folder: Path) -> Evaluation:
 
 
 def compare(folders: Sequence[Path], only: Sequence[str] = ()) -> Comparison:
-    """Each evaluation against the first, in all measures or ``only`` some.
+    """Compare each evaluation with the first, in all measures or only in ``only``.
 
-    Raises :class:`vast_core.errors.InputError` where there are fewer than two, where they were not measured alike, or
-    have no clip in common, or where a measure is none of theirs.
+    Raises :class:`vast_core.errors.InputError` if there are fewer than two, if they were not measured in the same way
+    or have no common clips, or if a measure is unknown.
     """
     if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
-        raise InputError("give two folders of evaluations, or more, each once")
+        raise InputError("give at least two different folders of evaluations")
     evaluations = [read_evaluation(folder) for folder in folders]
     _measured_alike(folders, evaluations)
     first, *others = evaluations
@@ -157,12 +157,13 @@ def compare(folders: Sequence[Path], only: Sequence[str] = ()) -> Comparison:
 
 
 def sign_flip_p(sums: Sequence[float]) -> float:
-    """Two-sided p of n units' summed differences: the share of choices of signs with |sum| at least as large.
+    """Two-sided p for the summed differences of n units: the share of sign choices with |sum| at least as large.
 
-    All 2^n where n <= ``ALL_SIGNS``, else (1 + hits) / (1 + ``SIGNS``) of choices by chance (Phipson & Smyth 2010).
+    All 2^n choices for n <= ``ALL_SIGNS``, otherwise (1 + hits) / (1 + ``SIGNS``) of random choices (Phipson & Smyth
+    2010).
     """
     values = np.asarray(sums, float)
-    seen = abs(values.sum()) * (1 - 1e-9)  # rounding must not tell a choice from its mirror image
+    seen = abs(values.sum()) * (1 - 1e-9)  # rounding must not separate a choice from its mirror image
     if len(values) <= ALL_SIGNS:
         signs = np.array(list(product((-1.0, 1.0), repeat=len(values))))
         return float((np.abs(signs @ values) >= seen).mean())
@@ -173,7 +174,7 @@ def sign_flip_p(sums: Sequence[float]) -> float:
 def _compared(
     name: str, known: MeasureOf, pairs: Mapping[str, Sequence[tuple[ClipResult, ClipResult]]]
 ) -> tuple[Difference, ...]:
-    """Every system in one measure, but those that have it for no clip of the first's."""
+    """Every system in one measure, without those that share no clip with the first."""
     found = []
     for system, both in pairs.items():
         having = [(one, other) for one, other in both if name in one.values and name in other.values]
@@ -194,7 +195,7 @@ def _difference(
     size = abs if known.better == "closer to 0" else float
     first, own = (np.array([size(pair[side].values[name]) for pair in having]) for side in (0, 1))
     away = own - first
-    away[np.abs(away) <= 1e-9 * np.maximum(np.abs(own), np.abs(first))] = 0.0  # the same but for rounding
+    away[np.abs(away) <= 1e-9 * np.maximum(np.abs(own), np.abs(first))] = 0.0  # equal up to rounding
     speakers = [clip.speaker for clip, _ in having]
     drawn = units(speakers)
     low, high = interval(away.tolist(), speakers, RESAMPLES, SEED)
@@ -215,7 +216,7 @@ def _difference(
 
 
 def _measured_alike(folders: Sequence[Path], evaluations: Sequence[Evaluation]) -> None:
-    """Raises InputError, with what each was measured by, where numbers are not comparable."""
+    """Raise InputError, listing how each was measured, if the numbers are not comparable."""
     if len({(own.digest, own.geometry) for own in evaluations}) == 1:
         return
     lines = []
@@ -226,14 +227,14 @@ def _measured_alike(folders: Sequence[Path], evaluations: Sequence[Evaluation]) 
             f"metrics of {providers}"
         )
     raise InputError(
-        "\n".join(["these were not measured alike, so that their numbers cannot be compared:", *lines])
-        + "\nmeasure them anew with one protocol"
+        "\n".join(["these were not measured in the same way, so their numbers cannot be compared:", *lines])
+        + "\nmeasure them again with one protocol"
         + (", and all as videos (of a run: --tracked)" if len({own.geometry for own in evaluations}) > 1 else "")
     )
 
 
 def _names(folders: Sequence[Path], evaluations: Sequence[Evaluation]) -> list[str]:
-    """What was measured, where that tells them apart; else the folders of the evaluations."""
+    """The names of what was measured, if they are distinct; otherwise the folders of the evaluations."""
     names = [evaluation.generated for evaluation in evaluations]
     return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
 
@@ -241,24 +242,24 @@ def _names(folders: Sequence[Path], evaluations: Sequence[Evaluation]) -> list[s
 def _common(
     first: Evaluation, other: Evaluation, names: tuple[str, str]
 ) -> tuple[list[tuple[ClipResult, ClipResult]], list[str]]:
-    """The clips that both have, and what is to be said of them."""
+    """The common clips, and notes on them."""
     own = {clip.name: clip for clip in other.clips}
     both = [(clip, own[clip.name]) for clip in first.clips if clip.name in own]
     same = [pair for pair in both if _same_reference(*pair)]
     if not same:
-        raise InputError(f"{names[0]} and {names[1]} have no clip in common: clips are matched by name and reference")
+        raise InputError(f"{names[0]} and {names[1]} have no common clips: clips are matched by name and reference")
     notes = [f"{names[1]}: {len(same)} clips in common with {names[0]}, which has {len(first.clips)}"]
     if alone := len(other.clips) - len(both):
-        notes.append(f"{names[1]}: {alone} clips that {names[0]} lacks do not count")
+        notes.append(f"{names[1]}: {alone} clips that {names[0]} lacks are ignored")
     if strange := [clip.name for clip, other_clip in both if not _same_reference(clip, other_clip)]:
-        notes.append(f"{names[1]}: not compared, as their references differ: {', '.join(strange)}")
+        notes.append(f"{names[1]}: not compared, because their references differ: {', '.join(strange)}")
     if uneven := [clip.name for clip, other_clip in same if clip.frames != other_clip.frames]:
-        notes.append(f"{names[1]}: compared over another number of frames than in {names[0]}: {', '.join(uneven)}")
+        notes.append(f"{names[1]}: compared over a different number of frames than in {names[0]}: {', '.join(uneven)}")
     return same, notes
 
 
 def _same_reference(one: ClipResult, other: ClipResult) -> bool:
-    """Whether the lips of both references move alike, as far as that can be told: over as many frames."""
+    """Whether the lips of both references move equally, tested if they have the same number of frames."""
     left, right = one.curves.get("reference", ()), other.curves.get("reference", ())
     if len(left) != len(right) or one.frames != other.frames:
         return True
@@ -271,7 +272,7 @@ def _chosen(first: Evaluation, only: Sequence[str]) -> list[str]:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise InputError(f"--measures: no measure is called {name!r}{hint} (the protocol's: {', '.join(known)})")
+            raise InputError(f"--measures: no measure is called {name!r}{hint} (the protocol has {', '.join(known)})")
     return [name for name in known if not only or name in only]
 
 
@@ -279,10 +280,10 @@ def _why_not(name: str, evaluations: Mapping[str, Evaluation]) -> str:
     found: dict[str, list[str]] = {}
     for system, evaluation in evaluations.items():
         if name not in evaluation.overall:
-            # the first line of a reason says what is lacking, the others how to come by it
+            # the first line of a reason says what is missing, the others how to get it
             why = evaluation.not_computed.get(evaluation.measures[name].metric, "no clip has it").splitlines()[0]
             found.setdefault(why, []).append(system)
         elif not any(name in clip.values for clip in evaluation.clips):
-            return "it is of all clips together, and has no value of each"
+            return "it is computed from all clips together, and has no value per clip"
     told = [f"not computed for {' and '.join(systems)}, because {why}" for why, systems in found.items()]
     return "; ".join(told) or "no clip has it on both sides"

@@ -1,4 +1,4 @@
-"""``vast compare``: evaluations against a first one."""
+"""``vast compare``: evaluations compared with a first one."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from vast_core.cli import Session
     required=True,
     type=click.Path(path_type=Path, exists=True, file_okay=False),
 )
-@click.option("--measures", metavar="NAME,NAME,...", help="Only these.  [all]")
+@click.option("--measures", metavar="NAME,NAME,...", help="Compare only these measures.  [all]")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("compare"),
     show_default=True,
-    help="Folder of the results.",
+    help="Output folder.",
 )
 @click.pass_obj
 def compare(session: Session, folders: tuple[Path, ...], measures: str | None, out: Path) -> None:
-    """Hold evaluations against the first: each DIR is what `vast eval` wrote, or a run that it measured.
+    """Compare evaluations with the first: each DIR is the output of `vast eval`, or a run that it measured.
 
-    Differences are paired by clip, with bootstrap intervals and sign-flip tests. Evaluations of different protocols
-    are refused. The clip is the unit: what this finds is true of these outputs; whether one method is better than
-    another takes several trainings of each, see `vast ablate`.
+    Differences are paired by clip, with bootstrap intervals and sign-flip tests. Evaluations with different protocols
+    are refused. The unit is the clip, so results apply to these outputs; to find out whether one method is better than
+    another, several trainings of each are needed, see `vast ablate`.
 
     \b
     Example:
@@ -48,7 +48,7 @@ def compare(session: Session, folders: tuple[Path, ...], measures: str | None, o
 
     session.tell_troubles()
     if out.exists() and not (out / FILE).is_file() and any(out.iterdir()):
-        raise InputError(f"{out}: holds other files than those of a comparison; choose another --out")
+        raise InputError(f"{out}: contains files that are not from a comparison; choose another --out")
     only = [name.strip() for name in measures.split(",")] if measures else []
     found = compare_evaluations(folders, only)
     files = [write_page(out, found), found.write(out), write_csv(out, found)]

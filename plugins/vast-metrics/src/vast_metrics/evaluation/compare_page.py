@@ -1,4 +1,4 @@
-"""A comparison in the terminal, as CSV, and on a page with a plot for each measure."""
+"""A comparison in the terminal, as CSV, and as a page with a plot for each measure."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ STYLES = {"better": "bold green", "worse": "red", "different": "bold"}
 MARKS = {"better": "▲ better", "worse": "▼ worse", "different": "◆ different", "no evidence": "·", "not tested": "–"}
 
 COLUMNS = ("difference", "95 % interval", "p (Holm)", "verdict")
-"""Of a table, after the measure."""
+"""Columns of a table, after the measure."""
 
 
 def print_comparison(comparison: Comparison) -> Group:
-    """A table for each system, what was not compared, and how to read them."""
+    """A table for each system, the measures not compared, and a note on how to read them."""
     grids = []
     for system in comparison.others:
         title = f"{system.name} against {comparison.systems[0].name} · {_protocol(comparison)}"
@@ -66,25 +66,25 @@ def written(own: Difference, measure: MeasureComparison) -> list[str]:
 
 
 def reading(comparison: Comparison) -> str:
-    """How the tables are to be read, and what they cannot tell."""
+    """A note on how to read the tables, and their limits."""
     drawn = {own.unit for measure in comparison.measures for own in measure.differences}
     over = " or ".join(sorted(drawn)) if drawn else "clips"
     near_zero = any(measure.known.better == "closer to 0" for measure in comparison.measures)
     untested = any(own.verdict == "not tested" for measure in comparison.measures for own in measure.differences)
     return (
-        f"Means over the clips that both have, and paired differences from {comparison.systems[0].name}, with 95 % "
+        f"Means over common clips, and paired differences from {comparison.systems[0].name}, with 95 % "
         f"bootstrap intervals over {over}; sign-flip test, Holm's correction over the systems of a measure (not over "
-        "measures: of twenty alike in truth, one will seem to differ). 'no evidence': the difference may be chance, "
-        "and names no winner."
+        "measures: of twenty without a true difference, one will seem to differ). 'no evidence': the difference may be "
+        "chance, and there is no winner."
         + f" 'not tested': fewer than {FEWEST} {over}." * untested
         + " Where closer to 0 is better, distances from 0 are compared." * near_zero
-        + " This tells of these outputs on clips like these, not of the methods behind them: another training of the "
-        "same method gives other outputs, and only several seeds tell how different (`vast ablate`)."
+        + " The results apply to these outputs on similar clips, not to the methods: another training of the "
+        "same method gives other outputs, and only several seeds show how different they are (`vast ablate`)."
     )
 
 
 def write_csv(folder: Path, comparison: Comparison) -> Path:
-    """``compare.csv``, a line a measure and system; gives the file."""
+    """``compare.csv``, a row per measure and system; returns its path."""
     head = (
         "measure,unit,better,first,system,clips,first_mean,mean,difference,low,high,resampled,units,p,p_holm,verdict,"
         "protocol,digest"
@@ -94,9 +94,9 @@ def write_csv(folder: Path, comparison: Comparison) -> Path:
 
 
 def write_page(folder: Path, comparison: Comparison) -> Path:
-    """``compare.html``; gives the file.
+    """Write ``compare.html``, and return its path.
 
-    Raises :class:`vast_core.errors.StorageError` where it cannot be written.
+    Raises :class:`vast_core.errors.StorageError` if it cannot be written.
     """
     path = folder / "compare.html"
     write_report(
@@ -104,9 +104,9 @@ def write_page(folder: Path, comparison: Comparison) -> Path:
         title=f"Comparison with {comparison.systems[0].name}",
         subtitle=f"of {', '.join(own.name for own in comparison.others)} · {_protocol(comparison)}",
         sections=[
-            Section("At a glance", list(_glance(comparison))),
+            Section("Overview", list(_glance(comparison))),
             Section("Differences", list(_differences(comparison))),
-            Section("Measure by measure", list(_forests(comparison))),
+            Section("By measure", list(_forests(comparison))),
             Section("What was compared", list(_compared(comparison))),
         ],
     )
@@ -114,7 +114,7 @@ def write_page(folder: Path, comparison: Comparison) -> Path:
 
 
 def plot_forest(measure: MeasureComparison, first: str) -> bytes:
-    """Each system's difference from the first and its interval, filled where there is evidence; dots are clips."""
+    """Each system's difference from the first with its interval, filled if there is evidence; dots are clips."""
     rows = measure.differences
     with drawing(height=0.8 + 0.42 * len(rows), grid=False) as (figure, (axis,)):
         for place, own in enumerate(rows):
@@ -140,7 +140,7 @@ def plot_forest(measure: MeasureComparison, first: str) -> bytes:
 
 
 def shortened(name: str, letters: int = 24) -> str:
-    """A system's name with its beginning cut off, as paths differ at their ends."""
+    """A system's name without its beginning, because paths differ at their ends."""
     return name if len(name) <= letters else f"…{name[-letters + 1 :]}"
 
 
@@ -161,9 +161,7 @@ def _glance(comparison: Comparison) -> Iterator[Block]:
         found = {own.system: MARKS[own.verdict] for own in measure.differences}
         rows.append([measure.name, *(found.get(own.name, "not measured") for own in comparison.others)])
     columns = ["measure", *(own.name for own in comparison.others)]
-    yield Table(
-        columns, rows, f"Against {comparison.systems[0].name}; a dot where there is no evidence of a difference"
-    )
+    yield Table(columns, rows, f"Compared with {comparison.systems[0].name}; a dot means no evidence of a difference")
 
 
 def _differences(comparison: Comparison) -> Iterator[Block]:
@@ -178,9 +176,7 @@ def _differences(comparison: Comparison) -> Iterator[Block]:
 
 
 def _forests(comparison: Comparison) -> Iterator[Block]:
-    yield Text(
-        "The ring is the mean difference, with its 95 % interval, and filled where there is evidence; dots are clips."
-    )
+    yield Text("The ring is the mean difference with its 95 % interval, filled if there is evidence; dots are clips.")
     for measure in comparison.measures:
         plot = plot_forest(measure, comparison.systems[0].name)
         yield Figure(f"{measure.name}, {_protocol(comparison)}", plot)

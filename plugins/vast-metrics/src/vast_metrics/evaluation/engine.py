@@ -1,4 +1,4 @@
-"""Every metric on every pair, one pair in memory at a time; then what they say of all together."""
+"""Computes every metric on every pair, one pair in memory at a time, and then over all pairs."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ class Pair:
 
     prediction: Performance
     reference: Performance
-    """It has the clip's name and speaker."""
+    """Has the name and speaker of the clip."""
     frames: int
     lacking: Mapping[Literal["vertices", "frames"], str] = attrs.field(factory=dict)
-    """Why there are none of these."""
+    """Why vertices or frames are missing."""
     notes: tuple[str, ...] = ()
     videos: tuple[str, str] | None = None
-    """Of the generated and of the reference, relative to the evaluation's folder."""
+    """Generated and reference video, relative to the evaluation's folder."""
 
 
 @attrs.define(eq=False)
 class Engine:
-    """Measures pair after pair, and keeps numbers and parts alone."""
+    """Measures one pair after another, and keeps only numbers and parts."""
 
     protocol: Protocol
     pipeline: Pipeline
     _clips: list[ClipResult] = attrs.field(init=False, factory=list)
     _lacking: set[str] = attrs.field(init=False, factory=set)
-    """Reasons that are of clips, not of metrics."""
+    """Reasons that concern clips, not metrics."""
     _left_out: list[LeftOut] = attrs.field(init=False, factory=list)
     _parts: dict[int, list[tuple[int, Any]]] = attrs.field(init=False, factory=dict)
-    """Of each pooled metric, by its place in the protocol: number of the clip, and its part."""
+    """For each pooled metric, by its place in the protocol: clip numbers and parts."""
 
     @classmethod
     def of(cls, protocol: Protocol, registry: Registry) -> Engine:
@@ -57,12 +57,12 @@ class Engine:
         return cls(protocol, assemble(protocol.parts, registry))
 
     def digest(self) -> str:
-        """The protocol's, with the weights of face and audio."""
+        """Digest of the protocol, including the weights of face and audio."""
         return self.protocol.digest({kind: _weights(part) for kind, part in self.pipeline.parts.items()})
 
     @property
     def seconds(self) -> float:
-        """Of pairs measured so far."""
+        """Seconds of all pairs measured so far."""
         return sum(clip.frames for clip in self._clips) / self.protocol.fps
 
     def leave_out(self, clip: str, reason: str) -> None:
@@ -70,7 +70,7 @@ class Engine:
         self._left_out.append(LeftOut(clip=clip, reason=reason))
 
     def measure(self, pair: Pair) -> None:
-        """Every metric on one pair."""
+        """Compute every metric on one pair; failures are recorded, and the other metrics continue."""
         self._lacking |= set(pair.lacking.values())
         found = measure(self.pipeline.metrics, pair.prediction, pair.reference, pair.lacking)
         for place, part in found.parts.items():
@@ -94,7 +94,7 @@ class Engine:
     def conclude(self, *, generated: str, reference: str, geometry: Literal["tracked", "model"]) -> Evaluation:
         """All numbers, with their intervals.
 
-        Raises :class:`vast_core.errors.VastError` where no clip could be measured.
+        Raises :class:`vast_core.errors.VastError` if no clip could be measured.
         """
         if not self._clips:
             reasons = "\n".join(f"  {item.clip}: {item.reason}" for item in self._left_out)
@@ -132,7 +132,7 @@ class Engine:
         )
 
     def _pool(self, metric: PooledMetric, numbered: Sequence[tuple[int, Any]]) -> dict[str, Overall]:
-        """What a metric makes of all parts together; what it says of each clip is filled in there."""
+        """A metric's values over all parts; its values for each clip are stored with the clips."""
         if not numbered:
             return {}
         parts = [part for _, part in numbered]
@@ -152,7 +152,8 @@ class Engine:
         }
 
     def _overall(self, measure: str, pooled: Overall | None) -> Overall | None:
-        """A measure over all clips: pooled, or the mean; the interval from clips wherever each has a value."""
+        """A measure over all clips: pooled, or the mean; the interval is from values per clip, if every clip has
+        one."""
         having = [clip for clip in self._clips if measure in clip.values]
         values = [clip.values[measure] for clip in having]
         rule = self.protocol.bootstrap
@@ -165,7 +166,7 @@ class Engine:
             )
         if pooled.low is not None or not values:
             return pooled
-        # of some clips only it has an interval where it is no more than the mean over those
+        # if only some clips have values, their interval applies only if the pooled value is their mean
         mean = math.isclose(pooled.value, math.fsum(values) / len(values), rel_tol=1e-9)
         if mean or len(values) == pooled.clips:
             return attrs.evolve(pooled, low=low, high=high, clips=len(values))
@@ -174,16 +175,16 @@ class Engine:
     def _why_none(self, metric: str) -> str:
         reasons = Counter(clip.not_computed[metric] for clip in self._clips if metric in clip.not_computed)
         if not reasons:
-            return "it gave no value of any clip"
-        # what a metric itself says tells more than that other clips have no pictures
+            return "it gave no value for any clip"
+        # the metric's own reason says more than that other clips have no frames
         own = Counter({reason: count for reason, count in reasons.items() if reason not in self._lacking}) or reasons
         (commonest, _), *others = own.most_common()
         more = "another reason" if len(others) == 1 else f"{len(others)} other reasons"
-        return commonest + (f" (and {more}, clip by clip)" if others else "")
+        return commonest + (f" (and {more}, listed by clip)" if others else "")
 
 
 def _opening(performance: Performance) -> tuple[float, ...]:
-    """Inner-lip opening over time, for the report's curves."""
+    """Inner-lip opening over time, for the curves of the report."""
     if performance.vertices is None:
         return ()
     return tuple(round(float(value), 4) for value in performance.face.lip_opening(performance.vertices))

@@ -1,4 +1,4 @@
-"""From a command to a folder of results: pairs are made one by one, measured, reported; whole or not at all."""
+"""From a command to a folder of results: makes pairs one by one, measures, and writes the report atomically."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .tables import print_table, write_csv
 from .tracked import Reader, matches, videos_in
 
 Task = tuple[str, Callable[[], Pair]]
-"""A clip's name, and what makes its pair."""
+"""A clip's name, and a function that makes its pair."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -42,16 +42,16 @@ class Evaluator:
     console: Console = attrs.field(factory=lambda: Console(highlight=False))
 
     def videos(self, generated: Path, reference: Path, prompts: Path | None, out: Path) -> Evaluation:
-        """A system's videos against their references.
+        """Videos of a system compared with their references.
 
-        Raises :class:`vast_core.errors.InputError` where no name is on both sides, :class:`VastError` where no pair
-        can be measured.
+        Raises :class:`vast_core.errors.InputError` if there are no pairs by name, :class:`VastError` if no pair can be
+        measured.
         """
         with results_folder(out) as folder:
             return self._videos(generated, reference, prompts, folder, out, (str(generated), str(reference)))
 
     def run(self, path: Path, split: str, out: Path) -> Evaluation:
-        """A run's vertices against the prepared ones, and its avatar against its footage."""
+        """A run's vertices compared with the prepared ones, and its avatar with its footage."""
         trained = Trained.load(path, self.registry, self.console)
         trained.check(self.protocol)
         engine = Engine.of(self.protocol, self.registry)
@@ -69,21 +69,21 @@ class Evaluator:
         clips = list(corpus_called(corpus, self.protocol, self.registry).clips())
         chosen = spread([clip for clip in clips if split in (None, clip.split)], self.protocol.max_clips)
         if not chosen:
-            raise InputError(f"--corpus {corpus}: no clip is of the split {split}")
+            raise InputError(f"--corpus {corpus}: no clips in the split {split}")
         engine = Engine.of(self.protocol, self.registry)
         footage = OtherFootage(run=trained, protocol=self.protocol, audio=engine.pipeline.audio)
         with results_folder(out) as folder:
-            with self.console.status("following faces"):
+            with self.console.status("tracking faces"):
                 usable = footage.follow(chosen, partial(self._leave_out, engine))
             tasks = [(clip.name, partial(footage.pair, clip)) for clip in usable]
             return self._measure(engine, tasks, folder, out, (trained.name, corpus), "model")
 
     def run_tracked(self, path: Path, split: str, out: Path) -> Evaluation:
-        """A run's videos, made first, as any system's."""
+        """Write a run's videos, and measure them like those of any system."""
         trained = Trained.load(path, self.registry, self.console)
         trained.check(self.protocol)
         if trained.base is None:
-            raise InputError(f"{path}: the run has no trained avatar; without --tracked its vertices are measured")
+            raise InputError(f"{path}: the run has no trained avatar; omit --tracked to measure its vertices")
         engine = Engine.of(self.protocol, self.registry)
         clips = PreparedClips(run=trained, protocol=self.protocol, audio=engine.pipeline.audio, split=split)
         own = [clip for clip in clips.chosen() if clip.speaker == trained.base.avatar]
@@ -149,7 +149,7 @@ class Evaluator:
         self.console.print(print_table(evaluation))
         seconds = time.perf_counter() - began
         self.console.print(
-            f"{engine.seconds:.1f} s of {len(evaluation.clips)} clips in {seconds:.1f} s; written: "
+            f"{engine.seconds:.1f} s in {len(evaluation.clips)} clips measured in {seconds:.1f} s; wrote "
             + ", ".join(str(out / file.relative_to(folder)) for file in files),
             markup=False,
         )
@@ -162,13 +162,13 @@ class Evaluator:
 
 @contextmanager
 def results_folder(out: Path) -> Iterator[Path]:
-    """A folder beside ``out`` that takes its place at success, and leaves nothing at failure.
+    """A folder beside ``out`` that replaces it on success, and is removed on failure.
 
-    Raises :class:`InputError` where ``out`` holds anything but an earlier evaluation, :class:`StorageError` where the
-    place cannot be written.
+    Raises :class:`InputError` if ``out`` has files that are not from an evaluation, :class:`StorageError` if it cannot
+    be written.
     """
     if out.exists() and not (out / FILE).is_file() and any(out.iterdir()):
-        raise InputError(f"{out}: holds other files than those of an evaluation; choose another --out")
+        raise InputError(f"{out}: contains files that are not from an evaluation; choose another --out")
     temporary, old = (out.with_name(f".{out.name}.{os.getpid()}.{what}") for what in ("part", "old"))
     try:
         temporary.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Plots of an evaluation: how a measure spreads over clips, and lips over time."""
+"""Plots of an evaluation: the spread of a measure over clips, and lips over time."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ DIRECTIONS = {
 }
 
 _PLACES = 60
-"""Of the axis's width, that dots are put into, so that those which would hide each other are stacked."""
+"""Number of bins along the axis, in which dots are stacked so that they do not hide each other."""
 
 
 def title_of(measure: str, better: str, unit: str) -> str:
-    """Its name, unit and direction, in words."""
+    """Name, unit and direction of a measure, in words."""
     return f"{measure.replace('_', ' ')} ({', '.join(filter(None, [unit, DIRECTIONS[better]]))})"
 
 
 def plot_spread(evaluation: Evaluation, measures: Sequence[str]) -> bytes:
-    """A panel for each of ``measures``: a dot a clip, and below them the value over all with its interval."""
+    """A panel for each of ``measures``: a dot per clip, and below them the value over all with its interval."""
     with drawing(height=0.15 + 1.05 * len(measures), rows=len(measures), grid=False) as (figure, axes):
         for axis, name in zip(axes, measures, strict=True):
             own, found = evaluation.measures[name], evaluation.overall[name]
@@ -52,7 +52,7 @@ def plot_spread(evaluation: Evaluation, measures: Sequence[str]) -> bytes:
 
 
 def stacked(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Heights of dots at ``values``: 0, 1, 2 ... of those that fall into one place of the axis, squeezed below 4."""
+    """Heights of dots at ``values``: 0, 1, 2 ... for those in the same bin of the axis, compressed below 4."""
     span = float(np.ptp(values)) if len(values) else 0.0
     places = np.zeros(len(values), int) if span == 0 else np.round((values - values.min()) / span * _PLACES).astype(int)
     heights = np.zeros(len(values))
@@ -78,7 +78,7 @@ def plot_lips(clip: ClipResult, fps: float) -> bytes:
 
 
 def _bare(axis: Axes) -> None:
-    """Only the axis of values."""
+    """Show only the axis of values."""
     axis.set_yticks([])
     axis.spines["left"].set_visible(False)
     axis.locator_params(axis="x", nbins=6)

@@ -1,7 +1,7 @@
-"""A finished run: what its style model says of clips it has not learned from, and what its avatar looks like then.
+"""A finished run: predictions of its style model for other clips, and its avatar's pictures.
 
-Each clip is predicted from its sound in the manner of a prompt. Its vertices stand against those that were prepared;
-where the clip shows the run's avatar, the avatar is drawn into the clip's own footage, as ``vast synth`` would.
+Each clip is predicted from its sound in the style of a prompt. Its vertices are compared with the prepared ones; if the
+clip shows the run's avatar, the avatar is drawn into the clip's own footage, as by ``vast synth``.
 """
 
 from __future__ import annotations
@@ -43,24 +43,24 @@ from .videos import Wave, sound_of
 
 CPU = torch.device("cpu")
 
-OTHER_PERSON = "the clip shows another person than the run's avatar"
+OTHER_PERSON = "the clip does not show the run's avatar but another person"
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Trained:
-    """A finished run, loaded."""
+    """A finished run with its weights."""
 
     context: StageContext
     model: StyleModel
     renderer: Renderer | None
     base: BaseClip | None
-    """The avatar; None, as the renderer, where the run trained none."""
+    """The avatar; None, like the renderer, if the run trained none."""
 
     @classmethod
     def load(cls, path: Path, registry: Registry, console: Console) -> Self:
         """Load a run's weights.
 
-        Raises :class:`vast_core.errors.InputError` where it is no run, or its style model is not trained.
+        Raises :class:`vast_core.errors.InputError` if it is not a run, or its style model is not trained.
         """
         if not (path / "recipe.yaml").is_file():
             raise InputError(
@@ -79,26 +79,26 @@ class Trained:
 
     @property
     def face(self) -> Face:
-        """The run's own."""
+        """The run's own face component."""
         return self.context.pipeline.face
 
     @property
     def name(self) -> str:
-        """What the result calls it."""
+        """The run's name in the results."""
         return self.context.run.path.resolve().name
 
     def check(self, protocol: Protocol) -> None:
-        """Raise :class:`InputError` where the run and a protocol have another frame rate."""
+        """Raise :class:`InputError` if the run and the protocol have different frame rates."""
         if self.context.recipe.fps != protocol.fps:
             raise InputError(
-                f"the run is of {self.context.recipe.fps:g} frames a second, protocol {protocol.name} measures at "
-                f"{protocol.fps:g}: measure its videos with --tracked, or write a protocol of that rate"
+                f"the run has {self.context.recipe.fps:g} frames per second, but protocol {protocol.name} has "
+                f"{protocol.fps:g}: measure its videos with --tracked, or write a protocol with the run's rate"
             )
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Spoken:
-    """One clip to be predicted."""
+    """The input of one clip's prediction."""
 
     name: str
     speaker: str
@@ -113,14 +113,14 @@ class Spoken:
     """(T, A): the run's own audio features."""
     wave: Wave
     heard: Tensor
-    """(T, A): the protocol's."""
+    """(T, A): the protocol's audio features."""
     code: Tensor
-    """(1, Z), of the prompt."""
+    """(1, Z), style code of the prompt."""
     prompt: Performance
     notes: tuple[str, ...] = ()
 
     def pair(self, run: Trained, protocol: Protocol) -> Pair:
-        """The prediction's vertices against the tracked ones."""
+        """The predicted vertices and the tracked ones."""
         face, count = run.face, len(self.truth)
         chance = torch.Generator().manual_seed(zlib.crc32(self.name.encode()))
         codes = [torch.randn(self.code.shape, generator=chance).to(self.code) for _ in range(protocol.takes)]
@@ -140,7 +140,7 @@ class Spoken:
                 prompt=prompt,
                 takes=drawn,
             )
-            # the run moves no head: it says nothing of its pose
+            # the run does not predict head motion, so there is no pose
             for vertices, pose, prompt, drawn in ((said, None, self.prompt, takes), (self.truth, self.pose, None, ()))
         ]
         return Pair(prediction=sides[0], reference=sides[1], frames=count, notes=self.notes)
@@ -153,18 +153,18 @@ class PreparedClips:
     run: Trained
     protocol: Protocol
     audio: AudioFeatures
-    """The protocol's."""
+    """The protocol's audio features."""
     split: str
 
     def chosen(self) -> list[PreparedClip]:
-        """Clips with sound, spread over all of the split; a quarter are the avatar's, which is drawn, too.
+        """Clips with sound, evenly selected from the split; a quarter show the avatar, which is drawn, too.
 
-        Raises :class:`InputError` where there is none.
+        Raises :class:`InputError` if there are none.
         """
         least = self.protocol.min_seconds * self.protocol.fps
         heard = [clip for clip in self.run.context.store.of(self.split) if clip.heard and clip.frames >= least]
         if not heard:
-            raise InputError(f"{self.run.context.run.path}: none of its clips of the split {self.split} has sound")
+            raise InputError(f"{self.run.context.run.path}: none of its clips in the split {self.split} has sound")
         most = self.protocol.max_clips
         avatar = None if self.run.base is None else self.run.base.avatar
         others = [clip for clip in heard if clip.speaker != avatar]
@@ -178,12 +178,12 @@ class PreparedClips:
         return {}
 
     def _wave(self, clip: PreparedClip) -> Wave | None:
-        """The whole sound of a clip's source, its offset corrected as it was prepared."""
+        """The whole sound of a clip's source, with the offset correction of its preparation."""
         if clip.source not in self._waves:
             wave = find_clip(self.run.context.pipeline.corpus, clip.source).footage.wave()
             if wave is None:
                 return None
-            self._waves.clear()  # a clip and its prompt are often of one source; more are not kept
+            self._waves.clear()  # a clip and its prompt often have the same source; no others are kept
             self._waves[clip.source] = shift_wave(wave, clip.offset_ms)
         return self._waves[clip.source]
 
@@ -192,15 +192,15 @@ class PreparedClips:
         return None if wave is None else listen(self.audio, wave, clip.start + frames, CPU)[clip.start :]
 
     def spoken(self, clip: PreparedClip) -> Spoken:
-        """All that a clip's prediction needs.
+        """The input of a clip's prediction.
 
-        Raises :class:`InputError` where no other clip shows its manner, or its sound is gone.
+        Raises :class:`InputError` if no other clip shows its style, or its sound is missing.
         """
         store, count = self.run.context.store, self._count(clip)
         prompt = prompt_for(self.run.context.store, clip)
         wave, heard = self._wave(clip), self._heard(clip, count)
         if wave is None or heard is None:
-            raise InputError("has lost its sound since it was prepared; prepare again")
+            raise InputError("its sound is missing since it was prepared; prepare again")
         sound = sound_of(wave, clip.start, clip.start + count, self.protocol.fps)
         length = min(prompt.frames, PROMPT_FRAMES)
         return Spoken(
@@ -215,7 +215,7 @@ class PreparedClips:
             heard=heard,
             code=prompt_code(self.run.model, store, prompt, self.run.context.device),
             prompt=performance_of(self.run.context, prompt, self._heard(prompt, length), length),
-            notes=(f"in the manner of {prompt.name}",),
+            notes=(f"in the style of {prompt.name}",),
         )
 
     def _count(self, clip: PreparedClip) -> int:
@@ -224,7 +224,8 @@ class PreparedClips:
     # ---------------------------------------------------------------------------------------------- drawing
 
     def pair(self, clip: PreparedClip, folder: Path) -> Pair:
-        """A clip's prediction and truth, with pictures where it shows the avatar; their videos go to ``folder``."""
+        """A clip's prediction and truth, with pictures if it shows the avatar; their videos are written to
+        ``folder``."""
         spoken = self.spoken(clip)
         pair = spoken.pair(self.run, self.protocol)
         if self.run.base is None:
@@ -252,9 +253,9 @@ class PreparedClips:
     def draw(
         self, clip: PreparedClip, spoken: Spoken, folder: Path, view: View | None = None
     ) -> tuple[tuple[str, str], list[Tensor | None]]:
-        """Write the avatar speaking, and the footage, below ``folder``: whole frames, with the sound that is heard.
+        """Write the speaking avatar and the footage below ``folder``: whole frames, with the sound.
 
-        Gives both files, relative to ``folder``, and the crops (T, 3, Y, X) of both where there is a ``view``.
+        Returns both files, relative to ``folder``, and the crops (T, 3, Y, X) of both if there is a ``view``.
         """
         if self.run.renderer is None:
             raise InputError("the run has no trained avatar")
@@ -281,7 +282,7 @@ class PreparedClips:
         return (names[0], names[1]), crops
 
     def show_prompt(self, clip: PreparedClip, folder: Path) -> None:
-        """Write the footage in whose manner a clip is spoken below ``folder``, under the clip's name."""
+        """Write the footage of a clip's prompt below ``folder``, under the clip's name."""
         prompt = prompt_for(self.run.context.store, clip)
         count = self._count(prompt)
         wave = self._wave(prompt) if prompt.heard else None
@@ -292,7 +293,7 @@ class PreparedClips:
                 writer.write(frame)
 
     def _base(self, clip: PreparedClip, count: int) -> BaseClip:
-        """The clip itself as what the avatar plays while it speaks."""
+        """The clip itself as base clip, which the avatar plays while speaking."""
         context, base = self.run.context, self.run.base
         if base is None:
             raise InputError("the run has no trained avatar")

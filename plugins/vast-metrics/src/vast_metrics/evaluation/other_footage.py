@@ -1,7 +1,7 @@
-"""A run's style model on footage that the run has never seen: other people, in their own manner.
+"""A run's style model on other footage: other people, in their own styles.
 
-Of each clip the first half is the prompt, the second half is predicted from its sound; so nothing that is measured was
-shown to the model. Faces are followed by the run's face component, and every speaker has a neutral face of their own.
+The first half of each clip is the prompt, and the second half is predicted from its sound, so the model never sees what
+is measured. Faces are tracked by the run's face component, and every speaker has their own neutral face.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from .videos import Follower, sound_of
 
 
 def corpus_called(name: str, protocol: Protocol, registry: Registry) -> Corpus:
-    """A folder's videos, or a corpus component of this name with its defaults.
+    """Videos of a folder, or a corpus component of this name with default options.
 
-    Raises :class:`vast_core.errors.InputError` where it is neither, or that corpus needs options.
+    Raises :class:`vast_core.errors.InputError` if it is neither, or that corpus needs options.
     """
     if Path(name).exists():
         return videos_in(Path(name), protocol, registry)
@@ -38,26 +38,28 @@ def corpus_called(name: str, protocol: Protocol, registry: Registry) -> Corpus:
         component = registry.get("corpus", name)
         corpus: Corpus = component.load().from_config(component.config(), Sizes(fps=protocol.fps))
     except (ComponentError, TypeError) as error:
-        raise InputError(f"--corpus {name}: no such folder, and no corpus that needs no options ({error})") from error
+        raise InputError(
+            f"--corpus {name}: no such folder, and no corpus without required options ({error})"
+        ) from error
     return corpus
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class OtherFootage:
-    """Clips of another corpus, each speaker's neutral face known."""
+    """Clips of another corpus, with each speaker's neutral face."""
 
     run: Trained
     protocol: Protocol
     audio: AudioFeatures
-    """The protocol's."""
+    """The protocol's audio features."""
     tracks: dict[str, FaceTrack] = attrs.field(factory=dict)
     """The longest shot of each clip."""
     identities: dict[str, NDArray[np.float32]] = attrs.field(factory=dict)
 
     def follow(self, clips: list[Clip], leave_out: Callable[[str, str], None]) -> list[Clip]:
-        """Track all clips and take the speakers' neutral faces; gives those that can be measured."""
+        """Track all clips and compute the speakers' neutral faces; return the clips that can be measured."""
         recipe, face = self.run.context.recipe, self.run.face
-        # both halves: the prompt, and as much again to be predicted
+        # both halves: the prompt, and an equal part to predict
         most = 2 * round(self.protocol.max_seconds * recipe.fps)
         follower = Follower(face=face, parts=recipe, most=most)
         usable = []
@@ -68,7 +70,7 @@ class OtherFootage:
                 if len(track) < 2 * self.protocol.min_seconds * recipe.fps:
                     raise InputError(
                         f"its longest shot with a face lasts {len(track) / recipe.fps:.2f} s; at least "
-                        f"{2 * self.protocol.min_seconds:g} s are needed, as the first half is the prompt"
+                        f"{2 * self.protocol.min_seconds:g} s are needed, because the first half is the prompt"
                     )
             except SURROUNDINGS:
                 raise
@@ -83,14 +85,14 @@ class OtherFootage:
         return usable
 
     def pair(self, clip: Clip) -> Pair:
-        """A clip's second half, predicted in the manner of its first.
+        """The second half of a clip, predicted in the style of the first.
 
-        Raises :class:`InputError` where it has no sound.
+        Raises :class:`InputError` if it has no sound.
         """
         context, fps, track = self.run.context, self.protocol.fps, self.tracks[clip.name]
         wave = clip.footage.wave()
         if wave is None:
-            raise InputError("no sound; nothing to predict the face from")
+            raise InputError("no sound to predict the face from")
         middle = len(track) // 2
         stop = min(len(track), middle + round(self.protocol.max_seconds * fps))
         first, last = track.start, track.start + stop
@@ -121,15 +123,13 @@ class OtherFootage:
             heard=heard[middle:],
             code=self._code(track, identity, rows, shown),
             prompt=prompt,
-            notes=(
-                f"frames {first + middle} to {last - 1}, in the manner of those before; its sound is taken as it is",
-            ),
+            notes=(f"frames {first + middle} to {last - 1}, in the style of those before; its sound is not shifted",),
         )
         return attrs.evolve(spoken.pair(self.run, self.protocol), lacking={"frames": OTHER_PERSON})
 
     @torch.no_grad()
     def _code(self, track: FaceTrack, identity: NDArray[np.float32], rows: Tensor, shown: slice) -> Tensor:
-        """The style code (1, Z) of a track's frames ``shown``."""
+        """The style code (1, Z) of the frames ``shown`` of a track."""
         device = self.run.context.device
         expression = torch.from_numpy(self.run.face.encode(track, identity))[None, shown].to(device)
         mask = torch.from_numpy(track.valid)[None, shown].to(device)

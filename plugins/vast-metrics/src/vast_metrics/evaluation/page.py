@@ -1,4 +1,4 @@
-"""An evaluation's page: one HTML file with the table, the spread over clips, and every clip to look into."""
+"""An evaluation's page: one HTML file with the table, the spread over clips, and every clip for inspection."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ from .tables import SHORT, having, interval_of, protocol_of, reading
 FILE = "eval.html"
 
 EMBEDDED = 24 * 1024**2
-"""Bytes of video that the page holds, those of the worst clips first; the others are linked to."""
+"""Bytes of video embedded in the page, for the worst clips first; the others are linked."""
 
 GEOMETRIES = {
-    "tracked": "both sides as the protocol's face component tracks them in the videos",
-    "model": "the run's own vertices against those that were prepared from its footage",
+    "tracked": "both sides as tracked in the videos by the protocol's face component",
+    "model": "the run's own vertices compared with those prepared from its footage",
 }
 
 
 def write_report(folder: Path, evaluation: Evaluation) -> list[Path]:
-    """Write ``eval.html`` into ``folder``, and both videos of each clip side by side; gives the page.
+    """Write ``eval.html`` into ``folder``, and both videos of each clip side by side; return the pages.
 
-    Raises :class:`vast_core.errors.StorageError` where something cannot be written, :class:`MediaError` where a video
-    that the evaluation names cannot be read.
+    Raises :class:`vast_core.errors.StorageError` if something cannot be written, :class:`MediaError` if a video of the
+    evaluation cannot be read.
     """
     path = folder / FILE
     count = len(evaluation.clips)
@@ -55,9 +55,9 @@ def write_report(folder: Path, evaluation: Evaluation) -> list[Path]:
         sections=[
             Section("Measures", list(_measures(evaluation))),
             Section("Over clips", list(_spread(evaluation))),
-            Section("Clip by clip", list(_clips(folder, evaluation))),
+            Section("By clip", list(_clips(folder, evaluation))),
             Section("Left out", [Rejected([(item.clip, item.reason) for item in evaluation.left_out])]),
-            Section("How it was measured", [_method(evaluation)]),
+            Section("Methods", [_method(evaluation)]),
         ],
     )
     return [path]
@@ -77,16 +77,16 @@ def _measures(evaluation: Evaluation) -> Iterator[Block]:
         yield _lacking(evaluation.not_computed)
     for metric, why in evaluation.not_computed.items():
         if len(why.splitlines()) > 1:
-            yield Listing(f"{metric}: what is missing, and how to come by it", why)
+            yield Listing(f"{metric}: what is missing, and how to get it", why)
 
 
 def _spread(evaluation: Evaluation) -> Iterator[Block]:
-    """A figure for each metric that has values by clip."""
+    """A figure for each metric with values per clip."""
     metrics: dict[str, list[str]] = {}
     for name in evaluation.overall:
         if having(evaluation, name):
             metrics.setdefault(evaluation.measures[name].metric, []).append(name)
-    yield Text("A dot is a clip; the diamond is the value over all of them, the line its 95 % interval.")
+    yield Text("Each dot is a clip; the diamond is the value over all clips, the line its 95 % interval.")
     for metric, measures in metrics.items():
         yield Figure(f"{metric}, {protocol_of(evaluation)}", plot_spread(evaluation, measures))
 
@@ -104,11 +104,15 @@ def _clips(folder: Path, evaluation: Evaluation) -> Iterator[Block]:
         blocks: list[Block] = [Text("\n\n".join(_about(clip, evaluation)))]
         if (video := side_by_side(folder, clip, evaluation.fps)) is not None:
             blocks.append(
-                Video("Left the generated video, right its reference; the generated one is heard.", video, room)
+                Video(
+                    "Left: the generated video. Right: its reference. The sound is that of the generated video.",
+                    video,
+                    room,
+                )
             )
             room -= size if (size := video.stat().st_size) <= room else 0
         folded[number] = Folded(clip.name, [*blocks, *_numbers(clip, evaluation)])
-    yield Ranked("Worst first by", [folded[number] for number in range(len(folded))], orders)
+    yield Ranked("Sort worst first by", [folded[number] for number in range(len(folded))], orders)
 
 
 def _about(clip: ClipResult, evaluation: Evaluation) -> Iterator[str]:
@@ -119,7 +123,9 @@ def _about(clip: ClipResult, evaluation: Evaluation) -> Iterator[str]:
 
 def _numbers(clip: ClipResult, evaluation: Evaluation) -> Iterator[Block]:
     if clip.curves:
-        yield Figure("Inner-lip opening over the distance of the outer eye corners", plot_lips(clip, evaluation.fps))
+        yield Figure(
+            "Inner-lip opening divided by the distance of the outer eye corners", plot_lips(clip, evaluation.fps)
+        )
     rows: list[list[Cell]] = []
     for name, value in clip.values.items():
         found, own = evaluation.overall.get(name), evaluation.measures[name]
@@ -132,17 +138,17 @@ def _numbers(clip: ClipResult, evaluation: Evaluation) -> Iterator[Block]:
 
 
 def _lacking(reasons: Mapping[str, str]) -> Table:
-    """Each metric with the first line of why; the others tell how to mend it."""
+    """Each metric with the first line of its reason; the other lines say how to fix it."""
     return Table(["metric", "not computed, because"], [[name, why.splitlines()[0]] for name, why in reasons.items()])
 
 
 def _unbroken(words: str) -> str:
-    """The same, that stays on one line."""
+    """The same text with non-breaking spaces."""
     return words.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def badness(evaluation: Evaluation, measure: str) -> Sequence[int]:
-    """Numbers of the clips, the worst by ``measure`` first; those without it last, all in their order."""
+    """Indices of the clips, the worst by ``measure`` first; those without a value last, all in their order."""
     better = evaluation.measures[measure].better
     worth = {"lower": lambda value: -value, "higher": lambda value: value, "closer to 0": lambda value: -abs(value)}
 
@@ -161,9 +167,9 @@ def remark(clip: ClipResult, measure: str, own: MeasureOf) -> str:
 
 
 def side_by_side(folder: Path, clip: ClipResult, fps: float) -> Path | None:
-    """Both videos of a clip in one file, so that they cannot run apart; None where there are none.
+    """Both videos of a clip in one file, so that they stay synchronous; None if there are none.
 
-    Raises :class:`vast_core.errors.MediaError` where one cannot be read.
+    Raises :class:`vast_core.errors.MediaError` if one cannot be read.
     """
     if clip.generated is None or clip.reference is None:
         return None
@@ -171,7 +177,7 @@ def side_by_side(folder: Path, clip: ClipResult, fps: float) -> Path | None:
     path = folder / "videos" / "side_by_side" / Path(clip.generated).name
     wave = left.wave()
     with VideoWriter(path, fps, wave if wave is not None else right.wave(), crf=23) as writer:
-        for pair in zip(left.frames(), right.frames(), strict=False):  # an encoder may hold one frame back
+        for pair in zip(left.frames(), right.frames(), strict=False):  # an encoder may lose one frame
             writer.write(np.concatenate(pair, axis=1))
     return path
 
@@ -180,7 +186,7 @@ def _method(evaluation: Evaluation) -> Block:
     providers = sorted({own.provider for own in evaluation.measures.values()})
     lines = [
         f"Protocol {evaluation.protocol}, digest {evaluation.digest}.",
-        f"Geometry: {GEOMETRIES[evaluation.geometry]}. {evaluation.fps:g} frames a second.",
+        f"Geometry: {GEOMETRIES[evaluation.geometry]}. {evaluation.fps:g} frames per second.",
         f"Generated: {evaluation.generated}. Reference: {evaluation.reference}.",
         f"Evaluated by vast {evaluation.vast}; metrics of {', '.join(providers)}.",
         "Numbers are comparable where digest and geometry are the same; `vast compare` refuses others.",

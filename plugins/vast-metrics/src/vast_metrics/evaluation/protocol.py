@@ -1,6 +1,6 @@
-"""The protocol of an evaluation: what is measured, of which frames, on which crops. Imports no torch.
+"""The protocol of an evaluation: metrics, frames and crops. Imports no torch.
 
-A YAML file, read as recipes are: mistakes are named at file, line and column, and metrics by the registry's names.
+A YAML file, read like recipes: mistakes are reported with file, line and column, and metrics have registry names.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from vast_core.recipe import Draft, Mark, Node, Reader, Recipe, plain, read_docu
 from vast_core.registry import Registry
 
 VERSION = 1
-"""Of the form of a protocol's file, stated as ``protocol: 1``."""
+"""Format version of a protocol's file, stated as ``protocol: 1``."""
 
 _PARTS = ("fps", "face", "audio", "metrics")
-"""What a protocol says as a recipe does."""
+"""The keys of a protocol that are also keys of a recipe."""
 
 
 def _this_version(_: Protocol, __: attrs.Attribute[int], version: int) -> None:
@@ -35,16 +35,16 @@ class CropRule:
     """The square that is compared."""
 
     size: int = attrs.field(default=256, validator=[ge(32)])
-    """Its pixels, across and down."""
+    """Height and width in pixels."""
     margin: float = attrs.field(default=1.4, validator=[ge(1)])
-    """Its side over the extent of the reference's face in all frames."""
+    """Side of the square divided by the extent of the reference's face over all frames."""
     near: float = attrs.field(default=1.0, validator=[ge(0)])
-    """Pixels of the crop within which a generated video counts as lying on its reference."""
+    """Distance in crop pixels within which a generated video counts as aligned with its reference."""
 
 
 @attrs.frozen(kw_only=True)
 class Bootstrap:
-    """How intervals are made."""
+    """Options of the bootstrap intervals."""
 
     resamples: int = attrs.field(default=2000, validator=[ge(100)])
     seed: int = attrs.field(default=1, validator=[ge(0)])
@@ -52,37 +52,37 @@ class Bootstrap:
 
 @attrs.frozen(kw_only=True)
 class Protocol:
-    """A whole protocol, checked, with every default filled in."""
+    """A whole protocol, validated, with all defaults."""
 
     protocol: int = attrs.field(default=VERSION, validator=_this_version)
     max_seconds: float = attrs.field(default=20.0, validator=[gt(0)])
-    """Of a clip, the most that is compared: frames of one clip are in memory together."""
+    """Maximum seconds of a clip that are compared: the frames of one clip are in memory together."""
     min_seconds: float = attrs.field(default=1.0, validator=[gt(0)])
-    """Of face, seen in both videos, that a pair needs."""
+    """Minimum seconds with a face in both videos of a pair."""
     tolerance: float = attrs.field(default=0.2, validator=[ge(0)])
     """Seconds by which the videos of a pair may differ in length."""
     crop: CropRule = CropRule()
     bootstrap: Bootstrap = Bootstrap()
     max_clips: int = attrs.field(default=40, validator=[ge(1)])
-    """Of a run's clips."""
+    """Maximum number of a run's clips."""
     takes: int = attrs.field(default=4, validator=[ge(0)])
-    """Styles drawn from the prior for each clip of a run."""
+    """Number of styles drawn from the prior for each clip of a run."""
     parts: Recipe
     """Its name, frame rate, face, audio and metrics."""
 
     @property
     def name(self) -> str:
-        """Of the file."""
+        """Name of the file."""
         return self.parts.name
 
     @property
     def fps(self) -> float:
-        """Frames a second."""
+        """Frames per second."""
         return self.parts.fps
 
     @classmethod
     def load(cls, name_or_path: str, registry: Registry) -> Self:
-        """A packaged protocol by name, such as ``v1``, or a file's.
+        """A packaged protocol by name, such as ``v1``, or from a file.
 
         Raises :class:`vast_core.errors.RecipeError` with all mistakes at once, each at file:line:column, and
         :class:`vast_core.errors.InputError` where there is no such protocol.
@@ -109,14 +109,14 @@ class Protocol:
         return cls(parts=attrs.evolve(parts, run=(), stages={}), **values)
 
     def content(self) -> dict[str, Any]:
-        """All that it says, defaults included, JSON-able; not its name."""
+        """All its values, including defaults but not its name, as JSON types."""
         said: dict[str, Any] = {field.name: plain(getattr(self, field.name)) for field in attrs.fields(Protocol)}
         del said["parts"]
         sections = {kind: self.parts.component_data(kind) for kind in ("face", "audio")}
         return {**said, "fps": self.fps, **sections, **self.parts.component_data("metric")}
 
     def digest(self, weights: Mapping[str, str]) -> str:
-        """SHA-256 of what it says, who provides face, audio and metrics, and ``weights``, digests by component."""
+        """SHA-256 of its content, the providers of face, audio and metrics, and ``weights``, digests by component."""
         uses = [self.parts.part("face"), self.parts.part("audio"), *self.parts.metrics]
         providers = [[use.component.kind, use.component.name, use.component.provider] for use in uses]
         whole = {"content": self.content(), "providers": providers, "weights": dict(weights)}

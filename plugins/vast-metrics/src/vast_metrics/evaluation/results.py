@@ -1,4 +1,4 @@
-"""``eval.json``: what was measured, by which protocol, of which clips. Imports no torch."""
+"""``eval.json``: measurements, their protocol, and their clips. Imports no torch."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from vast_core.files import read_results, write_results
 
 FILE = "eval.json"
 VERSION = 1
-"""Of the form of ``eval.json``."""
+"""Format version of ``eval.json``."""
 
 
 @attrs.frozen(kw_only=True)
 class MeasureOf:
-    """What is known of a measure beside its values."""
+    """Properties of a measure."""
 
     metric: str
-    """The component that gives it."""
+    """The component that computes it."""
     provider: str
-    """Distribution and version of that."""
+    """Its distribution and version."""
     better: Literal["lower", "higher", "closer to 0", "neither"]
     unit: str = ""
 
@@ -32,13 +32,13 @@ class Overall:
     """A measure over all clips."""
 
     value: float
-    """The mean over clips, or what the metric makes of all clips together."""
+    """The mean over clips, or the metric's value for all clips together."""
     low: float | None
     high: float | None
-    """Bootstrap over clips, or over speakers where they are many, 95 %; None where there are too few, or it cannot be
+    """Bootstrap over clips, or over speakers if there are many, 95 %; None if there are too few, or it cannot be
     resampled."""
     clips: int
-    """How many it rests on."""
+    """Number of clips with a value."""
 
 
 @attrs.frozen(kw_only=True)
@@ -50,19 +50,19 @@ class ClipResult:
     frames: int
     values: Mapping[str, float] = attrs.field(factory=dict)
     not_computed: Mapping[str, str] = attrs.field(factory=dict)
-    """By metric, why."""
+    """Reasons by metric."""
     generated: str | None = None
     reference: str | None = None
-    """Videos of the crops that were compared, relative to the folder of ``eval.json``."""
+    """Videos of the compared crops, relative to the folder of ``eval.json``."""
     curves: Mapping[str, tuple[float, ...]] = attrs.field(factory=dict)
     """``generated`` and ``reference``: inner-lip opening over time."""
     notes: tuple[str, ...] = ()
-    """How the generated video was brought onto its reference, and what else was decided, in words."""
+    """Notes on the alignment of the generated video and other decisions."""
 
 
 @attrs.frozen(kw_only=True)
 class LeftOut:
-    """A clip that could not be measured, and why."""
+    """A clip that could not be measured, and the reason."""
 
     clip: str
     reason: str
@@ -77,29 +77,29 @@ class Evaluation:
     protocol: str
     """Its name, such as ``v1``."""
     digest: str
-    """SHA-256 of the protocol, with the face and audio components and the weights that it names."""
+    """SHA-256 of the protocol, including its face and audio components and their weights."""
     generated: str
-    """What was measured: a run's name, or a folder."""
+    """What was measured: the name of a run, or a folder."""
     reference: str
     geometry: Literal["tracked", "model"]
-    """Whether both sides were tracked in their videos, or the run's own vertices stand against the prepared ones."""
+    """Whether both sides were tracked in videos, or the run's own vertices are compared with the prepared ones."""
     fps: float
     measures: Mapping[str, MeasureOf]
-    """By name, in the protocol's order."""
+    """Measures by name, in the protocol's order."""
     overall: Mapping[str, Overall]
     not_computed: Mapping[str, str]
-    """By metric, why no clip has it."""
+    """By metric, why no clip has a value."""
     clips: tuple[ClipResult, ...]
     left_out: tuple[LeftOut, ...] = ()
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """What an evaluation has left in its folder.
+        """The evaluation in a folder.
 
-        Raises :class:`vast_core.errors.InputError` where there is none, or none that this version understands.
+        Raises :class:`vast_core.errors.InputError` if there is none, or none that this version can read.
         """
         return read_results(folder / FILE, cls, VERSION, "vast eval")
 
     def write(self, folder: Path) -> Path:
-        """Write it into ``folder``; gives the file."""
+        """Write it into ``folder``, and return its path."""
         return write_results(folder / FILE, self)

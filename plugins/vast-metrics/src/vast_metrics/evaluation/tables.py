@@ -21,15 +21,15 @@ from .results import ClipResult, Evaluation, Overall
 WHOLE, LONG = "overall.csv", "eval.csv"
 
 SHORT = 12
-"""Letters of a digest that tell one protocol from another at a glance; the whole stands in the files."""
+"""Characters of a digest that distinguish protocols at a glance; files have the whole digest."""
 
 
 ARROWS = {"lower": "↓", "higher": "↑", "closer to 0": "→ 0", "neither": ""}
-"""Which way a measure is better, short enough for a terminal of 80 letters."""
+"""Direction of a measure, short enough for a terminal of 80 columns."""
 
 
 def print_table(evaluation: Evaluation) -> Group:
-    """Every measure with its interval, under the protocol's name and digest, and why some were not computed."""
+    """Every measure with its interval, with the protocol's name and digest, and why some were not computed."""
     table = Table(
         title=heading(evaluation), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
     )
@@ -42,7 +42,7 @@ def print_table(evaluation: Evaluation) -> Group:
         value = f"{readable(found.value)} {own.unit}".rstrip()
         table.add_row(name, value, interval_of(found), str(found.clips), ARROWS[own.better])
     reasons = [
-        # the first line says what is lacking; the others, in eval.json and on the page, how to come by it
+        # the first line says what is missing; the others, in eval.json and on the page, how to get it
         Text(f"{metric}: not computed, because {why.splitlines()[0]}", "yellow")
         for metric, why in evaluation.not_computed.items()
     ]
@@ -50,48 +50,50 @@ def print_table(evaluation: Evaluation) -> Group:
 
 
 def heading(evaluation: Evaluation) -> str:
-    """What was measured against what, and by which protocol."""
+    """What was measured, its reference, and the protocol."""
     return f"{evaluation.generated} against {evaluation.reference} · {protocol_of(evaluation)}"
 
 
 def protocol_of(evaluation: Evaluation) -> str:
-    """Its name and the first letters of its digest."""
+    """The protocol's name and the first characters of its digest."""
     return f"protocol {evaluation.protocol} {evaluation.digest[:SHORT]}"
 
 
 def interval_of(found: Overall) -> str:
-    """``1.03 to 44.7``; nothing where there is none."""
+    """``1.03 to 44.7``; empty if there is none."""
     if found.low is None or found.high is None:
         return ""
     return f"{readable(found.low)} to {readable(found.high)}"
 
 
 def having(evaluation: Evaluation, measure: str) -> list[ClipResult]:
-    """The clips that have a value of their own."""
+    """The clips that have a value."""
     return [clip for clip in evaluation.clips if measure in clip.values]
 
 
 def reading(evaluation: Evaluation) -> str:
-    """How the numbers are to be read."""
+    """A note on how to read the numbers."""
     bounded = [measure for measure, found in evaluation.overall.items() if found.low is not None]
     drawn = {unit_of([clip.speaker for clip in having(evaluation, measure)]) for measure in bounded}
     speakers = len({clip.speaker for clip in evaluation.clips})
     if not bounded:
-        return f"Means over clips, without intervals: of fewer than {FEWEST} clips none would hold what it says."
+        return f"Means over clips, without intervals: with fewer than {FEWEST} clips, intervals are not reliable."
     if drawn == {"clips"}:
-        over = f"over clips; with {speakers} speaker{'s' * (speakers > 1)} they tell of other clips, not other speakers"
+        over = (
+            f"over clips; with {speakers} speaker{'s' * (speakers > 1)} they apply to other clips, not other speakers"
+        )
     elif drawn == {"speakers"}:
         over = f"over the {speakers} speakers, each with all clips"
     else:
-        over = "over speakers, each with all clips, or over clips where fewer than six speakers have the measure"
-    few = f", and none of fewer than {FEWEST}" * any(found.clips < FEWEST for found in evaluation.overall.values())
-    return f"Means over clips, or what a metric makes of all together; 95 % bootstrap intervals {over}{few}."
+        over = "over speakers, each with all clips, or over clips if fewer than six speakers have the measure"
+    few = f", and none for fewer than {FEWEST}" * any(found.clips < FEWEST for found in evaluation.overall.values())
+    return f"Means over clips, or a metric's value for all clips together; 95 % bootstrap intervals {over}{few}."
 
 
 def write_csv(folder: Path, evaluation: Evaluation) -> list[Path]:
-    """``overall.csv``, a line a measure, and ``eval.csv``, a line a clip and measure; gives the files.
+    """``overall.csv``, a row per measure, and ``eval.csv``, a row per clip and measure; return their paths.
 
-    A metric without a number has a line in ``overall.csv`` that says why.
+    A metric without a number has a row in ``overall.csv`` that says why.
     """
     signed = ["protocol", "digest"]
     whole = ["measure", "value", "low", "high", "clips", "unit", "better", "metric", "provider", "not_computed"]
@@ -105,7 +107,7 @@ def write_csv(folder: Path, evaluation: Evaluation) -> list[Path]:
 
 
 def as_csv(lines: Iterable[Sequence[object]]) -> str:
-    """Lines of values as a CSV file's text; None is an empty field."""
+    """Rows of values as the text of a CSV file; None is an empty field."""
     stream = io.StringIO()
     csv.writer(stream, lineterminator="\n").writerows(lines)
     return stream.getvalue()

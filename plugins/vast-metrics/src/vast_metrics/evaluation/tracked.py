@@ -1,4 +1,4 @@
-"""Videos against videos: pairs by name, both tracked, cut to the same frames and the same crop."""
+"""Videos compared with videos: paired by name, both tracked, reduced to the same frames and the same crop."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .videos import Followed, Follower, Span, Wave, common_span, sound_of
 
 @attrs.frozen(kw_only=True, eq=False)
 class Match:
-    """A generated video and its reference, which have one name."""
+    """A generated video and its reference of the same name."""
 
     generated: Clip
     reference: Clip
@@ -38,7 +38,7 @@ class Match:
 
 
 def videos_in(folder: Path, protocol: Protocol, registry: Registry) -> Corpus:
-    """The videos of a folder, by the corpus ``folder``, at the protocol's rate."""
+    """The videos of a folder, read by the corpus ``folder`` at the protocol's rate."""
     component = registry.get("corpus", "folder")
     corpus: Corpus = component.load().from_config(component.config(path=folder), Sizes(fps=protocol.fps))
     return corpus
@@ -47,9 +47,9 @@ def videos_in(folder: Path, protocol: Protocol, registry: Registry) -> Corpus:
 def matches(
     generated: Iterable[Clip], reference: Iterable[Clip], prompts: Iterable[Clip] | None = None
 ) -> tuple[list[Match], list[tuple[str, str]]]:
-    """Pairs by name, in the references' order, and the videos that have no partner, each with that reason.
+    """Pairs by name, in the references' order, and the videos without a partner, each with that reason.
 
-    Raises :class:`vast_core.errors.InputError` where no name is on both sides.
+    Raises :class:`vast_core.errors.InputError` if there are no pairs.
     """
     made, real = ({clip.name: clip for clip in side} for side in (generated, reference))
     styles = None if prompts is None else {clip.name: clip for clip in prompts}
@@ -62,7 +62,7 @@ def matches(
         ours, theirs = (", ".join(islice(side, 5)) for side in (made, real))
         raise InputError(
             f"no generated video has the name of a reference; the generated ones are {ours} ..., the references "
-            f"{theirs} ...: name them alike (sub-folders count, endings do not)"
+            f"{theirs} ...: give them the same names (sub-folders count, extensions do not)"
         )
     alone = [(name, "a reference without a generated video") for name in real if name not in made]
     alone += [(name, "generated, without a reference") for name in made if name not in real]
@@ -73,12 +73,12 @@ def matches(
 
 @attrs.frozen(kw_only=True, eq=False)
 class Reader:
-    """Makes pairs of performances out of pairs of videos, by the protocol."""
+    """Makes pairs of performances from pairs of videos, by the protocol."""
 
     protocol: Protocol
     pipeline: Pipeline
     folder: Path
-    """Where the crops are written as videos."""
+    """Folder in which the crops are written as videos."""
 
     @property
     def _follow(self) -> Follower:
@@ -87,9 +87,9 @@ class Reader:
         return Follower(face=self.pipeline.face, parts=parts, most=most)
 
     def __call__(self, match: Match) -> Pair:
-        """Track, align and cut one pair, and write its crops.
+        """Track, align and crop one pair, and write its crops.
 
-        Raises :class:`vast_core.errors.InputError` where it cannot be measured.
+        Raises :class:`vast_core.errors.InputError` if it cannot be measured.
         """
         follow, fps = self._follow, self.protocol.fps
         made, real = (
@@ -101,8 +101,8 @@ class Reader:
         if span is None or span.frames < self.protocol.min_seconds * fps:
             seconds = 0.0 if span is None else span.frames / fps
             raise InputError(
-                f"one face each is seen at the same time for {seconds:.2f} s; at least {self.protocol.min_seconds:g} s "
-                "are needed"
+                f"both videos show a face at the same time for {seconds:.2f} s; at least {self.protocol.min_seconds:g} "
+                "s are needed"
             )
         shown = [track.vertices[span.of(side)] for side, track in enumerate(span.tracks)]
         crop = Crop.around(shown[1], self.protocol.crop.margin, self.protocol.crop.size)
@@ -145,8 +145,9 @@ class Reader:
         apart = abs(made.frames - real.frames) / self.protocol.fps
         if apart > self.protocol.tolerance + 1e-6:
             raise InputError(
-                f"the generated video has {made.frames} frames, its reference {real.frames}: {apart:.2f} s apart, the "
-                f"protocol allows {self.protocol.tolerance:g} s; which frame belongs to which is not known"
+                f"the generated video has {made.frames} frames, its reference {real.frames}: they differ by "
+                f"{apart:.2f} s, but the protocol allows {self.protocol.tolerance:g} s; which frames belong together "
+                "is not known"
             )
 
     def _align(self, view: View, shown: list[NDArray[np.float32]], sizes: tuple[tuple[int, int], ...]) -> Alignment:
@@ -155,7 +156,7 @@ class Reader:
         return Alignment.fit(view, source, target, (sizes[0], sizes[1]), self.protocol.crop.near)
 
     def _cut(self, clip: Clip, view: View, span: Span, wave: Wave | None, name: str) -> Tensor:
-        """The crops (T, 3, Y, X) of a video, written beside the results, too."""
+        """The crops (T, 3, Y, X) of a video, also written next to the results."""
         cut: list[Image] = []
         with VideoWriter(self.folder / name, self.protocol.fps, wave) as writer:
             for frame in islice(clip.footage.frames(), span.start, span.stop):
@@ -169,7 +170,7 @@ class Reader:
         return listen(self.pipeline.audio, wave, span.stop, torch.device("cpu"))[span.start :]
 
     def _prompt(self, clip: Clip | None) -> Performance | None:
-        """A prompt's own performance, of its longest shot; None where there is none."""
+        """The performance in a prompt's longest shot; None if there is no prompt."""
         if clip is None:
             return None
         track = max(_seen(self._follow, clip, "the prompt").tracks, key=len)
@@ -190,9 +191,9 @@ class Reader:
             yield f"frames {span.start} to {span.stop - 1} of {real.frames} are compared"
         for what, track, side in zip(("the generated face", "the reference's face"), span.tracks, (0, 1), strict=True):
             if unseen := int((~track.valid[span.of(side)]).sum()):
-                yield f"{what} is not seen in {unseen} frames, and interpolated there"
+                yield f"{what} is not visible in {unseen} frames, and interpolated there"
         if (outside := alignment.view.outside(made.size)) > 0.02:
-            yield f"{outside:.0%} of the crop lies beyond the generated video's border, which is repeated there"
+            yield f"{outside:.0%} of the crop is outside the generated video, whose border is repeated there"
 
 
 def _seen(follow: Follower, clip: Clip, what: str) -> Followed:
@@ -203,7 +204,7 @@ def _seen(follow: Follower, clip: Clip, what: str) -> Followed:
 
 
 def _motion(face: Face, track: FaceTrack, span: slice, view: View) -> dict[str, Any]:
-    """What a performance has of a track: vertices and neutral face, unposed; pose and mouth, in the crop."""
+    """Parts of a performance from a track: vertices and neutral face, unposed; pose and mouth, in the crop."""
     return {
         "vertices": unposed(track)[span],
         "neutral": torch.from_numpy(face.identity([track])),
@@ -225,6 +226,6 @@ def stacked(frames: Sequence[Image]) -> Tensor:
 
 
 def file_name(clip: str) -> str:
-    """A clip's name as that of a file: the same, but for what some system forbids; two clips never share one."""
+    """A clip's name as a file name, with forbidden characters replaced; two clips never share one."""
     plain = re.sub(r'[<>:"\\|?*\x00-\x1f]|(?<=\.)\.', "_", clip).strip("/. ")
     return plain if plain == clip else f"{plain}-{zlib.crc32(clip.encode()):08x}"

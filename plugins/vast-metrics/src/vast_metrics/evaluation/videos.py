@@ -1,4 +1,4 @@
-"""One video as it is measured: its frames at the protocol's rate, its sound, and its face followed through them."""
+"""One video to be measured: its frames at the protocol's rate, its sound, and its tracked face."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ Wave = NDArray[np.float32]
 
 @attrs.frozen(kw_only=True, eq=False)
 class Followed:
-    """A video's faces, one track a shot, and what is known of its frames."""
+    """The faces of a video, one track per shot, and facts about its frames."""
 
     tracks: tuple[FaceTrack, ...]
     frames: int
-    """In the whole video, at the protocol's rate."""
+    """Frames in the whole video, at the protocol's rate."""
     size: tuple[int, int]
     """(Y, X)."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Follower:
-    """Follows faces, once for each video: tracks are kept in the cache, as references serve many systems."""
+    """Tracks faces, once per video: tracks are cached, because references are shared by many systems."""
 
     face: Face
     parts: Recipe
-    """Whose face component it is, and at which rate."""
+    """Has the face component and the frame rate."""
     most: int
-    """Frames after the first that are followed."""
+    """Maximum number of frames after the first that are tracked."""
 
     def __call__(self, clip: Clip) -> Followed:
         """The faces of a clip.
 
-        Raises :class:`vast_core.errors.InputError` where no face is seen, or the file is bad.
+        Raises :class:`vast_core.errors.InputError` if there is no face, or the file is damaged.
         """
         use = self.parts.part("face")
         key = digest(
@@ -69,7 +69,7 @@ class Follower:
 
 
 class _Counted(Iterator[NDArray[np.uint8]]):
-    """Frames as they pass."""
+    """Counts frames while they are read."""
 
     def __init__(self, frames: Iterator[NDArray[np.uint8]]) -> None:
         self._frames = frames
@@ -114,21 +114,21 @@ class Span:
     start: int
     stop: int
     tracks: tuple[FaceTrack, FaceTrack]
-    """Of the generated video and of its reference."""
+    """Tracks of the generated video and of its reference."""
 
     def of(self, side: int) -> slice:
-        """Where it lies in a side's track."""
+        """The slice of a side's track."""
         begin = self.tracks[side].start
         return slice(self.start - begin, self.stop - begin)
 
     @property
     def frames(self) -> int:
-        """How many it has."""
+        """Number of frames."""
         return self.stop - self.start
 
 
 def common_span(generated: Sequence[FaceTrack], reference: Sequence[FaceTrack]) -> Span | None:
-    """The longest stretch that one shot of each covers; None where there is none."""
+    """The longest span that one shot of each covers; None if there is none."""
     spans = [
         Span(max(a.start, b.start), min(a.start + len(a), b.start + len(b)), (a, b))
         for a in generated
@@ -139,7 +139,7 @@ def common_span(generated: Sequence[FaceTrack], reference: Sequence[FaceTrack]) 
 
 
 def sound_of(wave: Wave | None, start: int, stop: int, fps: float) -> Wave | None:
-    """The sound of frames ``start`` to ``stop``, padded with silence where it ends early."""
+    """The sound of frames ``start`` to ``stop``, padded with silence if it ends early."""
     if wave is None:
         return None
     first, last = (round(frame / fps * SAMPLE_RATE) for frame in (start, stop))

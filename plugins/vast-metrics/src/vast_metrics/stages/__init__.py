@@ -1,1 +1,1 @@
-"""The stages of this package: what is measured while a recipe runs."""
+"""The stages of this package, which measure while a recipe runs."""

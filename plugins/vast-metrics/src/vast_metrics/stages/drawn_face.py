@@ -1,4 +1,4 @@
-"""How well the avatar is drawn: image metrics over its face on held-out clips, and the pictures of the report."""
+"""Quality of the drawn avatar: image metrics over its face on held-out clips, and the pictures of the report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from .scores import Scores
 
 @torch.no_grad()
 def rendering(context: StageContext) -> dict[str, Any]:
-    """Image metrics over the face of held-out clips, for ours, the nearest training frame and the bare mesh."""
+    """Image metrics over the face on held-out clips: for the renderer, the nearest training frame and the plain
+    mesh."""
     pipeline, avatar = context.pipeline, make_avatar(context)
     renderer = load_renderer(context.run.weights, pipeline)
     metrics = [metric for metric in pipeline.metrics if metric.needs == "frames"]
@@ -60,7 +61,7 @@ def rendering(context: StageContext) -> dict[str, Any]:
         for name, video in videos.items():
             strips[name] += [video[i] for i in np.linspace(0, len(video) - 1, 4).astype(int)]
     if not rows:
-        return {"measure": f"avatar {avatar.name} has no held-out footage; nothing was measured"}
+        return {"measure": f"avatar {avatar.name} has no held-out footage, so nothing was measured"}
     _write_strips(context.run.samples, strips)
     figures: dict[str, Any] = {
         "measure": f"over the face of avatar {avatar.name}'s held-out clips, {pipeline.sizes.image} pixels wide",
@@ -76,13 +77,13 @@ def rendering(context: StageContext) -> dict[str, Any]:
 
 
 def _bare(batch: RendererBatch) -> Tensor:
-    """The textured mesh over the eroded background, with no network."""
+    """The textured mesh over the eroded background, without a network."""
     scene = batch.scene
     return (scene.background + scene.coverage * (scene.texture - scene.background))[0].cpu()
 
 
 class NearestFrame:
-    """The baseline that draws nothing: the training frame whose face vertices lie nearest in the crop."""
+    """Baseline without drawing: the training frame whose face vertices are nearest in the crop."""
 
     def __init__(self, context: StageContext, avatar: AvatarPictures) -> None:
         self._avatar = avatar
@@ -106,7 +107,7 @@ class NearestFrame:
 
 
 def _write_strips(folder: Path, strips: dict[str, list[Tensor]]) -> None:
-    """A PNG for each row of the report's picture: frames side by side."""
+    """Write a PNG for each row of the report's picture, with frames side by side."""
     for name, frames in strips.items():
         chosen = frames[:8]
         row = torch.cat(chosen, dim=2).clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).numpy()

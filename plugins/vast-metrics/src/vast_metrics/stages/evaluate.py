@@ -1,8 +1,9 @@
-"""Stage ``evaluate``: what was learned, measured on held-out clips; every figure is in ``evaluation.json``.
+"""Stage ``evaluate``: measures the trained models on held-out clips; all figures are in ``evaluation.json``.
 
-Three questions, each against a named alternative: does the style of an unseen prompt reach the face (against the
-counterfactual truth, the zero code and a wrong prompt); do the lips follow the audio (against a ridge regression on the
-same features); is the avatar drawn better than by repeating the nearest training frame (where the recipe trains one).
+Three questions, each with an alternative for comparison: is the style of an unseen prompt transferred (compared with
+the counterfactual truth, the zero code and a wrong prompt); do the lips follow the audio (compared with a ridge
+regression on the same features); is the avatar drawn better than by repeating the nearest training frame (if the recipe
+trains one).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from .style_transfer import style_transfer
 
 
 def inputs(context: StageContext) -> dict[str, Any]:
-    """What the figures depend on."""
+    """Everything that the figures depend on."""
     recipe = context.recipe
     return {
         "style": context.key("style"),

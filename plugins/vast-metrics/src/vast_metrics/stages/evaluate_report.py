@@ -1,4 +1,4 @@
-"""What the stage ``evaluate`` adds to the report of a run."""
+"""The sections of the stage ``evaluate`` in a run's report."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Figures = Mapping[str, Any]
 
 
 def sections(run: Run, figures: Figures) -> Iterator[Section]:
-    """A section for each question that ``figures``, those of the stage, answer."""
+    """A section for each question for which the stage has ``figures``."""
     found = (
-        ("Style transfer to styles never trained on", _transfer(figures), _transfer_targets(figures)),
+        ("Style transfer to held-out styles", _transfer(figures), _transfer_targets(figures)),
         ("Lips", _lips(run, figures), _lip_target(figures)),
         ("Renderer", _renderer(run, figures), _renderer_target(figures)),
-        ("Held-out clips, one by one", _clips(figures), ()),
+        ("Held-out clips", _clips(figures), ()),
     )
     return (Section(title, list(blocks), list(targets)) for title, blocks, targets in found)
 
@@ -39,7 +39,7 @@ def _transfer_targets(figures: Figures) -> Iterator[Verdict]:
         ("wrong_prompt", 0.5, "a wrong prompt's style"),
     ):
         ratio = transfer[f"ratio_to_{key}"]
-        yield Verdict(f"style error against {what}", round(ratio, 3), f"at most {target}", ratio <= target)
+        yield Verdict(f"style error relative to {what}", round(ratio, 3), f"at most {target}", ratio <= target)
 
 
 def _transfer(figures: Figures) -> Iterator[Block]:
@@ -48,16 +48,16 @@ def _transfer(figures: Figures) -> Iterator[Block]:
         return
     names = {"ours": "our transfer", "zero_code": "style code at zero", "wrong_prompt": "a wrong prompt's code"}
     yield Text(
-        f"The truth is known here: the same sentence by the same speaker in the prompt's style. Shown is the "
+        f"The truth is known here: the same sentence by the same speaker in the prompt's style. The figure shows the "
         f"{transfer['measure']}, over {len(transfer['pairs'])} pairs of held-out sentences and "
-        f"{transfer['unseen_styles']} styles never trained on."
+        f"{transfer['unseen_styles']} held-out styles."
     )
     pairs = transfer["pairs"]
     errors = [float(1.96 * np.std([pair[key] for pair in pairs]) / np.sqrt(len(pairs))) for key in names]
     bars = plot_bars(list(names.values()), [transfer[key] for key in names], errors, "mm", "error, lower is better", 0)
     yield Figure("Mean over pairs with its 95 % interval.", bars)
     rows = [[name, transfer[key], transfer["lips"][key]] for key, name in names.items()]
-    yield Table(["decoder given", "whole face, mm", "lips, mm"], rows)
+    yield Table(["style code", "whole face, mm", "lips, mm"], rows)
 
 
 def _lip_target(figures: Figures) -> Iterator[Verdict]:
@@ -79,7 +79,7 @@ def _lips(run: Run, figures: Figures) -> Iterator[Block]:
         for c in figures["held_out"]["clips"]
     ]
     rows.append(["mean", lips["ours"], lips["ridge"] if with_ridge else None, None])
-    columns = ["clip", "ours", "ridge", "sound was late by, ms"]
+    columns = ["clip", "ours", "ridge", "lag of the sound, ms"]
     yield Table(columns, rows, highlight=len(rows) - 1)
     curves = json.loads((run.samples / "lip_opening.json").read_text())
     for name, curve in list(curves.items())[:3]:
@@ -91,7 +91,7 @@ def _renderer_target(figures: Figures) -> Iterator[Verdict]:
     renderer = figures.get("renderer", {})
     if "psnr_face" in renderer:
         gain = renderer["psnr_face"] - renderer["psnr_nearest_frame"]
-        yield Verdict("face PSNR over nearest frame", round(gain, 2), "at least +3", gain >= 3, "dB")
+        yield Verdict("face PSNR above nearest frame", round(gain, 2), "at least +3", gain >= 3, "dB")
 
 
 def _renderer(run: Run, figures: Figures) -> Iterator[Block]:
@@ -117,11 +117,11 @@ def _renderer(run: Run, figures: Figures) -> Iterator[Block]:
     yield from _not_computed(renderer)
     missing = [name for name in run.recipe.options("evaluate", EvaluateStage).compare if Path(name) not in others]
     if missing:
-        yield Text(f"Not compared, as there is no evaluation.json: {', '.join(missing)}")
+        yield Text(f"Not compared, because there is no evaluation.json: {', '.join(missing)}")
 
 
 def _compared(run: Run) -> dict[Path, Figures]:
-    """The renderer's figures of the runs that the recipe asks to compare with."""
+    """The renderer's figures of the runs that the recipe names for comparison."""
     found = {}
     for name in run.recipe.options("evaluate", EvaluateStage).compare:
         path = Path(name) / "evaluation.json"
@@ -131,7 +131,7 @@ def _compared(run: Run) -> dict[Path, Figures]:
 
 
 def _frames(path: Path) -> list[Image]:
-    """The square frames of a strip that the evaluation wrote; none where it is not there."""
+    """The square frames of a strip written by the evaluation; empty if it is missing."""
     image = cv2.imread(str(path))
     if image is None:
         return []
@@ -156,6 +156,6 @@ def _clips(figures: Figures) -> Iterator[Block]:
 
 
 def _not_computed(figures: Figures) -> Iterator[Block]:
-    """Which measures are lacking, of all clips or of some, and why."""
+    """Measures that are missing for all or some clips, with the reason."""
     for name, reason in figures.get("not_computed", {}).items():
-        yield Text(f"{name}: not computed{' of every clip' if name in figures else ''}, because {reason}")
+        yield Text(f"{name}: not computed{' for every clip' if name in figures else ''}, because {reason}")

@@ -1,4 +1,4 @@
-"""Held-out clips, each prompted by another one of the same manner: all metrics, the bound, and the lips."""
+"""Held-out clips, each prompted by another clip of the same style: all metrics, the bound, and the lips."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from .scores import Scores
 
 
 def held_out(context: StageContext, model: StyleModel) -> dict[str, Any]:
-    """Every metric on held-out clips, prompted by a clip of the same manner, and the lips against ridge regression."""
+    """Every metric on held-out clips, prompted by a clip of the same style, and the lips compared with ridge
+    regression."""
     store, pipeline, settings = context.store, context.pipeline, context.options("evaluate", EvaluateStage)
     chosen, left_out = _chosen(store, settings.max_clips)
     training = [lip_sync(context, c, store.read(c, "audio")) for c in store.of("train") if c.heard]
@@ -61,11 +62,11 @@ def held_out(context: StageContext, model: StyleModel) -> dict[str, Any]:
         figures["held_out"]["left_out"] = left_out
     if rows:
         figures["bound"] = {
-            "measure": "negative bound (VAST, eq. 7) and reconstruction in nats a frame, KL in nats, mean over clips",
+            "measure": "negative bound (VAST, eq. 7) and reconstruction in nats per frame, KL in nats, mean over clips",
             **{name: float(np.mean([row["bound"][name] for row in rows])) for name in rows[0]["bound"]},
         }
         figures["held_out"] |= {
-            "measure": "mean over held-out clips, prompted by another clip of the same manner",
+            "measure": "mean over held-out clips, prompted by another clip of the same style",
             **scores.overall(),
         }
         if scores.not_computed:
@@ -80,9 +81,10 @@ def held_out(context: StageContext, model: StyleModel) -> dict[str, Any]:
 
 
 def _chosen(store: Store, most: int) -> tuple[list[tuple[PreparedClip, PreparedClip]], dict[str, str]]:
-    """At most ``most`` held-out clips with sound, each with its prompt; and why others cannot be measured, by name.
+    """At most ``most`` held-out clips with sound, each with its prompt; and the reasons why others are excluded, by
+    name.
 
-    Clips in manners that were trained on, or all where there is none of these.
+    Only clips in training styles, or all clips if there are none of these.
     """
     heard = [clip for clip in store.of("held_out") if clip.heard]
     trained = {clip.style for clip in store.of("train")}

@@ -12,14 +12,14 @@ from vast_core.media import LipSync, pearson
 from vast_core.media.lip_regression import CONTEXT, EVERYTHING, FOLDS, LipSample, Moments, Reduction, Ridge
 
 PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
-"""Ridge penalties per row of standardised features, of which the best is chosen."""
+"""Ridge penalties per row of standardised features, from which the best is chosen."""
 
 
 @attrs.frozen(eq=False)
 class LipRidge:
     """Ridge regression of lip opening on 13 frames of standardised audio features.
 
-    Each clip's opening is standardised too, so that a wide mouth weighs no more than a small one.
+    Each clip's opening is also standardised, so that wide and small mouths have equal weight.
     """
 
     reduction: Reduction
@@ -27,7 +27,7 @@ class LipRidge:
 
     @classmethod
     def fit(cls, train: Sequence[LipSync]) -> Self:
-        """Learn from ``train``; the penalty is the one that predicts best when clips are left out of it."""
+        """Train on ``train``; the penalty is chosen by cross-validation over clips."""
         reduction = Reduction.fit(train)
         pieces = [LipSample.of(clip, reduction, number % FOLDS) for number, clip in enumerate(train)]
         if len(pieces) == 1:
@@ -38,6 +38,6 @@ class LipRidge:
         return cls(reduction, max(models, key=lambda model: pearson(*model.judge(pieces, still))))
 
     def correlation(self, test: LipSync) -> float:
-        """Correlation of predicted and tracked opening over the valid frames of a clip it has not learned from."""
+        """Correlation of predicted and tracked opening over the valid frames of a clip outside the training set."""
         piece = LipSample.of(test, self.reduction, EVERYTHING)
         return pearson(*self.model.judge([piece], np.zeros(1)))

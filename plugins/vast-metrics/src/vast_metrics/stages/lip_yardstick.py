@@ -1,8 +1,8 @@
-"""Stage ``lip_yardstick``: how well features, and the decoder trained on them, tell the lips of people never seen.
+"""Stage ``lip_yardstick``: how well audio features, and the decoder trained on them, predict the lips of unseen people.
 
-For each speaker of the corpus, inner-lip opening over the distance of the eyes is predicted by what the other speakers
-teach, and correlated with the tracked one, clip by clip: by ridge regression on each audio component, and by style
-encoder, flow and decoder, trained by the core's own stages on everyone else.
+For each speaker of the corpus, inner-lip opening divided by the distance of the eyes is predicted by models of the
+other speakers, and correlated with the tracked opening for each clip: by ridge regression on each audio component, and
+by style encoder, flow and decoder, trained by the core's own stages on all other speakers.
 """
 
 from __future__ import annotations
@@ -33,14 +33,12 @@ from ..prepared import lip_sync
 from .trials import audio_alone, audio_uses, mean_and_spread, trial
 from .unseen_speakers import leave_one_speaker_out
 
-MEASURE = (
-    "Pearson correlation of predicted and tracked inner-lip opening, of clips of a speaker of whom nothing was learned"
-)
+MEASURE = "Pearson correlation of predicted and tracked inner-lip opening, for clips of speakers excluded from training"
 MEAN = "mean over clips"
 
 
 def inputs(context: StageContext) -> dict[str, Any]:
-    """What the correlations depend on."""
+    """Everything that the correlations depend on."""
     options = context.options("lip_yardstick", LipYardstickStage)
     uses = audio_uses(context.recipe, context.run.registry, options.audio)
     return {
@@ -51,7 +49,7 @@ def inputs(context: StageContext) -> dict[str, Any]:
 
 
 def run(context: StageContext) -> list[Path]:
-    """Measure, print, and keep the figures."""
+    """Measure, print, and write the figures."""
     options = context.options("lip_yardstick", LipYardstickStage)
     clips = [clip for clip in context.store.clips if clip.heard]
     speakers = [clip.speaker for clip in clips]
@@ -72,7 +70,7 @@ def run(context: StageContext) -> list[Path]:
 
 
 def _listened(context: StageContext, use: Use, clips: Sequence[PreparedClip]) -> list[LipSync]:
-    """What is heard, by these features, and seen of each prepared clip; the sound's offset corrected as prepared."""
+    """Audio features and lip opening of each prepared clip, with the offset correction of the preparation."""
     audio = audio_alone(context.recipe, context.run.registry, use).to(context.device).eval()
     waves: dict[str, NDArray[np.float32]] = {}
     found = []
@@ -80,7 +78,7 @@ def _listened(context: StageContext, use: Use, clips: Sequence[PreparedClip]) ->
         if clip.source not in waves:
             wave = find_clip(context.pipeline.corpus, clip.source).footage.wave()
             if wave is None:
-                raise InputError(f"{clip.source}: has lost its sound since it was prepared; prepare again")
+                raise InputError(f"{clip.source}: its sound is missing since it was prepared; prepare again")
             waves[clip.source] = shift_wave(wave, clip.offset_ms)
         rows = listen(audio, waves[clip.source], clip.start + clip.frames, context.device)
         found.append(lip_sync(context, clip, rows[clip.start :]))
@@ -88,7 +86,7 @@ def _listened(context: StageContext, use: Use, clips: Sequence[PreparedClip]) ->
 
 
 def _decoded(context: StageContext, use: Use, seed: int, clips: Sequence[PreparedClip]) -> list[float]:
-    """Correlation of each clip with the opening by a decoder that was trained without its speaker."""
+    """Correlation for each clip with the opening by a decoder that was trained without its speaker."""
     openings: list[tuple[PreparedClip, Tensor]] = []
     for speaker in dict.fromkeys(clip.speaker for clip in clips):
         fold = trial(context, use, seed, ("prepare", "style"), held_out=speaker)
@@ -99,9 +97,9 @@ def _decoded(context: StageContext, use: Use, seed: int, clips: Sequence[Prepare
 
 
 def _spoken(fold: StageContext, model: StyleModel, clip: PreparedClip) -> Tensor:
-    """The decoder's lip opening (T,) of a clip; each half is prompted by the other.
+    """The decoder's lip opening (T,) of a clip; each half is prompted by the other half.
 
-    So no frame is predicted with a style code that has seen it.
+    Therefore no frame is predicted with a style code computed from it.
     """
     store, face, identity = fold.store, fold.pipeline.face, fold.store.identities[clip.speaker]
     audio, expression, valid = (store.read(clip, name) for name in ("audio", "expression", "valid"))
@@ -116,7 +114,7 @@ def _spoken(fold: StageContext, model: StyleModel, clip: PreparedClip) -> Tensor
 
 
 def _correlation(context: StageContext, clip: PreparedClip, openings: Sequence[tuple[PreparedClip, Tensor]]) -> float:
-    """Correlation over a prepared clip, which may be part of one whose opening was predicted."""
+    """Correlation over a prepared clip, which may be part of a predicted clip."""
     for whole, opening in openings:
         begin = clip.start - whole.start
         if whole.source == clip.source and 0 <= begin <= whole.frames - clip.frames:
@@ -164,7 +162,7 @@ def _figures(
 
 
 def _rows(figures: dict[str, Any]) -> Iterator[tuple[str, list[float | None]]]:
-    """The table's rows: clips, speakers, means, spreads."""
+    """The rows of the table: clips, speakers, means, spreads."""
     summary = figures["summary"]
     for clip in figures["clips"]:
         yield f"{clip['clip']} ({clip['speaker']})", [clip[name] for name in summary]

@@ -13,19 +13,19 @@ from vast_core.stages.style import posterior_of
 from vast_core.training import gaussian_kl, gaussian_log_likelihood, standard_normal_log_prob
 
 KL_SAMPLES, LIKELIHOOD_SAMPLES = 512, 8
-"""Samples of the style code for a clip's bound: fewer for the likelihood, because decoding takes the time."""
+"""Samples of the style code for a clip's bound: fewer for the likelihood, because decoding is slow."""
 
 
 @torch.no_grad()
 def measured_bound(
     model: StyleModel, store: Store, clip: PreparedClip, prompt: PreparedClip, device: torch.device
 ) -> dict[str, float]:
-    """The bound on -ln p(X | A) of a clip's T frames with q read from ``prompt``, and its terms, in nats.
+    """The bound on -ln p(X | A) of a clip's T frames with q from ``prompt``, and its terms, in nats.
 
-    Of a frame, ``reconstruction`` = -E[ln p(X | zK, A)] / T and ``negative_bound`` = that + ``kl_after_flow`` / T.
-    The KL divergences from N(0, I) are of the whole clip: of z0 in closed form, of z0 and of zK at the same samples
-    (an orthogonal flow changes not one of them). The samples depend on nothing but the clip's name and Z, so that two
-    flows are compared at the same ones.
+    Per frame, ``reconstruction`` = -E[ln p(X | zK, A)] / T and ``negative_bound`` = that + ``kl_after_flow`` / T. The
+    KL divergences from N(0, I) are for the whole clip: of z0 in closed form, of z0 and of zK at the same samples (which
+    an orthogonal flow leaves equal). The samples depend only on the clip's name and Z, so that flows are compared at
+    the same samples.
     """
     posterior = posterior_of(model, store, prompt, device)
     chance = torch.Generator().manual_seed(zlib.crc32(clip.name.encode()))

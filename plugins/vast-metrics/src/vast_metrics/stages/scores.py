@@ -1,4 +1,4 @@
-"""What the metrics of a recipe say of clip after clip, and of all together."""
+"""Values of a recipe's metrics, clip by clip and over all clips."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ..measuring import checked, measure, reason_of
 
 
 class Scores:
-    """Gathers numbers; of metrics that cannot tell, why."""
+    """Collects values, and the reasons of metrics without one."""
 
     def __init__(self, metrics: Iterable[Metric]) -> None:
         self._metrics = list(metrics)
         self._values: dict[str, list[float]] = {}
         self._parts: dict[int, list[Any]] = {}
         self.not_computed: dict[str, str] = {}
-        """By the measures' names, the first reason given."""
+        """By name of the measure, the first reason."""
 
     def add(self, ours: Performance, real: Performance) -> dict[str, float]:
-        """The numbers of one clip; a pooled metric keeps its part for the end."""
+        """The values of one clip; a pooled metric stores its part."""
         found = measure(self._metrics, ours, real, {})
         for place, part in found.parts.items():
             self._parts.setdefault(place, []).append(part)
@@ -34,14 +34,14 @@ class Scores:
         return dict(found.values)
 
     def overall(self) -> dict[str, float]:
-        """The mean of each measure over the clips that have it, and what pooled metrics make of all parts."""
+        """The mean of each measure over the clips that have it, and the values of pooled metrics."""
         found = {name: float(np.mean(values)) for name, values in self._values.items()}
         for place, parts in self._parts.items():
             metric = self._metrics[place]
             if isinstance(metric, PooledMetric):
                 try:
                     found |= checked(metric, metric.pool(parts))
-                except Exception as error:  # noqa: BLE001 - one metric that fails must not cost all others
+                except Exception as error:  # noqa: BLE001 - a metric that fails must not affect the others
                     self._note(metric, reason_of(error))
         return found
 

@@ -1,4 +1,4 @@
-"""Whether the style of an unseen prompt reaches the face, where the corpus knows the truth."""
+"""Whether the style of an unseen prompt reaches the face, if the corpus provides the truth."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from ..prepared import prompt_in, spread
 
 @attrs.frozen
 class Pair:
-    """A sentence to be said in a style that was never trained on."""
+    """A sentence to be said in a held-out style."""
 
     target: PreparedClip
     style: str
     wrong_style: str
-    """Of the wrong prompt: another style that was never trained on."""
+    """Style of the wrong prompt: another held-out style."""
 
 
 def style_transfer(context: StageContext, model: StyleModel) -> dict[str, Any] | None:
-    """Distance (mm) from the counterfactual truth, for ours, the zero code and a wrong prompt.
+    """Distance (mm) from the counterfactual truth: for the model, the zero code and a wrong prompt.
 
-    The target is a held-out sentence, the prompt another sentence, by another speaker where there is one, in a
-    style never trained on; the truth is the target's sentence by its speaker in the prompt's style. None where the
-    corpus has no style labels or cannot know counterfactuals.
+    The target is a held-out sentence; the prompt is another sentence, by another speaker if possible, in a held-out
+    style; the truth is the target's sentence by its speaker in the prompt's style. None if the corpus has no style
+    labels or no counterfactuals.
     """
     store, corpus = context.store, context.pipeline.corpus
     trained = {clip.style for clip in store.of("train")}
@@ -69,7 +69,7 @@ def style_transfer(context: StageContext, model: StyleModel) -> dict[str, Any] |
 
 
 def styles_of_several_sentences(clips: Sequence[PreparedClip], words: Mapping[str, str | None]) -> list[str]:
-    """The styles, sorted, in which ``clips`` say two sentences or more: each has a prompt for every sentence."""
+    """The styles, sorted, in which ``clips`` have at least two sentences: each has a prompt for every sentence."""
     said: dict[str, set[str | None]] = {}
     for clip in clips:
         if clip.style is not None:
@@ -86,16 +86,16 @@ def one_a_sentence(clips: Sequence[PreparedClip], words: Mapping[str, str | None
 
 
 def chosen_pairs(targets: Sequence[PreparedClip], styles: Sequence[str], most: int) -> list[Pair]:
-    """At most ``most`` pairs, target by target: no target and no style has over one more than another.
+    """At most ``most`` pairs, ordered by target; the counts of targets, and of styles, differ by at most one.
 
-    Pair k is of target k mod T and of style (k + floor(k / lcm(T, S))) mod S: T S different ones.
+    Pair k has target k mod T and style (k + floor(k / lcm(T, S))) mod S, which gives T S different pairs.
     """
     targets = spread(targets, most)
     if not targets:
         return []
     cycle = math.lcm(len(targets), len(styles))
     places = [(k % len(targets), (k + k // cycle) % len(styles)) for k in range(min(most, len(targets) * len(styles)))]
-    # the wrong prompt's style is another one for each target, so that no style is wrong more often than others
+    # the wrong prompt's style varies with the target, so that all styles are wrong equally often
     return [
         Pair(targets[t], styles[s], styles[(s + 1 + t % (len(styles) - 1)) % len(styles)]) for t, s in sorted(places)
     ]

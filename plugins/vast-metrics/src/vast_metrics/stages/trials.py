@@ -1,4 +1,4 @@
-"""Runs inside a run: the recipe again with a seed and a speaker held out, or its audio features alone."""
+"""Runs inside a run: the recipe again with another seed and a speaker held out, or its audio features alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vast_core.stages import StageContext
 
 
 def audio_uses(recipe: Recipe, registry: Registry, names: Sequence[str]) -> list[Use]:
-    """The recipe's own audio component, then those named, with their defaults.
+    """The recipe's own audio component, then the named ones with default options.
 
     Raises :class:`vast_core.errors.ComponentError` for an unknown name.
     """
@@ -31,9 +31,9 @@ def audio_uses(recipe: Recipe, registry: Registry, names: Sequence[str]) -> list
 
 
 def trial(context: StageContext, audio: Use, seed: int, stages: Sequence[str], held_out: str) -> StageContext:
-    """Take the run's recipe through ``stages`` in a folder below ``trials/`` of the run, or find that done before.
+    """Take the run's recipe through ``stages`` in a folder below ``trials/`` of the run, unless this is already done.
 
-    The speaker ``held_out`` is held out whole and everyone else is trained on.
+    The speaker ``held_out`` is held out completely, and all others are trained on.
     """
     registry, recipe = context.run.registry, context.recipe
     prepare = attrs.evolve(recipe.options("prepare", PrepareStage), held_out=0.0, held_out_speakers=(held_out,))
@@ -54,5 +54,5 @@ def audio_alone(recipe: Recipe, registry: Registry, audio: Use) -> AudioFeatures
 
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and standard deviation (of a sample: n - 1), which is 0 for a single value."""
+    """Mean and sample standard deviation (n - 1), which is 0 for a single value."""
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0

@@ -1,6 +1,6 @@
-"""What audio features tell of the lips of people never seen: ridge regression, leaving one speaker out.
+"""How well audio features predict the lips of unseen people: ridge regression, leaving one speaker out.
 
-No network is trained and nothing but the penalty is chosen, so that features can be compared by it in seconds.
+No network is trained, and only the penalty is chosen, so features can be compared in seconds.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from vast_core.media import LipSync, pearson
 Floats = NDArray[np.float64]
 
 PENALTIES = tuple(float(penalty) for penalty in 10.0 ** np.arange(-4, 1.5, 0.5))
-"""Tried penalties, as shares of the number of frames and of the features' mean variance."""
+"""Candidate penalties, relative to the number of frames and the features' mean variance."""
 GROUPS = 12
-"""Speakers are left out one by one, or in so many groups where there are more."""
+"""Maximum number of groups of speakers; with more speakers, several are left out together."""
 
 
 def leave_one_speaker_out(clips: Sequence[LipSync], speakers: Sequence[str], reach: int) -> list[float]:
-    """Pearson correlation of predicted and tracked opening over each clip, by what others' clips teach.
+    """Pearson correlation of predicted and tracked opening for each clip, by a model of other speakers' clips.
 
-    W = argmin |y - X W|^2 + penalty N v |W|^2, where X holds the features of a frame and of ``reach`` frames to either
-    side, centred, v is their mean variance, and y the opening in deviations from each clip's own mean. Features are
-    not scaled one by one: a phone that hardly occurs would count as much as silence. The penalty is that whose
-    predictions correlate best when a second speaker is left out; the speaker who is judged has no part in it.
+    W = argmin |y - X W|^2 + penalty N v |W|^2, where X holds the features of a frame and of ``reach`` frames on either
+    side, centred, v is their mean variance, and y the opening as deviation from each clip's own mean. Features are not
+    scaled individually, because a rare phone would then count as much as silence. The penalty is the one whose
+    predictions correlate best when a second speaker is left out; the test speaker does not affect it.
 
-    ``clips[i]`` is of ``speakers[i]``. 0 where a mouth never moves. Raises :class:`InputError` for fewer than three
-    speakers.
+    ``clips[i]`` is of ``speakers[i]``. The correlation is 0 for a mouth that never moves. Raises :class:`InputError`
+    for fewer than three speakers.
     """
     names = list(dict.fromkeys(speakers))
     if len(names) < 3:
         raise InputError(
-            f"clips of {len(names)} speakers ({', '.join(names)}); at least three are needed, as one is left out and "
-            "the penalty is chosen by leaving out a second"
+            f"clips of {len(names)} speakers ({', '.join(names)}); at least three are needed, because one is left out "
+            "and the penalty is chosen by leaving out a second"
         )
     groups = [names.index(speaker) % GROUPS for speaker in speakers]
     rows = [_windows(clip.audio, reach) for clip in clips]
@@ -47,7 +47,7 @@ def leave_one_speaker_out(clips: Sequence[LipSync], speakers: Sequence[str], rea
     fits: dict[frozenset[int], list[Floats]] = {}
 
     def scores(group: int, besides: int) -> Floats:
-        """Correlations (clips, penalties) over a group's clips, by what the groups other than these two teach."""
+        """Correlations (clips, penalties) over a group's clips, by models of all groups except these two."""
         left_out = frozenset((group, besides))
         if left_out not in fits:
             fits[left_out] = sum((own for g, own in sums.items() if g not in left_out), _Sums(rows[0].shape[1])).solve()
@@ -70,14 +70,14 @@ def leave_one_speaker_out(clips: Sequence[LipSync], speakers: Sequence[str], rea
 
 
 def _windows(audio: NDArray[np.float32], reach: int) -> Floats:
-    """Features (T, (2 reach + 1) A) of each frame and its neighbours; the ends repeat beyond the clip."""
+    """Features (T, (2 reach + 1) A) of each frame and its neighbours; the ends are repeated outside the clip."""
     at = np.arange(len(audio))[:, None] + np.arange(-reach, reach + 1)
     rows: Floats = audio.astype(np.float64)[np.clip(at, 0, len(audio) - 1)].reshape(len(audio), -1)
     return rows
 
 
 def _standardised(clip: LipSync) -> Floats:
-    """The opening (T,) in deviations from its mean over valid frames, so that a wide mouth weighs no more."""
+    """The standardised opening (T,) over valid frames, so that wide and small mouths have equal weight."""
     opening = clip.opening.astype(np.float64)
     seen = opening[clip.valid]
     spread = float(seen.std()) if len(seen) else 0.0
@@ -85,7 +85,7 @@ def _standardised(clip: LipSync) -> Floats:
 
 
 class _Sums:
-    """Sums over frames of x x', x y, x and y: all that a linear regression needs."""
+    """Sums over frames of x x', x y, x and y: the sufficient statistics of linear regression."""
 
     def __init__(self, width: int) -> None:
         self.xx: Floats = np.zeros((width, width))
