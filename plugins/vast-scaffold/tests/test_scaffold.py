@@ -166,16 +166,16 @@ def test_one_name_makes_all_the_others(given, name, distribution, title):
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        ("", "makes no name"),
+        ("", "is not a valid name"),
         ("vast-", None),
         ("2d", "must begin with a letter"),
-        ("gl/ow", "hold nothing but letters"),
-        ("../glow", "hold nothing but letters"),
-        ("glöw", "hold nothing but letters"),
-        ("class", "a keyword of Python"),
-        ("lambda flow", "a keyword of Python"),
-        ("No", "no text in YAML"),
-        ("x" * (LONGEST + 1), f"choose a name of {LONGEST} at most"),
+        ("gl/ow", "contain only letters"),
+        ("../glow", "contain only letters"),
+        ("glöw", "contain only letters"),
+        ("class", "a Python keyword"),
+        ("lambda flow", "a Python keyword"),
+        ("No", "not text in YAML"),
+        ("x" * (LONGEST + 1), f"choose a name of at most {LONGEST}"),
     ],
 )
 def test_a_name_that_cannot_be_is_refused(given, reason):
@@ -195,7 +195,7 @@ def test_nothing_is_written_over(packages):
     (kept / "mine.txt").write_text("mine")
     done = packages.vast("plugins", "new", "glow", "--kind", "flow")
     assert done.returncode == 2
-    assert "vast-glow exists, and nothing is written over" in done.stderr
+    assert "vast-glow exists and is not overwritten" in done.stderr
     assert [path.name for path in kept.iterdir()] == ["mine.txt"]
     done = packages.vast("plugins", "new", "glow", "--kind", "flow", "--out", "elsewhere/glow")
     assert done.returncode == 0, done.stderr
@@ -208,10 +208,10 @@ def test_nothing_is_written_over(packages):
     [
         (["glow"], 2, "Missing option '--kind'"),
         (["glow", "--kind", "flows"], 2, "'flows' is not one of 'corpus', 'face'"),
-        (["flows", "--kind", "flow"], 2, "vast_flows is installed already (/"),
-        (["core", "--kind", "flow"], 2, "vast_core is installed already (/"),
-        (["config", "--kind", "flow"], 2, "what another module of the package is called"),
-        (["drawing", "--kind", "face"], 2, "what another module of the package is called"),
+        (["flows", "--kind", "flow"], 2, "vast_flows is already installed (/"),
+        (["core", "--kind", "flow"], 2, "vast_core is already installed (/"),
+        (["config", "--kind", "flow"], 2, "the name of another module of the package"),
+        (["drawing", "--kind", "face"], 2, "the name of another module of the package"),
         (["glow", "--kind", "flow", "--out", "file/glow"], 1, "file/glow: cannot be written (Not a directory)"),
     ],
 )
