@@ -182,7 +182,7 @@ def test_every_type_is_read(write, registry):
         registry,
     )
     assert loaded.corpus.config == CorpusConfig(
-        path=Path("clips/a"),
+        path=Path.cwd() / "clips" / "a",
         speakers=7,
         share=1.0,
         loud=True,
@@ -507,12 +507,34 @@ def test_an_override_cannot_break_out_of_the_resolved_recipes_header(write, regi
         assert (again.seed, again.corpus) == (1, loaded.corpus)
 
 
+def test_paths_are_relative_to_what_states_them(registry, tmp_path, monkeypatch):
+    for folder in ("a", "a/deep", "b"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "a" / "base.yaml").write_text("vast: 1\ncorpus: {use: made, path: clips}\n")
+    (tmp_path / "a" / "deep" / "r.yaml").write_text("vast: 1\nbase: ../base.yaml\n")
+    (tmp_path / "a" / "deep" / "own.yaml").write_text("vast: 1\nbase: ../base.yaml\ncorpus: {path: ../../clips}\n")
+    monkeypatch.chdir(tmp_path / "b")
+
+    def path(name, *overrides):
+        loaded = load_recipe(f"../a/deep/{name}.yaml", registry, overrides)
+        (tmp_path / "resolved.yaml").write_text(loaded.to_yaml())
+        assert load_recipe(tmp_path / "resolved.yaml", registry) == loaded
+        return loaded.corpus.config.path
+
+    assert path("r") == tmp_path / "a" / "clips", "of the base's file"
+    assert path("own") == tmp_path / "clips"
+    assert path("own", "corpus.path=clips") == tmp_path / "b" / "clips"
+    assert path("own", "corpus.path=/clips") == Path("/clips")
+    monkeypatch.setenv("HOME", "/home/x")
+    assert path("own", "corpus.path=~/clips") == Path("/home/x/clips")
+
+
 def test_sections_are_plain_and_complete(write, registry):
     loaded = load_recipe(
         write(MINIMAL + "flow: {use: vast-stand-ins/planar}\nmetrics: [{use: psnr}]\n"), registry, ["corpus.path=a"]
     )
     assert loaded.component_data("flow") == {"use": "planar", "steps": 8, "shape": "tanh"}
-    assert loaded.component_data("corpus")["path"] == "a"
+    assert loaded.component_data("corpus")["path"] == str(Path.cwd() / "a")
     assert loaded.component_data("corpus")["band"] == {"low": 0.0, "high": 1.0}
     assert loaded.component_data("renderer") == {}
     assert loaded.component_data("metric") == {"metrics": [{"use": "psnr"}]}

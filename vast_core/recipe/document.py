@@ -33,6 +33,8 @@ class Mark:
     """Column number from 0."""
     text: str
     """Text of that line."""
+    folder: Path = attrs.field(factory=Path.cwd, eq=False)
+    """What relative paths are relative to: the file's folder; on the command line, the working directory."""
 
 
 @attrs.frozen(eq=False)
@@ -106,7 +108,7 @@ def read_document(path: Path, problems: list[Problem], what: str = "recipe") -> 
         raise RecipeError(f"{what} {source} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise RecipeError(f"{what} {source} is no UTF-8 text (byte {error.start}); is it a YAML file?") from error
-    tree = _Composer(source, text.splitlines() or [""], problems, what=what).compose(text)
+    tree = _Composer(source, text.splitlines() or [""], problems, path.absolute().parent, what=what).compose(text)
     if not isinstance(tree.value, dict):
         begins = "; a recipe begins with `vast: 1`" if what == "recipe" else ""
         problem = Problem(tree.mark, (), f"expected `key: value` lines{begins}")
@@ -139,7 +141,7 @@ def read_overrides(overrides: Sequence[str], problems: list[Problem]) -> Node:
 def read_value(text: str, path: tuple[str, ...], mark: Mark, problems: list[Problem]) -> Node | None:
     """The tree of a command-line value at ``mark``; None, with a problem added, if it cannot be read."""
     try:
-        value = _Composer(mark.source, [mark.text], problems, on_command_line=True).compose(text, path)
+        value = _Composer(mark.source, [mark.text], problems, mark.folder, on_command_line=True).compose(text, path)
     except RecipeError:
         problems.append(Problem(mark, path, f"{text!r} is no YAML value; put text in quotes"))
         return None
@@ -179,6 +181,7 @@ class _Composer:
         source: str,
         lines: list[str],
         problems: list[Problem],
+        folder: Path,
         on_command_line: bool = False,
         what: str = "recipe",
     ) -> None:
@@ -186,6 +189,7 @@ class _Composer:
         self.what = what
         self.lines = lines
         self.problems = problems
+        self.folder = folder
         self.on_command_line = on_command_line
         self.open: list[yaml.Node] = []
         self.made: dict[yaml.Node, Any] = {}
@@ -193,11 +197,11 @@ class _Composer:
 
     def mark(self, mark: yaml.Mark | None) -> Mark:
         if self.on_command_line:
-            return Mark(self.source, -1, 0, self.lines[0])
+            return Mark(self.source, -1, 0, self.lines[0], self.folder)
         if mark is None:
-            return Mark(self.source, 0, 0, self.lines[0])
+            return Mark(self.source, 0, 0, self.lines[0], self.folder)
         line = min(mark.line, len(self.lines) - 1)
-        return Mark(self.source, line, min(mark.column, len(self.lines[line])), self.lines[line])
+        return Mark(self.source, line, min(mark.column, len(self.lines[line])), self.lines[line], self.folder)
 
     def compose(self, text: str, path: tuple[str, ...] = ()) -> Node:
         """The tree of ``text``; raises :class:`RecipeError` if it is not YAML."""

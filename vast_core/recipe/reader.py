@@ -1,7 +1,8 @@
 """A recipe's tree to attrs classes: every mistake is noted with its position, and nothing is coerced.
 
 Supported types of options: bool, int, float, str, Path, None, Any, Literal, unions, list, tuple, Sequence, dict and
-Mapping with text as key, and attrs classes of these.
+Mapping with text as key, and attrs classes of these. A relative path becomes absolute: in a file it is relative to that
+file, on the command line to the working directory.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import difflib
 import functools
 import math
 import operator
+import os
 import re
 import types
 from collections.abc import Iterable, Sequence
@@ -95,7 +97,7 @@ class Reader:
     def _scalar(self, node: Node, kind: type, path: KeyPath) -> Any:
         value = node.value
         if kind is Path and type(value) is str and value:
-            return Path(value).expanduser()
+            return Path(os.path.abspath(node.mark.folder / Path(value).expanduser()))
         if type(value) is int and kind in (int, float):
             if not re.fullmatch(r"[-+]?(0|[1-9][0-9_]*)", node.raw):
                 return self.note(node, path, f"YAML reads {node.raw} as {value}; write it as a plain decimal number")

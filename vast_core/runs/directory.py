@@ -30,7 +30,8 @@ from ..registry.registry import Registry
 
 def cache_root() -> Path:
     """Folder of prepared features, shared by all runs: ``VAST_CACHE``, or the user's cache folder."""
-    return Path(os.environ["VAST_CACHE"]) if "VAST_CACHE" in os.environ else user_cache_path("vast")
+    named = os.environ.get("VAST_CACHE")
+    return Path(named).expanduser().absolute() if named else user_cache_path("vast")
 
 
 def peak_memory_bytes() -> int:

@@ -152,7 +152,7 @@ def test_a_broken_file_is_a_clip_that_raises_only_when_read(tmp_path):
 
 def manifest(folder, text, name="manifest.csv"):
     (folder / name).write_text(text, encoding="utf-8")
-    return corpus(folder, manifest=Path(name))
+    return corpus(folder, manifest=name)
 
 
 def test_a_manifest_says_it_all(tmp_path):
@@ -196,4 +196,4 @@ def test_mistakes_in_a_manifest(tmp_path, text, message):
 
 def test_no_manifest(tmp_path):
     with pytest.raises(InputError, match=r"absent\.csv: the manifest cannot be read"):
-        corpus(tmp_path, manifest=Path("absent.csv")).clips()
+        corpus(tmp_path, manifest="absent.csv").clips()

@@ -45,8 +45,8 @@ def server(places, monkeypatch):
 def test_a_path_in_the_recipe_may_be_file_or_folder(places):
     file = places / "recipe" / weights.NAME
     file.write_bytes(CONTENT)
-    assert weights.landmarker_bytes(str(file)) == CONTENT
-    assert weights.landmarker_bytes(str(file.parent)) == CONTENT
+    assert weights.landmarker_bytes(file) == CONTENT
+    assert weights.landmarker_bytes(file.parent) == CONTENT
 
 
 def test_the_variable_names_a_folder(places, monkeypatch):
@@ -74,7 +74,7 @@ def test_a_cache_that_cannot_be_written_does_no_harm(places, server, monkeypatch
 def test_all_four_places_are_named_where_all_fail(places, monkeypatch):
     monkeypatch.setenv(weights.VARIABLE, str(places / "variable"))
     with pytest.raises(WeightsError) as caught:
-        weights.landmarker_bytes(str(places / "recipe"))
+        weights.landmarker_bytes(places / "recipe")
     message = str(caught.value)
     for place in (str(places / "recipe"), str(places / "variable"), str(places / "cache"), weights.ADDRESS):
         assert place in message
@@ -94,7 +94,7 @@ def test_a_wrong_digest_is_refused_wherever_it_comes_from(places, server, monkey
     file.write_bytes(damaged)
     monkeypatch.setenv(weights.VARIABLE, str(places / "variable"))
     with pytest.raises(WeightsError, match=hashlib.sha256(damaged).hexdigest()):
-        weights.landmarker_bytes(str(places / "recipe"))
+        weights.landmarker_bytes(places / "recipe")
     if where == "server":
         assert not weights.cache_file().exists()
 

@@ -101,8 +101,8 @@ class FolderCorpus(Corpus):
         for file in sorted(files):
             yield _Row(file=file, relative=file.relative_to(path))
 
-    def _listed(self, manifest: Path) -> Iterator[_Row]:
-        manifest = self._path / manifest
+    def _listed(self, name: str) -> Iterator[_Row]:
+        manifest = self._path / name
         try:
             text = manifest.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:

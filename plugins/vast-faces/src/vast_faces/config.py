@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import attrs
-from attrs.validators import ge, gt, in_, instance_of, le, optional
+from attrs.validators import ge, gt, in_, instance_of, le
 
 VERTICES = 468
 """V, vertices of the canonical face."""
@@ -17,7 +19,7 @@ class LandmarksConfig:
     """E, number of expression coefficients."""
     lower_face: int = attrs.field(default=16, validator=[instance_of(int), ge(1)])
     """Number of coefficients for the lower face, counted from the first."""
-    weights: str | None = attrs.field(default=None, validator=optional(instance_of(str)))
+    weights: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
     """``face_landmarker.task``, or a folder with it; by default ``VAST_WEIGHTS``, the cache and a download are
     tried."""
     threads: int = attrs.field(default=2, validator=[instance_of(int), ge(1)])

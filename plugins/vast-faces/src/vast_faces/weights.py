@@ -25,7 +25,7 @@ LARGEST = 16 * 2**20
 """Maximum size of a download in bytes; the real file has 3.8 million."""
 
 
-def landmarker_bytes(path: str | None = None) -> bytes:
+def landmarker_bytes(path: Path | None = None) -> bytes:
     """The content of ``face_landmarker.task`` with a verified digest; downloaded into the cache if it is not found.
 
     ``path`` is the file or a folder with it. Raises :class:`WeightsError` if a file that was found has another digest,
@@ -60,11 +60,11 @@ def cache_file() -> Path:
     return Path(user_cache_dir("vast")) / NAME
 
 
-def _places(path: str | None) -> list[tuple[str, Path | None]]:
+def _places(path: Path | None) -> list[tuple[str, Path | None]]:
     """The three places on this machine, in order; None if not set."""
     folder = os.environ.get(VARIABLE)
     return [
-        ("the recipe's face.weights", _file_in(Path(path)) if path else None),
+        ("the recipe's face.weights", _file_in(path) if path else None),
         (VARIABLE, Path(folder) / NAME if folder else None),
         ("the cache", cache_file()),
     ]

@@ -163,7 +163,7 @@ class EvaluateStage:
     """Maximum number of pairs of a held-out sentence and a held-out style."""
     ridge: bool = True
     """Whether a ridge regression of lip opening on the audio features is fitted for comparison."""
-    compare: tuple[str, ...] = ()
+    compare: tuple[Path, ...] = ()
     """Folders of other runs whose renderer's figures and frames are shown in the report for comparison."""
 
 

@@ -115,7 +115,7 @@ def _renderer(run: Run, figures: Figures) -> Iterator[Block]:
         table.append([f"run {other.name}", *(found.get(f"{m}_face") for m in measures)])
     yield Table(columns, table, highlight=0)
     yield from _not_computed(renderer)
-    missing = [name for name in run.recipe.options("evaluate", EvaluateStage).compare if Path(name) not in others]
+    missing = [str(other) for other in run.recipe.options("evaluate", EvaluateStage).compare if other not in others]
     if missing:
         yield Text(f"Not compared, because there is no evaluation.json: {', '.join(missing)}")
 
@@ -123,10 +123,10 @@ def _renderer(run: Run, figures: Figures) -> Iterator[Block]:
 def _compared(run: Run) -> dict[Path, Figures]:
     """The renderer's figures of the runs that the recipe names for comparison."""
     found = {}
-    for name in run.recipe.options("evaluate", EvaluateStage).compare:
-        path = Path(name) / "evaluation.json"
+    for other in run.recipe.options("evaluate", EvaluateStage).compare:
+        path = other / "evaluation.json"
         if path.is_file():
-            found[Path(name)] = json.loads(path.read_text()).get("renderer", {})
+            found[other] = json.loads(path.read_text()).get("renderer", {})
     return found
 
 
