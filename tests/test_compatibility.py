@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import inspect
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,40 @@ import attrs
 import pytest
 import yaml
 
-import vast_core
 from vast_core import errors, interfaces, stages
-from vast_core.registry import declarations, discovery, hookspecs
+from vast_core.pipeline import Pipeline
+from vast_core.recipe import Recipe, Use
+from vast_core.registry import Registry, declarations, discovery, hookspecs
+from vast_core.runs import PreparedClip, Run, Store
 
 RECORDED = Path(__file__).with_name("vast_v1.yaml")
 
 Surface = dict[str, Any]
+
+PUBLIC = (
+    "vast_core",
+    "vast_core.errors",
+    "vast_core.registry",
+    "vast_core.recipe",
+    "vast_core.phones",
+    "vast_core.interfaces",
+    "vast_core.files",
+    "vast_core.media",
+    "vast_core.media.lip_regression",
+    "vast_core.mesh",
+    "vast_core.runs",
+    "vast_core.pipeline",
+    "vast_core.checking",
+    "vast_core.training",
+    "vast_core.speak",
+    "vast_core.report",
+    "vast_core.stages",
+    "vast_core.runner",
+    "vast_core.testing",
+    "vast_core.cli",
+    "vast_core.cli.console",
+)
+"""Modules from which plugins may import the names of ``__all__``; everything else is private."""
 
 
 def surface() -> Surface:
@@ -30,10 +58,11 @@ def surface() -> Surface:
     defined = [value for value in (getattr(interfaces, name) for name in interfaces.__all__) if inspect.isclass(value)]
     declared = [declarations.Component, declarations.StageSpec, declarations.SectionSpec]
     values = [*declared, *(cls for cls in defined if attrs.has(cls))]
-    contracts = [stages.Stage, stages.StageContext, *(cls for cls in defined if not attrs.has(cls))]
+    received = [Registry, Recipe, Use, Pipeline, Run, Store, PreparedClip]
+    contracts = [stages.Stage, stages.StageContext, *received, *(cls for cls in defined if not attrs.has(cls))]
     return {
         "entry points": discovery.GROUP,
-        "vast_core": sorted(name for name in vast_core.__all__ if not name.startswith("_")),
+        "public": {module: sorted(import_module(module).__all__) for module in PUBLIC},
         "kinds": list(declarations.KINDS),
         "sample rate": interfaces.SAMPLE_RATE,
         "sizes": dict(interfaces.SIZE_GIVEN_BY),
@@ -87,8 +116,9 @@ def breaches(old: Surface, new: Surface) -> list[str]:
     found = [
         f"{key}: {old[key]!r} is now {new[key]!r}" for key in ("entry points", "sample rate") if old[key] != new[key]
     ]
-    for key in ("vast_core", "kinds"):
-        found += [f"{key}: {name} is gone" for name in old[key] if name not in new[key]]
+    found += [f"kinds: {name} is gone" for name in old["kinds"] if name not in new["kinds"]]
+    for module, names in old["public"].items():
+        found += [f"{module}.{name} is gone" for name in names if name not in new["public"].get(module, [])]
     for key in ("sizes", "errors"):
         found += [f"{key}: {name} was {value!r}" for name, value in old[key].items() if new[key].get(name) != value]
     for hook, arguments in old["hooks"].items():
@@ -162,7 +192,8 @@ def changed(path: str, value: object = None) -> Surface:
     ("path", "value", "breach"),
     [
         ("entry points", "vast.v2", "entry points"),
-        ("vast_core/hookimpl", None, "hookimpl is gone"),
+        ("public/vast_core/hookimpl", None, "vast_core.hookimpl is gone"),
+        ("public/vast_core.runs/Run", None, "vast_core.runs.Run is gone"),
         ("kinds/flow", None, "flow is gone"),
         ("sizes/style", "face", "sizes: style was 'style'"),
         ("errors/InputError", 1, "errors: InputError was 2"),

@@ -15,6 +15,12 @@ from .registry.core_stages import RendererStage, StyleStage, TrainingStage
 from .registry.declarations import Part
 from .registry.registry import Registry
 
+__all__ = [
+    "Joint",
+    "check_recipe",
+    "walk",
+]
+
 
 def check_recipe(recipe: Recipe, registry: Registry) -> None:
     """Assemble ``recipe`` on torch's meta device and print stages, shapes at the joints, parameters and memory."""

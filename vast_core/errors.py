@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+__all__ = [
+    "ComponentError",
+    "InputError",
+    "Interrupted",
+    "MediaError",
+    "NotComputed",
+    "RecipeError",
+    "StorageError",
+    "VastError",
+    "WeightsError",
+]
+
 
 class VastError(Exception):
     """Base class of errors that are explained in one message, without a traceback; ``exit_code`` is the program's."""

@@ -8,6 +8,15 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+__all__ = [
+    "PHONES",
+    "PHONE_INDEX",
+    "SILENCE",
+    "VISEMES",
+    "VISEME_OF",
+    "phone_index",
+]
+
 SILENCE = "SIL"
 """Label of silence and pauses; its index is always 0."""
 

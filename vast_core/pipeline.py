@@ -16,6 +16,13 @@ from .recipe.model import Recipe, Use
 from .registry.declarations import Part
 from .registry.registry import Registry
 
+__all__ = [
+    "NETWORKS",
+    "Pipeline",
+    "assemble",
+    "work_out_sizes",
+]
+
 NETWORKS: tuple[Part, ...] = ("face", "audio", "style", "flow", "decoder", "renderer")
 """The parts that are networks. The position of a part here determines its initial weights."""
 

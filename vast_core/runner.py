@@ -19,6 +19,10 @@ from .runs.directory import Run
 from .runs.lock import held
 from .stages.context import StageContext
 
+__all__ = [
+    "run_recipe",
+]
+
 
 def run_recipe(
     recipe: Recipe, registry: Registry, out: Path, resume: bool = False, stages: Iterable[str] | None = None

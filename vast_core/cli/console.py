@@ -6,6 +6,8 @@ import sys
 
 from rich.console import Console
 
+__all__ = ["plain_console"]
+
 
 class _Plain(Console):
     def on_broken_pipe(self) -> None:

@@ -9,6 +9,20 @@ import attrs
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+__all__ = [
+    "BLOCKS",
+    "CONTEXT",
+    "EVERYTHING",
+    "FOLDS",
+    "PENALTY",
+    "LipSync",
+    "Moments",
+    "Piece",
+    "Reduction",
+    "Ridge",
+    "pearson",
+]
 from torch import Tensor
 
 from ..interfaces import Face

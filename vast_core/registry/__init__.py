@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .core_stages import CORE_STAGES, PrepareStage, RendererStage, StyleStage, TrainingStage
-from .declarations import KINDS, PARTS, RECIPE_KEYS, Component, SectionSpec, StageSpec
+from .declarations import KINDS, PARTS, RECIPE_KEYS, Component, Kind, Part, SectionSpec, StageSpec
 from .discovery import explain, fault_line
 from .hookspecs import hookimpl
 from .registry import Registry
@@ -14,6 +14,8 @@ __all__ = [
     "PARTS",
     "RECIPE_KEYS",
     "Component",
+    "Kind",
+    "Part",
     "PrepareStage",
     "Registry",
     "RendererStage",

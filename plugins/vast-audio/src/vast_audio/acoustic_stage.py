@@ -254,7 +254,7 @@ def _table(figures: Mapping[str, Any]) -> Printed:
 def report(run: Run) -> list[Section]:
     """The figures, for the run's report."""
     from vast_core.report import Section, Table
-    from vast_core.report.page import Text as Paragraphs
+    from vast_core.report import Text as Paragraphs
 
     figures = run.figures("acoustic")["figures"]
     told = Table(_HEADINGS, _rows(figures), _CAPTION) if figures else Paragraphs(_NO_FIGURES)

@@ -15,8 +15,7 @@ import click
 from vast_core import __version__
 from vast_core.cli import Session
 from vast_core.errors import InputError, StorageError
-from vast_core.registry import KINDS, Registry
-from vast_core.registry.declarations import Kind
+from vast_core.registry import KINDS, Kind, Registry
 
 TEMPLATE = Path(__file__).parent / "template"
 """Template of the package; the README describes its structure."""

@@ -23,7 +23,7 @@ from vast_core.report import (
     Video,
     readable,
 )
-from vast_core.report.page import write_report as write_html
+from vast_core.report import write_report as write_html
 
 from .figures import plot_lips, plot_spread
 from .results import ClipResult, Evaluation, MeasureOf
