@@ -135,9 +135,9 @@ def test_all_mistakes_of_all_cells_are_shown_at_once_each_in_its_place(design):
         ("flow.use=plain,plain", "--vary flow.use=plain,plain: flow.use has the value 'plain' twice"),
         ("flow.use=plain,glow", "--vary flow.use=plain,glow: flow.use: no flow is called 'glow'"),
         ("flow.slope=1,2", "--vary flow.slope=1,2: flow.slope: unknown key"),
-        ("seed=1,2", "seed cannot be varied; `seeds`"),
+        ("seed=1,2", "seed cannot be varied; use `seeds`"),
         ("run=[draw],[score]", "run cannot be varied"),
-        ("flow..use=a", "is no key of a recipe"),
+        ("flow..use=a", "is not a key of a recipe"),
         ("colour=red", "colour: unknown key"),
     ],
 )
@@ -154,7 +154,7 @@ def test_an_option_of_no_component_is_one_mistake_of_all_cells(design):
 
 
 def test_a_factor_and_a_part_of_it_cannot_both_vary(design):
-    with pytest.raises(RecipeError, match=re.escape("flow.steps is a part of flow; vary one of them")):
+    with pytest.raises(RecipeError, match=re.escape("flow.steps is part of flow; vary only one of them")):
         design("flow={use: steep},{use: plain}", "flow.steps=1,2")
 
 

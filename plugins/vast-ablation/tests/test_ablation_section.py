@@ -41,13 +41,13 @@ def test_values_are_read_as_they_stand_and_kept(read):
 @pytest.mark.parametrize(
     ("text", "messages"),
     [
-        (ABLATE, ["ablate.vary: flow.steps has no values", "ablate.seeds: [1, 1] is no list of different seeds"]),
+        (ABLATE, ["ablate.vary: flow.steps has no values", "ablate.seeds: [1, 1] is not a list of distinct seeds"]),
         (
             "vast: 1\nablate: {vary: {flow.use: planar}, seed: 3}\n",
             ["2:27: ablate.vary.flow.use: expected a list", "2:36: ablate.seed: unknown key; did you mean 'seeds'?"],
         ),
-        ("vast: 1\nablate: {vary: {seed: [1, 2]}}\n", ["seed cannot be varied; `seeds` says with which to run"]),
-        ("vast: 1\nablate: {vary: {flow: [a], flow.use: [b]}}\n", ["flow.use is a part of flow; vary one of them"]),
+        ("vast: 1\nablate: {vary: {seed: [1, 2]}}\n", ["seed cannot be varied; use `seeds` to set the seeds"]),
+        ("vast: 1\nablate: {vary: {flow: [a], flow.use: [b]}}\n", ["flow.use is part of flow; vary only one of them"]),
         ("vast: 1\nablate: {vary: {flow.use: [1, 1]}}\n", ["flow.use has the value 1 twice"]),
         ("vast: 1\nablate: {seeds: 0}\n", ["ablate.seeds: 0 seeds are too few"]),
     ],

@@ -15,11 +15,11 @@ def _check_vary(_: Ablate, __: attrs.Attribute[Any], vary: Mapping[str, tuple[An
     for key, values in vary.items():
         parts = key.split(".")
         if not all(parts):
-            raise ValueError(f"{key!r} is no key of a recipe; write one such as flow.use")
+            raise ValueError(f"{key!r} is not a key of a recipe; write one such as flow.use")
         if parts[0] in FIXED:
-            raise ValueError(f"{key} cannot be varied" + ("; `seeds` says with which to run" * (parts[0] == "seed")))
+            raise ValueError(f"{key} cannot be varied" + ("; use `seeds` to set the seeds" * (parts[0] == "seed")))
         if above := [other for other in vary if key.startswith(f"{other}.")]:
-            raise ValueError(f"{key} is a part of {above[0]}; vary one of them")
+            raise ValueError(f"{key} is part of {above[0]}; vary only one of them")
         if not values:
             raise ValueError(f"{key} has no values; write {key}: [FIRST, SECOND]")
         if twice := [value for i, value in enumerate(values) if value in values[:i]]:
@@ -29,18 +29,18 @@ def _check_vary(_: Ablate, __: attrs.Attribute[Any], vary: Mapping[str, tuple[An
 def _check_seeds(_: Ablate, __: attrs.Attribute[Any], seeds: int | tuple[int, ...]) -> None:
     if isinstance(seeds, int):
         if seeds < 1:
-            raise ValueError(f"{seeds} seeds are too few; one is needed at least")
+            raise ValueError(f"{seeds} seeds are too few; at least one is needed")
     elif not seeds or len(set(seeds)) < len(seeds) or not all(0 <= seed < 2**31 for seed in seeds):
-        raise ValueError(f"{list(seeds)} is no list of different seeds, each at least 0 and below 2**31")
+        raise ValueError(f"{list(seeds)} is not a list of distinct seeds from 0 to 2**31 - 1")
 
 
 @attrs.frozen(kw_only=True)
 class Ablate:
-    """What ``vast ablate`` runs: every combination of the values of ``vary``, with every seed."""
+    """Options of ``vast ablate``, which runs every combination of the values of ``vary`` with every seed."""
 
     vary: Mapping[str, tuple[Any, ...]] = attrs.field(factory=dict, validator=_check_vary)
-    """The values of each factor, by its key, such as ``flow.use``; the first of each make up the base cell."""
+    """The values of each factor, by its key, such as ``flow.use``; the first values form the base cell."""
     seeds: int | tuple[int, ...] = attrs.field(default=3, validator=_check_seeds)
-    """How many, counted from the recipe's own; or a list of them."""
+    """Number of seeds, starting at the recipe's own, or a list of seeds."""
     stages: tuple[str, ...] | None = None
-    """Those of the recipe's stages that each combination runs; None leaves out what tells nothing."""
+    """Stages of the recipe that each combination runs; None omits those that cannot affect the results."""

@@ -1,4 +1,4 @@
-"""What flows share whose maps are linear in the context."""
+"""Shared by flows whose maps have parameters that are linear in the context."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .config import PlanarConfig, RadialConfig
 
 
 class AmortisedFlow(Flow):
-    """A chain of ``steps`` maps whose numbers are linear in the context; each flow sets the bias to its start."""
+    """A chain of ``steps`` maps with parameters linear in the context; each flow sets the initial bias."""
 
     def __init__(self, style: int, context: int, steps: int) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class AmortisedFlow(Flow):
     @staticmethod
     @abstractmethod
     def count(style: int) -> int:
-        """Numbers N that describe one map of a code of width ``style``."""
+        """Number N of parameters of one map for codes of width ``style``."""
 
     @classmethod
     def from_config(cls, config: PlanarConfig | RadialConfig, sizes: Sizes) -> Self:
@@ -34,6 +34,6 @@ class AmortisedFlow(Flow):
         return cls(sizes.style, sizes.context, config.steps)
 
     def numbers(self, context: Tensor, kind: dtype) -> Tensor:
-        """The numbers (B, K, N) of every map, of context (B, H)."""
+        """The parameters (B, K, N) of all maps, for context (B, H)."""
         values: Tensor = self.amortised(context.to(self.amortised.weight.dtype)).to(kind)
         return values.reshape(len(values), self.steps, -1)

@@ -54,7 +54,7 @@ class PlanarFlow(AmortisedFlow):
 
     @staticmethod
     def count(style: int) -> int:
-        """Numbers of one map."""
+        """Number of parameters of one map."""
         return 2 * style + 1
 
     def forward(self, z: Tensor, context: Tensor) -> FlowOutput:

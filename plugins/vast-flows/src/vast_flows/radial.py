@@ -59,7 +59,7 @@ class RadialFlow(AmortisedFlow):
 
     @staticmethod
     def count(style: int) -> int:
-        """Numbers of one map."""
+        """Number of parameters of one map."""
         return style + 2
 
     def forward(self, z: Tensor, context: Tensor) -> FlowOutput:
