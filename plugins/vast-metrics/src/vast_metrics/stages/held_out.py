@@ -27,8 +27,8 @@ def held_out(context: StageContext, model: StyleModel) -> dict[str, Any]:
     regression."""
     store, pipeline, settings = context.store, context.pipeline, context.options("evaluate", EvaluateStage)
     chosen, left_out = _chosen(store, settings.max_clips)
-    training = [lip_sync(context, c, store.read(c, "audio")) for c in store.of("train") if c.heard]
-    ridge = LipRidge.fit(training) if training and settings.ridge else None
+    training = [c for c in store.of("train") if c.heard] if settings.ridge else []
+    ridge = LipRidge.fit([lip_sync(context, c, store.read(c, "audio")) for c in training]) if training else None
     scores = Scores(metric for metric in pipeline.metrics if metric.needs == "vertices")
     rows, curves = [], {}
     for clip, prompt in chosen:
