@@ -67,7 +67,7 @@ def test_sound_is_read_no_further_than_asked_and_forgotten_behind():
     [
         (np.zeros((2, 100), np.float32), r"the sound is float32 \(2, 100\); give floats in \[-1, 1\] of one channel"),
         (np.zeros(100, np.int16), r"the sound is int16 \(100,\)"),
-        (np.full(100, np.nan), "the sound holds values that are not finite"),
+        (np.full(100, np.nan), "the sound has values that are not finite"),
         ([np.zeros(5, np.float32), np.zeros(5, np.int16)], r"chunk 1 of the sound is int16"),
         ([0.1, 0.2], "chunk 0 of the sound is float;"),
         ([], "the sound is empty"),
@@ -196,7 +196,7 @@ def test_styles_are_mixed_strengthened_and_kept(avatar, tmp_path):
             avatar.style("sample", "sample", weights=weights)
     with pytest.raises(InputError, match="0 prompts"):
         avatar.style()
-    with pytest.raises(WeightsError, match="is no saved style"):
+    with pytest.raises(WeightsError, match="is not a saved style"):
         avatar.style(Path(avatar._folder, "weights", "style.safetensors"))
 
 

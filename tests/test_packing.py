@@ -159,11 +159,11 @@ def listed_twice(members, manifest):
         (adding("weights/../../x"), r"'weights/\.\./\.\./x' would lie outside"),
         (adding("..\\x"), "would lie outside"),
         (adding("C:/x"), "'C:/x' would lie outside"),
-        (adding("weights/other.safetensors"), "'weights/other.safetensors' is no part of an avatar"),
-        (adding("weights/"), "'weights/' is no part of an avatar"),
-        (adding("base.mp4"), "it holds 'base.mp4' twice"),
-        (lambda members, manifest: members[:-1], "as it lacks base.mp4"),
-        (lambda members, manifest: members[1:], "as it lacks manifest.json"),
+        (adding("weights/other.safetensors"), "'weights/other.safetensors' is not part of an avatar"),
+        (adding("weights/"), "'weights/' is not part of an avatar"),
+        (adding("base.mp4"), "it has 'base.mp4' twice"),
+        (lambda members, manifest: members[:-1], "it lacks base.mp4"),
+        (lambda members, manifest: members[1:], "it lacks manifest.json"),
         (linked, "'base.mp4' is a link"),
         (compressed, "'weights/face.safetensors' is compressed"),
         (lambda members, manifest: manifest["files"][5].update(size=7), "base.mp4 has [0-9]+ bytes, 7 by the manifest"),
@@ -217,7 +217,7 @@ def test_a_component_that_is_not_installed_names_its_package(run, packed):
 def test_paths_that_are_no_avatar(tmp_path):
     with pytest.raises(InputError, match="there is no such file or folder"):
         api.load(tmp_path / "none")
-    with pytest.raises(InputError, match=r"no folder of a run, as it holds no recipe.yaml"):
+    with pytest.raises(InputError, match=r"not the folder of a run: there is no recipe.yaml"):
         api.load(tmp_path)
     (tmp_path / "a.vast").write_text("hello")
     with pytest.raises(InputError, match="is not a packed avatar"):
@@ -244,7 +244,7 @@ def test_an_avatar_without_its_video(run):
     path = run / "weights" / "avatar.safetensors"
     tensors, header = load_weights(path)
     save_weights(path, tensors, {key: value for key, value in header.items() if key not in ("video", "format", "vast")})
-    with pytest.raises(WeightsError, match="holds no avatar of this version"):
+    with pytest.raises(WeightsError, match="is not an avatar of this version"):
         api.load(run)
 
 

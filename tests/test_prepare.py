@@ -41,5 +41,5 @@ def test_a_speaker_held_out_whole_is_not_trained_on_whatever_the_corpus_says(pre
 
 
 def test_an_unknown_speaker_to_hold_out_is_named(prepared):
-    with pytest.raises(InputError, match=r"held_out_speakers: no speaker 'nobody' in the corpus, whose speakers are"):
+    with pytest.raises(InputError, match=r"held_out_speakers: no speaker 'nobody' in the corpus; its speakers are"):
         prepared("stages.prepare.held_out_speakers=[nobody]")

@@ -1,4 +1,4 @@
-"""The avatar of a finished run, to be used from Python.
+"""Use the avatar of a finished run from Python.
 
 ::
 
@@ -10,8 +10,8 @@
         ...
     avatar.write("out.mp4", "speech.wav", style)
 
-Neither corpus nor trainer nor metrics are touched: the run's folder, or a file that :func:`pack` wrote, has all that
-its avatar needs.
+This needs no corpus, trainer or metrics: the run's folder, or a file that :func:`pack` wrote, has everything that the
+avatar needs.
 """
 
 from __future__ import annotations
@@ -58,19 +58,19 @@ class Avatar:
     _base: BaseClip
     _folder: Path
     _files: tuple[Path, ...]
-    """What it was read from, which nothing may overwrite: files, and folders of its corpus."""
+    """Files and corpus folders that belong to it; output must not overwrite them."""
     _digest: str
     _unpacked: tempfile.TemporaryDirectory[str] | None = None
-    """The folder of a packed avatar, which is removed along with it."""
+    """Temporary folder of a packed avatar, removed together with it."""
 
     @property
     def name(self) -> str:
-        """The speaker."""
+        """Name of the speaker."""
         return self._base.avatar
 
     @property
     def fps(self) -> float:
-        """Frames a second."""
+        """Frames per second."""
         return self._pipeline.sizes.fps
 
     @property
@@ -94,13 +94,13 @@ class Avatar:
         strength: float = 1.0,
         seed: int = 0,
     ) -> Style:
-        """The manner of speaking that ``prompts`` show, mixed by ``weights`` (equal ones if left out).
+        """The style of ``prompts``, mixed with ``weights``, which are equal by default.
 
-        A prompt is a video of somebody talking, a style saved as ``.safetensors``, or ``"sample"``: a draw from the
-        prior, which ``seed`` fixes. The mix is multiplied by ``strength``: 0 is neutral, above 1 exaggerates.
+        A prompt is a video of a person talking, a style saved as ``.safetensors``, or ``"sample"``: a draw from the
+        prior with ``seed``. The mix is multiplied by ``strength``: 0 is neutral, above 1 exaggerates.
 
-        Raises :class:`vast_core.errors.InputError` where a video cannot be read, or shows no face or less than a second
-        of one, and :class:`vast_core.errors.WeightsError` where a saved style belongs to another avatar's weights.
+        Raises :class:`vast_core.errors.InputError` if a video cannot be read, shows no face, or shows one for less than
+        a second, and :class:`vast_core.errors.WeightsError` if a saved style belongs to another avatar's weights.
         """
         shares = [1.0] * len(prompts) if weights is None else list(weights)
         styles = [
@@ -115,11 +115,11 @@ class Avatar:
         """Frames (Y, X, 3), uint8, RGB, of the avatar speaking ``sound`` in a ``style``.
 
         ``sound`` is a sound or video file, a wave (S,) of floats in [-1, 1] at 16 kHz, or an iterable of chunks of one.
-        Frames are made ``at_once`` at a time, as soon as the sound that they depend on has arrived; sound that comes in
-        chunks gives the same frames as the whole. Fewer at once wait for less sound and cost more a frame.
+        Frames are made in blocks of ``at_once``, as soon as the sound that they depend on has arrived; sound in chunks
+        gives the same frames as the whole. Smaller blocks wait for less sound but take more time per frame.
 
-        Raises :class:`vast_core.errors.InputError` where the sound cannot be read or is empty, and
-        :class:`vast_core.errors.WeightsError` where the style belongs to another avatar's weights.
+        Raises :class:`vast_core.errors.InputError` if the sound cannot be read or is empty, and
+        :class:`vast_core.errors.WeightsError` if the style belongs to another avatar's weights.
         """
         if at_once < 1:
             raise InputError(f"{at_once} frames at once: make at least one")
@@ -144,12 +144,12 @@ class Avatar:
         force: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> Path:
-        """Write the avatar speaking ``sound``, and the sound, to the video ``out``; gives its path.
+        """Write a video of the avatar speaking ``sound``, with the sound, to ``out``; returns its path.
 
-        Sound in chunks is read to its end first. ``progress`` is called after each frame with the number of frames
-        that are done and of all. ``out`` may not exist unless ``force`` is given, and is never a file that is read
-        here: sound, prompts, the run, its corpus. Raises as :meth:`speak` does, and
-        :class:`vast_core.errors.StorageError` where ``out`` cannot be written.
+        Sound in chunks is read to its end first. ``progress`` is called after each frame with the number of finished
+        frames and of all frames. ``out`` must not exist unless ``force`` is True, and must not be an input: sound,
+        prompts, the run or its corpus. Raises the errors of :meth:`speak`, and
+        :class:`vast_core.errors.StorageError` if ``out`` cannot be written.
         """
         out = Path(out)
         own = (Path(sound),) if isinstance(sound, (str, Path)) else ()
@@ -170,11 +170,11 @@ class Avatar:
 def load(run: str | Path, *, device: str | torch.device | None = None, registry: Registry | None = None) -> Avatar:
     """The avatar of a finished run's folder, or of a file that :func:`pack` wrote.
 
-    It computes on ``device``, a GPU where there is one if left out. ``registry`` has the components; by default all
-    that are installed.
+    It computes on ``device``, by default a GPU if there is one. ``registry`` has the components, by default all
+    installed ones.
 
-    Raises :class:`vast_core.errors.InputError` where the path is neither, a file is missing or not what it was, or a
-    component is not installed; the message says which package has it.
+    Raises :class:`vast_core.errors.InputError` if the path is neither, if a file is missing or has changed, or if a
+    component is not installed; the message names its package.
     """
     path, unpacked = Path(run), None
     if not path.exists():
@@ -207,11 +207,11 @@ def load(run: str | Path, *, device: str | torch.device | None = None, registry:
 
 
 def pack(run: str | Path, out: str | Path, *, force: bool = False) -> Path:
-    """Write the avatar of a finished run to one file, which :func:`load` reads anywhere; gives its path.
+    """Write the avatar of a finished run to one file, which :func:`load` reads on any machine; returns its path.
 
-    It holds the recipe's speaking parts, the weights and the avatar's own video; nothing of the corpus. Raises
-    :class:`vast_core.errors.InputError` where the run is not finished, or ``out`` exists (unless ``force`` is given)
-    or is a part of the run.
+    The file has the necessary sections of the recipe, the weights and the avatar's video, but nothing of the corpus.
+    Raises :class:`vast_core.errors.InputError` if the run is not finished, if ``out`` exists and ``force`` is False, or
+    if ``out`` is a file of the run.
     """
     run, out = Path(run), Path(out)
     check_output(out, inputs=[*(run / name for name in MEMBERS), *_corpus_of(run)], force=force)
@@ -220,12 +220,12 @@ def pack(run: str | Path, out: str | Path, *, force: bool = False) -> Path:
 
 
 def _check_installed(path: Path, components: dict[str, str], registry: Registry) -> None:
-    """Say of all the avatar's components that are not installed which packages have them."""
+    """Raise :class:`ComponentError` with the packages of all components that are not installed."""
     installed = {plugin.distribution for plugin in registry.plugins}
     missing = []
     for kind in SPEAKING:
         found = re.fullmatch(r"(\S+) \((\S+)(?: (.+))?\)", components.get(kind, ""))
-        if found is None or found[2] in installed:  # a plugin that is there but broken is told of with the recipe
+        if found is None or found[2] in installed:  # loading the recipe reports an installed but broken plugin
             continue
         try:
             registry.get(kind, f"{found[2]}/{found[1]}")
@@ -237,7 +237,7 @@ def _check_installed(path: Path, components: dict[str, str], registry: Registry)
 
 
 def _corpus_of(run: Path) -> tuple[Path, ...]:
-    """The files and folders that a run's recipe names in its corpus, as far as they are here."""
+    """Existing files and folders that the corpus section of a run's recipe names."""
     recipe = run / RECIPE
     if not recipe.is_file():
         return ()

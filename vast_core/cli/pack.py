@@ -14,8 +14,8 @@ import click
 def pack(run: Path, file: Path, force: bool) -> None:
     """Write the avatar of the finished run RUN to FILE.
 
-    FILE speaks on any machine that has vast and the avatar's plugins: it holds the weights, the avatar's own video and
-    the recipe's speaking parts, nothing of the corpus.
+    FILE works on any machine that has vast and the avatar's plugins. It has the weights, the avatar's video and the
+    necessary sections of the recipe, but nothing of the corpus.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""``vast synth``: the avatar of a finished run speaks new audio in the style of new prompts."""
+"""``vast synth``: make a video of a run's avatar that speaks new audio in the style of prompts."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def synth(
 ) -> None:
     """Make a talking video with the avatar of the finished run RUN.
 
-    RUN is the run's folder, or a file that `vast pack` wrote. Apart from it, only the sound and the prompts are read.
+    RUN is the run's folder, or a file that `vast pack` wrote. Besides it, only the sound and the prompts are read.
 
     \b
     Example:

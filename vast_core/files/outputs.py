@@ -1,4 +1,4 @@
-"""Whether a file may be written where the user says."""
+"""Check that an output file may be written."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from ..errors import InputError
 
 
 def check_output(out: Path, *, inputs: Iterable[Path], force: bool) -> None:
-    """Raise :class:`InputError` where ``out`` is one of the ``inputs``, lies in one that is a folder, or is a folder.
+    """Raise :class:`InputError` if ``out`` is a folder, is one of the ``inputs``, or lies in a folder among them.
 
-    So it is, too, where ``out`` exists and ``force`` is not given. Files are compared as such, so links and other
-    spellings of a path are seen through; a file that does not exist yet overwrites nothing.
+    It is also raised if ``out`` exists and ``force`` is False. Files themselves are compared, not paths, so that links
+    are recognised. A file that does not exist yet is always accepted.
     """
     if not out.exists():
         return

@@ -1,4 +1,4 @@
-"""A video played forward and back, without end."""
+"""Play a video forward and back, endlessly."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from .reading import EXACT_COLOUR, opened
 def forward_and_back(path: Path, frames: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Number and picture (Y, X, 3), RGB, of the frames 0, 1, ... ``frames`` - 1, ... 1, 0, 1, ... of a video.
 
-    The video is one that :class:`VideoWriter` wrote: upright, of constant rate, from time 0 on. Backwards it is decoded
-    from key frame to key frame, so memory holds what lies between two key frames. Raises :class:`MediaError` where the
-    file cannot be read or has fewer frames.
+    The video must be written by :class:`VideoWriter`: upright, with constant rate, starting at time 0. Backwards it is
+    decoded from key frame to key frame, so that memory has only the frames between two key frames. Raises
+    :class:`MediaError` if the file cannot be read or has fewer frames.
     """
     with opened(path) as container:
         stream = container.streams.video[0]
@@ -40,7 +40,7 @@ def forward_and_back(path: Path, frames: int) -> Iterator[tuple[int, NDArray[np.
 def _decoded(
     path: Path, container: InputContainer, stream: Any, wanted: int, stop: int
 ) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Frames from the last key frame at or before number ``wanted`` up to ``stop``, which is left out."""
+    """Frames from the last key frame at or before number ``wanted`` up to ``stop``, exclusive."""
     try:
         container.seek(int(wanted / stream.average_rate / stream.time_base), stream=stream)
         for frame in container.decode(stream):

@@ -1,4 +1,4 @@
-"""The avatar at work: style prompts and speech, without trainer, metrics or corpus."""
+"""Synthesis with a trained avatar: style prompts and speech, without trainer, metrics or corpus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The clip that an avatar plays while it speaks."""
+"""The base clip, which an avatar plays while it speaks."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from ..mesh.scene import Crop, Image
 from ..runs.weights import load_weights, save_weights
 
 BASE_VIDEO = "base.mp4"
-"""The base clip's pictures in a run's folder."""
+"""Video of the base clip in a run's folder."""
 
 BASE_CRF, BASE_KEY_FRAMES = 6, 16
-"""Visually lossless (our choice). Playing backwards holds as many pictures in memory as a key frame has followers."""
+"""Visually lossless (our choice). Playing backwards keeps the frames between two key frames in memory."""
 
 _TENSORS = ("identity", "pose", "displacement", "texture")
 
 
 @attrs.frozen(kw_only=True)
 class Video:
-    """What a base clip's own video must be."""
+    """Digest and size of the video of a base clip."""
 
     digest: str
     """SHA-256 of the file."""
@@ -37,9 +37,9 @@ class Video:
 
     @classmethod
     def write(cls, path: Path, fps: float, frames: Iterable[Image], length: int, source: str) -> Self:
-        """Write ``frames`` (Y, X, 3), of which there must be ``length``, without their sound.
+        """Write ``length`` frames (Y, X, 3), without sound.
 
-        Raises :class:`MediaError`, naming the clip ``source``, where there are fewer.
+        Raises :class:`MediaError` with the clip ``source`` if there are fewer frames.
         """
         size, written = (0, 0), 0
         with VideoWriter(path, fps, crf=BASE_CRF, full_colour=True, key_frames=BASE_KEY_FRAMES) as writer:
@@ -49,14 +49,13 @@ class Video:
                 written += 1
             if written < length:
                 raise MediaError(
-                    f"{source}: only {written} of {length} frames could be read again; the file has changed: prepare "
-                    "again"
+                    f"{source}: only {written} of {length} frames could be read; the file has changed: prepare again"
                 )
         return cls(digest=file_digest(path), size=size)
 
     def check(self, path: Path) -> None:
-        """Raise :class:`MediaError` where ``path`` is missing or is not the video that was written."""
-        again = "copy it from the run again, or make it by `vast run RECIPE --stages synthesize`"
+        """Raise :class:`MediaError` if ``path`` is missing or is not the video that was written."""
+        again = "copy it from the run again, or make it with `vast run RECIPE --stages synthesize`"
         if not path.is_file():
             raise MediaError(f"{path}: the avatar's own video is missing; {again}")
         if file_digest(path) != self.digest:
@@ -65,26 +64,26 @@ class Video:
 
 @attrs.frozen(kw_only=True, eq=False)
 class BaseClip:
-    """What an avatar needs of its footage in order to speak; the pictures themselves are in a video beside it."""
+    """Data from an avatar's footage that synthesis needs; the frames themselves are in a separate video."""
 
     avatar: str
     source: str
-    """Name of the corpus' clip."""
+    """Name of the clip of the corpus."""
     start: int
-    """Its first frame that is played."""
+    """First frame that is played."""
     crop: Crop
     video: Video
     identity: Tensor
-    """(V, 3), canonical."""
+    """Neutral face (V, 3), canonical."""
     pose: Tensor
     """(T, 3, 4)."""
     displacement: Tensor
-    """(T, V, 3), canonical: the face as it was."""
+    """(T, V, 3), canonical: the tracked face minus the neutral face."""
     texture: Tensor
     """(U, U, 3), uint8."""
 
     def save(self, path: Path, header: dict[str, Any]) -> None:
-        """Write it beside the weights."""
+        """Write the clip to ``path``, next to the weights."""
         facts = {
             "avatar": self.avatar,
             "source": self.source,
@@ -96,10 +95,10 @@ class BaseClip:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what :meth:`save` wrote. Raises :class:`WeightsError` where it is no avatar."""
+        """Read what :meth:`save` wrote. Raises :class:`WeightsError` if the file is not an avatar."""
         tensors, header = load_weights(path)
         if header.get("what") != "avatar" or "video" not in header:
-            raise WeightsError(f"{path}: holds no avatar of this version; make it by `vast run RECIPE`")
+            raise WeightsError(f"{path}: is not an avatar of this version; make it with `vast run RECIPE`")
         return cls(
             avatar=header["avatar"],
             source=header["source"],
@@ -110,10 +109,10 @@ class BaseClip:
         )
 
     def play(self, path: Path) -> Iterator[tuple[int, Image]]:
-        """Number and picture of every frame played, forward and back without end, of the video at ``path``."""
+        """Number and picture of each frame of the video at ``path``, played forward and back endlessly."""
         y, x = self.video.size
         for number, picture in forward_and_back(path, len(self)):
-            yield number, picture[:y, :x]  # an encoder without full colour doubles an odd last row or column
+            yield number, picture[:y, :x]  # an encoder without full colour duplicates an odd last row or column
 
     def __len__(self) -> int:
         return len(self.pose)

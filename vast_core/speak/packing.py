@@ -1,8 +1,8 @@
-"""An avatar in one file: what it needs of its run, in a zip that is checked before anything is unpacked.
+"""An avatar in one file: the necessary files of its run in a zip, which is checked before it is unpacked.
 
-The members are stored, not compressed: ``manifest.json`` with the size and SHA-256 of each of the others, the recipe's
-parts that speak, the weights and the base clip's video. Nothing else is accepted, so no member can lie outside the
-folder that it is unpacked to.
+The members are stored, not compressed: ``manifest.json`` with the size and SHA-256 of the others, the sections of the
+recipe for speaking, the weights and the base clip's video. Other members are refused, so that none can be written
+outside the target folder.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ..version import __version__
 from .base_clip import BASE_VIDEO, BaseClip
 
 SPEAKING: tuple[Part, ...] = ("face", "audio", "style", "flow", "decoder", "renderer")
-"""The sections of a recipe that an avatar needs in order to speak."""
+"""Sections of a recipe that an avatar needs to speak."""
 
 RECIPE, AVATAR, MANIFEST = "recipe.yaml", "weights/avatar.safetensors", "manifest.json"
 
@@ -38,22 +38,22 @@ MEMBERS = (
     AVATAR,
     BASE_VIDEO,
 )
-"""What an avatar is made of, by the path in its run's folder."""
+"""Files of an avatar, by path in its run's folder."""
 
 FORMAT = 1
 
 MOST_BYTES = 8 * 2**30
-"""A packed avatar is not larger: a minute of 4K video takes a tenth of it (our choice)."""
+"""Largest packed avatar, in bytes; a minute of 4K video takes a tenth of it (our choice)."""
 
 MANIFEST_BYTES = 64 * 2**10
-"""A manifest is not larger."""
+"""Largest manifest, in bytes."""
 
 _BLOCK = 2**20
 
 
 @attrs.frozen(kw_only=True)
 class Entry:
-    """One member as the manifest has it."""
+    """Entry of the manifest for one member."""
 
     name: str
     size: int
@@ -62,7 +62,7 @@ class Entry:
 
 @attrs.frozen(kw_only=True)
 class Manifest:
-    """What a packed avatar must hold."""
+    """The files that a packed avatar must have."""
 
     format: int
     vast: str
@@ -71,20 +71,19 @@ class Manifest:
 
 
 def check_run(run: Path) -> None:
-    """Raise :class:`InputError` where a folder lacks what an avatar needs, or its video is not what it was."""
+    """Raise :class:`InputError` if a folder lacks files of an avatar, or if its video has changed."""
     if not (run / RECIPE).is_file():
-        raise InputError(f"{run}: no folder of a run, as it holds no {RECIPE}; name one that `vast run` has made")
+        raise InputError(f"{run}: not the folder of a run: there is no {RECIPE}; give a folder that `vast run` wrote")
     if missing := [name for name in MEMBERS if not (run / name).is_file()]:
-        raise InputError(f"{run}: lacks {', '.join(missing)}; finish the run with `vast run`, or copy it whole")
+        raise InputError(f"{run}: lacks {', '.join(missing)}; finish the run with `vast run`, or copy all of it")
     BaseClip.load(run / AVATAR).video.check(run / BASE_VIDEO)
 
 
 def pack(run: Path, out: Path) -> None:
     """Write the avatar of a finished run to ``out``.
 
-    The recipe goes along with its speaking parts alone: what it says of the corpus stays at home. Raises
-    :class:`InputError` as :func:`check_run` does, :class:`vast_core.errors.StorageError` where ``out`` cannot be
-    written.
+    Of the recipe, only the sections for speaking are packed, not the corpus. Raises :class:`InputError` as
+    :func:`check_run` does, and :class:`vast_core.errors.StorageError` if ``out`` cannot be written.
     """
     check_run(run)
     recipe = yaml.safe_load((run / RECIPE).read_text(encoding="utf-8"))
@@ -102,9 +101,9 @@ def pack(run: Path, out: Path) -> None:
 
 
 def unpack(file: Path, folder: Path) -> None:
-    """Check a packed avatar, and write what it holds to ``folder``.
+    """Check a packed avatar, and write its files to ``folder``.
 
-    Raises :class:`InputError` where it is not what :func:`pack` writes; nothing is then left but what was checked.
+    Raises :class:`InputError` if it is not a file of :func:`pack`; then only files that passed their checks remain.
     """
     try:
         with zipfile.ZipFile(file) as packed:
@@ -121,32 +120,34 @@ def unpack(file: Path, folder: Path) -> None:
 
 
 def _check_members(file: Path, members: Sequence[zipfile.ZipInfo]) -> None:
-    """Only what is expected, each once, as plain files, uncompressed."""
+    """Require exactly the expected members, each once, as plain uncompressed files."""
     names = [member.orig_filename for member in members]
     for name in names:
         if name.startswith(("/", "\\")) or name[1:2] == ":" or ".." in name.replace("\\", "/").split("/"):
-            raise InputError(f"{file}: refused, as its member {name!r} would lie outside the folder of the avatar")
+            raise InputError(f"{file}: refused, because its member {name!r} would lie outside the folder of the avatar")
     for name in names:
         if name not in (MANIFEST, *MEMBERS):
-            raise InputError(f"{file}: refused, as its member {name!r} is no part of an avatar")
+            raise InputError(f"{file}: refused, because its member {name!r} is not part of an avatar")
         if names.count(name) > 1:
-            raise InputError(f"{file}: refused, as it holds {name!r} twice")
+            raise InputError(f"{file}: refused, because it has {name!r} twice")
     if missing := [name for name in (MANIFEST, *MEMBERS) if name not in names]:
-        raise InputError(f"{file}: is no packed avatar, or not a whole one, as it lacks {', '.join(missing)}")
+        raise InputError(f"{file}: is not a packed avatar, or is incomplete: it lacks {', '.join(missing)}")
     for member in members:
         kind = stat.S_IFMT(member.external_attr >> 16)
         if kind not in (0, stat.S_IFREG):
-            raise InputError(f"{file}: refused, as its member {member.filename!r} is a link or another special file")
+            raise InputError(
+                f"{file}: refused, because its member {member.filename!r} is a link or another special file"
+            )
         if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
-            raise InputError(f"{file}: refused, as its member {member.filename!r} is compressed")
+            raise InputError(f"{file}: refused, because its member {member.filename!r} is compressed")
         if member.flag_bits & 0x1:
-            raise InputError(f"{file}: refused, as its member {member.filename!r} is encrypted")
+            raise InputError(f"{file}: refused, because its member {member.filename!r} is encrypted")
 
 
 def _read_manifest(file: Path, packed: zipfile.ZipFile) -> Manifest:
     size = packed.getinfo(MANIFEST).file_size
     if size > MANIFEST_BYTES:
-        raise InputError(f"{file}: refused, as its manifest has {size} bytes, more than {MANIFEST_BYTES}")
+        raise InputError(f"{file}: refused, because its manifest has {size} bytes, more than {MANIFEST_BYTES}")
     try:
         plain = json.loads(packed.read(MANIFEST))
         if plain["format"] != FORMAT:
@@ -159,19 +160,19 @@ def _read_manifest(file: Path, packed: zipfile.ZipFile) -> Manifest:
 def _check_sizes(file: Path, members: Sequence[zipfile.ZipInfo], manifest: Manifest) -> None:
     listed = {entry.name: entry.size for entry in manifest.files}
     if set(listed) != set(MEMBERS) or len(manifest.files) != len(MEMBERS):
-        raise InputError(f"{file}: refused, as its manifest does not list what an avatar is made of, each once")
+        raise InputError(f"{file}: refused, because its manifest does not list what an avatar is made of, each once")
     for member in members:
         if member.filename != MANIFEST and member.file_size != listed[member.filename]:
             raise InputError(
-                f"{file}: refused, as {member.filename} has {member.file_size} bytes, {listed[member.filename]} by the "
+                f"{file}: refused: {member.filename} has {member.file_size} bytes, {listed[member.filename]} by the "
                 "manifest"
             )
     if (total := sum(listed.values())) > MOST_BYTES:
-        raise InputError(f"{file}: refused, as it would unpack to {total} bytes, more than {MOST_BYTES}")
+        raise InputError(f"{file}: refused, because it would unpack to {total} bytes, more than {MOST_BYTES}")
 
 
 def _extract(file: Path, packed: zipfile.ZipFile, entry: Entry, path: Path) -> None:
-    """Write one member, which is removed again where its content is not what the manifest says."""
+    """Write one member; it is removed again if its SHA-256 differs from the manifest."""
     path.parent.mkdir(parents=True, exist_ok=True)
     joint = hashlib.sha256()
     with packed.open(entry.name) as source, path.open("xb") as target:
@@ -180,4 +181,4 @@ def _extract(file: Path, packed: zipfile.ZipFile, entry: Entry, path: Path) -> N
             target.write(block)
     if joint.hexdigest() != entry.sha256:
         path.unlink()
-        raise InputError(f"{file}: refused, as the SHA-256 of {entry.name} is not the manifest's; copy it again")
+        raise InputError(f"{file}: refused, because the SHA-256 of {entry.name} is not the manifest's; copy it again")

@@ -1,7 +1,7 @@
-"""The avatar speaks: sound and a style code to a video, in blocks of frames; memory does not grow with the sound.
+"""Sound and a style code to a video of the avatar, in blocks of frames, so that memory does not grow with the sound.
 
 Head pose, background and blinks come from the avatar's base clip, played forward and back; expression comes from audio
-and style. The face is drawn at the renderer's size and laid back into the footage at the footage's own.
+and style. The face is drawn at the renderer's size and pasted into the footage at the size of the footage.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .sound import Sound, frames_of
 from .style_model import StyleModel
 
 CHUNK = 32
-"""Frames made at a time, unless said otherwise."""
+"""Default number of frames per block."""
 
 
 def express(
@@ -35,14 +35,14 @@ def express(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Expression (T, E) and audio features (T, A), ``at_once`` frames at a time, of a sound in a style (1, Z).
 
-    A block is made as soon as the sound that it depends on has arrived, and is the same however the sound arrives.
+    A block is computed as soon as the sound that it depends on has arrived; the result does not depend on the chunks.
     """
     fps, device = pipeline.sizes.fps, code.device
     margin = math.ceil(pipeline.audio.context * fps) + 1
     state: State | None = None
     start = 0
     while True:
-        # rows of the block and of what the decoder looks ahead to, with the sound that they depend on
+        # rows of the block and of the decoder's look-ahead, with the sound on which they depend
         first, stop, last = max(0, start - margin), start + at_once, start + at_once + model.decoder.lookahead
         sound.wait_for(_sample(last + margin, fps))
         frames = frames_of(sound.samples, fps) if sound.ended else last
@@ -75,10 +75,10 @@ def perform(
     code: Tensor,
     at_once: int = CHUNK,
 ) -> Iterator[Image]:
-    """Frames (Y, X, 3) of the avatar speaking ``sound`` in the style ``code`` (1, Z), at its footage's size.
+    """Frames (Y, X, 3) of the avatar speaking ``sound`` in the style ``code`` (1, Z), at the size of its footage.
 
-    ``shown`` gives the number in ``base`` and the picture of every frame that is played meanwhile. Raises
-    :class:`vast_core.errors.InputError` where these end before the sound.
+    ``shown`` gives the number in ``base`` and the picture of every frame that is played. Raises
+    :class:`vast_core.errors.InputError` if the pictures end before the sound.
     """
     state: State | None = None
     for expression, audio in express(pipeline, model, sound, code, at_once):
@@ -100,7 +100,7 @@ def write_video(frames: Iterable[Image], fps: float, wave: NDArray[np.float32], 
 
 
 def _posed(face: Face, base: BaseClip, expression: Tensor, played: Sequence[int]) -> NDArray[np.float32]:
-    """The speaking face (T, V, 3) in the footage's pixels, with the base clip's head pose and blinks."""
+    """The speaking face (T, V, 3) in pixels of the footage, with the head pose and blinks of the base clip."""
     shape = face.decode(expression, base.identity)
     lids = base.displacement[:, face.eyes].float()
     shape[:, face.eyes] += lids[list(played)] - lids.median(0).values
@@ -117,13 +117,13 @@ def _draw(
     audio: Tensor,
     state: State | None,
 ) -> tuple[list[Image], list[NDArray[np.float32]], State]:
-    """Crops (size, size, 3) of a block's frames, and how far each may be laid over the footage."""
+    """Crops (size, size, 3) of a block's frames, and their weights (size, size) for pasting into the footage."""
     size, device = pipeline.sizes.image, audio.device
     before = place(base.identity + base.displacement[list(played)].float(), base.pose[list(played)]).numpy()
     now, before = base.crop.vertices(vertices), base.crop.vertices(before)
     drawing = pipeline.face.draw(now, size, base.texture.numpy())
     cut = np.stack([base.crop.cut(frame) for frame in originals]).transpose(0, 3, 1, 2)
-    # both the face that was there and the one that comes must lie in the hole
+    # the hole must cover both the face of the footage and the new face
     hull = np.maximum(hull_masks(before, size), hull_masks(now, size))
 
     def batch(array: NDArray[np.uint8]) -> Tensor:
@@ -145,7 +145,7 @@ def _draw(
 
 
 def _feathered(hole: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """A weight (Y, X) that falls to 0 just inside the edge of the hole."""
+    """Weights (Y, X) that fall to 0 just inside the edge of the hole."""
     width = 2 * max(1, size // 64) + 1
     inner = cv2.erode(hole, np.ones((width, width), np.uint8), borderValue=0.0)
     return np.asarray(cv2.GaussianBlur(inner, (width, width), 0), np.float32)

@@ -18,32 +18,32 @@ from .style import Style
 from .style_model import StyleModel
 
 SAMPLE = "sample"
-"""The prompt that is no clip but a draw from the prior p(z) = N(0, I)."""
+"""Prompt that stands for a sample from the prior p(z) = N(0, I) instead of a clip."""
 
 SAVED = ".safetensors"
-"""The ending of a prompt that is a saved style."""
+"""Suffix of a prompt file that is a saved style."""
 
 LEAST_SECONDS = 1.0
-"""A shorter prompt does not show a manner."""
+"""Shortest prompt, in seconds; a shorter one does not show a style."""
 
 
 @attrs.frozen
 class Prompt:
-    """A clip, or ``sample``, and its share in the mix."""
+    """A clip, a saved style or ``sample``, and its weight in the mix."""
 
     source: str
     weight: float = 1.0
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """``a.mp4``, ``a.mp4:0.7`` or ``sample``. Raises :class:`InputError` where the weight is not above 0."""
+        """``a.mp4``, ``a.mp4:0.7`` or ``sample``. Raises :class:`InputError` if the weight is not above 0."""
         source, colon, weight = text.rpartition(":")
         if not colon or Path(text).exists():
             return cls(text)
         try:
             share = float(weight)
         except ValueError:
-            return cls(text)  # a colon in a file name, or in a drive's
+            return cls(text)  # a colon in a file name or after a drive letter
         if not (source and 0 < share < float("inf")):
             raise InputError(f"--style {text}: write FILE or FILE:WEIGHT, with a weight above 0")
         return cls(source, share)
@@ -53,10 +53,10 @@ class Prompt:
 def read_style(
     source: str | Path, pipeline: Pipeline, model: StyleModel, digest: str, *, seed: int = 0, number: int = 0
 ) -> Style:
-    """The style of one prompt: a video, a style that was saved, or ``sample``, a draw that ``seed`` and ``number`` fix.
+    """The style of one prompt: a video, a saved style, or ``sample``, a draw that depends on ``seed`` and ``number``.
 
-    ``digest`` is that of the model's weights. Raises :class:`InputError` where a video shows no face, or less than a
-    second of one, and :class:`vast_core.errors.WeightsError` where a saved style belongs to other weights.
+    ``digest`` is that of the model's weights. Raises :class:`InputError` if a video shows no face, or shows one for
+    less than a second, and :class:`vast_core.errors.WeightsError` if a saved style belongs to other weights.
     """
     if str(source) == SAMPLE:
         generator = torch.Generator().manual_seed(seed * 1_009 + number)
@@ -72,9 +72,9 @@ def read_style(
 
 @torch.no_grad()
 def read_prompt(path: Path, pipeline: Pipeline, model: StyleModel) -> tuple[Tensor, tuple[str, ...]]:
-    """The code (1, Z) of one video: its longest shot with a face, with its sound where it has one.
+    """The code (1, Z) of one video, from its longest shot with a face, and from its sound if it has one.
 
-    Gives with it what the tracker had to decide, a line each.
+    Returns the notes of the tracker, too, one line each.
     """
     face, fps = pipeline.face, pipeline.sizes.fps
     footage = VideoFile(path, fps)
@@ -87,7 +87,7 @@ def read_prompt(path: Path, pipeline: Pipeline, model: StyleModel) -> tuple[Tens
     seen = int(track.valid.sum())
     if seen < LEAST_SECONDS * fps:
         raise InputError(
-            f"{path}: as a style prompt it shows a face for {seen / fps:.2f} s; at least {LEAST_SECONDS:g} s are needed"
+            f"{path}: shows a face for {seen / fps:.2f} s; a style prompt needs at least {LEAST_SECONDS:g} s"
         )
     device = pipeline.device
     expression = torch.from_numpy(face.encode(track, face.identity([track])))[None].to(device)

@@ -1,4 +1,4 @@
-"""Sound to be spoken, whole or still arriving."""
+"""Sound for the avatar to speak, complete or in chunks that are still arriving."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from ..interfaces import SAMPLE_RATE
 from ..media.reading import read_wave
 
 Speech = str | Path | NDArray[np.float32] | Iterable[NDArray[np.float32]]
-"""A sound or video file, a wave (S,) at 16 kHz, or chunks of one that are still to come."""
+"""A sound or video file, a wave (S,) at 16 kHz, or an iterable of chunks of one."""
 
 
 def frames_of(samples: int, fps: float) -> int:
-    """How many frames so many samples last; the last frame may be longer than its sound."""
+    """Number of video frames for ``samples`` samples, rounded up."""
     return max(1, math.ceil(samples / SAMPLE_RATE * fps - 1e-6))
 
 
 class Sound:
-    """A wave at 16 kHz that is read no further than asked, and forgotten behind what is in use."""
+    """A wave at 16 kHz that is read only as far as needed; samples that are no longer needed are dropped."""
 
     def __init__(self, chunks: Iterable[NDArray[np.float32]]) -> None:
-        """``chunks`` (S,) are floats in [-1, 1], as many samples in each as there happen to be."""
+        """``chunks`` (S,) are floats in [-1, 1]; their lengths may differ."""
         self._chunks = iter(chunks)
         self._kept = np.zeros(0, np.float32)
         self._first = 0
-        """Number of the first sample that is kept."""
+        """Index of the first sample that is kept."""
         self._count = 0
-        """Chunks read so far."""
+        """Number of chunks read so far."""
         self.ended = False
         """Whether the last chunk has been read."""
 
     @classmethod
     def of(cls, speech: Speech) -> Sound:
-        """Sound in any of its forms. Raises :class:`InputError` where a file or an array is no sound."""
+        """Sound in any of its forms. Raises :class:`InputError` if a file or an array is not sound."""
         if isinstance(speech, (str, Path)):
             return cls([read_wave(Path(speech))])
         if isinstance(speech, np.ndarray):
@@ -47,13 +47,13 @@ class Sound:
 
     @property
     def samples(self) -> int:
-        """Samples that have arrived so far; all there are once the sound has :attr:`ended`."""
+        """Number of samples so far; the total once the sound has :attr:`ended`."""
         return self._first + len(self._kept)
 
     def wait_for(self, samples: int) -> None:
-        """Read on until so many ``samples`` have arrived, or the sound ends.
+        """Read until ``samples`` samples have arrived, or the sound ends.
 
-        Raises :class:`InputError` where a chunk is no sound, or the sound is empty.
+        Raises :class:`InputError` if a chunk is not sound, or the sound is empty.
         """
         parts, have = [self._kept], self.samples
         while have < samples and not self.ended:
@@ -70,12 +70,12 @@ class Sound:
             raise InputError("the sound is empty; give at least one sample")
 
     def between(self, low: int, high: int) -> NDArray[np.float32]:
-        """The samples from ``low`` up to ``high`` or the end; what lies before ``low`` is forgotten."""
+        """Samples from ``low`` up to ``high`` or the end; samples before ``low`` are dropped."""
         self._kept, self._first = self._kept[low - self._first :], low
         return self._kept[: high - low]
 
     def rest(self) -> NDArray[np.float32]:
-        """All that has not been forgotten, read to the end."""
+        """All samples that are not dropped, up to the end."""
         self.wait_for(2**62)
         return self._kept
 
@@ -85,5 +85,5 @@ def _checked(wave: object, what: str) -> NDArray[np.float32]:
         shown = f"{wave.dtype} {wave.shape}" if isinstance(wave, np.ndarray) else type(wave).__name__
         raise InputError(f"{what} is {shown}; give floats in [-1, 1] of one channel, (S,), at {SAMPLE_RATE} Hz")
     if not np.isfinite(wave).all():
-        raise InputError(f"{what} holds values that are not finite")
+        raise InputError(f"{what} has values that are not finite")
     return wave.astype(np.float32, copy=False)

@@ -1,4 +1,4 @@
-"""A manner of speaking that can be kept, mixed and exaggerated."""
+"""Styles, which can be saved, mixed and exaggerated."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ..runs.weights import load_weights, save_weights
 from .style_model import StyleModel
 
 KIND = "style code"
-"""What the header of a saved style says that it is."""
+"""Value of ``what`` in the header of a saved style."""
 
 
 def weights_digest(model: StyleModel) -> str:
-    """SHA-256 of a style model's weights: styles of models that differ mean nothing to each other."""
+    """SHA-256 of a style model's weights; style codes are valid only for one model."""
     joint = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         joint.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -28,23 +28,23 @@ def weights_digest(model: StyleModel) -> str:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Style:
-    """A manner of speaking, in the code of one run's style model."""
+    """A speaking style as a code of one run's style model."""
 
     code: Tensor
-    """(Z,), on the CPU; zeros are the decoder's own neutral manner."""
+    """(Z,), on the CPU; zeros are the decoder's neutral style."""
     model: str
     """Digest of the style weights that it belongs to (see :func:`weights_digest`)."""
     source: str
-    """What it was made of, in words."""
+    """Description of its origin."""
     notes: tuple[str, ...] = ()
-    """What the tracker had to decide about the clips, a line each."""
+    """Notes of the tracker on the clips, one line each."""
     files: tuple[Path, ...] = ()
-    """The files that it was read from."""
+    """Files from which it was read."""
 
     def mix(self, other: Style, share: float = 0.5) -> Style:
-        """(1 - ``share``) of this style and ``share`` of ``other``; a share outside [0, 1] goes beyond either.
+        """(1 - ``share``) of this style and ``share`` of ``other``; a share outside [0, 1] extrapolates.
 
-        Raises :class:`WeightsError` where they belong to different style weights.
+        Raises :class:`WeightsError` if they belong to different style weights.
         """
         other.require(self.model)
         return attrs.evolve(
@@ -60,20 +60,20 @@ class Style:
         return attrs.evolve(self, code=strength * self.code, source=f"{strength:g} times ({self.source})")
 
     def save(self, path: str | Path) -> None:
-        """Write it as safetensors, with the digest of the style weights that it belongs to in the header."""
+        """Write it as safetensors, with the digest of its style weights in the header."""
         save_weights(Path(path), {"code": self.code}, {"what": KIND, "model": self.model, "source": self.source})
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read what :meth:`save` wrote. Raises :class:`WeightsError` where the file is none of its kind."""
+        """Read what :meth:`save` wrote. Raises :class:`WeightsError` if the file is not a saved style."""
         path = Path(path)
         tensors, header = load_weights(path)
         if header.get("what") != KIND or set(tensors) != {"code"} or tensors["code"].ndim != 1:
-            raise WeightsError(f"{path}: is no saved style; Style.save writes one")
+            raise WeightsError(f"{path}: is not a saved style; Style.save writes one")
         return cls(code=tensors["code"], model=header["model"], source=header["source"], files=(path,))
 
     def require(self, model: str) -> None:
-        """Raise :class:`WeightsError` where this style belongs to other style weights than those of ``model``."""
+        """Raise :class:`WeightsError` unless this style belongs to the style weights with the digest ``model``."""
         if self.model != model:
             where = f"{self.files[0]}: " if len(self.files) == 1 else ""
             raise WeightsError(
@@ -85,10 +85,12 @@ class Style:
 def mean_of(styles: list[Style], weights: list[float], source: str) -> Style:
     """Weighted mean of styles of one model; the weights need not sum to 1.
 
-    Raises :class:`InputError` where a weight is not above 0 or there are not as many weights as styles.
+    Raises :class:`InputError` if a weight is not above 0, or if the numbers of weights and styles differ.
     """
     if not styles or len(styles) != len(weights):
-        raise InputError(f"{len(styles)} prompts and {len(weights)} weights; give at least one, and as many of each")
+        raise InputError(
+            f"{len(styles)} prompts and {len(weights)} weights; give at least one prompt, and one weight for each"
+        )
     if bad := [weight for weight in weights if not 0 < weight < float("inf")]:
         raise InputError(f"the weight {bad[0]:g} of a prompt: give one above 0")
     total = sum(weights)

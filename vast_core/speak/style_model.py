@@ -1,4 +1,4 @@
-"""The three parts that train together, as they are used."""
+"""Style encoder, flow and decoder as one model."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from torch import Tensor, nn
 from ..pipeline import Pipeline
 
 LEAST_NOISE = 0.02
-"""Of the leading coefficient's standard deviation, which is 1: finer detail than that is not worth learning, and a
-coefficient that hardly varies would else draw all attention to its last digits."""
+"""Smallest observation noise, relative to the leading coefficient's standard deviation, which is 1. Without this bound,
+the loss would be dominated by the last digits of coefficients that hardly vary."""
 
 LEAST_DEVIATION = 0.5
-"""Of an audio feature, as a share of the mean deviation of all: by no less is it standardised (our choice)."""
+"""Smallest deviation by which an audio feature is divided, relative to the mean deviation of all (our choice)."""
 
 
 class StyleModel(nn.Module):
-    """The three parts that train together, the noise of the observed expression, and the scale of the audio features.
+    """Style encoder, flow and decoder, the observation noise of the expression, and the scale of the audio features.
 
-    Features are standardised, each by its own deviation over the training footage: the closures of P, B and M, which
-    everyone sees, are rare in posteriorgrams, and would else be learned last. What varies less than most (see
-    ``LEAST_DEVIATION``) is not raised as far: a phone that the footage lacks would come a hundredfold when it is heard.
+    Each feature is standardised by its own deviation over the training footage: the closures of P, B and M are clearly
+    visible but rare in posteriorgrams, and would otherwise be learned last. ``LEAST_DEVIATION`` limits this for
+    features that vary little: otherwise, a phone that the footage lacks would be scaled a hundredfold when heard.
     """
 
     audio_mean: Tensor
@@ -38,10 +38,10 @@ class StyleModel(nn.Module):
         self.register_buffer("audio_std", torch.ones(pipeline.sizes.audio))
 
     def expect(self, rows: Sequence[tuple[Tensor, Tensor, Tensor]]) -> None:
-        """Take the scale of the audio features, and where the noise starts, from the training footage.
+        """Set the scale of the audio features and the initial noise from training footage, and initialise the decoder.
 
-        ``rows`` are expression (T, E), audio features (T, A) and mask (T,) of training clips. The noise starts at half
-        of what each coefficient varies by: an explained half is soon reached.
+        ``rows`` are expression (T, E), audio features (T, A) and mask (T,) of training clips. The initial noise is
+        half of each coefficient's standard deviation, a level that training reaches soon.
         """
         expression, audio = (torch.cat([row[part][row[2]] for row in rows]) for part in (0, 1))
         self.log_noise.data = (0.5 * expression.std(0)).clamp_min(LEAST_NOISE).log().to(self.log_noise)
@@ -51,16 +51,16 @@ class StyleModel(nn.Module):
         self.decoder.start_from([(self.hear(heard), face, valid) for face, heard, valid in rows])
 
     def hear(self, audio: Tensor) -> Tensor:
-        """Audio features (B, T, A) standardised, as encoder and decoder want them."""
+        """Standardised audio features (B, T, A), the input of encoder and decoder."""
         return (audio - self.audio_mean) / self.audio_std
 
     @property
     def log_std(self) -> Tensor:
-        """The noise in use, bounded below."""
+        """ln of the observation noise (E,), bounded below."""
         return self.log_noise.clamp_min(math.log(LEAST_NOISE))
 
     def code(self, expression: Tensor, audio: Tensor, mask: Tensor, heard: Tensor) -> Tensor:
-        """Style code z_K (B, Z) of a prompt, at the posterior's mean."""
+        """Style code z_K (B, Z) of a prompt, from the mean of the posterior."""
         posterior = self.style(expression, self.hear(audio), mask, heard)
         z: Tensor = self.flow(posterior.mean, posterior.context).z
         return z

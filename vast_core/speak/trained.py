@@ -1,4 +1,4 @@
-"""A run's trained parts, read into the pipeline that its recipe describes."""
+"""Load a run's trained parts into the pipeline of its recipe."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .style_model import StyleModel
 
 
 def load_face(weights: Path, pipeline: Pipeline) -> None:
-    """Load the expression basis that the prepare stage learned, from a run's folder of weights."""
+    """Load the expression basis, learned by the prepare stage, from a run's folder of weights."""
     _load(pipeline.face, weights / "face.safetensors", pipeline, "face")
 
 
@@ -32,9 +32,9 @@ def load_renderer(weights: Path, pipeline: Pipeline) -> Renderer:
 
 
 def _load(module: nn.Module, path: Path, pipeline: Pipeline, *kinds: Part) -> None:
-    """Fill ``module`` from a file that the components of ``kinds`` have made; others may have changed since.
+    """Load ``module`` from a file; only the components of ``kinds`` must be those that made it.
 
-    Raises :class:`vast_core.errors.WeightsError` where they were other components, or of other sizes.
+    Raises :class:`vast_core.errors.WeightsError` if these components or their sizes differ.
     """
     tensors, header = load_weights(path)
     made = pipeline.recipe.components()

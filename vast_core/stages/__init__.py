@@ -1,6 +1,6 @@
-"""The rooms that the data walks through: what a stage is, and what it works with.
+"""The stages of a run, and the context that they work in.
 
-The four of the core are the modules of this package; a plugin declares its own by the hook ``vast_stages``.
+The four stages of the core are modules of this package; plugins declare stages with the hook ``vast_stages``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The avatar's footage, cut, drawn and masked as its renderer sees it in training."""
+"""The avatar's footage as training data of the renderer: cropped, drawn and masked."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ PICTURES = ("frames", "mesh", "texture", "coverage", "hull", "mouth", "eyes")
 
 
 def choose_avatar(context: StageContext) -> str:
-    """The speaker that the renderer is trained on: the recipe's, else the one with most training footage.
+    """The speaker on which the renderer is trained: that of the recipe, or the one with most training footage.
 
-    Raises :class:`InputError` where the recipe names a speaker that the corpus lacks.
+    Raises :class:`InputError` if the recipe names a speaker that is not in the corpus.
     """
     amount: dict[str, int] = {}
     for clip in context.store.of("train"):
@@ -53,7 +53,7 @@ def footage_of(context: StageContext, clip: PreparedClip) -> Iterator[Image]:
 
 
 def find_clip(corpus: Corpus, name: str) -> Clip:
-    """The corpus' clip of this name. Raises :class:`InputError` where it is gone."""
+    """The clip of this name in the corpus. Raises :class:`InputError` if there is none."""
     for clip in corpus.clips():
         if clip.name == name:
             return clip
@@ -62,7 +62,7 @@ def find_clip(corpus: Corpus, name: str) -> Clip:
 
 @attrs.frozen(kw_only=True)
 class Piece:
-    """One clip's pictures on disk, cut to its crop."""
+    """Pictures of one clip on disk, cropped."""
 
     clip: PreparedClip
     crop: Crop
@@ -71,13 +71,13 @@ class Piece:
 
 @attrs.frozen(slots=False)
 class AvatarPictures:
-    """The folder of one avatar's pictures: training pieces and held-out ones, and the mean texture."""
+    """The folder of one avatar's pictures: training and held-out pieces, and the mean texture."""
 
     path: Path
 
     @property
     def complete(self) -> bool:
-        """Whether everything was written."""
+        """Whether everything is written."""
         return (self.path / "index.json").is_file()
 
     @cached_property
@@ -87,7 +87,7 @@ class AvatarPictures:
 
     @property
     def name(self) -> str:
-        """The speaker."""
+        """Name of the speaker."""
         return str(self._index["name"])
 
     @cached_property
@@ -106,12 +106,12 @@ class AvatarPictures:
         return [piece for piece in self.pieces if piece.clip.split == split]
 
     def read(self, piece: Piece, start: int, stop: int) -> dict[str, Tensor]:
-        """Pictures (1, T, C, Y, X), uint8, and audio (1, T, A) of some of a piece's frames."""
+        """Pictures (1, T, C, Y, X), uint8, and audio (1, T, A) of frames ``start`` to ``stop`` of a piece."""
         with safe_open(self.path / piece.file, framework="pt") as file:
             return {name: file.get_slice(name)[start:stop][None] for name in (*PICTURES, "audio")}
 
     def batch(self, piece: Piece, start: int, stop: int, radius: int, device: torch.device) -> RendererBatch:
-        """Some of a piece's frames as the renderer wants them, the hole wider than the face by ``radius``."""
+        """Frames ``start`` to ``stop`` of a piece as a batch; the hole is ``radius`` pixels wider than the face."""
         rows = {name: value.to(device) for name, value in self.read(piece, start, stop).items()}
         scene = make_scene(
             rows["frames"], rows["hull"], rows["mesh"], rows["texture"], rows["coverage"], rows["audio"], radius
@@ -126,14 +126,14 @@ class AvatarPictures:
 
 
 def avatar_key(context: StageContext) -> str:
-    """What an avatar's pictures depend on."""
+    """Digest of everything that an avatar's pictures depend on."""
     settings = context.options("renderer", RendererStage)
     own = [settings.avatar, settings.margin, settings.max_seconds, context.pipeline.sizes.image]
     return digest([context.key("prepare"), code_digest(__name__), *own])
 
 
 def make_avatar(context: StageContext) -> AvatarPictures:
-    """Cut, draw and mask the avatar's footage, or find that a run before did."""
+    """Crop, draw and mask the avatar's footage, unless an earlier run did."""
     avatar = AvatarPictures(cache_root() / "avatars" / avatar_key(context))
     if avatar.complete:
         return avatar
@@ -168,14 +168,14 @@ def make_avatar(context: StageContext) -> AvatarPictures:
 
 
 def image_vertices(context: StageContext, clip: PreparedClip) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """The tracked face (T, V, 3) in the footage's pixels."""
+    """The tracked face (T, V, 3) in pixels of the footage."""
     store = context.store
     vertices = store.identities[clip.speaker] + store.read(clip, "displacement", 0, clip.frames)
     return place(vertices, store.read(clip, "pose", 0, clip.frames)).numpy()
 
 
 def _texture(context: StageContext, clips: list[PreparedClip], crops: list[Crop], positions: list[Any]) -> Image:
-    """Mean texture over training frames spread through all training clips."""
+    """Mean texture of about 80 frames, spread over all training clips."""
     wanted = 80
     total = sum(clip.frames for clip in clips if clip.split == "train")
     every = max(1, total // wanted)
@@ -195,7 +195,7 @@ def _write_piece(context: StageContext, avatar: AvatarPictures, piece: Piece, po
     cut = np.stack([piece.crop.cut(frame) for frame in footage_of(context, piece.clip)])
     if len(cut) != piece.clip.frames:
         raise InputError(
-            f"{piece.clip.source}: {len(cut)} frames could be read again where {piece.clip.frames} were prepared; "
+            f"{piece.clip.source}: {len(cut)} frames could be read, but {piece.clip.frames} were prepared; "
             "the file has changed since: prepare again"
         )
     drawing = face.draw(position, size, texture)

@@ -1,4 +1,4 @@
-"""What a stage is, and what it works with."""
+"""The interface of a stage, and the context that stages work in."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ Options = TypeVar("Options")
 
 
 class Stage(Protocol):
-    """What the target of a :class:`vast_core.StageSpec` is: a module, or any object, with these functions.
+    """Interface of the target of a :class:`vast_core.StageSpec`: a module or any object with these functions.
 
-    It may have a third, ``report(run: Run) -> Iterable[vast_core.report.Section]``: its part of the run's report,
-    asked for whenever the report is written, once the stage has finished.
+    A third function is optional: ``report(run: Run) -> Iterable[vast_core.report.Section]``, its part of the run's
+    report. It is called whenever the report is written, if the stage has finished.
     """
 
     def inputs(self, context: StageContext) -> Mapping[str, Any]:
-        """What its result depends on, as plain data, beside its own options and its code.
+        """What its result depends on besides its own options and its code, as plain data.
 
-        Of an earlier stage ``context.key(name)``, of components ``context.component_inputs(kind, ...)``, of clips that
-        it reads itself ``context.clip_inputs()``, and the recipe's ``seed`` and ``fps`` where it uses them.
+        These are ``context.key(name)`` of earlier stages, ``context.component_inputs(kind, ...)`` of components,
+        ``context.clip_inputs()`` if it reads clips itself, and the recipe's ``seed`` and ``fps`` if it uses them.
         """
         ...
 
     def run(self, context: StageContext) -> Iterable[Path]:
-        """Do the work; gives the files that must be there for it to count as done."""
+        """Do the work; returns the files that must exist for the stage to count as finished."""
         ...
 
 
 @attrs.define(eq=False, slots=False)
 class StageContext:
-    """What a stage works with."""
+    """The run, pipeline and settings that a stage works with."""
 
     run: Run
     pipeline: Pipeline
@@ -63,27 +63,27 @@ class StageContext:
 
     @cached_property
     def device(self) -> torch.device:
-        """Where to compute."""
+        """Device to compute on."""
         return best_device()
 
     @cached_property
     def store(self) -> Store:
-        """The prepared clips, shared by all runs whose preparation is the same."""
+        """The prepared clips, shared by all runs with the same preparation."""
         return Store(cache_root() / "prepared" / self.key("prepare"))
 
     def options(self, stage: str, config: type[Options]) -> Options:
-        """The options of a stage, which are a ``config``: see :meth:`vast_core.recipe.Recipe.options`."""
+        """The options of a stage, an instance of ``config``; see :meth:`vast_core.recipe.Recipe.options`."""
         return self.recipe.options(stage, config)
 
     def key(self, stage: str) -> str:
-        """Digest of all that a stage depends on: its code, its options and its inputs.
+        """Digest of everything that a stage depends on: its code, its options and its inputs.
 
-        Raises :class:`ComponentError` where the stage's inputs are no plain data.
+        Raises :class:`ComponentError` if the stage's inputs are not plain data.
         """
         if self._asking:
             self._below[self._asking[-1]].append(stage)
         if stage not in self._keys:
-            # the recipe's own first: a plugin that fails at a hook is left out from then on, and its stage still runs
+            # first the recipe's own: after a failure in a hook, a plugin's stages are unregistered but still run
             own = next((spec for spec in self.recipe.run if spec.name == stage), None) or self.run.registry.stage(stage)
             options: Any = self.recipe.options(stage, own.config)
             self._asking.append(stage)
@@ -96,7 +96,7 @@ class StageContext:
                 self._keys[stage] = stage_key(own, options, inputs)
             except TypeError as error:
                 who = f"{own.title} of {own.provider or 'vast itself'}"
-                raise ComponentError(f"{who}: its inputs(context) are no plain data ({error})") from error
+                raise ComponentError(f"{who}: its inputs(context) are not plain data ({error})") from error
         return self._keys[stage]
 
     def builds_on(self, stage: str) -> list[str]:
@@ -105,7 +105,7 @@ class StageContext:
         return self._below[stage]
 
     def component_inputs(self, *kinds: Kind) -> dict[str, Any]:
-        """What identifies the components of these kinds: code, options, and the files that they read.
+        """Identity of the components of these kinds: code, options, and the files that they read.
 
         The kind ``metric`` stands for all metrics of the recipe.
         """
@@ -113,5 +113,5 @@ class StageContext:
         return {kind: [use_key(use) for use in own] for kind, own in uses.items()}
 
     def clip_inputs(self) -> list[dict[str, Any]]:
-        """What may be read of the corpus' clips, in their order."""
+        """Facts of the corpus's clips that a stage may read, in the order of the corpus."""
         return [clip_key(clip) for clip in self.pipeline.corpus.clips()]

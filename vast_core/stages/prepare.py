@@ -1,8 +1,8 @@
 """Clips to prepared clips: track, correct the sound, learn the expression basis, encode.
 
-Every clip is followed by the face component (or brings its true track), the sound's offset is estimated and corrected
-where the recipe asks for it, the expression basis is learned on the training part, and each shot becomes one or two
-prepared clips. A clip that cannot be used is listed with its reason, and the work goes on.
+The face component tracks every clip that has no true track. The offset of the sound is estimated and corrected if the
+recipe asks for it, the expression basis is learned on the training part, and each shot becomes one or two prepared
+clips. A clip that cannot be used is listed with the reason, and the others are prepared.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .context import StageContext
 
 
 def inputs(context: StageContext) -> dict[str, Any]:
-    """What preparation depends on."""
+    """Inputs of the preparation."""
     return {
         **context.component_inputs("corpus", "face", "audio"),
         "fps": context.recipe.fps,
@@ -44,9 +44,9 @@ def inputs(context: StageContext) -> dict[str, Any]:
 
 
 def track_inputs(context: StageContext) -> dict[str, Any]:
-    """What the tracks of a clip depend on, beside its digest.
+    """What the tracks of a clip depend on besides its digest.
 
-    Options of the corpus do not count: where they change a clip's pictures, they change its digest.
+    Options of the corpus do not count: if they change a clip's pictures, they change its digest.
     """
     return {
         "code": code_digest(__name__),
@@ -58,7 +58,7 @@ def track_inputs(context: StageContext) -> dict[str, Any]:
 
 @attrs.define(eq=False)
 class _Shot:
-    """One tracked shot of one clip, its track on disk."""
+    """One tracked shot of one clip; the track is on disk."""
 
     clip: Clip
     file: Path
@@ -74,7 +74,7 @@ class _Shot:
 
 
 class _Tracks(Sequence[FaceTrack]):
-    """Tracks read from disk when asked for, so that a large corpus is never in memory whole."""
+    """Tracks, read from disk on access, so that a large corpus need not fit in memory."""
 
     def __init__(self, shots: Sequence[_Shot], stops: Sequence[int]) -> None:
         self._shots, self._stops = shots, stops
@@ -93,7 +93,7 @@ class _Tracks(Sequence[FaceTrack]):
 
 
 def run(context: StageContext) -> list[Path]:
-    """Fill the store, or find it filled by a run before."""
+    """Fill the store, unless an earlier run did, and write ``weights/face.safetensors``."""
     store, face = context.store, context.pipeline.face
     weights = context.run.weights / "face.safetensors"
     if store.complete:
@@ -135,15 +135,15 @@ def _header(context: StageContext) -> dict[str, Any]:
 
 
 def _tracked(context: StageContext, rejected: list[RejectedClip]) -> Iterator[_Shot]:
-    """Every shot of every clip, its track written to disk; what cannot be tracked goes to ``rejected``."""
+    """Every shot of every clip, with its track on disk; clips that cannot be tracked are added to ``rejected``."""
     face, fps = context.pipeline.face, context.run.recipe.fps
     least = context.options("prepare", PrepareStage).min_seconds
     clips = list(context.pipeline.corpus.clips())
     speakers = {clip.speaker for clip in clips}
     if unknown := sorted(set(context.options("prepare", PrepareStage).held_out_speakers) - speakers):
         raise InputError(
-            f"stages.prepare.held_out_speakers: no speaker {unknown[0]!r} in the corpus, "
-            f"whose speakers are {', '.join(sorted(speakers))}"
+            f"stages.prepare.held_out_speakers: no speaker {unknown[0]!r} in the corpus; "
+            f"its speakers are {', '.join(sorted(speakers))}"
         )
     common = track_inputs(context)
     for clip in progress_over(clips, "tracking", console=context.console, transient=True):
@@ -167,7 +167,7 @@ def _tracked(context: StageContext, rejected: list[RejectedClip]) -> Iterator[_S
 
 
 def _track(clip: Clip, face: Face, fps: float, folder: Path) -> None:
-    """Write the tracks of one clip, one file a shot."""
+    """Write the tracks of one clip, one file per shot."""
     size: list[tuple[int, int]] = [] if clip.size is None else [clip.size]
 
     def frames() -> Iterator[NDArray[np.uint8]]:
@@ -199,19 +199,19 @@ def _shot(clip: Clip, file: Path) -> _Shot:
 
 
 def _training_frames(context: StageContext, shot: _Shot) -> int:
-    """How many of a shot's frames, from its first, are to be trained on."""
+    """Number of a shot's frames, from the first, that are training data."""
     settings, fps = context.options("prepare", PrepareStage), context.run.recipe.fps
     if shot.clip.speaker in settings.held_out_speakers:
         return 0
     if shot.clip.split is not None:
         return shot.frames if shot.clip.split == "train" else 0
     held_out = round(settings.held_out * shot.frames)
-    # an end too short to be a clip of its own is trained on
+    # an end that is too short for a clip of its own is training data
     return shot.frames - held_out if held_out >= settings.min_seconds * fps else shot.frames
 
 
 def _fit(context: StageContext, shots: list[_Shot]) -> dict[str, NDArray[np.float32]]:
-    """Each speaker's neutral face; the face component learns its basis on what is to be trained on."""
+    """Fit the face component on the training frames; returns each speaker's neutral face."""
     face = context.pipeline.face
     identities = {}
     with context.console.status("learning the expression basis"):
@@ -222,7 +222,7 @@ def _fit(context: StageContext, shots: list[_Shot]) -> dict[str, NDArray[np.floa
             identities[speaker] = face.identity(_Tracks(trained, stops))
         trained = [shot for shot in shots if _training_frames(context, shot)]
         if not trained:
-            raise InputError("every clip of the corpus is held out; nothing is left to train on")
+            raise InputError("every clip of the corpus is held out; there is nothing to train on")
         stops = [_training_frames(context, shot) for shot in trained]
         face.fit(_Tracks(trained, stops), [identities[shot.clip.speaker] for shot in trained])
     return identities
@@ -233,7 +233,7 @@ def _features(
     shots: list[_Shot],
     rejected: list[RejectedClip],
 ) -> tuple[dict[str, Tensor], dict[str, Offset]]:
-    """Audio features (T, A) of each clip with usable sound, in sync, and the offset that was corrected."""
+    """Synchronised audio features (T, A) of each clip with usable sound, and the corrected offsets."""
     settings = context.options("prepare", PrepareStage)
     audio = context.pipeline.audio.to(context.device).eval()
     lengths: dict[str, int] = {}
@@ -249,7 +249,9 @@ def _features(
             raise
         except InputError as error:
             rejected.append(
-                RejectedClip(clip=name, reason=f"its sound cannot be read, its face serves as style: {error}")
+                RejectedClip(
+                    clip=name, reason=f"its sound cannot be read; its face serves as a style prompt only: {error}"
+                )
             )
             continue
         if wave is None or not len(wave):
@@ -272,7 +274,7 @@ def _features(
             rejected.append(
                 RejectedClip(
                     clip=name,
-                    reason=f"its sound does not belong to its lips (best correlation {offset.correlation:.2f} at "
+                    reason=f"its sound does not match its lips (best correlation {offset.correlation:.2f} at "
                     f"{offset.milliseconds:+.0f} ms); its face serves as a style prompt only",
                 )
             )

@@ -1,4 +1,4 @@
-"""The renderer learns to draw one avatar."""
+"""Train the renderer of one avatar."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .context import StageContext
 
 
 def inputs(context: StageContext) -> dict[str, Any]:
-    """What the renderer stage depends on."""
+    """Inputs of the renderer stage."""
     return {
         "prepared": context.key("prepare"),
         **context.component_inputs("renderer"),
@@ -30,7 +30,7 @@ def inputs(context: StageContext) -> dict[str, Any]:
 
 
 class Sequences:
-    """Draws training batches of consecutive frames; which ones depends on the step's number alone."""
+    """Draws training batches of consecutive frames; the batch depends only on seed and step."""
 
     def __init__(self, context: StageContext, avatar: AvatarPictures) -> None:
         self._context, self._avatar = context, avatar
@@ -39,8 +39,8 @@ class Sequences:
         if not self._pieces:
             longest = max((piece.clip.frames for piece in avatar.of("train")), default=0)
             raise InputError(
-                f"avatar {avatar.name}: its longest training clip has {longest} frames, a training sequence "
-                f"{self._settings.frames} (stages.renderer.frames); give it more footage or shorten the sequence"
+                f"avatar {avatar.name}: its longest training clip has {longest} frames, but a training sequence has "
+                f"{self._settings.frames} (stages.renderer.frames); add footage or shorten the sequence"
             )
         frames = np.array([piece.clip.frames for piece in self._pieces], float)
         self._chances = frames / frames.sum()
@@ -86,7 +86,7 @@ def run(context: StageContext) -> list[Path]:
             objectives=model.training_objectives,
             device=context.device,
             console=context.console,
-            betas=(0.5, 0.99),  # less momentum than usual: the generator's opponent moves too
+            betas=(0.5, 0.99),  # less momentum than usual, because the discriminator changes, too
         )
         trainer.fit(context.resume)
     path = context.run.weights / "renderer.safetensors"

@@ -1,4 +1,4 @@
-"""Style encoder, posterior flow and decoder learn together to say any sentence in the manner of a prompt clip."""
+"""Train style encoder, posterior flow and decoder together to speak any audio in the style of a prompt clip."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .context import StageContext
 
 
 def inputs(context: StageContext) -> dict[str, Any]:
-    """What the style stage depends on."""
+    """Inputs of the style stage."""
     return {
         "prepared": context.key("prepare"),
         **context.component_inputs("style", "flow", "decoder"),
@@ -34,7 +34,7 @@ def inputs(context: StageContext) -> dict[str, Any]:
 
 @attrs.frozen(kw_only=True, eq=False)
 class StyleBatch:
-    """Windows to reconstruct and the prompts that show how."""
+    """Windows to reconstruct, and prompts of their styles."""
 
     expression: Tensor
     """(B, T, E)."""
@@ -53,26 +53,26 @@ class StyleBatch:
 
 
 class Windows:
-    """Draws training batches; which ones depends on the step's number alone."""
+    """Draws training batches; the batch depends only on seed and step."""
 
     def __init__(self, context: StageContext) -> None:
         self._store, self._settings = context.store, context.options("style", StyleStage)
         self._seed, self._device = context.run.recipe.seed, context.device
         self._clips = [clip for clip in context.store.of("train") if clip.heard]
         if not self._clips:
-            raise InputError("no training clip has sound; the style stage cannot learn without")
+            raise InputError("no training clip has sound, which the style stage needs")
         frames = np.array([clip.frames for clip in self._clips], float)
         self._chances = frames / frames.sum()
-        # about 300 bytes a frame: a hundred hours of footage fit in memory
+        # about 300 bytes per frame: a hundred hours of footage fit in memory
         self._rows: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
-        manners: dict[tuple[str, str], list[PreparedClip]] = {}
+        by_style: dict[tuple[str, str], list[PreparedClip]] = {}
         for clip in context.store.of("train"):
-            manners.setdefault(self._manner(clip), []).append(clip)
-        self._manners = manners
+            by_style.setdefault(self._style_of(clip), []).append(clip)
+        self._by_style = by_style
 
     @staticmethod
-    def _manner(clip: PreparedClip) -> tuple[str, str]:
-        """Clips of one style label share a manner; without a label, only parts of one recording are sure to."""
+    def _style_of(clip: PreparedClip) -> tuple[str, str]:
+        """Key of a clip's style: its label, or without one, its recording, whose parts certainly share a style."""
         return ("clip", clip.source) if clip.style is None else ("style", clip.style)
 
     def clips(self, most: int = 500) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -91,15 +91,15 @@ class Windows:
             targets.append(self._rows_of(clip, start, stop))
             other = clip
             if chance.random() < settings.cross_prompt:
-                relatives = self._manners[self._manner(clip)]
-                other = relatives[chance.integers(len(relatives))]
-            # from a second of prompt to the whole: any length must do at inference
+                same_style = self._by_style[self._style_of(clip)]
+                other = same_style[chance.integers(len(same_style))]
+            # lengths from a third of the prompt to all of it, because prompts at inference have any length
             least = settings.prompt_frames // 3
             length = int(chance.integers(least, settings.prompt_frames + 1))
             low, high = 0, other.frames
             if other is clip:
-                # a prompt that shows the target itself teaches to copy, which is no use for another clip: take it
-                # from before the target or from after it, where there is enough
+                # a prompt that overlaps the target teaches copying, which does not carry over to other clips: take it
+                # from before or after the target if either is long enough
                 apart = [span for span in ((0, start), (stop, clip.frames)) if span[1] - span[0] >= least]
                 if apart:
                     low, high = apart[int(chance.integers(len(apart)))]
@@ -124,7 +124,7 @@ class Windows:
         valid = self._load(clip)[2]
         start = int(chance.integers(low, max(high - frames, low) + 1))
         stop = min(start + frames, high)
-        if not valid[start:stop].any():  # a stretch without a face: move to where one is seen
+        if not valid[start:stop].any():  # no face in this window: move to where one is seen
             seen = valid.nonzero().flatten()
             start = int(seen[int(chance.integers(len(seen)))])
             stop = min(start + frames, clip.frames)
@@ -151,7 +151,7 @@ class Windows:
 def objectives(
     model: StyleModel, context: StageContext, identity: Tensor, batch: StyleBatch, progress: float
 ) -> Iterator[Objective]:
-    """Eq. 7 on a batch, with two terms beside it that act on lips and velocity (our choice)."""
+    """Eq. 7 on a batch, plus two terms on lips (cm²) and velocity (our choice)."""
     settings, face = context.options("style", StyleStage), context.pipeline.face
     posterior = model.style(batch.prompt, model.hear(batch.prompt_audio), batch.prompt_mask, batch.heard)
     z0 = posterior.sample(torch.randn_like(posterior.mean))
@@ -159,7 +159,7 @@ def objectives(
     audio = nn.functional.dropout(model.hear(batch.audio), settings.audio_dropout)
     predictions = model.decoder.reconstruct(audio, flowed.z, batch.mask, batch.expression, progress)
     likelihoods = [gaussian_log_likelihood(p, batch.expression, batch.mask, model.log_std) for p in predictions]
-    # the last prediction is what is used; those before it count half in all, to guide the parts that make them
+    # the last prediction is the output; earlier ones together have half its weight, to guide the parts that make them
     likelihood = likelihoods[-1]
     if len(likelihoods) > 1:
         likelihood = (2 * likelihood + torch.stack(likelihoods[:-1]).mean(0)) / 3
@@ -183,7 +183,7 @@ def objectives(
 def run(context: StageContext) -> list[Path]:
     """Train and write ``weights/style.safetensors``."""
     load_face(context.run.weights, context.pipeline)
-    context.pipeline.to(context.device, face=context.device)  # the loss on the lips goes through the face
+    context.pipeline.to(context.device, face=context.device)  # the gradient of the lip loss passes through the face
     model, windows = StyleModel(context.pipeline), Windows(context)
     model.expect(windows.clips())
     identity = torch.stack(list(context.store.identities.values())).mean(0).to(context.device)
@@ -211,12 +211,12 @@ def run(context: StageContext) -> list[Path]:
 
 
 PROMPT_FRAMES = 1_500
-"""Of a prompt, the most that are looked at."""
+"""Largest number of frames of a prompt that are used."""
 
 
 @torch.no_grad()
 def posterior_of(model: StyleModel, store: Store, clip: PreparedClip, device: torch.device) -> Posterior:
-    """q(z0 | X, A) of one prepared clip as prompt, B = 1."""
+    """q(z0 given X, A) of one prepared clip as prompt, B = 1."""
     expression, audio, valid, heard = _shown(store, clip, device)
     posterior: Posterior = model.style(expression, model.hear(audio), valid, heard)
     return posterior

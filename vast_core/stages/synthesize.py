@@ -1,4 +1,4 @@
-"""The trained avatar speaks a held-out sentence in the manner of a held-out prompt: the run's sample video."""
+"""Make the run's sample video: the avatar speaks a held-out sentence in the style of a held-out prompt."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from .context import StageContext
 from .style import prompt_code
 
 STRIP_ROWS, STRIP_COLUMNS, STRIP_HEIGHT, STRIP_SECONDS = 3, 6, 192, 3.0
-"""Of the picture that shows the same words in several styles."""
+"""Layout of the picture of the same words in several styles: rows, columns, pixels and seconds."""
 
 
 def inputs(context: StageContext) -> dict[str, Any]:
-    """What the sample video depends on."""
+    """Inputs of the sample video."""
     return {"style": context.key("style"), "renderer": context.key("renderer")}
 
 
@@ -65,11 +65,11 @@ def run(context: StageContext) -> list[Path]:
 
 
 def _sound(context: StageContext, spoken: PreparedClip) -> NDArray[np.float32]:
-    """What is said in a prepared clip, as long as the recipe asks for."""
+    """Sound (S,) of a prepared clip, cut to the length in the recipe."""
     fps = context.run.recipe.fps
     wave = find_clip(context.pipeline.corpus, spoken.source).footage.wave()
     if wave is None:
-        raise InputError(f"{spoken.source}: has lost its sound since it was prepared; prepare again")
+        raise InputError(f"{spoken.source}: has no sound any more; prepare again")
     wave = shift_wave(wave, spoken.offset_ms)
     seconds = min(spoken.frames / fps, context.options("synthesize", SynthesizeStage).seconds)
     begin = round(spoken.start / fps * SAMPLE_RATE)
@@ -77,7 +77,7 @@ def _sound(context: StageContext, spoken: PreparedClip) -> NDArray[np.float32]:
 
 
 def _write_strip(path: Path, rows: list[list[Image]]) -> None:
-    """A picture with a row of frames for each style, at the moments when the first one moves most."""
+    """A picture with one row of frames per style, at the times at which the first row moves most."""
     first = np.stack(rows[0]).astype(np.int16)
     motion = np.abs(first - np.median(first, axis=0).astype(np.int16)).mean((1, 2, 3))
     parts = np.array_split(np.arange(len(first)), STRIP_COLUMNS)
@@ -91,7 +91,7 @@ def _reduced(frame: Image) -> Image:
 
 
 def base_clip(context: StageContext, video: Path) -> BaseClip:
-    """The avatar's longest training piece, ready to be played; its pictures are written to ``video``."""
+    """The avatar's longest training piece as base clip; its frames are written to ``video``."""
     avatar = make_avatar(context)
     piece = max(avatar.of("train"), key=lambda p: p.clip.frames)
     clip, store = piece.clip, context.store
@@ -111,13 +111,13 @@ def base_clip(context: StageContext, video: Path) -> BaseClip:
 
 
 def _choose(context: StageContext) -> tuple[PreparedClip, list[PreparedClip]]:
-    """A held-out sentence of the avatar, and prompts in other styles (never trained on, where there are such)."""
+    """A held-out sentence of the avatar, and prompts in other styles, if possible styles never trained on."""
     store = context.store
     avatar, trained = choose_avatar(context), {clip.style for clip in store.of("train")}
     held_out = list(store.of("held_out")) or list(store.of("train"))
     spoken = [c for c in held_out if c.heard and c.speaker == avatar] or [c for c in store.clips if c.heard]
     new = [c for c in held_out if c.style not in trained] or [c for c in held_out if c.speaker != avatar] or held_out
-    manners: dict[str, PreparedClip] = {}
+    by_style: dict[str, PreparedClip] = {}
     for clip in sorted(new, key=lambda c: -c.frames):
-        manners.setdefault(clip.style or clip.speaker, clip)
-    return max(spoken, key=lambda c: c.frames), list(manners.values())[:STRIP_ROWS]
+        by_style.setdefault(clip.style or clip.speaker, clip)
+    return max(spoken, key=lambda c: c.frames), list(by_style.values())[:STRIP_ROWS]
