@@ -1,4 +1,4 @@
-"""Files are whole or absent, by a disk that is really full: the kernel stops every file at 64 KiB."""
+"""Files are complete or absent on a full disk: the kernel limits every file to 64 KiB."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The avatar of a run as a library has it: from another folder, with the corpus and the cache gone."""
+"""The avatar of a run, used as a library: from another folder, without corpus and cache."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_what_is_no_sound_is_told(speech, message):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A run of one step a stage, its cache and its corpus gone and named by nothing that is installed, elsewhere."""
+    """A moved run of one step per stage, without its cache, its corpus and the plugin of its corpus."""
     place = tmp_path_factory.mktemp("avatar")
     registry = Registry.discover()
     options = ["stages.style.steps=1", "stages.renderer.steps=1", "stages.synthesize.seconds=1"]

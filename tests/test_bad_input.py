@@ -1,4 +1,4 @@
-"""One bad clip among good ones costs one line of the report; a bad prompt or sound costs one clear message."""
+"""A bad clip among good ones gives one line of the report; a bad prompt or sound gives one clear message."""
 
 import os
 import shutil

@@ -20,7 +20,7 @@ def face() -> CanonicalFace:
 
 
 def edges(triangles: np.ndarray) -> Counter[tuple[int, ...]]:
-    """How many triangles share each edge."""
+    """Number of triangles at each edge."""
     pairs = np.sort(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]), axis=1)
     return Counter(map(tuple, pairs.tolist()))
 

@@ -1,4 +1,4 @@
-"""The command line from outside: what it prints, what it imports, and the code it exits with."""
+"""The command line from outside: what it prints, what it imports, and its exit codes."""
 
 from __future__ import annotations
 

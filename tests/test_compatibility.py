@@ -1,4 +1,4 @@
-"""What a plugin made for ``vast.v1`` relies on, held against ``vast_v1.yaml``: additions pass, all else is refused.
+"""The public API of ``vast.v1``, compared with ``vast_v1.yaml``: additions pass, other changes fail.
 
 A deliberate addition is recorded by ``python tests/test_compatibility.py > tests/vast_v1.yaml``. A change that this
 test refuses would break packages that are installed somewhere, and belongs into ``vast.v2``.
@@ -54,7 +54,7 @@ PUBLIC = (
 
 
 def surface() -> Surface:
-    """The public surface as it is."""
+    """The current public API."""
     defined = [value for value in (getattr(interfaces, name) for name in interfaces.__all__) if inspect.isclass(value)]
     declared = [declarations.Component, declarations.StageSpec, declarations.SectionSpec]
     values = [*declared, *(cls for cls in defined if attrs.has(cls))]
@@ -92,7 +92,7 @@ def fields(cls: type) -> dict[str, str]:
 
 
 def members(cls: type) -> dict[str, str]:
-    """What a plugin implements, overrides or calls: signatures of methods, types of attributes."""
+    """Members that a plugin implements, overrides or calls: signatures of methods, types of attributes."""
     told = {}
     protocol = getattr(cls, "_is_protocol", False)
     for name, kind in inspect.get_annotations(cls).items():
@@ -112,7 +112,7 @@ def members(cls: type) -> dict[str, str]:
 
 
 def breaches(old: Surface, new: Surface) -> list[str]:
-    """What a plugin that relies on ``old`` could stumble over in ``new``."""
+    """Changes from ``old`` to ``new`` that can break a plugin."""
     found = [
         f"{key}: {old[key]!r} is now {new[key]!r}" for key in ("entry points", "sample rate") if old[key] != new[key]
     ]
@@ -173,7 +173,7 @@ def test_what_was_added_is_recorded_and_so_promised():
 
 
 def changed(path: str, value: object = None) -> Surface:
-    """The recorded surface with one thing changed, or taken out where ``value`` is None."""
+    """The recorded API with one entry changed, or removed if ``value`` is None."""
     new = copy.deepcopy(recorded())
     *parts, last = path.split("/")
     place = new

@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md says, done: its steps to a plugin package, its example of a stage, its checks."""
+"""The steps of CONTRIBUTING.md work: those to a plugin package, the example of a stage, the checks."""
 
 from __future__ import annotations
 

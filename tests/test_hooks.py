@@ -1,4 +1,4 @@
-"""Every hook: called by the core when it should be, with what it should be, and documented."""
+"""Every hook is called by the core at the right time, with the right arguments, and is documented."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def write_walk(folder):
 
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory, packages_in):
-    """A recipe taken twice through a plugin's small stage, with a real package that writes down every hook."""
+    """Two runs of a recipe with a plugin's small stage, and a real package that records every hook."""
     folder = tmp_path_factory.mktemp("walk")
     place = packages_in(folder).add("vast-walker", WALKER, name="walker")
     recipe = write_walk(folder)

@@ -1,4 +1,4 @@
-"""Packages that do harm, built into wheels and installed by pip: what `vast` says of each, and what it costs others."""
+"""Harmful packages, built into wheels and installed by pip: what `vast` reports, and the effect on other packages."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ HOSTILE = {
     "vast-needy": declares("needy"),
     "vast-clumsy": declares("clumsy") + "@hookimpl\ndef vast_commands(cli): raise RuntimeError('no terminal')\n",
 }
-"""One package each; the sound one is beside them all."""
+"""The modules of the harmful packages, by name; a sound package is installed with them."""
 
 
 def build(folder: Path, distribution: str, source: str, version: str = "1.0") -> Path:
@@ -119,7 +119,7 @@ def vast(folder: Path, *arguments: str, path: list[Path], **variables: str) -> s
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory):
-    """All of them installed together, and what three commands say there."""
+    """All packages installed together, and the output of three commands."""
     folder = tmp_path_factory.mktemp("hostile")
     wheels = [build(folder, name, source) for name, source in HOSTILE.items()]
     site = install(folder / "site", [build(folder, "vast-sound", SOUND), *wheels])
@@ -155,7 +155,7 @@ def words(text: str) -> str:
 
 
 def about(doctor: str, title: str) -> str:
-    """What the doctor says under a title, in one line."""
+    """The doctor's text under a title, in one line."""
     found = [words(part) for part in doctor.split("\n\n") if title in words(part)]
     assert len(found) == 1, doctor
     return found[0]

@@ -1,4 +1,4 @@
-"""The schema of recipes: what the reader takes it takes, what it refuses is wrong to the reader, too."""
+"""The schema of recipes accepts what the reader accepts, and refuses only what the reader refuses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Range:
 
 @attrs.frozen(kw_only=True)
 class CorpusConfig:
-    """One field of every type that a recipe can give, and of every limit that can be told."""
+    """One field of every type that a recipe can give, and of every limit that a validator can express."""
 
     path: Path | None = None
     speakers: int = attrs.field(default=4, validator=[instance_of(int), ge(1), le(8)])
@@ -126,7 +126,7 @@ def validator(registry) -> Draft202012Validator:
 
 @pytest.fixture
 def verdicts(tmp_path, monkeypatch, registry, validator):
-    """What the reader and the schema make of a recipe: whether each takes it."""
+    """Whether the reader and the schema accept a recipe."""
     monkeypatch.chdir(tmp_path)
     Path("below.yaml").write_text("vast: 1\ncorpus: {use: made}\nflow: {use: planar}\n")
 

@@ -1,4 +1,4 @@
-"""What makes a result out of date: one thing is changed at a time, and exactly the right stages run again."""
+"""Keys of stages: one thing is changed at a time, and exactly the right stages run again."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def sources(tmp_path_factory) -> Iterator[Path]:
 
 @contextmanager
 def edited(path: Path, content: bytes) -> Iterator[None]:
-    """The file with other content, for a while."""
+    """Change the content of a file temporarily."""
     before = path.read_bytes()
     path.write_bytes(content)
     yield

@@ -1,4 +1,4 @@
-"""Every file is written here by PyAV directly (or byte by byte), so reader and writer are judged apart."""
+"""Test files are written with PyAV directly (or byte by byte), so that reader and writer are tested separately."""
 
 import hashlib
 import os
@@ -67,7 +67,7 @@ def make_video(
 
 
 def ramp(count: int, size=(48, 64)):
-    """Frames that tell their number by their grey: 20, 23, 26, ..."""
+    """Frames whose grey level gives their number: 20, 23, 26, ..."""
     return [grey(20 + 3 * number, size) for number in range(count)]
 
 
@@ -140,7 +140,7 @@ def test_rotated_video_comes_upright(tmp_path, rotation):
 
 
 def test_a_turned_track_header_is_obeyed(tmp_path):
-    """The matrix that telephones write: 90 degrees clockwise, patched into the bytes of the track's header."""
+    """The rotation matrix that phones write, 90 degrees clockwise, patched into the track's header."""
     image = grey(40)
     image[:16, :16] = 200
     path = make_video(tmp_path / "a.mp4", [image] * 5)

@@ -43,7 +43,7 @@ def run(flow, q, likelihood=0.0, **options):
 
 
 class Sampled(Flow):
-    """Any flow, with its word on orthogonality withheld: its KL is then sampled."""
+    """Any flow, without its flag of orthogonality, so that its KL is sampled."""
 
     def __init__(self, flow):
         super().__init__()
@@ -113,7 +113,7 @@ def test_sampled_kl_of_a_planar_flow_equals_numerical_integration():
 
 
 def test_the_known_bug_gives_a_negative_kl():
-    """Closed form of q0 less log_det, as shipped elsewhere: below 0 where the flow stretches, the true one never is."""
+    """Closed form of q0 minus log_det, as used elsewhere: negative if the flow stretches, which a true KL never is."""
 
     class Stretch(Flow):
         @classmethod

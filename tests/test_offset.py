@@ -1,4 +1,4 @@
-"""Sound and lips with a delay that is known because it was planted, at a finer grain than frames."""
+"""Sound and lips with a known delay, on a grid finer than frames."""
 
 import numpy as np
 import pytest
@@ -10,10 +10,10 @@ from vast_core.media.sync import _deviation
 
 FPS = 25.0
 FINE = 40
-"""Grid points in one frame: one a millisecond."""
+"""Grid points per frame: one per millisecond."""
 BANDS = 12
 VOICE = np.random.default_rng(7).normal(size=BANDS)
-"""How audio bands move the lips, the same for all clips."""
+"""Weights with which audio bands move the lips, the same for all clips."""
 
 
 def smooth(rng, count, width):
@@ -99,7 +99,7 @@ def test_a_good_clip_among_bad_ones_only_is_judged_by_itself():
 
 
 def test_chance_is_seldom_trusted():
-    """Of 40 dubbed clips, alone, at most 2 pass: the range searched holds several chances at 3 deviations."""
+    """At most 2 of 40 dubbed clips pass alone: the search range allows several chances at 3 deviations."""
     dubs = [clip("dub", 0, seed=seed, related=False, seconds=8) for seed in range(100, 140)]
     assert sum(estimate_offsets([dub], FPS, 400)[0].confident for dub in dubs) <= 2
 

@@ -19,7 +19,7 @@ import vast_core
 ROOT = Path(__file__).resolve().parents[1]
 PLUGINS = sorted((ROOT / "plugins").glob("*/pyproject.toml"))
 EXTRAS = {"vast-splines": "splines", "vast-study": "study"}
-"""Plugins whose own requirements are an extra of the whole, by its name."""
+"""Plugins whose requirements are an extra of the distribution, by the name of the extra."""
 each_plugin = pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: path.parent.name)
 
 
@@ -36,14 +36,14 @@ def required(project):
 
 
 def optional(project):
-    """Distributions of all extras but those of developers."""
+    """Distributions of all extras except those for developers."""
     extras = project.get("optional-dependencies", {})
     features = extras.keys() - {"test", "oracles", "check"}
     return required({"dependencies": [line for name in features for line in extras[name]]})
 
 
 def imported(package):
-    """Distributions that a package's modules import, at whatever depth."""
+    """Distributions that a package's modules import, functions included."""
     owners = packages_distributions()
     found = set()
     for file in package.rglob("*.py"):
@@ -194,7 +194,7 @@ def needed(path):
 
 @pytest.mark.parametrize("folder", ["tests", *(f"plugins/{path.parent.name}/tests" for path in PLUGINS)])
 def test_the_tests_need_no_oracle(folder):
-    """What only the extra `oracles` brings is asked for by `pytest.importorskip`, with a reason."""
+    """Packages that only the extra `oracles` installs are imported with `pytest.importorskip` and a reason."""
     project = toml(ROOT / "pyproject.toml")["project"]
     given = required(project) | required({"dependencies": project["optional-dependencies"]["test"]})
     owners = packages_distributions()

@@ -1,4 +1,4 @@
-"""An avatar in one file: what goes in comes out, and nothing that is not an avatar is unpacked."""
+"""An avatar in one file: packing and unpacking keep its files, and only an avatar is unpacked."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ stages: {style: {steps: 3}}
 
 @pytest.fixture
 def run(tmp_path):
-    """The folder of a run, as far as packing looks at it."""
+    """The folder of a run, with the files that packing reads."""
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "recipe.yaml").write_text(RECIPE)

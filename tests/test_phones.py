@@ -1,4 +1,4 @@
-"""The phone set, against facts about ARPAbet that are written down here independently."""
+"""The phone set, compared with independent facts about ARPAbet."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What the prepare stage holds out."""
+"""The clips that the prepare stage holds out."""
 
 import pytest
 

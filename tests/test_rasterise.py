@@ -44,7 +44,7 @@ def test_weights_give_back_the_pixel():
 
 @pytest.mark.parametrize("third", [(20.6, 47.9, 0), (20.6, 2.7, 0), (3.3, 47.9, 0), (90.0, -30.0, 0)])
 def test_a_pixel_is_drawn_where_its_centre_is_inside(third):
-    """OpenCV's point-in-polygon test is the judge."""
+    """Compared with OpenCV's point-in-polygon test."""
     corners = np.array([[3.3, 2.7, 0], [55.2, 9.1, 0], third])
     coverage = rasterise(corners, ONE, (60, 70)).coverage
     polygon = corners[:, :2].astype(np.float32)

@@ -1,4 +1,4 @@
-"""Recipes: every mistake at once and in its place, nothing coerced, and what is resolved reads back the same."""
+"""Recipes: all mistakes are reported with positions, nothing is coerced, and a resolved recipe reads back the same."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ MINIMAL = "vast: 1\ncorpus: {use: made}\n"
 
 
 def mistakes(name: str, registry: Registry, *overrides: str) -> list[str]:
-    """The messages, each in one line."""
+    """The messages, one per line."""
     with pytest.raises(RecipeError) as error:
         load_recipe(name, registry, overrides)
     head, _, body = str(error.value).partition("\n\n")

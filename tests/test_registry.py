@@ -1,4 +1,4 @@
-"""Discovery of real packages: a broken one costs only itself, and order never decides."""
+"""Discovery of real packages: a broken one does not affect others, and order never decides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report, taken apart again by parsers that know nothing of how it is made."""
+"""The report, read back with independent parsers."""
 
 from __future__ import annotations
 

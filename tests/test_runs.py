@@ -1,4 +1,4 @@
-"""Whole runs of the smallest recipe, as a user starts them."""
+"""Complete runs of the smallest recipe, started as by a user."""
 
 import json
 import os

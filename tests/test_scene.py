@@ -1,4 +1,4 @@
-"""Crops go to the renderer and back without moving a pixel; holes cover what they must."""
+"""Crops go to the renderer and back without moving a pixel; holes cover the face."""
 
 from types import SimpleNamespace
 
@@ -106,7 +106,7 @@ def test_training_erodes_at_random_within_bounds_and_inference_in_the_middle():
 
 @pytest.mark.parametrize("side", [65.0, 70.0, 95.0, 96.0])
 def test_a_crop_far_smaller_than_the_frame_keeps_its_brightness(side):
-    """Rounding may leave the reduced picture a little too large still; one reduction must do."""
+    """Rounding can leave the reduced picture slightly too large; one reduction must be enough."""
     frame = np.tile(np.arange(96, dtype=np.uint8)[None, :, None] * 2, (96, 1, 3))
     cut = Crop(0.0, 0.0, side, 32).cut(frame)
     assert cut.shape == (32, 32, 3)

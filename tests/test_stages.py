@@ -1,4 +1,4 @@
-"""Stages that plugins declare: read, refused, run and reported as our own are."""
+"""Stages of plugins are read, refused, run and reported like the core's own."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def vast_stages():
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory, packages_in):
-    """One with a real package that declares many stages, good and bad."""
+    """A registry with a real package that declares many stages, good and bad."""
     place = packages_in(tmp_path_factory.mktemp("rooms")).add("vast-rooms", ROOMS)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(place))

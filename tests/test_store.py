@@ -1,4 +1,4 @@
-"""Prepared clips come back as they went in, and only the rows asked for are read."""
+"""Prepared clips are read back as written, and only the requested rows are read."""
 
 import pytest
 import torch

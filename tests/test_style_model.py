@@ -1,4 +1,4 @@
-"""How the style stage scales what is heard."""
+"""Scaling of audio features in the style stage."""
 
 import pytest
 import torch

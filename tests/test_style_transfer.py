@@ -1,4 +1,4 @@
-"""Encoder, flow and decoder together learn to transfer a manner that they have never seen, on made-up curves."""
+"""Encoder, flow and decoder learn together to transfer an unseen style, on synthetic curves."""
 
 import pytest
 import torch
@@ -54,7 +54,7 @@ def test_transfer_to_unseen_styles_beats_the_zero_code_and_a_wrong_prompt(name):
     seen = torch.randn(24, FACTORS)
 
     def pair(factors: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """A prompt and what is to be said, in the same styles."""
+        """Prompts and targets in the same styles."""
         prompt, audio = curves.audio(len(factors)), curves.audio(len(factors))
         return prompt, curves.face(prompt, factors), audio, curves.face(audio, factors)
 

@@ -1,4 +1,4 @@
-"""Faults of the surroundings end a stage; they are never written down as faults of a clip."""
+"""Faults of the environment, such as a full disk, end a stage; they are never recorded as faults of a clip."""
 
 from __future__ import annotations
 

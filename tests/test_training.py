@@ -1,4 +1,4 @@
-"""The training loop: resumed equals never stopped, bit for bit; Ctrl-C saves; NaN is named."""
+"""The training loop: a resumed run equals an uninterrupted one, bit for bit; Ctrl-C saves; NaN is reported."""
 
 import json
 import math

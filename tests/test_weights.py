@@ -1,4 +1,4 @@
-"""Weights on disk: whole or not at all, and never into something else."""
+"""Weights on disk are complete or absent, and are loaded only into the components that they belong to."""
 
 import errno
 import os

@@ -52,7 +52,7 @@ def test_there_are_workflows():
 
 @each_workflow
 def test_a_workflow_has_little_power_and_ends(path):
-    """Only the publishing jobs may ask for an identity, that of docs for the pages, too; no step reads a secret."""
+    """Only the publishing jobs, including that of the docs, may request an identity; no step reads a secret."""
     publishing = {"id-token": "write"} | ({"pages": "write"} if path.name == "docs.yml" else {})
     own = workflow(path)
     assert own["permissions"] == {"contents": "read"}
@@ -95,7 +95,7 @@ def test_what_a_workflow_runs_exists(path):
 
 
 def test_constraints_hold_what_is_required_and_pin_it():
-    """Of what torch brings for one system alone, it names the versions itself."""
+    """Torch itself pins the packages that it installs on one system only."""
     needed = [Requirement(line) for line in PROJECT["dependencies"]]
     needed += [Requirement(line) for lines in PROJECT["optional-dependencies"].values() for line in lines]
     for own in needed:

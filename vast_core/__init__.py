@@ -21,9 +21,9 @@ __all__ = ["Component", "SectionSpec", "StageSpec", "__version__", "hookimpl", "
 def load(run: str | Path, *, device: str | None = None) -> Avatar:
     """The avatar of a finished run's folder, or of a file that `vast pack` wrote: see :mod:`vast_core.api`.
 
-    It computes on ``device``, such as ``cuda:1``; on a GPU where there is one if left out. Raises
-    :class:`vast_core.errors.InputError` where the path is neither, a file is missing or not what it was, or a component
-    is not installed.
+    It computes on ``device``, such as ``cuda:1``, by default on a GPU if there is one. Raises
+    :class:`vast_core.errors.InputError` if the path is neither, a file is missing or has changed, or a component is not
+    installed.
     """
     from . import api
 

@@ -50,7 +50,9 @@ def check_recipe(recipe: Recipe, registry: Registry) -> None:
             parameters = sum(p.numel() for kind in kinds for p in pipeline.parts[kind].parameters())
             # float32 weights, gradients, Adam's two moments and the moving average, plus the tensors kept for backward
             total = 5 * 4 * parameters + kept[name]
-            console.print(f"stage {name}: about {total / 1e9:.2f} GB while training, beside the program's own 0.7 GB")
+            console.print(
+                f"stage {name}: about {total / 1e9:.2f} GB while training, plus 0.7 GB for the program itself"
+            )
 
 
 Joint = tuple[str, str, Tensor]

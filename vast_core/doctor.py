@@ -139,7 +139,7 @@ def _unsound(registry: Registry) -> Iterator[Finding]:
         if all(field.default is not attrs.NOTHING for field in fields):
             try:
                 one.config()
-            except Exception as error:  # noqa: BLE001 - a plugin's class may raise anything; it is told
+            except Exception as error:  # noqa: BLE001 - a plugin's class may raise anything; it is reported
                 yield Finding(True, title, f"it refuses its own defaults: {explain(error)}", remedy)
 
 
@@ -207,7 +207,7 @@ def _is_met(requirement: Requirement) -> bool:
 
 def _lack(requirement: Requirement) -> str:
     try:
-        return f"{requirement} is asked for, and {version(requirement.name)} is here"
+        return f"{requirement} is required, but {version(requirement.name)} is installed"
     except PackageNotFoundError:
         return f"{requirement} is not installed"
 

@@ -1,4 +1,4 @@
-"""Files that come with a package and are known by name, beside a user's own."""
+"""Files that come with a package and have a name, and files of the user."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from ..errors import InputError
 
 
 def named_file(name_or_path: str, packaged: Mapping[str, Path], option: str) -> Path:
-    """The file of a name in ``packaged``, else of a path.
+    """The packaged file of this name, or else the file at this path.
 
-    Raises :class:`InputError` where there is neither; ``option`` is the one that the user gave.
+    Raises :class:`InputError` if there is neither; ``option`` is the option that the user gave.
     """
     if name_or_path in packaged:
         return packaged[name_or_path]
@@ -19,4 +19,4 @@ def named_file(name_or_path: str, packaged: Mapping[str, Path], option: str) -> 
     if path.is_file():
         return path
     known = ", ".join(packaged)
-    raise InputError(f"{option} {name_or_path}: no such file, and no packaged one of that name (packaged: {known})")
+    raise InputError(f"{option} {name_or_path}: no such file, and no packaged file of that name (packaged: {known})")

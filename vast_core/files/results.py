@@ -28,7 +28,7 @@ def read_results(path: Path, kind: type[T], version: int, command: str) -> T:
         if found == version:
             return cattrs.structure(plain, kind)
     except (ValueError, KeyError, TypeError, AttributeError, cattrs.BaseValidationError) as error:
-        raise InputError(f"{path}: no sound file of `{command}` ({error}), which writes it anew") from error
+        raise InputError(f"{path}: not a valid file of `{command}` ({error}), which writes it again") from error
     raise InputError(f"{path}: is of version {found}, this vast reads version {version}")
 
 

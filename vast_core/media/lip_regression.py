@@ -71,7 +71,7 @@ class LipSync:
 
     @classmethod
     def of(cls, name: str, face: Face, vertices: Tensor, audio: Tensor, valid: NDArray[np.bool_] | None = None) -> Self:
-        """The lips of vertices (T, V, 3) with their audio features (T, A); every frame is valid where none is told."""
+        """The lips of vertices (T, V, 3) with their audio features (T, A); by default, every frame is valid."""
         opening = face.lip_opening(vertices).detach().to("cpu", torch.float32).numpy()
         heard = audio.detach().to("cpu", torch.float32).numpy()
         return cls(name, heard, opening, np.ones(len(opening), bool) if valid is None else valid)

@@ -35,7 +35,7 @@ EXACT_COLOUR = 0x2 | 0x40000 | 0x2000
 
 
 def _reach(path: Path) -> int:
-    """The size of a file that can be read. Raises :class:`UnreachableError` where it cannot, whatever it holds."""
+    """The size of a file that can be read. Raises :class:`UnreachableError` if it cannot be read at all."""
     try:
         with path.open("rb") as file:
             file.read(1)
@@ -56,7 +56,7 @@ def _unreachable(path: Path, error: OSError) -> UnreachableError:
 
 @contextmanager
 def opened(path: Path) -> Iterator[InputContainer]:
-    """A media file, open. Raises :class:`MediaError` where it cannot be read."""
+    """An open media file. Raises :class:`MediaError` if it cannot be read."""
     if _reach(path) == 0:
         raise MediaError(f"{path}: the file is empty; copy or download it again")
     try:

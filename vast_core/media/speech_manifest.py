@@ -51,7 +51,7 @@ class Recording:
     """Ascending and without overlap; empty if they were not aligned."""
 
     def source(self, folder: Path) -> str:
-        """The file's first sub-folder, or the name of ``folder`` where it has none."""
+        """The file's first sub-folder, or the name of ``folder`` if it has none."""
         return self.file.parts[0] if len(self.file.parts) > 1 else folder.resolve().name
 
     def name(self, folder: Path) -> str:

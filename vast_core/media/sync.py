@@ -27,7 +27,7 @@ LEAST_CORRELATION = 0.15
 
 LEAST_SLID, LEAST_REFITTED = 3.0, 4.0
 """Standard deviations above chance from which a peak counts. The second limit is higher, because its regression is
-fitted anew at each lag. Of 60 unrelated clips of 8 s, one passed each limit."""
+fitted again at each lag. Of 60 unrelated clips of 8 s, one passed each limit."""
 
 
 @attrs.frozen

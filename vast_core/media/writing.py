@@ -23,7 +23,7 @@ ENCODERS = ("libx264", "libopenh264")
 """H.264 encoders; the first available one is used. PyAV's wheels contain libx264 (GPL), which is called, not linked."""
 
 WRITTEN_SAMPLE_RATE = 48_000
-"""Samples a second of the written sound. Every player accepts it, and one AAC frame of priming lasts only 21 ms."""
+"""Samples per second of the written sound. Every player accepts it, and one AAC frame of priming lasts only 21 ms."""
 
 
 class VideoWriter:

@@ -158,7 +158,7 @@ def _mapping(config: type) -> Schema:
 def _option(option: Option) -> Schema:
     try:
         schema = of_type(option.type)
-    except TypeError:  # told to who uses it, and by `vast plugins doctor`
+    except TypeError:  # reported when it is used, and by `vast plugins doctor`
         schema = {}
     limits = {key: limit for key, limit in option.limits.items() if _is_json(limit)}
     lengths = {key: limits.pop(key) for key in ("minLength", "maxLength") if key in limits}
@@ -178,7 +178,7 @@ def _option(option: Option) -> Schema:
 def of_type(kind: Any) -> Schema:
     """The schema of the values that the reader takes for a type.
 
-    Raises :class:`TypeError` where a recipe cannot give that type.
+    Raises :class:`TypeError` if a recipe cannot give that type.
     """
     origin, arguments = get_origin(kind), get_args(kind)
     if kind is Any:
@@ -208,7 +208,7 @@ def _any(schemas: list[Schema]) -> Schema:
 
 
 def _is_json(value: Any) -> bool:
-    """Whether JSON has it, which has neither infinity nor what stands for no default."""
+    """Whether JSON can express it; JSON has neither infinity nor the marker of a missing default."""
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError):

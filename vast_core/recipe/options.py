@@ -121,7 +121,7 @@ def _default(field: attrs.Attribute[Any]) -> Any:
         return default
     try:
         return COMPUTED if default.takes_self else default.factory()
-    except Exception:  # noqa: BLE001 - a plugin's factory may raise anything; `vast plugins doctor` tells of it
+    except Exception:  # noqa: BLE001 - a plugin's factory may raise anything; `vast plugins doctor` reports it
         return COMPUTED
 
 

@@ -77,7 +77,7 @@ def installed_plugins(distributions: Iterable[Distribution]) -> list[Plugin]:
             folder = str(getattr(distribution, "_path", "a distribution without a name"))
             cause = f"its metadata cannot be read: {explain(error)}"
             damaged = Plugin(name="?", module="", distribution=folder, version="", state="broken", cause=cause)
-            plugins.append(attrs.evolve(damaged, remedy="remove that folder and install the package anew"))
+            plugins.append(attrs.evolve(damaged, remedy="remove that folder and install the package again"))
             continue
         seen = places.setdefault(normalised(name), [])
         if (version, place) in seen:
@@ -113,7 +113,7 @@ def _without_rival(plugin: Plugin, plugins: Sequence[Plugin]) -> Plugin:
     else:
         cause = f"{plugin.module} is installed by {' and by '.join(owners)}, one over the other"
         names = sorted({p.distribution for p in rivals})
-        remedy = f"uninstall {' or '.join(names)}, and install the other anew: its files may be gone"
+        remedy = f"uninstall {' or '.join(names)}, and install the other again: its files may be missing"
     return attrs.evolve(plugin, state="broken", cause=cause, remedy=remedy)
 
 

@@ -110,9 +110,9 @@ class Registry:
 
     @property
     def default_run(self) -> tuple[StageSpec, ...]:
-        """The stages that a recipe runs unless it says otherwise.
+        """The stages that a recipe runs by default.
 
-        Raises :class:`ComponentError` where one of them is declared by two plugins.
+        Raises :class:`ComponentError` if two plugins declare one of them.
         """
         installed = {stage.name for stage in self.stages}
         return tuple(self.stage(name) for name in DEFAULT_RUN if name in installed)

@@ -17,7 +17,7 @@ Evidence = Literal["better", "worse", "different", "no evidence", "not tested"]
 
 @attrs.frozen
 class Estimate:
-    """A mean and its 95 % interval; ``low`` and ``high`` are None where there is a single value."""
+    """A mean and its 95 % interval; ``low`` and ``high`` are None if there is a single value."""
 
     mean: float
     low: float | None

@@ -53,7 +53,7 @@ class StageContext:
     resume: bool = False
     _keys: dict[str, str] = attrs.field(init=False, factory=dict)
     _below: dict[str, list[str]] = attrs.field(init=False, factory=dict)
-    """The stages whose keys each stage has asked for."""
+    """Stages whose keys each stage has read, by name."""
     _asking: list[str] = attrs.field(init=False, factory=list)
 
     @property

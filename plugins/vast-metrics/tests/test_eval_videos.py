@@ -348,7 +348,7 @@ def test_the_command_prints_the_protocols_digest_and_writes_the_numbers(registry
         (["--generated", ".", "--reference", ".", "--tracked"], "--tracked requires a run"),
         ([".", "--prompts", "."], "--prompts requires"),
         ([".", "--corpus", ".", "--tracked"], "no avatar to draw"),
-        ([".", "--protocol", "v0"], "no packaged one of that name"),
+        ([".", "--protocol", "v0"], "no packaged file of that name"),
         (["."], "not the folder of a run"),
     ],
 )

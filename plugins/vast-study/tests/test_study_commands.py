@@ -99,7 +99,7 @@ def test_new_takes_questions_of_ones_own(folder):
         ([*SYSTEMS, "--reference", "truth"], "--reference truth: no such system (systems: ours, base line, recorded)"),
         (
             [*SYSTEMS, "--template", "vats"],
-            "--template vats: no such file, and no packaged one of that name (packaged: acr",
+            "--template vats: no such file, and no packaged file of that name (packaged: acr",
         ),
         (["--system", "ours=nowhere"], "ours: nowhere: cannot be read (No such file or directory)"),
     ],
