@@ -110,8 +110,14 @@ def test_the_avatar_speaks_new_audio_in_new_styles(run, place):
     assert "alma" in said or "speaks" in said
     vast(*base, place / "b.mp4", *words, cache=place / "cache")
     assert (place / "new" / "a.mp4").read_bytes() == (place / "b.mp4").read_bytes(), "same seed, same video"
-    said = vast(*base, place / "c.mp4", "--style", "sample", "--avatar", "nobody", cache=place / "cache", expect=2)
-    assert "--avatar nobody: this run trained" in said
+    said = vast(*base, place / "b.mp4", *words, cache=place / "cache", expect=2)
+    assert "b.mp4: exists; name another file, or overwrite it with --force" in said
+    said = vast(*base, video, "--force", *words, cache=place / "cache", expect=2)
+    assert "would be overwritten" in said
+    vast("pack", run, place / "alma.vast", cache=place / "cache")
+    said = vast("synth", place / "alma.vast", *base[2:], place / "p.mp4", *words, cache=place / "empty")
+    assert (place / "p.mp4").read_bytes() == (place / "b.mp4").read_bytes()
+    assert not (place / "empty").exists()
     said = vast(*base, place / "c.mp4", "--style", place / "none.mp4", cache=place / "cache", expect=2)
     assert "none.mp4" in said
     assert not (place / "c.mp4").exists()
