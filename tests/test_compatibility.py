@@ -93,6 +93,15 @@ def fields(cls: type) -> dict[str, str]:
 
 def members(cls: type) -> dict[str, str]:
     """Members that a plugin implements, overrides or calls: signatures of methods, types of attributes."""
+    told: dict[str, str] = {}
+    for part in reversed(cls.__mro__):
+        if part.__module__.startswith("vast_core."):
+            told |= own_members(part)
+    return told
+
+
+def own_members(cls: type) -> dict[str, str]:
+    """Members that a class itself defines."""
     told = {}
     protocol = getattr(cls, "_is_protocol", False)
     for name, kind in inspect.get_annotations(cls).items():

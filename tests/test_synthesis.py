@@ -57,10 +57,10 @@ def test_chunks_give_what_the_whole_gives(pipeline, model, seconds):
     chunks = list(express(pipeline, model, Sound.of(wave), code))
     assert len(chunks) == -(-frames // CHUNK)
     rows = pipeline.audio(torch.from_numpy(wave)[None], frames)[0]
-    assert torch.allclose(torch.cat([audio for _, audio in chunks]), rows, atol=1e-3)
+    assert torch.allclose(torch.cat([chunk.audio for chunk in chunks]), rows, atol=1e-3)
     whole = decode_whole(model, rows, code)
     assert whole.std() > 0.01
-    assert torch.allclose(torch.cat([expression for expression, _ in chunks]), whole, atol=1e-2 * float(whole.std()))
+    assert torch.allclose(torch.cat([chunk.expression for chunk in chunks]), whole, atol=1e-2 * float(whole.std()))
 
 
 @pytest.mark.parametrize(("seconds", "frames"), [(1.0, 25), (1.001, 26), (46.31, 1158), (0.0001, 1)])

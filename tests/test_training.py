@@ -22,8 +22,15 @@ def read_metrics(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def momentum(parameters):
+    """An optimiser of an objective's own."""
+    return torch.optim.SGD(parameters, lr=0.05, momentum=0.9)
+
+
 class Game(nn.Module):
     """Two objectives over two sets of parameters, with noise drawn in the step."""
+
+    own = None
 
     def __init__(self):
         super().__init__()
@@ -39,6 +46,7 @@ class Game(nn.Module):
             (self.right(batch) - target).square().mean(),
             list(self.right.parameters()),
             {"p": torch.tensor(progress)},
+            self.own,
         )
 
 
@@ -46,12 +54,13 @@ def batch_at(step):
     return torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
 
 
-def trainer(folder, steps=30, batches=batch_at, **settings):
+def trainer(folder, steps=30, batches=batch_at, own=None, **settings):
     silent = types.SimpleNamespace(notify=lambda *_, **__: None)
     run = Run(folder, types.SimpleNamespace(seed=3), silent)
     run.checkpoints.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     model = Game()
+    model.own = own
     options = {"steps": steps, "warmup": 5, "log_every": 5, "checkpoint_every": 7, "learning_rate": 1e-2} | settings
     return Trainer(
         run=run,
@@ -75,15 +84,16 @@ def stopping_at(step):
     return batches
 
 
+@pytest.mark.parametrize("own", [None, momentum])
 @pytest.mark.parametrize("stopped", [0, 13, 29])
-def test_a_resumed_run_has_the_same_bits_as_one_never_stopped(tmp_path, stopped):
-    whole = trainer(tmp_path / "whole")
+def test_a_resumed_run_has_the_same_bits_as_one_never_stopped(tmp_path, stopped, own):
+    whole = trainer(tmp_path / "whole", own=own)
     whole.fit(resume=False)
-    first = trainer(tmp_path / "cut", batches=stopping_at(stopped))
+    first = trainer(tmp_path / "cut", batches=stopping_at(stopped), own=own)
     with pytest.raises(Interrupted, match=rf"step {stopped + 1} of 30 .*--resume"):
         first.fit(resume=False)
     assert load_weights(first.checkpoint)[1]["step"] == stopped + 1
-    second = trainer(tmp_path / "cut")
+    second = trainer(tmp_path / "cut", own=own)
     second.fit(resume=True)
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, second.model.state_dict()[name]), name
@@ -98,6 +108,24 @@ def test_training_changes_what_it_should_and_logs_every_term(tmp_path):
     lines = read_metrics(tmp_path / "metrics.jsonl")
     assert [line["step"] for line in lines] == [5, 10, 15, 20, 25, 30]
     assert {"game/left/loss", "game/right/loss", "game/right/p", "game/left/gradient_norm"} <= set(lines[0]["losses"])
+
+
+def test_an_objective_steps_by_its_own_optimiser_and_the_stages_schedule_leaves_it_alone(tmp_path):
+    """With gradients too small to be clipped, one step of SGD without momentum is lr times the gradient."""
+    made = []
+
+    def plain(parameters):
+        made.append(torch.optim.SGD(parameters, lr=0.05))
+        return made[-1]
+
+    own = trainer(tmp_path, steps=1, own=plain, ema=0.0, warmup=0, clip_norm=1e9)
+    before = own.model.right.weight.detach().clone()
+    own.fit(resume=False)
+    (optimiser,) = made
+    assert optimiser.param_groups[0]["lr"] == 0.05
+    assert set(optimiser.param_groups[0]["params"]) == set(own.model.right.parameters())
+    gradient = own.model.right.weight.grad
+    torch.testing.assert_close(own.model.right.weight.detach(), before - 0.05 * gradient)
 
 
 def test_the_loss_falls(tmp_path):

@@ -96,8 +96,9 @@ class Avatar:
     ) -> Style:
         """The style of ``prompts``, mixed with ``weights``, which are equal by default.
 
-        A prompt is a video of a person talking, a style saved as ``.safetensors``, or ``"sample"``: a draw from the
-        prior with ``seed``. The mix is multiplied by ``strength``: 0 is neutral, above 1 exaggerates.
+        A prompt is a video of somebody talking, a style saved as ``.safetensors``, ``"label:NAME"`` where the style
+        encoder reads labels, or ``"sample"``: a draw from the prior, which ``seed`` fixes. The mix is multiplied by
+        ``strength``: 0 is neutral, above 1 exaggerates.
 
         Raises :class:`vast_core.errors.InputError` if a video cannot be read, shows no face, or shows one for less than
         a second, and :class:`vast_core.errors.WeightsError` if a saved style belongs to another avatar's weights.
@@ -111,12 +112,13 @@ class Avatar:
         mixed = mean_of(styles, shares, source)
         return mixed if strength == 1.0 else mixed.strengthened(strength)
 
-    def speak(self, sound: Speech, style: Style, *, at_once: int = CHUNK) -> Iterator[Image]:
+    def speak(self, sound: Speech, style: Style, *, at_once: int = CHUNK, seed: int = 0) -> Iterator[Image]:
         """Frames (Y, X, 3), uint8, RGB, of the avatar speaking ``sound`` in a ``style``.
 
         ``sound`` is a sound or video file, a wave (S,) of floats in [-1, 1] at 16 kHz, or an iterable of chunks of one.
         Frames are made in blocks of ``at_once``, as soon as the sound that they depend on has arrived; sound in chunks
-        gives the same frames as the whole. Smaller blocks wait for less sound but take more time per frame.
+        chunks gives the same frames as the whole. Fewer at once wait for less sound and cost more a frame. ``seed``
+        fixes the noise of a stochastic decoder.
 
         Raises :class:`vast_core.errors.InputError` if the sound cannot be read or is empty, and
         :class:`vast_core.errors.WeightsError` if the style belongs to another avatar's weights.
@@ -133,6 +135,7 @@ class Avatar:
             Sound.of(sound),
             style.code[None].to(self._pipeline.device),
             at_once,
+            seed,
         )
 
     def write(
@@ -142,6 +145,7 @@ class Avatar:
         style: Style,
         *,
         force: bool = False,
+        seed: int = 0,
         progress: Callable[[int, int], None] | None = None,
     ) -> Path:
         """Write a video of the avatar speaking ``sound``, with the sound, to ``out``; returns its path.
@@ -163,7 +167,7 @@ class Avatar:
                 if progress is not None:
                     progress(done, total)
 
-        write_video(counted(self.speak(wave, style)), self.fps, wave, out)
+        write_video(counted(self.speak(wave, style, seed=seed)), self.fps, wave, out)
         return out
 
 

@@ -45,6 +45,8 @@ def check_recipe(recipe: Recipe, registry: Registry) -> None:
             table.add_row(kind, recipe.part(kind).component.name, f"{count:,}")
         console.print(table)
     trained: dict[str, tuple[Part, ...]] = {"style": ("style", "flow", "decoder"), "renderer": ("renderer",)}
+    if recipe.runs("style") and pipeline.audio.trainable:
+        trained["style"] = ("audio", *trained["style"])
     for name, kinds in trained.items():
         if recipe.runs(name):
             parameters = sum(p.numel() for kind in kinds for p in pipeline.parts[kind].parameters())
@@ -106,9 +108,14 @@ def _walk_style(pipeline: Pipeline, audio: Tensor) -> list[Joint]:
     sizes, (batch, frames) = pipeline.sizes, audio.shape[:2]
     mask = torch.ones(batch, frames, dtype=torch.bool)
     expression = torch.zeros(batch, frames, sizes.expression)
-    posterior = pipeline.style(expression, audio, mask, torch.ones(batch, dtype=torch.bool))
+    if pipeline.style.reads == "labels":
+        posterior = pipeline.style.read_labels([(*pipeline.style.vocabulary, "neutral")[0]] * batch)
+    else:
+        posterior = pipeline.style(expression, audio, mask, torch.ones(batch, dtype=torch.bool))
     flowed = pipeline.flow(posterior.mean, posterior.context)
-    decoded = pipeline.decoder(audio, flowed.z, mask).expression
+    noise = pipeline.decoder.noise
+    given = {"noise": torch.zeros(batch, frames, noise)} if noise else {}
+    decoded = pipeline.decoder(audio, flowed.z, mask, **given).expression
     return [
         ("expression", "B T E", expression),
         _fit("style mean", "B Z", posterior.mean, batch, sizes.style),
@@ -123,6 +130,15 @@ def _walk_renderer(pipeline: Pipeline) -> list[Joint]:
     sizes, (batch, frames) = pipeline.sizes, _window(pipeline, "renderer", RendererStage)
     images = torch.zeros(batch, frames, 3, sizes.image, sizes.image)
     mask = images[:, :, :1]
+    geometry = {}
+    if "face" in pipeline.parts:
+        geometry = {
+            "vertices": torch.zeros(batch, frames, sizes.vertices, 3),
+            "pose": torch.zeros(batch, frames, 3, 4),
+            "expression": torch.zeros(batch, frames, sizes.expression),
+            "reference": images[:, 0],
+            "reference_vertices": torch.zeros(batch, sizes.vertices, 3),
+        }
     scene = Scene(
         background=images,
         hole=mask,
@@ -130,6 +146,7 @@ def _walk_renderer(pipeline: Pipeline) -> list[Joint]:
         texture=images,
         coverage=mask,
         audio=torch.zeros(batch, frames, sizes.audio),
+        **geometry,
     )
     rendered = pipeline.renderer(scene).frames
     return [("scene's pictures", "B T C Y X", images), _fit("rendered frames", "B T C Y X", rendered, *images.shape)]

@@ -11,7 +11,19 @@ import torch
 from torch import nn
 
 from .errors import InputError
-from .interfaces import SIZE_GIVEN_BY, AudioFeatures, Corpus, Decoder, Face, Flow, Metric, Renderer, Sizes, StyleEncoder
+from .interfaces import (
+    OPTIONAL_SIZES,
+    SIZE_GIVEN_BY,
+    AudioFeatures,
+    Corpus,
+    Decoder,
+    Face,
+    Flow,
+    Metric,
+    Renderer,
+    Sizes,
+    StyleEncoder,
+)
 from .recipe.model import Recipe, Use
 from .registry.declarations import Part
 from .registry.registry import Registry
@@ -118,7 +130,7 @@ def work_out_sizes(recipe: Recipe) -> Sizes:
         raise InputError(f"{given[unknown[0]][0]} gives size {unknown[0]!r}; known: {', '.join(sorted(SIZE_GIVEN_BY))}")
     for name, giver in SIZE_GIVEN_BY.items():
         owner = recipe.use(giver)
-        if owner is not None and name not in given:
+        if owner is not None and name not in given and name not in OPTIONAL_SIZES:
             raise InputError(f"{giver} {owner.component.name!r} lacks the size {name!r} in sizes() of its config")
     return Sizes(fps=recipe.fps, **{name: width for name, (_, width) in given.items()})
 

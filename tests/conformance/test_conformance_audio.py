@@ -43,7 +43,7 @@ class Loudness(AudioFeatures):
         super().__init__()
         self.fps, self.floor = fps, floor
         self.register_buffer("reach", 80 * (1 + torch.arange(audio)), persistent=False)
-        self.context = (80 * audio + 0.5) / SAMPLE_RATE
+        self.receptive_field = (80 * audio + 0.5) / SAMPLE_RATE
 
     @classmethod
     def from_config(cls, config, sizes):
@@ -106,10 +106,10 @@ class HoldsTheLastSample(Loudness):
         return super().forward(torch.cat([wave, last], 1), frames)
 
 
-class UnderstatesItsContext(Loudness):
+class UnderstatesItsReceptiveField(Loudness):
     def __init__(self, audio, fps, floor):
         super().__init__(audio, fps, floor)
-        self.context /= 2
+        self.receptive_field /= 2
 
 
 class KnowsHowLongTheClipIs(Loudness):
@@ -125,7 +125,7 @@ class RoundsTheHop(Loudness):
 class LagsBehind(Loudness):
     def __init__(self, audio, fps, floor):
         super().__init__(audio, fps, floor)
-        self.context += 0.2
+        self.receptive_field += 0.2
 
     def times(self, frames):
         return super().times(frames) - 0.2
@@ -143,7 +143,49 @@ class LeavesATensorBehind(Loudness):
 class ReadsATensorToBeMade(Loudness):
     def __init__(self, audio, fps, floor):
         super().__init__(audio, fps, floor)
-        self.context = (int(self.reach.max()) + 0.5) / SAMPLE_RATE
+        self.receptive_field = (int(self.reach.max()) + 0.5) / SAMPLE_RATE
+
+
+class CountsBlocksInSeconds(Loudness):
+    block = 0.32
+
+
+class ComputesInBlocks(Loudness):
+    """Each row is the mean of the rows of its block of 7 frames; sound."""
+
+    block = 7
+
+    def __init__(self, audio, fps, floor):
+        super().__init__(audio, fps, floor)
+        self.receptive_field += 7 / fps
+
+    def forward(self, wave, frames):
+        blocks = -(-frames // 7)
+        rows = super().forward(wave, 7 * blocks).unflatten(1, (blocks, 7))
+        return rows.mean(2).repeat_interleave(7, 1)[:, :frames]
+
+
+class KeepsItsBlocksToItself(ComputesInBlocks):
+    block = 1
+
+
+class Weighs(Loudness):
+    """Weights of its windows that are learned; sound."""
+
+    trainable = True
+
+    def __init__(self, audio, fps, floor):
+        super().__init__(audio, fps, floor)
+        self.weigh = torch.nn.Linear(audio, audio)
+
+    def forward(self, wave, frames):
+        return self.weigh(super().forward(wave, frames))
+
+
+class WeighsWithoutAGradient(Weighs):
+    def forward(self, wave, frames):
+        with torch.no_grad():
+            return super().forward(wave, frames)
 
 
 MUTANTS = {
@@ -155,7 +197,8 @@ MUTANTS = {
     "leaves the wave alone": HalvesInPlace,
     "batch independence": NormalisesByTheBatch,
     "silence after the end": HoldsTheLastSample,
-    "context is declared": UnderstatesItsContext,
+    "receptive field is declared": UnderstatesItsReceptiveField,
+    "block is declared": CountsBlocksInSeconds,
     "chunks equal the whole": KnowsHowLongTheClipIs,
     "keeps time": RoundsTheHop,
     "row t belongs to t over fps": LagsBehind,
@@ -174,10 +217,29 @@ def test_a_sound_component_keeps_every_rule():
     assert {o.rule.name for o in found if o.state == "kept"} >= set(MUTANTS)
 
 
+def test_sound_features_that_are_trained_keep_every_rule():
+    found = outcomes(Weighs)
+    assert {o.rule.name: o.detail for o in found if o.state == "broken"} == {}
+    assert "gradients" in {o.rule.name for o in found if o.state == "kept"}
+
+
+def test_features_that_are_trained_without_a_gradient_fall_to_that_rule_alone():
+    found = outcomes(WeighsWithoutAGradient)
+    assert {o.rule.name for o in found if o.state == "broken"} == {"gradients"}
+
+
 def test_each_rule_has_its_mutant():
-    assert {rule.name for rule in rules("audio") if rule.check.__module__.endswith(".audio")} == set(MUTANTS)
+    assert {rule.name for rule in rules("audio") if rule.check.__module__.endswith(".audio")} == {*MUTANTS, "gradients"}
 
 
 @pytest.mark.parametrize("rule", MUTANTS)
 def test_a_mutant_falls_to_its_own_rule_alone(rule):
     assert {o.rule.name: o.detail for o in outcomes(MUTANTS[rule]) if o.state == "broken"}.keys() == {rule}
+
+
+def test_rows_of_blocks_are_those_of_the_whole_where_the_block_is_declared():
+    states = []
+    for implementation in (ComputesInBlocks, KeepsItsBlocksToItself):
+        (outcome,) = check(Subject.of(COMPONENT, implementation=implementation), only=["chunks equal the whole"])
+        states.append(outcome.state)
+    assert states == ["kept", "broken"]

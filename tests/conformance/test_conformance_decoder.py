@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from vast_core import Component
-from vast_core.interfaces import Decoder, DecoderOutput
+from vast_core.interfaces import Decoder, DecoderLoss, DecoderOutput
 from vast_core.testing.kit import Subject, check, rules
 
 
@@ -255,6 +255,81 @@ class Forgetful(Taps):
         return super().faces(audio, style * self.reach, mask, state, future)
 
 
+class Draws(Taps):
+    """Noise scatters the face, the head turns with it, and the loss is its own; sound."""
+
+    noise = 3
+    moves_head = True
+
+    def __init__(self, sizes):
+        super().__init__(sizes)
+        self.scatter, self.turn = nn.Linear(3, sizes.expression), nn.Linear(sizes.expression, 12)
+
+    def forward(self, audio, style, mask, state=None, future=None, noise=None):
+        face, _, following = self.faces(audio, style, mask, state, future)
+        face = face + self.scattered(noise[:, : mask.shape[1]])
+        return DecoderOutput(face, following, self.pose(face))
+
+    def scattered(self, noise):
+        return self.scatter(noise).float()
+
+    def pose(self, face):
+        still = torch.eye(3, 4, device=face.device)
+        return still + 0.1 * self.turn(face).float().tanh().unflatten(-1, (3, 4))
+
+    def training_loss(self, audio, style, mask, target, progress, motion):
+        face = self.faces(audio, style, mask)[0] + self.scattered(torch.randn(*mask.shape, 3, device=mask.device))
+        error = (face - target).square().mean(-1) + (self.pose(face) - motion).square().mean((-1, -2))
+        return DecoderLoss(loss=self.mean(error, mask), predictions=[face])
+
+    def mean(self, error, mask):
+        return (error * mask).sum(1) / mask.sum(1).clamp_min(1)
+
+
+class IgnoresItsNoise(Draws):
+    def forward(self, audio, style, mask, state=None, future=None, noise=None):
+        return super().forward(audio, style, mask, state, future, 0 * noise)
+
+
+class KeepsTheFirstNoise(Draws):
+    """Of each chunk; whole clips never show it."""
+
+    def scattered(self, noise):
+        return super().scattered(noise[:, :1].expand_as(noise))
+
+
+class GivesAngles(Draws):
+    def forward(self, audio, style, mask, state=None, future=None, noise=None):
+        output = super().forward(audio, style, mask, state, future, noise)
+        return attrs.evolve(output, pose=output.pose[..., :2, :])
+
+
+class CountsPaddingInItsLoss(Draws):
+    def mean(self, error, mask):
+        return error.mean(1)
+
+
+class MovesTheHeadUntaught(Taps):
+    moves_head = True
+
+    def forward(self, audio, style, mask, state=None, future=None):
+        output = super().forward(audio, style, mask, state, future)
+        still = torch.eye(3, 4, device=mask.device).expand(*mask.shape, 3, 4)
+        return DecoderOutput(output.expression, output.state, still)
+
+    def training_loss(self, audio, style, mask, target, progress, motion):
+        return None
+
+
+OF_DRAWS = {
+    IgnoresItsNoise: "noise used",
+    KeepsTheFirstNoise: "chunks equal the whole",
+    GivesAngles: "head pose",
+    CountsPaddingInItsLoss: "training loss",
+    MovesTheHeadUntaught: "training loss",
+}
+"""Each broken decoder that draws or moves the head, and the rule that catches it, alone."""
+
 BROKEN = {
     Wide: "shapes",
     DropsAFrame: "shapes",
@@ -293,16 +368,17 @@ def broken(implementation):
     return {outcome.rule.name: outcome.detail for outcome in outcomes if outcome.state == "broken"}
 
 
-def test_a_sound_decoder_keeps_every_rule():
-    assert broken(Taps) == {}
+@pytest.mark.parametrize("decoder", [Taps, Draws])
+def test_a_sound_decoder_keeps_every_rule(decoder):
+    assert broken(decoder) == {}
 
 
-@pytest.mark.parametrize("mutant", BROKEN, ids=lambda mutant: mutant.__name__)
+@pytest.mark.parametrize("mutant", [*BROKEN, *OF_DRAWS], ids=lambda mutant: mutant.__name__)
 def test_a_broken_decoder_falls_to_its_rule_alone(mutant):
     found = broken(mutant)
-    assert list(found) == [BROKEN[mutant]], found
+    assert list(found) == [(BROKEN | OF_DRAWS)[mutant]], found
 
 
 def test_every_rule_of_decoders_has_a_broken_one():
     own = [rule.name for rule in rules("decoder") if rule.check.__module__ != "vast_core.testing.declaration"]
-    assert set(own) == set(BROKEN.values())
+    assert set(own) == {*BROKEN.values(), *OF_DRAWS.values()}

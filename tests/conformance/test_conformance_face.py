@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import attrs
 import numpy as np
 import pytest
@@ -249,6 +251,64 @@ class LooksWhetherItWasFitted(Mask):
         return super().decode(expression, identity)
 
 
+# ------------------------------------------------------------------------------------------- a fixed basis
+
+
+def fixed_config():
+    """Made in a function, as what stands in a module with torch is no light declaration."""
+
+    @attrs.frozen(kw_only=True)
+    class FixedConfig:
+        def sizes(self) -> dict[str, int]:
+            return {"expression": 4, "vertices": 468}
+
+    return FixedConfig
+
+
+FIXED = attrs.evolve(COMPONENT, name="fixed", config=fixed_config())
+
+
+class Fixed(Mask):
+    """Its basis is made of sines over the face; its tracker measures blinks, which are the last coefficient; sound."""
+
+    fits = False
+    coefficients: ClassVar = {"blink": 2}
+
+    def __init__(self, coefficients=4):
+        super().__init__(coefficients)
+        height = torch.tensor(MESH.vertices[:, 1]).to(self.basis.device)
+        waves = torch.arange(1, 1 + coefficients)[:, None] * height
+        self.basis[..., 1] = torch.sin(waves)
+
+    @classmethod
+    def from_config(cls, config, sizes):
+        return cls()
+
+    def fit(self, tracks, identities):
+        raise AssertionError("fits is False")
+
+    def encode(self, track, identity):
+        found = super().encode(track, identity)
+        if "blink" in track.coefficients:
+            found[:, -1] = self.blink(track.coefficients["blink"])
+        return found
+
+    def blink(self, rows):
+        return rows.mean(1)
+
+
+class DrawsItsBasis(Fixed):
+    def __init__(self, coefficients=4):
+        super().__init__(coefficients)
+        self.basis += 0.1 * torch.randn(coefficients, 468, 3)
+
+
+class BlinksInDoubt(Fixed):
+    def blink(self, rows):
+        return np.log(rows.mean(1) - 0.5)
+
+
+OF_A_FIXED_BASIS = {"fixed basis": DrawsItsBasis, "further coefficients": BlinksInDoubt}
 MUTANTS = {
     "triangles": CountsFromOne,
     "regions": HasNoEyes,
@@ -286,7 +346,26 @@ def test_a_sound_component_keeps_every_rule():
 
 
 def test_each_rule_has_its_mutant():
-    assert {rule.name for rule in rules("face") if rule.check.__module__.endswith(".face")} == set(MUTANTS)
+    own = {rule.name for rule in rules("face") if rule.check.__module__.endswith(".face")}
+    assert own == {*MUTANTS, *OF_A_FIXED_BASIS}
+
+
+def of_a_fixed_basis(implementation):
+    return check(Subject.of(FIXED, implementation=implementation))
+
+
+def test_a_sound_fixed_basis_keeps_every_rule_but_that_of_fitting():
+    found = of_a_fixed_basis(Fixed)
+    assert {o.rule.name: o.detail for o in found if o.state == "broken"} == {}
+    kept = {o.rule.name for o in found if o.state == "kept"}
+    assert kept >= {*MUTANTS, *OF_A_FIXED_BASIS} - {"fit is repeatable"}
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize("rule", OF_A_FIXED_BASIS)
+def test_a_mutant_of_a_fixed_basis_falls_to_its_own_rule_alone(rule):
+    found = of_a_fixed_basis(OF_A_FIXED_BASIS[rule])
+    assert {o.rule.name: o.detail for o in found if o.state == "broken"}.keys() == {rule}
 
 
 @pytest.mark.parametrize("rule", MUTANTS)

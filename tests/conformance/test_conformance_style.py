@@ -202,6 +202,56 @@ class Refuses(Mean):
         return super().forward(expression, audio, mask, heard)
 
 
+class Tells(Mean):
+    """Reads labels too, by a row of a table each; sound."""
+
+    reads = "both"
+    vocabulary = ("happy", "sad")
+
+    def __init__(self, sizes):
+        super().__init__(sizes)
+        self.table = nn.Embedding(2, 16)
+
+    def read_labels(self, labels):
+        if unknown := set(labels) - set(self.vocabulary):
+            raise InputError(f"unknown: {unknown}")
+        rows = torch.tensor([self.vocabulary.index(label) for label in labels], device=self.table.weight.device)
+        return self.written(self.told(rows))
+
+    def told(self, rows):
+        return self.table(rows)
+
+
+class TellsOnly(Tells):
+    """Has no need of clips; sound."""
+
+    reads = "labels"
+    forward = StyleEncoder.forward
+
+    def __init__(self, sizes):
+        super().__init__(sizes)
+        del self.face, self.sound, self.no_sound
+
+
+class ComparesLabels(Tells):
+    def told(self, rows):
+        told = super().told(rows)
+        return told - told.mean(0)
+
+
+class GuessesUnknownLabels(Tells):
+    def read_labels(self, labels):
+        return super().read_labels([label if label in self.vocabulary else "happy" for label in labels])
+
+
+class IgnoresLabels(Tells):
+    def told(self, rows):
+        return super().told(rows * 0)
+
+
+OF_LABELS = {ComparesLabels: "labels", GuessesUnknownLabels: "labels", IgnoresLabels: "labels used"}
+"""Each broken reader of labels, and the rule that catches it, alone."""
+
 BROKEN = {
     WritesTheContextForTheMean: "shapes",
     NeedsAWindow: "shapes",
@@ -231,17 +281,17 @@ def broken(implementation):
     return {outcome.rule.name: outcome.detail for outcome in outcomes if outcome.state == "broken"}
 
 
-@pytest.mark.parametrize("encoder", [Mean, Refuses])
+@pytest.mark.parametrize("encoder", [Mean, Refuses, Tells, TellsOnly])
 def test_a_sound_encoder_keeps_every_rule(encoder):
     assert broken(encoder) == {}
 
 
-@pytest.mark.parametrize("mutant", BROKEN, ids=lambda mutant: mutant.__name__)
+@pytest.mark.parametrize("mutant", [*BROKEN, *OF_LABELS], ids=lambda mutant: mutant.__name__)
 def test_a_broken_encoder_falls_to_its_rule_alone(mutant):
     found = broken(mutant)
-    assert list(found) == [BROKEN[mutant]], found
+    assert list(found) == [(BROKEN | OF_LABELS)[mutant]], found
 
 
 def test_every_rule_of_encoders_has_a_broken_one():
     own = [rule.name for rule in rules("style") if rule.check.__module__ != "vast_core.testing.declaration"]
-    assert set(own) == set(BROKEN.values())
+    assert set(own) == {*BROKEN.values(), *OF_LABELS.values()}

@@ -19,12 +19,15 @@ from ..cli import Session
     "styles",
     multiple=True,
     required=True,
-    help="Prompt clip or saved style, FILE or FILE:WEIGHT; can be repeated. `sample` draws a style from the prior.",
+    help="Prompt clip or saved style, FILE or FILE:WEIGHT; can be repeated. `label:NAME` is for style encoders that "
+    "read labels, `sample` draws a style from the prior.",
 )
 @click.option(
     "--style-strength", default=1.0, show_default=True, help="Factor on the style: 0 is neutral, above 1 exaggerates."
 )
-@click.option("--seed", default=0, show_default=True, help="Random seed of `--style sample`.")
+@click.option(
+    "--seed", default=0, show_default=True, help="Random seed of `--style sample` and of stochastic decoders."
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -73,5 +76,12 @@ def synth(
         console.print(f"[dim]{note}[/dim]")
     with Progress(console=console) as bar:
         task = bar.add_task("speaking")
-        avatar.write(out, sound, style, force=force, progress=lambda n, of: bar.update(task, completed=n, total=of))
+        avatar.write(
+            out,
+            sound,
+            style,
+            force=force,
+            seed=seed,
+            progress=lambda n, of: bar.update(task, completed=n, total=of),
+        )
     console.print(f"{avatar.name} speaks: {out}")

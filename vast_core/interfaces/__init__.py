@@ -37,18 +37,19 @@ its arguments.
 
 from __future__ import annotations
 
-from .audio import SILENCE_RMS, AudioFeatures, listen
+from .audio import SILENCE_RMS, AudioFeatures, listen, listen_between, sound_around
 from .corpus import Clip, Corpus, Footage, Phone
-from .decoder import Decoder, DecoderOutput, State
-from .face import Drawing, Face, FaceTrack, place, unposed
+from .decoder import Decoder, DecoderLoss, DecoderOutput, State
+from .face import Drawing, Face, FaceDrawer, FaceModel, FaceTrack, FaceTracker, place, unposed
 from .flow import Flow, FlowOutput
 from .metric import Measure, Metric, Performance, PooledMetric
 from .objective import Objective
 from .renderer import Renderer, RendererBatch, RendererOutput, Scene
-from .sizes import SAMPLE_RATE, SIZE_GIVEN_BY, Sizes
+from .sizes import OPTIONAL_SIZES, SAMPLE_RATE, SIZE_GIVEN_BY, Sizes
 from .style import Posterior, StyleEncoder
 
 __all__ = [
+    "OPTIONAL_SIZES",
     "SAMPLE_RATE",
     "SILENCE_RMS",
     "SIZE_GIVEN_BY",
@@ -56,10 +57,14 @@ __all__ = [
     "Clip",
     "Corpus",
     "Decoder",
+    "DecoderLoss",
     "DecoderOutput",
     "Drawing",
     "Face",
+    "FaceDrawer",
+    "FaceModel",
     "FaceTrack",
+    "FaceTracker",
     "Flow",
     "FlowOutput",
     "Footage",
@@ -78,6 +83,8 @@ __all__ = [
     "State",
     "StyleEncoder",
     "listen",
+    "listen_between",
     "place",
+    "sound_around",
     "unposed",
 ]

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .sizes import Sizes
+from .sizes import SAMPLE_RATE, Sizes
 
 
 class AudioFeatures(nn.Module, ABC):
     """Features of the spoken content, one row per video frame."""
 
-    context: float
-    """Seconds of sound before and after a frame that its row may depend on; used for chunked synthesis."""
+    trainable: ClassVar[bool] = False
+    """True if the features are trained in the style stage, from waves; they are then saved with its weights."""
+    receptive_field: float
+    """Seconds before and after a frame within which sound may change its row."""
+    block: int = 1
+    """Frames per block, if rows are computed in blocks of frames. A chunk of sound that begins at a multiple of it, and
+    includes ``receptive_field`` seconds around its rows, gives the rows of the whole."""
 
     @classmethod
     @abstractmethod
@@ -40,3 +46,25 @@ def listen(audio: AudioFeatures, wave: NDArray[np.float32], frames: int, device:
     """Audio features (T, A) of one wave (S,) on the CPU."""
     rows: Tensor = audio(torch.from_numpy(wave)[None].to(device), frames)
     return rows[0].float().cpu()
+
+
+def listen_between(
+    audio: AudioFeatures, wave: Tensor, start: int, stop: int, fps: float, device: torch.device
+) -> Tensor:
+    """Audio features (B, T, A) of the frames from ``start`` to ``stop`` of a wave (B, S), on ``device``.
+
+    Only the sound that these rows depend on is moved to the device, so memory does not grow with the wave.
+    """
+    first, low, high = sound_around(audio, start, stop, fps)
+    rows: Tensor = audio(wave[:, low:high].to(device), stop - first)[:, start - first :]
+    return rows
+
+
+def sound_around(audio: AudioFeatures, start: int, stop: int, fps: float) -> tuple[int, int, int]:
+    """The frame with which the sound must begin on which the rows from ``start`` to ``stop`` depend, and its samples.
+
+    These are the numbers of the first sample and of the one after the last.
+    """
+    margin = math.ceil(audio.receptive_field * fps) + 1  # a frame more for the rounding of the ends
+    first = max(0, start - margin) // audio.block * audio.block
+    return first, round(first / fps * SAMPLE_RATE), round((stop + margin) / fps * SAMPLE_RATE)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 
 @attrs.frozen(eq=False)
@@ -18,3 +19,9 @@ class Objective:
     parameters: Sequence[nn.Parameter]
     terms: Mapping[str, Tensor] = attrs.field(factory=dict)
     """Terms of the loss, each () and logged separately."""
+    optimiser: Callable[[Sequence[nn.Parameter]], Optimizer] | None = None
+    """Makes the objective's own optimiser of ``parameters``; called once, at the first step. The stage does not change
+    its learning rates. None means the stage's AdamW with warm-up and cosine decay.
+
+    Its state must be per parameter and consist of tensors or numbers, as with AdamW and SGD, so that checkpoints keep
+    it."""

@@ -30,6 +30,17 @@ class Scene:
     """(B, T, 1, Y, X): 1 where the textured mesh is drawn."""
     audio: Tensor
     """(B, T, A)."""
+    vertices: Tensor | None = None
+    """(B, T, V, 3): the face, in pixels of these pictures. This field and those below are for renderers that warp or
+    splat; vast always gives them."""
+    pose: Tensor | None = None
+    """(B, T, 3, 4): canonical to pixels of these pictures."""
+    expression: Tensor | None = None
+    """(B, T, E)."""
+    reference: Tensor | None = None
+    """(B, 3, Y, X): the avatar's most neutral frame, the same in all its scenes."""
+    reference_vertices: Tensor | None = None
+    """(B, V, 3): the face in ``reference``, in its pixels."""
 
 
 @attrs.frozen(kw_only=True, eq=False)

@@ -23,6 +23,9 @@ SIZE_GIVEN_BY: Mapping[str, Part] = {
 }
 """The kind of component whose config gives each width."""
 
+OPTIONAL_SIZES = frozenset({"lower_face"})
+"""Widths that their component may leave out."""
+
 
 @attrs.frozen(kw_only=True, repr=False)
 class Sizes:
@@ -59,8 +62,8 @@ class Sizes:
 
     @property
     def lower_face(self) -> int:
-        """Number of leading expression coefficients, of the E, that move the lower face."""
-        return self._width("lower_face", self._lower_face)
+        """Number of leading expression coefficients, of the E, that move the lower face; by default all."""
+        return self.expression if self._lower_face is None else self._lower_face
 
     @property
     def vertices(self) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, Self
 
 import attrs
 import torch
@@ -35,16 +36,29 @@ class Posterior:
 
 
 class StyleEncoder(nn.Module, ABC):
-    """Encodes the speaking style of a prompt clip of any length."""
+    """Encodes the speaking style of a prompt: a clip of any length, or a label or words."""
+
+    reads: ClassVar[Literal["clips", "labels", "both"]] = "clips"
+    """What its prompts are. For ``labels`` and ``both`` implement :meth:`read_labels`, for ``clips`` and ``both``
+    :meth:`forward`. In training, labels are the clips' :attr:`Clip.style`."""
+    vocabulary: tuple[str, ...] = ()
+    """The labels that it knows; empty if it reads any words."""
 
     @classmethod
     @abstractmethod
     def from_config(cls, config: Any, sizes: Sizes) -> Self: ...
 
-    @abstractmethod
     def forward(self, expression: Tensor, audio: Tensor, mask: Tensor, heard: Tensor) -> Posterior:
         """q(z0 given X, A) of expression (B, T, E) and audio (B, T, A).
 
         ``mask`` (B, T) is False for frames to ignore; ``heard`` (B,) is False if the prompt has no sound; its
         audio is then ignored.
         """
+        raise TypeError(f"{type(self).__name__} reads labels only, or lacks forward()")
+
+    def read_labels(self, labels: Sequence[str]) -> Posterior:
+        """q(z0 given the label) for B labels of one or more words each.
+
+        Raises :class:`vast_core.errors.InputError` for a label that is not in its ``vocabulary``.
+        """
+        raise TypeError(f"{type(self).__name__} reads clips only, or lacks read_labels()")

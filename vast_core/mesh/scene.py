@@ -48,6 +48,12 @@ class Crop:
             [vertices[..., :2] * self.scale + matrix[:, 2], vertices[..., 2:] * self.scale], axis=-1
         ).astype(np.float32)
 
+    def pose(self, pose: Tensor) -> Tensor:
+        """Poses (..., 3, 4) that map to the footage's pixels, mapped on to the crop's."""
+        moved = pose * self.scale
+        moved[..., :2, 3] += torch.as_tensor(self._matrix[:, 2]).to(moved)
+        return moved
+
     def cut(self, frame: Image) -> Image:
         """The crop (size, size, 3) of a frame (Y, X, 3); outside the frame, its border is repeated."""
         if self.scale < 0.5:  # warpAffine does not average: reduce first
@@ -131,8 +137,12 @@ def make_scene(
     coverage: Tensor,
     audio: Tensor,
     radius: int,
+    **geometry: Tensor,
 ) -> Scene:
-    """Make a scene of uint8 pictures (B, T, C, Y, X); the mask ``hull`` is 0 or 1, ``coverage`` 0 or 255."""
+    """Make a scene of uint8 pictures (B, T, C, Y, X); the mask ``hull`` is 0 or 1, ``coverage`` 0 or 255.
+
+    ``geometry`` has the scene's other fields, such as ``vertices``, as they are.
+    """
     covered = as_images(coverage)
     hole = torch.maximum(dilate(hull.float(), radius), covered)
     return Scene(
@@ -142,4 +152,11 @@ def make_scene(
         texture=as_images(texture),
         coverage=covered,
         audio=audio,
+        **geometry,
     )
+
+
+def most_neutral(displacement: Tensor, valid: Tensor) -> int:
+    """The valid frame (T,) whose face (T, V, 3), as its distance from the neutral one, has moved least."""
+    moved = displacement.float().square().mean((1, 2))
+    return int(torch.where(valid, moved, torch.inf).argmin())

@@ -70,6 +70,8 @@ class StyleStage(TrainingStage):
     """Share of prompts drawn from another clip of the same speaker and style."""
     silent_prompt: float = attrs.field(default=0.2, validator=[ge(0), le(1)])
     """Share of training prompts given to the style encoder without their sound."""
+    label_prompt: float = attrs.field(default=0.3, validator=[ge(0), le(1)])
+    """Share of training prompts given as their style label alone, if the style encoder reads clips and labels."""
     audio_dropout: float = attrs.field(default=0.0, validator=[ge(0), lt(1)])
     """Share of the decoder's audio features set to zero in training, against overfitting to little footage."""
 

@@ -3,6 +3,8 @@
 A prepared clip has, for each frame, ``expression`` (T, E), ``audio`` (T, A), ``pose`` (T, 3, 4), ``valid`` (T,) and
 ``displacement`` (T, V, 3, float16): the tracked face minus the speaker's neutral face, canonical. Models learn the
 expression. Metrics use the displacement, which is what was tracked, so that the error of the expression basis counts.
+It may have ``coefficients/<name>`` (T, K), further measurements of the tracker, and if the audio features are trained
+``wave`` (S,), the sound of these frames at 16 kHz.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..files.atomic import replacing, write_text
+from ..interfaces import AudioFeatures, listen
 from .weights import load_weights, save_weights
 
 
@@ -120,6 +123,21 @@ class Store:
         with safe_open(self.path / clip.file, framework="pt") as file:
             rows: Tensor = file.get_slice(name)[start : clip.frames if stop is None else stop]
         return rows if rows.dtype == torch.bool else rows.float()
+
+    def wave(self, clip: PreparedClip) -> Tensor:
+        """The sound (S,) of a clip, in sync; kept where the audio features are trained."""
+        with safe_open(self.path / clip.file, framework="pt") as file:
+            wave: Tensor = file.get_tensor("wave")
+        return wave
+
+    def features(
+        self, clip: PreparedClip, audio: AudioFeatures | None, start: int = 0, stop: int | None = None
+    ) -> Tensor:
+        """Audio features (T, A): as prepared, or where ``audio`` is trained, what it hears now in the clip's wave."""
+        if audio is None or not audio.trainable or not clip.heard:
+            return self.read(clip, "audio", start, stop)
+        device = next(audio.parameters()).device
+        return listen(audio, self.wave(clip).numpy(), clip.frames, device)[start:stop]
 
     def vertices(self, clip: PreparedClip) -> Tensor:
         """The tracked face (T, V, 3), canonical."""

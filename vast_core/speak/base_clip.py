@@ -23,7 +23,7 @@ BASE_VIDEO = "base.mp4"
 BASE_CRF, BASE_KEY_FRAMES = 6, 16
 """Visually lossless (our choice). Playing backwards keeps the frames between two key frames in memory."""
 
-_TENSORS = ("identity", "pose", "displacement", "texture")
+_TENSORS = ("identity", "pose", "displacement", "texture", "reference", "reference_vertices")
 
 
 @attrs.frozen(kw_only=True)
@@ -81,6 +81,10 @@ class BaseClip:
     """(T, V, 3), canonical: the tracked face minus the neutral face."""
     texture: Tensor
     """(U, U, 3), uint8."""
+    reference: Tensor
+    """(3, Y, X), uint8: the clip's most neutral frame, cut."""
+    reference_vertices: Tensor
+    """(V, 3): the face in it, in its pixels."""
 
     def save(self, path: Path, header: dict[str, Any]) -> None:
         """Write the clip to ``path``, next to the weights."""

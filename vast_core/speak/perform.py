@@ -1,16 +1,17 @@
 """Sound and a style code to a video of the avatar, in blocks of frames, so that memory does not grow with the sound.
 
 Head pose, background and blinks come from the avatar's base clip, played forward and back; expression comes from audio
-and style. The face is drawn at the renderer's size and pasted into the footage at the size of the footage.
+and style, as does the head's pose where the decoder gives one. The face is drawn at the renderer's size and pasted
+into the footage at the size of the footage.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+import attrs
 import cv2
 import numpy as np
 import torch
@@ -18,9 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
-from ..interfaces import SAMPLE_RATE, Face, Renderer, State, place
+from ..interfaces import Face, Renderer, State, place, sound_around
 from ..media.writing import VideoWriter
-from ..mesh.scene import Image, erosion_radius, hull_masks, make_scene
+from ..mesh.motion import rest_pose, with_motion
+from ..mesh.scene import Image, as_images, erosion_radius, hull_masks, make_scene
 from ..pipeline import Pipeline
 from .base_clip import BaseClip
 from .sound import Sound, frames_of
@@ -30,38 +32,46 @@ CHUNK = 32
 """Default number of frames per block."""
 
 
+@attrs.frozen(eq=False)
+class Chunk:
+    """Some consecutive frames of what is said."""
+
+    expression: Tensor
+    """(T, E)."""
+    audio: Tensor
+    """(T, A)."""
+    pose: Tensor | None
+    """(T, 3, 4): see :attr:`vast_core.interfaces.DecoderOutput.pose`."""
+
+
 def express(
-    pipeline: Pipeline, model: StyleModel, sound: Sound, code: Tensor, at_once: int = CHUNK
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Expression (T, E) and audio features (T, A), ``at_once`` frames at a time, of a sound in a style (1, Z).
+    pipeline: Pipeline, model: StyleModel, sound: Sound, code: Tensor, at_once: int = CHUNK, seed: int = 0
+) -> Iterator[Chunk]:
+    """What the face does, ``at_once`` frames at a time, at a sound in a style (1, Z).
 
     A block is computed as soon as the sound that it depends on has arrived; the result does not depend on the chunks.
+    ``seed`` fixes the noise of a stochastic decoder.
     """
     fps, device = pipeline.sizes.fps, code.device
-    margin = math.ceil(pipeline.audio.context * fps) + 1
     state: State | None = None
     start = 0
     while True:
         # rows of the block and of the decoder's look-ahead, with the sound on which they depend
-        first, stop, last = max(0, start - margin), start + at_once, start + at_once + model.decoder.lookahead
-        sound.wait_for(_sample(last + margin, fps))
+        stop, last = start + at_once, start + at_once + model.decoder.lookahead
+        sound.wait_for(sound_around(pipeline.audio, start, last, fps)[2])
         frames = frames_of(sound.samples, fps) if sound.ended else last
         if start >= frames:
             return
         stop, last = min(stop, frames), min(last, frames)
-        wave = torch.from_numpy(sound.between(_sample(first, fps), _sample(last + margin, fps))).to(device)[None]
+        first, low, high = sound_around(pipeline.audio, start, last, fps)
+        wave = torch.from_numpy(sound.between(low, high)).to(device)[None]
         rows = pipeline.audio(wave, last - first)[:, start - first :]
         own, future = rows[:, : stop - start], rows[:, stop - start :]
         mask = torch.ones(1, stop - start, dtype=torch.bool, device=device)
-        ahead = model.hear(future) if future.shape[1] else None
-        out = model.decoder(model.hear(own), code, mask, state, ahead)
+        out = model.speak(own, code, mask, state, future if future.shape[1] else None, start=start, seed=seed)
         state = out.state
-        yield out.expression[0].float(), own[0].float()
+        yield Chunk(out.expression[0].float(), own[0].float(), None if out.pose is None else out.pose[0].float())
         start = stop
-
-
-def _sample(frame: int, fps: float) -> int:
-    return round(frame / fps * SAMPLE_RATE)
 
 
 @torch.no_grad()
@@ -74,20 +84,20 @@ def perform(
     sound: Sound,
     code: Tensor,
     at_once: int = CHUNK,
+    seed: int = 0,
 ) -> Iterator[Image]:
     """Frames (Y, X, 3) of the avatar speaking ``sound`` in the style ``code`` (1, Z), at the size of its footage.
 
-    ``shown`` gives the number in ``base`` and the picture of every frame that is played. Raises
-    :class:`vast_core.errors.InputError` if the pictures end before the sound.
+    ``shown`` gives the number in ``base`` and the picture of every frame that is played meanwhile, ``seed`` fixes the
+    noise of a stochastic decoder. Raises :class:`vast_core.errors.InputError` where the pictures end before the sound.
     """
     state: State | None = None
-    for expression, audio in express(pipeline, model, sound, code, at_once):
-        shots = list(islice(shown, len(expression)))
-        if len(shots) < len(expression):
+    for chunk in express(pipeline, model, sound, code, at_once, seed):
+        shots = list(islice(shown, len(chunk.expression)))
+        if len(shots) < len(chunk.expression):
             raise InputError(f"{base.source}: its pictures end before the sound; has the file changed?")
         played, originals = [number for number, _ in shots], [picture for _, picture in shots]
-        vertices = _posed(pipeline.face, base, expression.cpu(), played)
-        images, weights, state = _draw(pipeline, renderer, base, originals, vertices, played, audio, state)
+        images, weights, state = _draw(pipeline, renderer, base, originals, chunk, played, state)
         for original, image, weight in zip(originals, images, weights, strict=True):
             yield base.crop.paste(original, image, weight)
 
@@ -99,12 +109,19 @@ def write_video(frames: Iterable[Image], fps: float, wave: NDArray[np.float32], 
             writer.write(frame)
 
 
-def _posed(face: Face, base: BaseClip, expression: Tensor, played: Sequence[int]) -> NDArray[np.float32]:
-    """The speaking face (T, V, 3) in pixels of the footage, with the head pose and blinks of the base clip."""
+def _pose(base: BaseClip, chunk: Chunk, played: Sequence[int]) -> Tensor:
+    """The head's pose (T, 3, 4): the decoder's where it moves the head, else that of the base clip."""
+    if chunk.pose is None:
+        return base.pose[list(played)]
+    return with_motion(rest_pose(base.pose), chunk.pose.cpu())
+
+
+def _posed(face: Face, base: BaseClip, expression: Tensor, pose: Tensor, played: Sequence[int]) -> NDArray[np.float32]:
+    """The speaking face (T, V, 3) in the footage's pixels, with the base clip's blinks."""
     shape = face.decode(expression, base.identity)
     lids = base.displacement[:, face.eyes].float()
     shape[:, face.eyes] += lids[list(played)] - lids.median(0).values
-    return place(shape, base.pose[list(played)]).numpy()
+    return place(shape, pose).numpy()
 
 
 def _draw(
@@ -112,14 +129,15 @@ def _draw(
     renderer: Renderer,
     base: BaseClip,
     originals: Sequence[Image],
-    vertices: NDArray[np.float32],
+    chunk: Chunk,
     played: Sequence[int],
-    audio: Tensor,
     state: State | None,
 ) -> tuple[list[Image], list[NDArray[np.float32]], State]:
     """Crops (size, size, 3) of a block's frames, and their weights (size, size) for pasting into the footage."""
-    size, device = pipeline.sizes.image, audio.device
+    size, device = pipeline.sizes.image, chunk.audio.device
     before = place(base.identity + base.displacement[list(played)].float(), base.pose[list(played)]).numpy()
+    pose = _pose(base, chunk, played)
+    vertices = _posed(pipeline.face, base, chunk.expression.cpu(), pose, played)
     now, before = base.crop.vertices(vertices), base.crop.vertices(before)
     drawing = pipeline.face.draw(now, size, base.texture.numpy())
     cut = np.stack([base.crop.cut(frame) for frame in originals]).transpose(0, 3, 1, 2)
@@ -135,8 +153,13 @@ def _draw(
         batch(drawing.mesh),
         batch(drawing.texture),
         batch(drawing.coverage),
-        audio[None],
+        chunk.audio[None],
         erosion_radius(size),
+        vertices=torch.from_numpy(now)[None].to(device),
+        pose=base.crop.pose(pose)[None].to(device),
+        expression=chunk.expression[None],
+        reference=as_images(base.reference)[None].to(device),
+        reference_vertices=base.reference_vertices[None].to(device),
     )
     out = renderer(scene, state)
     pictures = (out.frames[0].float().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()

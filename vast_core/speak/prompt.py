@@ -23,22 +23,28 @@ SAMPLE = "sample"
 SAVED = ".safetensors"
 """Suffix of a prompt file that is a saved style."""
 
+LABEL = "label:"
+"""The beginning of a prompt that is a label or words, for style encoders that read these."""
+
 LEAST_SECONDS = 1.0
 """Shortest prompt, in seconds; a shorter one does not show a style."""
 
 
 @attrs.frozen
 class Prompt:
-    """A clip, a saved style or ``sample``, and its weight in the mix."""
+    """A clip, a saved style, a label or ``sample``, and its weight in the mix."""
 
     source: str
     weight: float = 1.0
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """``a.mp4``, ``a.mp4:0.7`` or ``sample``. Raises :class:`InputError` if the weight is not above 0."""
+        """``a.mp4``, ``a.mp4:0.7``, ``label:happy`` or ``sample``.
+
+        Raises :class:`InputError` where the weight is not above 0.
+        """
         source, colon, weight = text.rpartition(":")
-        if not colon or Path(text).exists():
+        if not colon or source + colon == LABEL or Path(text).exists():
             return cls(text)
         try:
             share = float(weight)
@@ -53,11 +59,16 @@ class Prompt:
 def read_style(
     source: str | Path, pipeline: Pipeline, model: StyleModel, digest: str, *, seed: int = 0, number: int = 0
 ) -> Style:
-    """The style of one prompt: a video, a saved style, or ``sample``, a draw that depends on ``seed`` and ``number``.
+    """The style of one prompt: a video, a saved style, a label, or ``sample``, a draw that ``seed`` and ``number`` fix.
 
-    ``digest`` is that of the model's weights. Raises :class:`InputError` if a video shows no face, or shows one for
-    less than a second, and :class:`vast_core.errors.WeightsError` if a saved style belongs to other weights.
+    ``digest`` is that of the model's weights.
+
+    Raises :class:`InputError` where a video shows no face, or less than a second of one, or the style encoder does not
+    read such a prompt, and :class:`vast_core.errors.WeightsError` where a saved style belongs to other weights.
     """
+    if str(source).startswith(LABEL):
+        label = str(source).removeprefix(LABEL)
+        return Style(code=model.code_of_label(label)[0].cpu(), model=digest, source=label)
     if str(source) == SAMPLE:
         generator = torch.Generator().manual_seed(seed * 1_009 + number)
         return Style(code=torch.randn(pipeline.sizes.style, generator=generator), model=digest, source=SAMPLE)

@@ -1,4 +1,4 @@
-"""Style encoder, flow and decoder as one model."""
+"""Style encoder, flow and decoder, and trained audio features, as one model."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ..errors import InputError
+from ..interfaces import DecoderOutput, Posterior, State
 from ..pipeline import Pipeline
 
 LEAST_NOISE = 0.02
@@ -18,8 +20,23 @@ LEAST_DEVIATION = 0.5
 """Smallest deviation by which an audio feature is divided, relative to the mean deviation of all (our choice)."""
 
 
+_DRAWN_TOGETHER = 32
+"""Frames whose noise is drawn from one seed."""
+
+
+def frame_noise(width: int, start: int, stop: int, seed: int) -> Tensor:
+    """Standard normal noise (1, T, N) of the frames from ``start`` to ``stop``, each the same in every chunk."""
+    first = start // _DRAWN_TOGETHER
+    blocks = []
+    for block in range(first, -(-stop // _DRAWN_TOGETHER)):
+        chance = torch.Generator().manual_seed(1_000_003 * seed + block)
+        blocks.append(torch.randn(_DRAWN_TOGETHER, width, generator=chance))
+    rows = torch.cat(blocks)[start - first * _DRAWN_TOGETHER :]
+    return rows[None, : stop - start]
+
+
 class StyleModel(nn.Module):
-    """Style encoder, flow and decoder, the observation noise of the expression, and the scale of the audio features.
+    """The parts that train together, the noise of the observed expression, and the scale of the audio features.
 
     Each feature is standardised by its own deviation over the training footage: the closures of P, B and M are clearly
     visible but rare in posteriorgrams, and would otherwise be learned last. ``LEAST_DEVIATION`` limits this for
@@ -32,6 +49,8 @@ class StyleModel(nn.Module):
     def __init__(self, pipeline: Pipeline) -> None:
         super().__init__()
         self.style, self.flow, self.decoder = pipeline.style, pipeline.flow, pipeline.decoder
+        self.audio = pipeline.audio if pipeline.audio.trainable else None
+        """The audio features, where they are trained with the others."""
         self.log_noise = nn.Parameter(torch.zeros(pipeline.sizes.expression))
         """ln of the observation noise of each coefficient (E,), learned (our choice)."""
         self.register_buffer("audio_mean", torch.zeros(pipeline.sizes.audio))
@@ -59,9 +78,81 @@ class StyleModel(nn.Module):
         """ln of the observation noise (E,), bounded below."""
         return self.log_noise.clamp_min(math.log(LEAST_NOISE))
 
+    def speak(
+        self,
+        audio: Tensor,
+        code: Tensor,
+        mask: Tensor,
+        state: State | None = None,
+        future: Tensor | None = None,
+        *,
+        start: int = 0,
+        seed: int = 0,
+    ) -> DecoderOutput:
+        """What the decoder makes of audio features (B, T, A), of which ``start`` is the first frame, in a style (B, Z).
+
+        ``future`` (B, L, A) holds the features that follow. A decoder's noise depends on ``seed`` and the number of the
+        frame alone, so that a chunk has that of the whole.
+        """
+        given: dict[str, Tensor] = {}
+        if self.decoder.noise:
+            stop = start + audio.shape[1] + (0 if future is None else future.shape[1])
+            noise = frame_noise(self.decoder.noise, start, stop, seed).to(audio)
+            given["noise"] = noise.expand(len(audio), -1, -1)
+        ahead = None if future is None else self.hear(future)
+        output: DecoderOutput = self.decoder(self.hear(audio), code, mask, state, ahead, **given)
+        return output
+
+    def manner(
+        self,
+        expression: Tensor,
+        audio: Tensor,
+        mask: Tensor,
+        heard: Tensor,
+        labels: Sequence[str | None] | None = None,
+    ) -> Posterior:
+        """q(z0 given X, A) of B prompts; where a row's label is not None, q(z0 given that label) alone."""
+        labelled = [row for row, label in enumerate(labels or ()) if label is not None]
+        if len(labelled) == len(mask):
+            told: Posterior = self.style.read_labels([label for label in labels or () if label is not None])
+            return told
+        shown: Posterior = self.style(expression, self.hear(audio), mask, heard)
+        if not labelled:
+            return shown
+        told = self.style.read_labels([label for label in labels or () if label is not None])
+        rows = torch.tensor(labelled, device=mask.device)
+        return Posterior(
+            shown.mean.index_copy(0, rows, told.mean.to(shown.mean)),
+            shown.log_std.index_copy(0, rows, told.log_std.to(shown.log_std)),
+            shown.context.index_copy(0, rows, told.context.to(shown.context)),
+        )
+
     def code(self, expression: Tensor, audio: Tensor, mask: Tensor, heard: Tensor) -> Tensor:
-        """Style code z_K (B, Z) of a prompt, from the mean of the posterior."""
-        posterior = self.style(expression, self.hear(audio), mask, heard)
+        """Style code z_K (B, Z) of a prompt, at the posterior's mean.
+
+        Raises :class:`InputError` where the style encoder reads labels only.
+        """
+        if self.style.reads == "labels":
+            raise InputError(f"a clip shows no style here: the run's style encoder reads labels only{self._known()}")
+        return self.flowed(self.manner(expression, audio, mask, heard))
+
+    def code_of_label(self, label: str) -> Tensor:
+        """Style code z_K (1, Z) of a label or words, at the posterior's mean.
+
+        Raises :class:`InputError` where the style encoder reads clips only, or does not know the label.
+        """
+        if self.style.reads == "clips":
+            raise InputError(f"label {label!r}: the run's style encoder reads clips only; name a video of this style")
+        if self.style.vocabulary and label not in self.style.vocabulary:
+            raise InputError(f"label {label!r} is unknown{self._known()}")
+        return self.flowed(self.style.read_labels([label]))
+
+    def _known(self) -> str:
+        known = ", ".join(self.style.vocabulary)
+        return f"; it knows the labels {known}" if known else ""
+
+    def flowed(self, posterior: Posterior) -> Tensor:
+        """Style code z_K (B, Z) at the mean of a posterior."""
         z: Tensor = self.flow(posterior.mean, posterior.context).z
         return z
 
@@ -71,5 +162,5 @@ def decode_whole(model: StyleModel, audio: Tensor, code: Tensor) -> Tensor:
     """Expression (T, E), on the CPU, of audio features (T, A) in a style (1, Z)."""
     device = code.device
     mask = torch.ones(1, len(audio), dtype=torch.bool, device=device)
-    expression: Tensor = model.decoder(model.hear(audio[None].to(device)), code, mask).expression[0]
+    expression: Tensor = model.speak(audio[None].to(device), code, mask).expression[0]
     return expression.float().cpu()

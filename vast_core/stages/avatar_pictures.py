@@ -14,13 +14,13 @@ import cattrs
 import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..errors import InputError
 from ..files.atomic import replacing, write_text
 from ..interfaces import Clip, Corpus, RendererBatch, place
-from ..mesh.scene import Crop, Image, as_images, eyes_masks, hull_masks, make_scene, mouth_masks
+from ..mesh.scene import Crop, Image, as_images, eyes_masks, hull_masks, make_scene, most_neutral, mouth_masks
 from ..registry.core_stages import RendererStage
 from ..runs.directory import cache_root
 from ..runs.keys import code_digest, digest
@@ -28,6 +28,7 @@ from ..runs.store import PreparedClip
 from .context import StageContext
 
 PICTURES = ("frames", "mesh", "texture", "coverage", "hull", "mouth", "eyes")
+GEOMETRY = ("vertices", "pose", "expression")
 
 
 def choose_avatar(context: StageContext) -> str:
@@ -71,7 +72,7 @@ class Piece:
 
 @attrs.frozen(slots=False)
 class AvatarPictures:
-    """The folder of one avatar's pictures: training and held-out pieces, and the mean texture."""
+    """The folder of one avatar's pictures: training and held-out pieces, mean texture and reference."""
 
     path: Path
 
@@ -96,25 +97,33 @@ class AvatarPictures:
         return cattrs.structure(self._index["pieces"], list[Piece])
 
     @cached_property
-    def texture(self) -> Image:
-        """The mean texture (U, U, 3)."""
-        with safe_open(self.path / "texture.safetensors", framework="numpy") as file:
-            return np.asarray(file.get_tensor("texture"))
+    def look(self) -> dict[str, Tensor]:
+        """Mean ``texture`` (U, U, 3), ``reference`` (3, Y, X), both uint8, and ``reference_vertices`` (V, 3)."""
+        return load_file(self.path / "look.safetensors")
 
     def of(self, split: str) -> list[Piece]:
         """The pieces of one split."""
         return [piece for piece in self.pieces if piece.clip.split == split]
 
     def read(self, piece: Piece, start: int, stop: int) -> dict[str, Tensor]:
-        """Pictures (1, T, C, Y, X), uint8, and audio (1, T, A) of frames ``start`` to ``stop`` of a piece."""
+        """Pictures (1, T, C, Y, X), uint8, audio (1, T, A) and geometry of some of a piece's frames."""
         with safe_open(self.path / piece.file, framework="pt") as file:
-            return {name: file.get_slice(name)[start:stop][None] for name in (*PICTURES, "audio")}
+            return {name: file.get_slice(name)[start:stop][None] for name in (*PICTURES, *GEOMETRY, "audio")}
 
     def batch(self, piece: Piece, start: int, stop: int, radius: int, device: torch.device) -> RendererBatch:
         """Frames ``start`` to ``stop`` of a piece as a batch; the hole is ``radius`` pixels wider than the face."""
         rows = {name: value.to(device) for name, value in self.read(piece, start, stop).items()}
         scene = make_scene(
-            rows["frames"], rows["hull"], rows["mesh"], rows["texture"], rows["coverage"], rows["audio"], radius
+            rows["frames"],
+            rows["hull"],
+            rows["mesh"],
+            rows["texture"],
+            rows["coverage"],
+            rows["audio"],
+            radius,
+            **{name: rows[name] for name in GEOMETRY},
+            reference=as_images(self.look["reference"])[None].to(device),
+            reference_vertices=self.look["reference_vertices"][None].to(device),
         )
         return RendererBatch(
             scene=scene,
@@ -125,11 +134,17 @@ class AvatarPictures:
         )
 
 
+def trained_audio(context: StageContext) -> str | None:
+    """What trained audio features depend on; None where they are not trained."""
+    trained = context.trains_audio and context.recipe.runs("style")
+    return context.key("style") if trained else None
+
+
 def avatar_key(context: StageContext) -> str:
     """Digest of everything that an avatar's pictures depend on."""
     settings = context.options("renderer", RendererStage)
     own = [settings.avatar, settings.margin, settings.max_seconds, context.pipeline.sizes.image]
-    return digest([context.key("prepare"), code_digest(__name__), *own])
+    return digest([context.key("prepare"), trained_audio(context), code_digest(__name__), *own])
 
 
 def make_avatar(context: StageContext) -> AvatarPictures:
@@ -155,8 +170,9 @@ def make_avatar(context: StageContext) -> AvatarPictures:
         positions.append(crop.vertices(where))
     with context.console.status(f"drawing {name}") as status:
         texture = _texture(context, chosen, crops, positions)
-        with replacing(avatar.path / "texture.safetensors") as temporary:
-            save_file({"texture": torch.from_numpy(texture)}, temporary)
+        reference = _reference(context, chosen[0], crops[0], positions[0])
+        with replacing(avatar.path / "look.safetensors") as temporary:
+            save_file({"texture": torch.from_numpy(texture), **reference}, temporary)
         pieces = []
         for number, (clip, crop, position) in enumerate(zip(chosen, crops, positions, strict=True)):
             status.update(f"drawing {name}: {clip.name}")
@@ -190,6 +206,17 @@ def _texture(context: StageContext, clips: list[PreparedClip], crops: list[Crop]
     return context.pipeline.face.unwrap(frames, np.stack(vertices))
 
 
+def _reference(context: StageContext, clip: PreparedClip, crop: Crop, position: Any) -> dict[str, Tensor]:
+    """The most neutral frame of a clip, cut, and the face in it."""
+    displacement, valid = (context.store.read(clip, name, 0, clip.frames) for name in ("displacement", "valid"))
+    number = most_neutral(displacement, valid)
+    cut = crop.cut(next(islice(footage_of(context, clip), number, None)))
+    return {
+        "reference": torch.from_numpy(cut).permute(2, 0, 1).contiguous(),
+        "reference_vertices": torch.from_numpy(position[number]),
+    }
+
+
 def _write_piece(context: StageContext, avatar: AvatarPictures, piece: Piece, position: Any, texture: Image) -> None:
     face, size = context.pipeline.face, context.pipeline.sizes.image
     cut = np.stack([piece.crop.cut(frame) for frame in footage_of(context, piece.clip)])
@@ -207,7 +234,10 @@ def _write_piece(context: StageContext, avatar: AvatarPictures, piece: Piece, po
         "hull": torch.from_numpy(hull_masks(position, size)),
         "mouth": torch.from_numpy(mouth_masks(face, position, size)),
         "eyes": torch.from_numpy(eyes_masks(face, position, size)),
-        "audio": context.store.read(piece.clip, "audio", 0, piece.clip.frames),
+        "audio": context.store.features(piece.clip, context.pipeline.audio, 0, piece.clip.frames),
+        "vertices": torch.from_numpy(position),
+        "pose": piece.crop.pose(context.store.read(piece.clip, "pose", 0, piece.clip.frames)),
+        "expression": context.store.read(piece.clip, "expression", 0, piece.clip.frames),
     }
     with replacing(avatar.path / piece.file) as temporary:
-        save_file(arrays, temporary)
+        save_file({name: array.contiguous() for name, array in arrays.items()}, temporary)

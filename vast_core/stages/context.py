@@ -71,6 +71,11 @@ class StageContext:
         """The prepared clips, shared by all runs with the same preparation."""
         return Store(cache_root() / "prepared" / self.key("prepare"))
 
+    @property
+    def trains_audio(self) -> bool:
+        """Whether the recipe's audio features are learned in the style stage."""
+        return bool(self.recipe.part("audio").component.load().trainable)
+
     def options(self, stage: str, config: type[Options]) -> Options:
         """The options of a stage, an instance of ``config``; see :meth:`vast_core.recipe.Recipe.options`."""
         return self.recipe.options(stage, config)

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ..errors import SURROUNDINGS, InputError
 from ..files.atomic import replacing
-from ..interfaces import SILENCE_RMS, Clip, Face, FaceTrack, listen, unposed
+from ..interfaces import SAMPLE_RATE, SILENCE_RMS, Clip, Face, FaceTrack, listen, unposed
 from ..media.lip_regression import LipSync
 from ..media.sync import Offset, estimate_offsets, shift_wave
 from ..registry.core_stages import PrepareStage
@@ -39,6 +39,7 @@ def inputs(context: StageContext) -> dict[str, Any]:
     return {
         **context.component_inputs("corpus", "face", "audio"),
         "fps": context.recipe.fps,
+        "seed": context.recipe.seed if context.trains_audio else None,
         "clips": context.clip_inputs(),
     }
 
@@ -56,6 +57,10 @@ def track_inputs(context: StageContext) -> dict[str, Any]:
     }
 
 
+BESIDE = "coefficients/"
+"""Before the names of what a tracker measures beside the mesh, in files of tracks and prepared clips."""
+
+
 @attrs.define(eq=False)
 class _Shot:
     """One tracked shot of one clip; the track is on disk."""
@@ -70,7 +75,8 @@ class _Shot:
     def track(self, stop: int | None = None) -> FaceTrack:
         """The track's frames up to ``stop``."""
         arrays = {name: tensor.numpy()[:stop] for name, tensor in load_file(self.file).items()}
-        return FaceTrack(start=self.start, notes=self.notes, **arrays)
+        beside = {name.removeprefix(BESIDE): arrays.pop(name) for name in list(arrays) if name.startswith(BESIDE)}
+        return FaceTrack(start=self.start, notes=self.notes, coefficients=beside, **arrays)
 
 
 class _Tracks(Sequence[FaceTrack]):
@@ -182,6 +188,7 @@ def _track(clip: Clip, face: Face, fps: float, folder: Path) -> None:
         size.append((first.shape[0], first.shape[1]))
     for number, track in enumerate(tracks):
         arrays = {"vertices": track.vertices, "pose": track.pose, "valid": track.valid}
+        arrays |= {BESIDE + name: rows for name, rows in track.coefficients.items()}
         meta = {"start": str(track.start), "notes": "\n".join(track.notes), "size": f"{size[0][0]} {size[0][1]}"}
         with replacing(folder / f"{number:04d}.safetensors") as temporary:
             save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary, metadata=meta)
@@ -224,7 +231,8 @@ def _fit(context: StageContext, shots: list[_Shot]) -> dict[str, NDArray[np.floa
         if not trained:
             raise InputError("every clip of the corpus is held out; there is nothing to train on")
         stops = [_training_frames(context, shot) for shot in trained]
-        face.fit(_Tracks(trained, stops), [identities[shot.clip.speaker] for shot in trained])
+        if face.fits:
+            face.fit(_Tracks(trained, stops), [identities[shot.clip.speaker] for shot in trained])
     return identities
 
 
@@ -342,6 +350,18 @@ def _write(
                 "valid": torch.from_numpy(track.valid[start:stop]),
                 "displacement": displacement[start:stop],
             }
+            arrays |= {BESIDE + name: torch.from_numpy(rows[start:stop]) for name, rows in track.coefficients.items()}
+            if context.trains_audio and sound is not None:
+                low, high = (round(frame / fps * SAMPLE_RATE) for frame in (prepared.start, shot.start + stop))
+                arrays["wave"] = torch.from_numpy(_wave(shot.clip, prepared.offset_ms)[low:high])
             context.store.write_clip(prepared, arrays)
             clips.append(prepared)
     return clips
+
+
+def _wave(clip: Clip, offset_ms: float) -> NDArray[np.float32]:
+    """The sound (S,) of a clip, read again and in sync."""
+    wave = clip.footage.wave()
+    if wave is None:
+        raise InputError(f"{clip.name}: has lost its sound while it was prepared")
+    return shift_wave(wave, offset_ms) if offset_ms else wave

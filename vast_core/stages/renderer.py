@@ -14,9 +14,9 @@ from ..interfaces import RendererBatch, Scene
 from ..mesh.scene import erosion_radius
 from ..registry.core_stages import RendererStage
 from ..runs.weights import save_weights
-from ..speak.trained import load_face
+from ..speak.trained import load_face, load_style
 from ..training.loop import Trainer
-from .avatar_pictures import AvatarPictures, choose_avatar, make_avatar
+from .avatar_pictures import AvatarPictures, choose_avatar, make_avatar, trained_audio
 from .context import StageContext
 
 
@@ -24,6 +24,7 @@ def inputs(context: StageContext) -> dict[str, Any]:
     """Inputs of the renderer stage."""
     return {
         "prepared": context.key("prepare"),
+        "audio": trained_audio(context),
         **context.component_inputs("renderer"),
         "seed": context.recipe.seed,
     }
@@ -72,6 +73,8 @@ def _joined(parts: list[RendererBatch]) -> RendererBatch:
 def run(context: StageContext) -> list[Path]:
     """Train and write ``weights/renderer.safetensors``."""
     load_face(context.run.weights, context.pipeline)
+    if trained_audio(context) is not None:
+        load_style(context.run.weights, context.pipeline)
     context.pipeline.to(context.device)
     avatar, model = make_avatar(context), context.pipeline.renderer
     context.console.print(f"avatar: {avatar.name}")

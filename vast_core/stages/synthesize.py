@@ -8,7 +8,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ..errors import InputError
@@ -106,7 +105,7 @@ def base_clip(context: StageContext, video: Path) -> BaseClip:
         identity=store.identities[clip.speaker],
         pose=store.read(clip, "pose", 0, clip.frames),
         displacement=store.read(clip, "displacement", 0, clip.frames).half(),
-        texture=torch.from_numpy(avatar.texture),
+        **avatar.look,
     )
 
 

@@ -8,9 +8,10 @@ import attrs
 import torch
 from torch import Tensor
 
-from ..interfaces import SAMPLE_RATE, AudioFeatures
+from ..interfaces import SAMPLE_RATE, AudioFeatures, listen_between
 from ..speak.perform import CHUNK
-from .kit import Subject, require, rule
+from .kit import Subject, not_applicable, require, rule
+from .probes import reached
 
 _CLOSE = 1e-4
 """Tolerance between two computations of the same rows, relative to the largest feature, or to 1 if that is larger."""
@@ -124,36 +125,44 @@ def silence_after_the_end(subject: Subject) -> None:
 
 
 @rule("audio")
-def context_is_declared(subject: Subject) -> None:
-    """``context`` is a number of seconds; sound farther than that from a frame does not change its row."""
+def receptive_field_is_declared(subject: Subject) -> None:
+    """``receptive_field`` is a number of seconds; sound farther than that from a frame does not change its row."""
     features, fps = _made(subject, fps=25), 25
-    context = features.context
-    require(math.isfinite(context) and context >= 0, f"context is {context!r}, not a number of seconds")
-    frame = math.ceil((context + 0.5) * fps)
+    field = features.receptive_field
+    require(math.isfinite(field) and field >= 0, f"receptive_field is {field!r}, not a number of seconds")
+    frame = math.ceil((field + 0.5) * fps)
     frames = 2 * frame
     wave, other = (babble(frames / fps + 0.5, seed) for seed in (1, 2))
-    middle, reach = round(frame / fps * SAMPLE_RATE), math.ceil(context * SAMPLE_RATE) + 1
+    middle, reach = round(frame / fps * SAMPLE_RATE), math.ceil(field * SAMPLE_RATE) + 1
     rows = _hear(features, wave, frames)
     before, after = wave.clone(), wave.clone()
     before[:, : middle - reach] = other[:, : middle - reach]
     after[:, middle + reach :] = other[:, middle + reach :]
-    declared = f"context is {context:g} s, but sound more than that"
+    declared = f"receptive_field is {field:g} s, but sound more than that"
     _same(_hear(features, before, frames)[:, frame:], rows[:, frame:], f"{declared} before a frame changes its row")
     _same(_hear(features, after, frames)[:, : frame + 1], rows[:, : frame + 1], f"{declared} after a frame changes it")
 
 
 @rule("audio")
+def block_is_declared(subject: Subject) -> None:
+    """``block`` is a whole number of frames above 0."""
+    block = _made(subject).block
+    require(type(block) is int and block > 0, f"block is {block!r}, not a whole number of frames above 0")
+
+
+@rule("audio")
 def chunks_equal_the_whole(subject: Subject) -> None:
-    """Rows computed in chunks with margins of ``context``, as in synthesis, equal those of the whole sound."""
-    features, fps, frames = _made(subject, fps=25), 25, 3 * CHUNK + 5
+    """Rows computed in chunks, as in synthesis, equal those of the whole sound."""
+    features, fps = _made(subject, fps=25), 25
+    if type(features.block) is not int or features.block < 1:
+        not_applicable("see `block is declared`")
+    frames = 3 * max(CHUNK, features.block) + 5
     wave = babble(frames / fps + 1)
     whole = _hear(features, wave, frames)
-    margin = math.ceil(features.context * fps) + 1
     for start in range(0, frames, CHUNK):
         stop = min(start + CHUNK, frames)
-        first = max(0, start - margin)
-        heard = wave[:, round(first / fps * SAMPLE_RATE) : round((stop + margin) / fps * SAMPLE_RATE)]
-        rows = _hear(features, heard, stop - first)[:, start - first :]
+        with torch.no_grad():
+            rows = listen_between(features, wave.clone(), start, stop, fps, wave.device)
         _same(rows, whole[:, start:stop], f"rows {start} to {stop} differ between a chunk and the whole sound")
 
 
@@ -187,6 +196,19 @@ def row_t_belongs_to_t_over_fps(subject: Subject) -> None:
     agreement = {lag: float((change.roll(-lag) * humming).sum()) for lag in lags}
     lag = max(lags, key=lambda lag: (agreement[lag], -abs(lag)))
     require(abs(lag) <= 2, f"rows lag behind the sound by {lag / fps:+.2f} s")
+
+
+@rule("audio")
+def gradients(subject: Subject) -> None:
+    """If ``trainable`` is True, a finite gradient reaches every parameter."""
+    features = _made(subject)
+    require(type(features.trainable) is bool, f"trainable is {features.trainable!r}, not True or False")
+    if not features.trainable:
+        not_applicable("trainable is False")
+    rows: Tensor = features.train()(babble(2, batch=2), 50)
+    reached(features, rows.square().sum())
+    bad = [n for n, p in features.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
+    require(not bad, f"the gradient of {', '.join(bad)} is not finite")
 
 
 @rule("audio")

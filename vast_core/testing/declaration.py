@@ -18,6 +18,7 @@ import torch
 
 from ..errors import ComponentError, InputError, VastError, WeightsError
 from ..interfaces import (
+    OPTIONAL_SIZES,
     SIZE_GIVEN_BY,
     AudioFeatures,
     Corpus,
@@ -214,7 +215,8 @@ def declared_widths(subject: Subject) -> None:
     kind, config = subject.component.kind, subject.config
     given = config.sizes() if kind in NETWORKS and hasattr(config, "sizes") else {}
     own = {name for name, giver in SIZE_GIVEN_BY.items() if giver == kind}
-    require(given.keys() >= own, f"sizes() lacks {', '.join(sorted(own - given.keys()))}")
+    lacking = own - given.keys() - OPTIONAL_SIZES
+    require(not lacking, f"sizes() lacks {', '.join(sorted(lacking))}")
     require(given.keys() <= own, f"sizes() gives {', '.join(sorted(given.keys() - own))}, which another kind gives")
     wrong = {name: width for name, width in given.items() if type(width) is not int or width < 1}
     require(not wrong, f"widths are whole numbers above 0, not {wrong}")

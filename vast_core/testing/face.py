@@ -1,14 +1,14 @@
 """The rules of faces: encode and decode are inverse in any pose, and faces are drawn where they are.
 
 They use tracks of known motions. The mesh is the core's canonical face if V is its number of vertices. A face with
-another mesh needs an attribute ``template`` (V, 3), its neutral shape in canonical coordinates; without it, most rules
-do not apply.
+another mesh needs ``template`` (V, 3), its neutral shape in canonical coordinates; without it, most rules do not apply.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
 
+import attrs
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -94,7 +94,7 @@ def neutral_face(subject: Subject) -> None:
 def expression_of_a_track(subject: Subject) -> None:
     """``encode`` gives (T, E), float32 and finite, also for a single frame."""
     face, template = fitted_face(subject)
-    track = unseen_track(face, template)
+    track = unseen_track(subject, face, template)
     for frames in (30, 1):
         part = FaceTrack(vertices=track.vertices[:frames], pose=track.pose[:frames], valid=track.valid[:frames])
         found, expected = face.encode(part, template), (frames, subject.sizes[0].expression)
@@ -118,7 +118,7 @@ def decodes_any_shape(subject: Subject) -> None:
 def differentiable(subject: Subject) -> None:
     """The gradient of ``decode`` reaches the expression."""
     face, template = fitted_face(subject)
-    expression = torch.from_numpy(_encoded(face, unseen_track(face, template), template)).requires_grad_()
+    expression = torch.from_numpy(_encoded(face, unseen_track(subject, face, template), template)).requires_grad_()
     vertices = face.decode(expression, torch.from_numpy(template))
     require(vertices.requires_grad, "vertices have no gradient with respect to the expression")
     (gradient,) = torch.autograd.grad(vertices.square().sum(), expression)
@@ -135,7 +135,7 @@ def _decoded(face: Face, expression: Floats, identity: Floats) -> torch.Tensor:
 def encode_undoes_decode(subject: Subject) -> None:
     """Encoding decoded vertices gives the expression back, to 2 % of its largest coefficient."""
     face, template = fitted_face(subject)
-    expression = _encoded(face, unseen_track(face, template), template)
+    expression = _encoded(face, unseen_track(subject, face, template), template)
     pose = poses(template, len(expression), scale=0.9)
     vertices = place(_decoded(face, expression, template), torch.from_numpy(pose)).numpy()
     again = _encoded(face, FaceTrack(vertices=vertices, pose=pose, valid=np.ones(len(pose), bool)), template)
@@ -147,7 +147,7 @@ def encode_undoes_decode(subject: Subject) -> None:
 def gives_back_what_it_was_shown(subject: Subject) -> None:
     """Encode and decode reproduce motions like those of the fit; the RMS error is at most a quarter of the motion."""
     face, template = fitted_face(subject)
-    track = unseen_track(face, template)
+    track = unseen_track(subject, face, template)
     true, found = unposed(track).numpy(), _decoded(face, _encoded(face, track, template), template).numpy()
     left = float(np.square(found - true).mean() / np.square(template - true).mean()) ** 0.5
     require(left <= 0.25, f"the error is {100 * left:.0f} % of the motion (root of the mean square)")
@@ -157,8 +157,8 @@ def gives_back_what_it_was_shown(subject: Subject) -> None:
 def pose_is_not_expression(subject: Subject) -> None:
     """The expression does not depend on the position, size and rotation of the head."""
     face, template = fitted_face(subject)
-    one = _encoded(face, unseen_track(face, template), template)
-    other = _encoded(face, unseen_track(face, template, scale=0.6, turn=0.3, shift=12), template)
+    one = _encoded(face, unseen_track(subject, face, template), template)
+    other = _encoded(face, unseen_track(subject, face, template, scale=0.6, turn=0.3, shift=12), template)
     off = float(np.abs(other - one).max() / max(1e-6, np.abs(one).max()))
     require(off <= 0.02, f"the expression of a turned, smaller and shifted head is off by {100 * off:.1f} %")
 
@@ -168,7 +168,7 @@ def what_it_learns_is_saved(subject: Subject) -> None:
     """A new face with the state of a fitted one encodes and decodes in the same way."""
     (face, template), other = fitted_face(subject), subject.make(seed=1).eval()
     other.load_state_dict(face.state_dict())
-    track = unseen_track(face, template)
+    track = unseen_track(subject, face, template)
     expression = _encoded(face, track, template)
     try:
         alike = np.array_equal(_encoded(other, track, template), expression)
@@ -182,12 +182,51 @@ def what_it_learns_is_saved(subject: Subject) -> None:
 @rule("face")
 def fit_is_repeatable(subject: Subject) -> None:
     """Two fits to the same tracks give the same expression."""
+    if not made_face(subject).fits:
+        not_applicable("fits is False")
     expressions = []
     for _ in range(2):
         face, template = fitted_face(subject)
-        expressions.append(_encoded(face, unseen_track(face, template), template))
+        expressions.append(_encoded(face, unseen_track(subject, face, template), template))
     off = float(np.abs(expressions[0] - expressions[1]).max())
     require(off <= 1e-5 * float(np.abs(expressions[0]).max()), f"expressions after two fits differ by up to {off:.1e}")
+
+
+@rule("face")
+def fixed_basis(subject: Subject) -> None:
+    """If ``fits`` is False, a new face encodes and decodes without a fit, and independently of the seed."""
+    face = made_face(subject)
+    if face.fits:
+        not_applicable("fits is True")
+    template, other = template_of(subject, face), subject.make(seed=1).eval()
+    track = unseen_track(subject, face, template)
+    expressions = [_encoded(one, track, template) for one in (face, other)]
+    require(
+        np.array_equal(expressions[0], expressions[1]),
+        "two faces made from different seeds give different expressions",
+    )
+    vertices = [_decoded(one, expressions[0], template) for one in (face, other)]
+    require(torch.equal(*vertices), "two faces made from different seeds give different vertices")
+
+
+@rule("face")
+def further_coefficients(subject: Subject) -> None:
+    """``encode`` gives (T, E), float32 and finite, also for a track with the tracker's ``coefficients``."""
+    face, template = fitted_face(subject)
+    declared = dict(face.coefficients)
+    if not declared:
+        not_applicable("its tracker measures only the mesh")
+    wrong = {name: width for name, width in declared.items() if type(width) is not int or width < 1}
+    require(not wrong, f"coefficients: widths are whole numbers above 0, not {wrong}")
+    chance, track = np.random.default_rng(0), unseen_track(subject, face, template)
+    measured = {name: chance.random((len(track), width), np.float32) for name, width in declared.items()}
+    given = {name: rows.copy() for name, rows in measured.items()}
+    found = face.encode(attrs.evolve(track, coefficients=measured), template)
+    expected = (len(track), subject.sizes[0].expression)
+    fits = found.shape == expected and found.dtype == np.float32 and bool(np.isfinite(found).all())
+    require(fits, f"the expression is {found.shape} {found.dtype}, expected {expected} float32, finite")
+    kept = all(np.array_equal(measured[name], given[name]) for name in given)
+    require(kept, "encode() changed the coefficients of a track")
 
 
 @rule("face")
@@ -201,7 +240,8 @@ def leaves_tracks_alone(subject: Subject) -> None:
     names, given = ("vertices", "pose", "valid"), [identity.copy() for identity in identities]
     before = [{name: getattr(track, name).copy() for name in names} for track in tracks]
     face.identity(tracks)
-    face.fit(tracks, identities)
+    if face.fits:
+        face.fit(tracks, identities)
     for track, identity in zip(tracks, identities, strict=True):
         _encoded(face, track, identity)
     for track, kept in zip(tracks, before, strict=True):

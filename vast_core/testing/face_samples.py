@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ..interfaces import Face, FaceTrack
@@ -82,14 +83,21 @@ def tracks_and_templates(face: Face, template: Floats) -> tuple[list[FaceTrack],
 
 
 def fitted_face(subject: Subject) -> tuple[Face, Floats]:
-    """A face that is fitted to :func:`tracks_and_templates`, and the template (V, 3)."""
+    """A face that is fitted to :func:`tracks_and_templates`, unless its basis is fixed, and the template (V, 3)."""
     face = made_face(subject)
     template = template_of(subject, face)
-    face.fit(*tracks_and_templates(face, template))
+    if face.fits:
+        face.fit(*tracks_and_templates(face, template))
     return face, template
 
 
-def unseen_track(face: Face, template: Floats, **pose: float) -> FaceTrack:
-    """A track of the same motions in other amounts than in :func:`tracks_and_templates`."""
-    moved = template + np.einsum("tk,kvc->tvc", amounts(30, 9), motions(face, template))
+def unseen_track(subject: Subject, face: Face, template: Floats, **pose: float) -> FaceTrack:
+    """A track of the same motions in other amounts than in the fit; for a fixed basis, of motions of that basis."""
+    if face.fits:
+        moved = template + np.einsum("tk,kvc->tvc", amounts(30, 9), motions(face, template))
+    else:
+        chance = np.random.default_rng(9)
+        expression = chance.uniform(0, 0.5, (30, subject.sizes[0].expression)).astype(np.float32)
+        with torch.no_grad():
+            moved = face.decode(torch.from_numpy(expression), torch.from_numpy(template)).numpy()
     return track_of(moved, poses(template, 30, **pose))

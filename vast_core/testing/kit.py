@@ -15,7 +15,7 @@ import attrs
 import torch
 
 from ..errors import ComponentError, NotComputed, WeightsError
-from ..interfaces import Sizes
+from ..interfaces import OPTIONAL_SIZES, SIZE_GIVEN_BY, Sizes
 from ..registry.declarations import Component, Kind
 
 Check = Callable[["Subject"], None]
@@ -69,7 +69,10 @@ class Subject:
             except Exception as error:
                 raise Nonconforming(f"{component.config.__name__}() fails: {type(error).__name__}: {error}") from error
         own = config.sizes() if hasattr(config, "sizes") else {}
-        sizes = tuple(Sizes(fps=fps, **{**widths, **own}) for widths in WIDTHS)
+        # a width of ours does not fit those of a component that leaves it out
+        left_out = {name for name in OPTIONAL_SIZES if component.kind == SIZE_GIVEN_BY[name]} - own.keys()
+        ours = [{name: width for name, width in widths.items() if name not in left_out} for widths in WIDTHS]
+        sizes = tuple(Sizes(fps=fps, **{**widths, **own}) for widths in ours)
         return cls(component=component, config=config, sizes=sizes, implementation=implementation)
 
     def build(self, sizes: Sizes | None = None, seed: int = 0) -> Any:

@@ -9,7 +9,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from ..interfaces import Objective, Renderer, RendererBatch, RendererOutput, Scene, Sizes, State
+from ..interfaces import Objective, Renderer, RendererBatch, RendererOutput, Scene, Sizes, State, place
 from .kit import Subject, not_applicable, require, rule
 from .probes import scattered
 
@@ -39,14 +39,35 @@ def make_batch(sizes: Sizes, batch: int = 1, frames: int = 3, seed: int = 0) -> 
         texture=picture() * coverage,
         coverage=coverage,
         audio=torch.randn(batch, frames, sizes.audio, generator=draw),
+        **_geometry(sizes, batch, frames, seed),
+        reference=real[:, 0],
     )
     up, down = (mouth.roll(rows * size // 6, -2).clone() for rows in (-1, 1))
     return RendererBatch(scene=scene, frames=real, face=coverage.clone(), mouth=down, eyes=up)
 
 
+def _geometry(sizes: Sizes, batch: int, frames: int, seed: int) -> dict[str, Tensor]:
+    """A face of points that tremble around the middle of the pictures; the first is the reference."""
+    draw, size, count = torch.Generator().manual_seed(seed + 1000), sizes.image, sizes.vertices
+    rest = torch.randn(batch, 1, count, 3, generator=draw)
+    canonical = rest + 0.1 * torch.randn(batch, frames, count, 3, generator=draw)
+    linear = 0.1 * size * torch.diag(torch.tensor([1.0, -1.0, -1.0]))
+    pose = torch.cat([linear, torch.tensor([[size / 2], [size / 2], [0.0]])], 1).expand(batch, frames, 3, 4).clone()
+    return {
+        "vertices": place(canonical, pose),
+        "pose": pose,
+        "expression": torch.randn(batch, frames, sizes.expression, generator=draw),
+        "reference_vertices": place(rest, pose[:, :1])[:, 0],
+    }
+
+
 def sample_scene(sizes: Sizes, batch: int = 1, frames: int = 3, seed: int = 0) -> Scene:
     """The scene of :func:`make_batch`."""
     return make_batch(sizes, batch, frames, seed).scene
+
+
+_TIMELESS = ("reference", "reference_vertices")
+"""Fields of a scene without an axis of frames."""
 
 
 def _tensors(given: Scene | RendererBatch) -> Iterator[tuple[str, Tensor]]:
@@ -60,7 +81,13 @@ def _tensors(given: Scene | RendererBatch) -> Iterator[tuple[str, Tensor]]:
 
 def _each(scene: Scene, start: int, stop: int, axis: int = 1) -> Scene:
     """Part of a scene, from ``start`` to ``stop`` along an axis."""
-    return Scene(**{name: tensor.narrow(axis, start, stop - start).clone() for name, tensor in _tensors(scene)})
+    whole = _TIMELESS if axis == 1 else ()
+    return Scene(
+        **{
+            name: tensor.clone() if name in whole else tensor.narrow(axis, start, stop - start).clone()
+            for name, tensor in _tensors(scene)
+        }
+    )
 
 
 def _made(subject: Subject) -> Renderer:
@@ -108,11 +135,12 @@ def float32(subject: Subject) -> None:
 def within_black_and_white(subject: Subject) -> None:
     """Frames are in [0, 1], also for black scenes, white scenes and large audio features."""
     renderer, scene = _made(subject), sample_scene(subject.sizes[0], frames=4)
-    pictures = {name: torch.ones_like(tensor) for name, tensor in _tensors(scene) if name != "audio"}
+    names = ("background", "hole", "mesh", "texture", "coverage", "reference")
+    pictures = {name: torch.ones_like(tensor) for name, tensor in _tensors(scene) if name in names}
     for what, given in {
         "noise": scene,
-        "black": Scene(**{name: 0 * tensor for name, tensor in pictures.items()}, audio=scene.audio),
-        "white": Scene(**pictures, audio=scene.audio),
+        "black": attrs.evolve(scene, **{name: 0 * tensor for name, tensor in pictures.items()}),
+        "white": attrs.evolve(scene, **pictures),
         "noise with features of 100": attrs.evolve(scene, audio=100 * scene.audio),
     }.items():
         frames = _draw(renderer, given).frames
@@ -125,9 +153,9 @@ def looks_at_the_mesh(subject: Subject) -> None:
     """A different face with the same background gives different frames."""
     renderer = _made(subject)
     one, other = (sample_scene(subject.sizes[0], seed=seed) for seed in (1, 2))
-    changed = attrs.evolve(one, mesh=other.mesh, texture=other.texture)
-    ignored = torch.equal(_draw(renderer, changed).frames, _draw(renderer, one).frames)
-    require(not ignored, "a different mesh and texture give the same frames")
+    face = {name: getattr(other, name) for name in ("mesh", "texture", "vertices", "pose", "expression")}
+    ignored = torch.equal(_draw(renderer, attrs.evolve(one, **face)).frames, _draw(renderer, one).frames)
+    require(not ignored, "a different face and texture give the same frames")
 
 
 @rule("renderer")
@@ -306,6 +334,27 @@ def gradients(subject: Subject) -> None:
 
 
 @rule("renderer")
+def own_optimiser(subject: Subject) -> None:
+    """If an objective has its own optimiser, that optimises exactly the objective's parameters, each once."""
+    renderer, batch = _learner(subject), make_batch(subject.sizes[0])
+    brought = False
+    for objective in _step(renderer, batch):
+        if objective.optimiser is None:
+            continue
+        brought, optimiser = True, objective.optimiser(list(objective.parameters))
+        made = type(optimiser).__name__
+        require(
+            isinstance(optimiser, torch.optim.Optimizer),
+            f"optimiser of {objective.name!r}: a {made}, not an Optimizer",
+        )
+        stepped = sorted(id(parameter) for group in optimiser.param_groups for parameter in group["params"])
+        same = stepped == sorted(map(id, objective.parameters))
+        require(same, f"objective {objective.name!r}: its optimiser has other parameters than the objective")
+    if not brought:
+        not_applicable("no objective has its own optimiser")
+
+
+@rule("renderer")
 def learns(subject: Subject) -> None:
     """A few training steps on one batch reduce the error of the frames."""
     renderer, batch = _learner(subject), make_batch(subject.sizes[0], frames=2)
@@ -319,7 +368,11 @@ def learns(subject: Subject) -> None:
     optimisers: dict[tuple[str, int], torch.optim.Optimizer] = {}
     for step in range(_STEPS):
         for objective in _step(renderer.train(), batch, step / _STEPS):
-            fresh = torch.optim.AdamW(list(objective.parameters), lr=2e-3, betas=(0.5, 0.99))
-            optimisers.setdefault((objective.name, id(objective.parameters[0])), fresh).step()
+            key, parameters = (objective.name, id(objective.parameters[0])), list(objective.parameters)
+            if key not in optimisers and objective.optimiser is not None:
+                optimisers[key] = objective.optimiser(parameters)
+            elif key not in optimisers:
+                optimisers[key] = torch.optim.AdamW(parameters, lr=2e-3, betas=(0.5, 0.99))
+            optimisers[key].step()
     after = error()
     require(after < before, f"mean error in the hole: {before:.4f} before, {after:.4f} after {_STEPS} steps")

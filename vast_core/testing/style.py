@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import torch
 from torch import Tensor, nn
 
-from ..errors import VastError
-from ..interfaces import Posterior, Sizes
+from ..errors import InputError, VastError
+from ..interfaces import Posterior, Sizes, StyleEncoder
 from .kit import Subject, not_applicable, require, rule
 from .probes import device_rules, draws, off, reached, same_weights, scattered, seeded
 
@@ -49,9 +51,28 @@ def _with_gaps(sizes: Sizes) -> PromptSample:
     return prompt
 
 
-def _encoder(subject: Subject) -> nn.Module:
-    encoder: nn.Module = scattered(subject.make())
+_READS = ("clips", "labels", "both")
+
+
+def _encoder(subject: Subject) -> StyleEncoder:
+    """One that reads clips."""
+    encoder: StyleEncoder = scattered(subject.make())
+    if encoder.reads == "labels":
+        not_applicable("it reads only labels")
     return encoder
+
+
+def _labels(encoder: StyleEncoder) -> list[str]:
+    """Some that it knows."""
+    return list(encoder.vocabulary[:3]) or ["happy", "very sad", "neutral"]
+
+
+def _all(encoder: Any, prompt: PromptSample) -> list[Tensor]:
+    """What it makes of what it reads: of a prompt, of labels, or of both."""
+    found = [] if encoder.reads == "labels" else list(_tensors(_read(encoder, prompt)).values())
+    if encoder.reads in ("labels", "both"):
+        found += _tensors(seeded(lambda: encoder.read_labels(_labels(encoder)))).values()
+    return found
 
 
 def _read(encoder: nn.Module, prompt: PromptSample) -> Posterior:
@@ -83,6 +104,8 @@ def shapes(subject: Subject) -> None:
     """Mean and log_std are (B, Z), context is (B, H), for prompts of one frame or more."""
     for sizes in subject.sizes:
         encoder = subject.make(sizes).eval()
+        if encoder.reads == "labels":
+            not_applicable("it reads only labels")
         for batch, frames in ((1, 1), (2, 2), (3, 25), (1, 301)):
             given = f"a prompt of {batch} x {frames} frames"
             try:
@@ -115,7 +138,7 @@ def autocast(subject: Subject) -> None:
 
 @torch.no_grad()
 def _on(subject: Subject, encoder: nn.Module, device: torch.device) -> list[Tensor]:
-    return list(_tensors(_read(encoder, PromptSample.of(subject.sizes[0]).to(device))).values())
+    return _all(encoder, PromptSample.of(subject.sizes[0]).to(device))
 
 
 device_rules("style", _on)
@@ -221,6 +244,55 @@ def empty_prompt(subject: Subject) -> None:
     require(not wrong, f"{', '.join(wrong)} not finite if no frame of a prompt is valid; raise InputError")
 
 
+# ------------------------------------------------------------------------------------------- labels
+
+
+def _reader(subject: Subject) -> StyleEncoder:
+    """One that reads labels."""
+    encoder: StyleEncoder = scattered(subject.make())
+    if encoder.reads not in ("labels", "both"):
+        not_applicable("it does not read labels")
+    return encoder
+
+
+@rule("style")
+@torch.no_grad()
+def labels(subject: Subject) -> None:
+    """``read_labels`` is deterministic, independent of the batch, and refuses labels outside ``vocabulary``."""
+    reads = subject.make().reads
+    require(reads in _READS, f"reads is {reads!r}, expected one of {', '.join(_READS)}")
+    encoder, sizes = _reader(subject), subject.sizes[0]
+    known = _labels(encoder)
+    posterior, again = encoder.read_labels(known), encoder.read_labels(known)
+    require(isinstance(posterior, Posterior), f"it gives {type(posterior).__name__}, not Posterior")
+    for name, tensor in _tensors(posterior).items():
+        wanted = (len(known), sizes.context if name == "context" else sizes.style)
+        require(tuple(tensor.shape) == wanted, f"{len(known)} labels: {name} is {tuple(tensor.shape)}, not {wanted}")
+        require(bool(tensor.isfinite().all()), f"{name} is not finite")
+        require(torch.equal(tensor, _tensors(again)[name]), f"two calls with the same labels give different {name}")
+    for row, label in enumerate(known):
+        same = Posterior(*(tensor[row : row + 1] for tensor in _tensors(posterior).values()))
+        _hold_equal(encoder.read_labels([label]), same, f"label {label!r} alone and beside others")
+    if encoder.vocabulary:
+        try:
+            encoder.read_labels(["no such label"])
+        except InputError:
+            return
+        require(False, "a label outside its vocabulary does not raise InputError")
+
+
+@rule("style")
+@torch.no_grad()
+def labels_used(subject: Subject) -> None:
+    """Two labels give different means."""
+    encoder = _reader(subject)
+    known = _labels(encoder)
+    if len(known) < 2:
+        not_applicable("it knows only one label")
+    mean = encoder.read_labels(known[:2]).mean
+    require(not torch.equal(mean[0], mean[1]), f"{known[0]!r} and {known[1]!r} give the same mean")
+
+
 # ------------------------------------------------------------------------------------------- in training
 
 
@@ -256,9 +328,10 @@ def finite(subject: Subject) -> None:
 
 @rule("style")
 def gradients(subject: Subject) -> None:
-    """A gradient reaches every parameter, from prompts with and without sound."""
-    encoder = _encoder(subject).train()
-    reached(encoder, _loss(_read(encoder, _with_gaps(subject.sizes[0]))))
+    """A gradient reaches every parameter, from prompts with and without sound, and from labels where it reads them."""
+    encoder = scattered(subject.make()).train()
+    found = _all(encoder, _with_gaps(subject.sizes[0]))
+    reached(encoder, sum((tensor.square().sum() for tensor in found), torch.zeros(())))
 
 
 def _loss(posterior: Posterior) -> Tensor:
@@ -270,4 +343,4 @@ def _loss(posterior: Posterior) -> Tensor:
 def weights_tell_all(subject: Subject) -> None:
     """Two components with the same weights give the same output: state_dict() is complete."""
     prompt = _with_gaps(subject.sizes[0])
-    same_weights(subject, lambda encoder: list(_tensors(_read(encoder, prompt)).values()))
+    same_weights(subject, lambda encoder: _all(encoder, prompt))

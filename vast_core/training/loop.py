@@ -79,8 +79,10 @@ class Trainer(Generic[Batch]):
     device: torch.device
     console: Console
     betas: tuple[float, float] = (0.9, 0.999)
-    _optimisers: dict[str, torch.optim.AdamW] = attrs.field(init=False, factory=dict)
+    _optimisers: dict[str, torch.optim.Optimizer] = attrs.field(init=False, factory=dict)
     _schedulers: dict[str, CosineLRScheduler] = attrs.field(init=False, factory=dict)
+    _saved: dict[str, Tensor] = attrs.field(init=False, factory=dict)
+    """What a checkpoint holds of optimisers, which are made when their objectives come."""
 
     @property
     def checkpoint(self) -> Path:
@@ -141,31 +143,40 @@ class Trainer(Generic[Batch]):
             optimiser.zero_grad(set_to_none=True)
             objective.loss.backward()  # type: ignore[no-untyped-call]
             norm = nn.utils.clip_grad_norm_(objective.parameters, self.settings.clip_norm)
-            self._schedulers[objective.name].step_update(step)
+            if objective.name in self._schedulers:
+                self._schedulers[objective.name].step_update(step)
             optimiser.step()
             prefix = f"{self.stage}/{objective.name}"
             losses[f"{prefix}/loss"] = objective.loss.detach()
             losses |= {f"{prefix}/{name}": value.detach() for name, value in objective.terms.items()}
             losses[f"{prefix}/gradient_norm"] = norm
 
-    def _optimiser(self, objective: Objective) -> torch.optim.AdamW:
+    def _optimiser(self, objective: Objective) -> torch.optim.Optimizer:
         if objective.name not in self._optimisers:
-            optimiser = torch.optim.AdamW(
-                list(objective.parameters),
-                lr=self.settings.learning_rate,
-                betas=self.betas,
-                weight_decay=self.settings.weight_decay,
-            )
+            parameters = list(objective.parameters)
+            if objective.optimiser is None:
+                optimiser = self._stage_optimiser(objective.name, parameters)
+            else:
+                optimiser = objective.optimiser(parameters)
+            self._restore_optimiser(objective.name, optimiser)
             self._optimisers[objective.name] = optimiser
-            self._schedulers[objective.name] = CosineLRScheduler(
-                optimiser,
-                t_initial=self.settings.steps,
-                lr_min=0.02 * self.settings.learning_rate,
-                warmup_t=min(self.settings.warmup, self.settings.steps // 5),
-                warmup_lr_init=1e-6,
-                t_in_epochs=False,
-            )
         return self._optimisers[objective.name]
+
+    def _stage_optimiser(self, objective: str, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+        """AdamW by the stage's options, with its warm-up and cosine."""
+        settings = self.settings
+        optimiser = torch.optim.AdamW(
+            parameters, lr=settings.learning_rate, betas=self.betas, weight_decay=settings.weight_decay
+        )
+        self._schedulers[objective] = CosineLRScheduler(
+            optimiser,
+            t_initial=settings.steps,
+            lr_min=0.02 * settings.learning_rate,
+            warmup_t=min(settings.warmup, settings.steps // 5),
+            warmup_lr_init=1e-6,
+            t_in_epochs=False,
+        )
+        return optimiser
 
     def _refuse_nan(self, values: Mapping[str, float], step: int) -> None:
         bad = [name for name, value in values.items() if not math.isfinite(value)]
@@ -177,21 +188,16 @@ class Trainer(Generic[Batch]):
 
     # ------------------------------------------------------------------------------------- checkpoints
 
-    def _names(self) -> dict[int, str]:
-        return {id(parameter): name for name, parameter in self.model.named_parameters()}
-
     def _save(self, average: ModelEmaV3, step: int) -> None:
-        names = self._names()
+        names: dict[Tensor, str] = {parameter: name for name, parameter in self.model.named_parameters()}
         tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"average/{name}": value for name, value in average.module.state_dict().items()}
-        owned: dict[str, list[str]] = {}
         for objective, optimiser in self._optimisers.items():
-            parameters = optimiser.param_groups[0]["params"]
-            owned[objective] = [names[id(parameter)] for parameter in parameters]
-            for parameter in parameters:
-                for what, value in optimiser.state[parameter].items():
-                    tensors[f"optimiser/{objective}/{what}/{names[id(parameter)]}"] = torch.as_tensor(value)
-        save_weights(self.checkpoint, tensors, {"stage": self.stage, "key": self.key, "step": step, "owned": owned})
+            for parameter, state in optimiser.state.items():
+                for what, value in state.items():
+                    if value is not None:
+                        tensors[f"optimiser/{objective}/{what}/{names[parameter]}"] = torch.as_tensor(value)
+        save_weights(self.checkpoint, tensors, {"stage": self.stage, "key": self.key, "step": step})
 
     def _restore(self, average: ModelEmaV3) -> int:
         tensors, header = load_weights(self.checkpoint, str(self.device))
@@ -206,19 +212,19 @@ class Trainer(Generic[Batch]):
 
         load_into(self.model, part("model/"), self.checkpoint)
         load_into(average.module, part("average/"), self.checkpoint)
-        parameters = dict(self.model.named_parameters())
-        for objective, names in header["owned"].items():
-            own = [parameters[name] for name in names]
-            optimiser = self._optimiser(Objective(objective, torch.zeros(()), own))
-            for name, parameter in zip(names, own, strict=True):
-                for what in ("step", "exp_avg", "exp_avg_sq"):
-                    value = tensors.get(f"optimiser/{objective}/{what}/{name}")
-                    if value is not None:
-                        # AdamW keeps its step counter on the CPU
-                        optimiser.state[parameter][what] = value.cpu() if what == "step" else value
+        self._saved = part("optimiser/")
         step: int = header["step"]
         self.console.print(f"resuming stage {self.stage!r} at step {step}")
         return step
+
+    def _restore_optimiser(self, objective: str, optimiser: torch.optim.Optimizer) -> None:
+        """Give a new optimiser the state that a checkpoint holds of it, if any."""
+        parameters = dict(self.model.named_parameters())
+        for key in [key for key in self._saved if key.startswith(f"{objective}/")]:
+            what, _, name = key.removeprefix(f"{objective}/").partition("/")
+            value = self._saved.pop(key)
+            # step counters are kept on the CPU
+            optimiser.state[parameters[name]][what] = value if value.dim() else value.cpu()
 
     def _progress(self) -> Progress:
         return Progress(

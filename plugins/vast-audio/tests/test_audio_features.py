@@ -4,17 +4,17 @@ import functools
 import math
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 
-from vast_audio.blocks import BLOCK
 from vast_audio.config import MelConfig, PpgConfig
 from vast_audio.mel import Mel
 from vast_audio.ppg import SHIPPED, Ppg
 from vast_audio.spectrum import mel_filters
-from vast_core.interfaces import Sizes
+from vast_core.interfaces import Sizes, listen_between
 from vast_core.phones import PHONES
 
 RATE = 16_000
@@ -132,28 +132,24 @@ def test_rows_do_not_depend_on_the_batch_or_on_silence_appended(name):
 
 @pytest.mark.parametrize("fps", [24.0, 25.0, 30.0])
 def test_chunks_with_margins_equal_the_whole(name, fps):
-    """As synthesis cuts sound: margins of the stated context, ends on the nearest sample of a frame."""
+    """As synthesis cuts sound, at frames that are no whole number of blocks, too."""
     features = build(name, fps)
     wave = babble(12)
-    total, chunk = int(11 * fps), 2 * BLOCK
+    total = int(11 * fps)
     whole = features(wave[None], total)[0]
-    margin = math.ceil(features.context * fps) + 1
-    for start in range(0, total, chunk):
-        stop = min(start + chunk, total)
-        first = max(0, start - margin)
-        low, high = round(first / fps * RATE), round((stop + margin) / fps * RATE)
-        rows = features(wave[None, low:high], stop - first)[0, start - first :]
+    for start, stop in pairwise((0, 64, 96, 101, 180, 200, total)):
+        rows = listen_between(features, wave[None], start, stop, fps, wave.device)[0]
         # at 24 and 30 fps frames do not begin on samples, and the windows move by up to one
         torch.testing.assert_close(rows, whole[start:stop], atol=1e-4 if fps == 25 else 0.06, rtol=1e-4)
 
 
-def test_context_is_as_stated(name):
+def test_the_receptive_field_is_as_stated(name):
     """Sound beyond it changes nothing; sound well inside does."""
     for fps in (24.0, 25.0, 60.0):
         features = build(name, fps)
         wave, frame = babble(8), int(4 * fps)
         centre = round(frame / fps * RATE)
-        reach = math.ceil(features.context * RATE) + 1
+        reach = math.ceil(features.receptive_field * RATE) + 1
         before = features(wave[None], frame + 1)[0, frame]
         outside = wave.clone()
         outside[: centre - reach] = babble(8, 9)[: centre - reach]

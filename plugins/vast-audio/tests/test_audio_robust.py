@@ -20,7 +20,7 @@ from scipy import signal
 
 from vast_audio.voices import Spoken, nearness
 from vast_core.errors import InputError, MediaError, WeightsError
-from vast_core.interfaces import Sizes
+from vast_core.interfaces import Sizes, listen_between
 from vast_core.media import read_wave
 from vast_core.phones import PHONES, VISEME_OF, VISEMES
 from vast_core.registry import Registry
@@ -154,14 +154,14 @@ def test_silence_around_changes_nothing(name, fps):
         assert apart(name, moved, plain).mean() < 0.01
 
 
-def test_what_came_before_is_forgotten_after_the_context(name):
+def test_what_came_before_is_forgotten_after_the_receptive_field(name):
     wave, other = spoken(), music(4)[: 96 * 640]
-    context = math.ceil(build(name).context * 25)
+    edge = math.ceil(build(name).receptive_field * 25)
     plain = rows(name, wave)
     after = rows(name, np.concatenate([other, wave]))[96:]
-    torch.testing.assert_close(after[context + 1 :], plain[context + 1 :], atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(after[edge + 1 :], plain[edge + 1 :], atol=2e-5, rtol=1e-4)
     followed = rows(name, np.concatenate([wave, other]), frames=len(plain))
-    torch.testing.assert_close(followed[: -context - 1], plain[: -context - 1], atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(followed[: -edge - 1], plain[: -edge - 1], atol=2e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("fps", FPS)
@@ -170,13 +170,12 @@ def test_chunks_equal_the_whole(name, fps):
     features, wave = build(name, fps), torch.from_numpy(spoken())[None]
     total = int(wave.shape[1] / RATE * fps)
     whole = features(wave, total)[0]
-    margin = math.ceil(features.context * fps) + 1
+    margin = math.ceil(features.receptive_field * fps) + 1
     for start in range(0, total, 32):
         stop = min(start + 32, total)
-        first = max(0, start - margin)
-        low, high = round(first / fps * RATE), round((stop + margin) / fps * RATE)
-        part = features(wave[:, low:high], stop - first)[0, start - first :]
-        if abs(first / fps * RATE - low) < 1e-6:
+        first = max(0, start - margin) // features.block * features.block
+        part = listen_between(features, wave, start, stop, fps, wave.device)[0]
+        if abs(first / fps * RATE - round(first / fps * RATE)) < 1e-6:
             torch.testing.assert_close(part, whole[start:stop], atol=1e-4, rtol=1e-4)
         else:
             assert apart(name, part, whole[start:stop]).max() < 0.05
@@ -356,8 +355,8 @@ def test_gain_shifts_mel_as_stated():
 @pytest.mark.parametrize("offset", [0.01, 0.3, -0.9])
 def test_a_constant_offset_is_not_heard(name, offset):
     """Beyond the click that it begins and ends with."""
-    wave, context = spoken(), math.ceil(build(name).context * 25)
-    moved = apart(name, rows(name, wave + np.float32(offset)), rows(name, wave))[context:-context]
+    wave, edge = spoken(), math.ceil(build(name).receptive_field * 25)
+    moved = apart(name, rows(name, wave + np.float32(offset)), rows(name, wave))[edge:-edge]
     assert moved.mean() < 0.01
     assert moved.max() < 0.05
 
@@ -391,8 +390,8 @@ def test_quiet_is_silence(posteriors, what):
     check_posteriors(found)
     if posteriors == "ppg_whisper" and (what.startswith("noise") or what == "hum"):
         pytest.xfail("Whisper makes up phones where there is nothing but noise, as the README tells")
-    context = math.ceil(build(posteriors).context * 25)
-    inside = found[context:-context]
+    edge = math.ceil(build(posteriors).receptive_field * 25)
+    inside = found[edge:-edge]
     assert len(inside)
     assert (inside[:, 0] > 0.5).float().mean() > 0.95
     assert inside[:, 0].mean() > 0.7

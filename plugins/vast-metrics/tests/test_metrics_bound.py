@@ -27,13 +27,17 @@ class Shelf:
     def read(self, clip, name, start=0, stop=None):
         return self.rows[name][start:stop]
 
+    def features(self, clip, audio, start=0, stop=None):
+        return self.read(clip, "audio", start, stop)
+
 
 def model(flow):
     return SimpleNamespace(
-        style=lambda *_: Posterior(MEAN, STD.log(), torch.zeros(1, 1)),
+        audio=None,
+        style=SimpleNamespace(reads="clips"),
+        manner=lambda *_: Posterior(MEAN, STD.log(), torch.zeros(1, 1)),
         flow=flow,
-        decoder=lambda audio, z, mask: SimpleNamespace(expression=(z @ MIX)[:, None].expand(1, T, E)),
-        hear=lambda audio: audio,
+        speak=lambda audio, z, mask: SimpleNamespace(expression=(z @ MIX)[:, None].expand(1, T, E)),
         log_std=NOISE.log(),
     )
 

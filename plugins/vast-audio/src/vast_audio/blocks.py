@@ -2,8 +2,7 @@
 
 Where every step attends to every other, a row depends on where the given sound begins and ends. Rows are therefore
 computed :data:`BLOCK` frames at a time, always from the same window around them. A chunk that starts a whole number of
-blocks after the beginning, with ``context`` seconds of margin, then equals the whole; memory does not grow with the
-sound.
+blocks after the beginning then equals the whole; memory does not grow with the sound.
 """
 
 from __future__ import annotations
@@ -22,17 +21,9 @@ from vast_core.interfaces import SAMPLE_RATE
 from .spectrum import checked, full_precision
 
 BLOCK = 32
-"""Frames per block. Synthesis uses the same number; ``context`` makes its margin a whole number of blocks, too."""
+"""Frames that are computed together."""
 _AT_ONCE = 4
 """Windows per batch."""
-
-
-def whole_blocks(ahead: float, fps: float) -> float:
-    """Context in seconds that makes synthesis add whole blocks as margin; a row depends on at most ``ahead``
-    seconds."""
-    # one frame more for rounding; synthesis adds one to the frames of the context, rounded up
-    margin = BLOCK * math.ceil((ahead * fps + 1) / BLOCK)
-    return (margin - 1.5) / fps
 
 
 class Blocks(nn.Module):
@@ -60,7 +51,7 @@ class Blocks(nn.Module):
         triangles = np.maximum(0.0, 1 - away / max(SAMPLE_RATE / fps, step))
         weights = (triangles / triangles.sum(1, keepdims=True)).astype(np.float32)
         self.register_buffer("weights", torch.as_tensor(weights), persistent=False)
-        self.context = whole_blocks((self.samples - self.lead) / SAMPLE_RATE, fps)
+        self.receptive_field = (self.samples - self.lead) / SAMPLE_RATE
 
     def forward(self, wave: Tensor, frames: int, hear: Callable[[Tensor], Tensor]) -> Tensor:
         """Rows (B, T, A) of wave (B, S); ``hear`` maps windows (W, samples) to steps (W, N, A).

@@ -31,7 +31,7 @@ class Mel(AudioFeatures):
         self.energy = MelEnergy(mel_filters(bands, 512 if bands <= 64 else 1024))
         self.per_frame = steps_per_frame(fps, 100.0)
         self.hop = SAMPLE_RATE / (fps * self.per_frame)
-        self.context = 1 / fps + WINDOW / 2 / SAMPLE_RATE
+        self.receptive_field = 1 / fps + WINDOW / 2 / SAMPLE_RATE
 
     @classmethod
     def from_config(cls, config: MelConfig, sizes: Sizes) -> Self:

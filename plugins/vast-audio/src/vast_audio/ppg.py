@@ -18,7 +18,7 @@ from vast_core.phones import PHONES
 from vast_core.runs import load_into, load_weights
 
 from .acoustic_model import BANDS, MARGIN, STEP_RATE, AcousticModel
-from .blocks import BLOCK, whole_blocks
+from .blocks import BLOCK
 from .config import PpgConfig
 from .spectrum import WINDOW, MelEnergy, at_frames, checked, steps_per_frame
 from .whisper import mel_filters
@@ -58,6 +58,8 @@ class Ppg(AudioFeatures):
     triangle of one frame on either side; each row sums to 1.
     """
 
+    block = BLOCK
+
     def __init__(self, fps: float, temperature: float, model: AcousticModel) -> None:
         super().__init__()
         self.temperature = temperature
@@ -67,7 +69,7 @@ class Ppg(AudioFeatures):
         self.steps = (BLOCK + 1) * self.clock.per_frame - 1 + 2 * MARGIN
         """Steps of a window: those of its block of frames, one frame around it, and the margins."""
         ahead = (self.steps - MARGIN) * self.clock.hop + WINDOW / 2  # samples after a block's first frame
-        self.context = whole_blocks(ahead / SAMPLE_RATE, fps)
+        self.receptive_field = ahead / SAMPLE_RATE
 
     @classmethod
     def from_config(cls, config: PpgConfig, sizes: Sizes) -> Self:

@@ -12,7 +12,7 @@ from torch.nn import functional
 from vast_core.interfaces import AudioFeatures, Sizes
 from vast_core.phones import PHONE_INDEX, PHONES, SILENCE
 
-from .blocks import Blocks
+from .blocks import BLOCK, Blocks
 from .config import PpgWhisperConfig
 from .spectrum import full_precision
 from .whisper import CENTRE, STEP, WhisperPhones
@@ -33,12 +33,14 @@ class PpgWhisper(AudioFeatures):
     each row sums to 1. The network is frozen. :mod:`vast_audio.blocks` describes how windows become rows.
     """
 
+    block = BLOCK
+
     def __init__(self, fps: float, temperature: float, weights: Path | None) -> None:
         super().__init__()
         self.temperature = temperature
         self.model = WhisperPhones(weights)
         self.blocks = Blocks(fps, reach=_REACH, step=STEP, centre=CENTRE)
-        self.context = self.blocks.context
+        self.receptive_field = self.blocks.receptive_field
 
     @classmethod
     def from_config(cls, config: PpgWhisperConfig, sizes: Sizes) -> Self:

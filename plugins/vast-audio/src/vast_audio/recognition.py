@@ -22,7 +22,6 @@ from vast_core.media import read_wave
 from vast_core.phones import PHONES
 from vast_core.registry import Registry
 
-from .blocks import BLOCK
 from .figures import STEPS_PER_SECOND
 
 STEP = SAMPLE_RATE / STEPS_PER_SECOND
@@ -80,14 +79,15 @@ class Recogniser:
     def window(self, path: Path, start: float, seconds: float) -> Window:
         """``seconds`` of a file from ``start``, rounded down to a step, or as much as there is.
 
-        Only the window, and the context that its rows depend on, is held in memory. Raises
+        Only the window, and the sound around it that its rows depend on, is held in memory. Raises
         :class:`vast_core.errors.MediaError` if the file has no sound there.
         """
         first = math.floor(start * STEPS_PER_SECOND + 1e-6)
         # start on a block boundary, because rows are computed by blocks and their windows must be the same
-        begin = max(0, first - math.ceil(self.features.context * STEPS_PER_SECOND)) // BLOCK * BLOCK
+        reach, block = self.features.receptive_field, self.features.block
+        begin = max(0, first - math.ceil(reach * STEPS_PER_SECOND)) // block * block
         before = first - begin
-        heard = read_wave(path, begin / STEPS_PER_SECOND, before / STEPS_PER_SECOND + seconds + self.features.context)
+        heard = read_wave(path, begin / STEPS_PER_SECOND, before / STEPS_PER_SECOND + seconds + reach)
         wave = heard[round(before * STEP) :][: round(seconds * SAMPLE_RATE)]
         if not len(wave):
             raise MediaError(f"{path}: has no sound at {start:g} s, which is beyond its end; choose an earlier start")

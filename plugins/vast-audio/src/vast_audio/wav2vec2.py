@@ -14,7 +14,7 @@ from vast_core.errors import ComponentError
 from vast_core.interfaces import AudioFeatures, Sizes
 from vast_core.runs import load_into
 
-from .blocks import Blocks
+from .blocks import BLOCK, Blocks
 from .config import Wav2Vec2Config
 from .spectrum import full_precision
 from .wav2vec2_weights import find_wav2vec2, read_wav2vec2
@@ -34,6 +34,8 @@ class Wav2Vec2(AudioFeatures):
     pickle.
     """
 
+    block = BLOCK
+
     def __init__(self, fps: float, bundle: str, layer: int | None, weights: Path | None) -> None:
         super().__init__()
         known = _bundle(bundle)
@@ -44,7 +46,7 @@ class Wav2Vec2(AudioFeatures):
             file = find_wav2vec2(bundle, weights)
             load_into(self.network, read_wav2vec2(file, known, logits=layer is None), file)
         self.blocks = Blocks(fps, reach=_REACH, step=_STEP, centre=_FIELD / 2, extra=_FIELD - _STEP)
-        self.context = self.blocks.context
+        self.receptive_field = self.blocks.receptive_field
         self.requires_grad_(False)
         self.eval()
 

@@ -204,7 +204,7 @@ class PreparedClips:
             identity=store.identities[clip.speaker],
             truth=store.vertices(clip)[:count],
             pose=store.read(clip, "pose", 0, count),
-            rows=store.read(clip, "audio", 0, count),
+            rows=store.features(clip, self.run.context.pipeline.audio, 0, count),
             wave=sound if sound is not None else wave,
             heard=heard,
             code=prompt_code(self.run.model, store, prompt, self.run.context.device),

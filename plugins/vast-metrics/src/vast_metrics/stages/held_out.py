@@ -28,14 +28,15 @@ def held_out(context: StageContext, model: StyleModel) -> dict[str, Any]:
     store, pipeline, settings = context.store, context.pipeline, context.options("evaluate", EvaluateStage)
     chosen, left_out = _chosen(store, settings.max_clips)
     training = [c for c in store.of("train") if c.heard] if settings.ridge else []
-    ridge = LipRidge.fit([lip_sync(context, c, store.read(c, "audio")) for c in training]) if training else None
+    known = [lip_sync(context, c, store.features(c, pipeline.audio)) for c in training]
+    ridge = LipRidge.fit(known) if known else None
     scores = Scores(metric for metric in pipeline.metrics if metric.needs == "vertices")
     rows, curves = [], {}
     for clip, prompt in chosen:
-        audio, identity = store.read(clip, "audio"), store.identities[clip.speaker]
+        audio, identity = store.features(clip, context.pipeline.audio), store.identities[clip.speaker]
         code = prompt_code(model, store, prompt, context.device)
         real = performance_of(context, clip, audio)
-        heard = store.read(prompt, "audio", 0, PROMPT_FRAMES) if prompt.heard else None
+        heard = store.features(prompt, context.pipeline.audio, 0, PROMPT_FRAMES) if prompt.heard else None
         ours = attrs.evolve(
             real,
             vertices=pipeline.face.decode(decode_whole(model, audio, code), identity),

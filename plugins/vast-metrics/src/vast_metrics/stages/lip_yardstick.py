@@ -100,7 +100,8 @@ def _spoken(fold: StageContext, model: StyleModel, clip: PreparedClip) -> Tensor
     Therefore no frame is predicted with a style code computed from it.
     """
     store, face, identity = fold.store, fold.pipeline.face, fold.store.identities[clip.speaker]
-    audio, expression, valid = (store.read(clip, name) for name in ("audio", "expression", "valid"))
+    expression, valid = (store.read(clip, name) for name in ("expression", "valid"))
+    audio = store.features(clip, model.audio)
     first, second = slice(0, clip.frames // 2), slice(clip.frames // 2, clip.frames)
     halves = []
     for said, shown in ((first, second), (second, first)):

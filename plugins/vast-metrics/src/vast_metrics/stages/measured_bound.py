@@ -36,10 +36,10 @@ def measured_bound(
     log_q0 = many.log_prob(z0)
     at_z0 = log_q0 - standard_normal_log_prob(z0)
     at_zk = log_q0 - flowed.log_det - standard_normal_log_prob(flowed.z)
-    expression, audio, valid = (store.read(clip, n)[None].to(device) for n in ("expression", "audio", "valid"))
-    heard = model.hear(audio)
+    expression, valid = (store.read(clip, name)[None].to(device) for name in ("expression", "valid"))
+    audio = store.features(clip, model.audio)[None].to(device)
     likelihoods = [
-        gaussian_log_likelihood(model.decoder(heard, z[None], valid).expression, expression, valid, model.log_std)
+        gaussian_log_likelihood(model.speak(audio, z[None], valid).expression, expression, valid, model.log_std)
         for z in flowed.z[:LIKELIHOOD_SAMPLES]
     ]
     reconstruction, kl = -float(torch.cat(likelihoods).mean()), float(at_zk.mean())

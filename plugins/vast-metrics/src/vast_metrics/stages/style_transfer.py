@@ -112,7 +112,7 @@ def _measured(
 
     codes = {"ours": code(pair.style), "wrong_prompt": code(pair.wrong_style)}
     codes["zero_code"] = torch.zeros_like(codes["ours"])
-    audio, identity = store.read(target, "audio"), store.identities[target.speaker]
+    audio, identity = store.features(target, context.pipeline.audio), store.identities[target.speaker]
     row: dict[str, Any] = {"target": target.name, "style": pair.style, "wrong_style": pair.wrong_style, "lips": {}}
     for name, z in codes.items():
         error = (face.decode(decode_whole(model, audio, z), identity) - expected).norm(dim=-1)

@@ -1,0 +1,1 @@
+"""Small components of the sorts that the first-party ones are not; see tests/test_toys.py."""
