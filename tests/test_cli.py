@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -64,7 +63,7 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
         *([name, "--help"] for name in COMMANDS),
     ],
 )
-def test_it_answers_without_torch_in_under_half_a_second(arguments):
+def test_it_answers_without_importing_torch_or_numpy(arguments):
     code = f"""
 import sys
 from vast_core.cli import main
@@ -75,14 +74,8 @@ except SystemExit as stop:
 assert "torch" not in sys.modules
 assert "numpy" not in sys.modules
 """
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = python(code)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stderr
-    seconds = (
-        after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    )  # not the wall's, which load stretches
-    assert seconds < 0.5
 
 
 @pytest.mark.parametrize("name", [None, *COMMANDS])

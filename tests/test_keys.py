@@ -115,7 +115,7 @@ CODE = [
     ("vast_core/report/page.py", set()),
     ("vast_core/checking.py", set()),
     ("vast_core/runner.py", set()),
-    ("vast_core/doctor.py", set()),
+    ("vast_core/cli/findings.py", set()),
     ("vast_core/version.py", set()),
     ("vast_core/testing/face.py", set()),
     ("vast_core/cli/run.py", set()),

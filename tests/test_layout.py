@@ -33,7 +33,6 @@ ORDER = (
     "report",
     "stages",
     "runner",
-    "doctor",
     "testing",
     "cli",
     "__main__",

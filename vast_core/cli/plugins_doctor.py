@@ -26,8 +26,8 @@ def doctor(context: click.Context) -> None:
     """
     import textwrap
 
-    from ..doctor import findings
     from .console import plain_console
+    from .findings import findings
 
     console, session = plain_console(), context.ensure_object(Session)
     _ = session.added  # calls the plugins' vast_commands, which shows whether they work

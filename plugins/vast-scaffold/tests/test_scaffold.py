@@ -122,7 +122,8 @@ def test_what_is_written_can_be_published(written):
         assert project["name"] == f"vast-{package.name.replace('_', '-')}"
         assert project["requires-python"] == whole["requires-python"]
         assert set(project["dependencies"]) <= bounds
-        assert set(project["optional-dependencies"]["test"]) <= set(whole["optional-dependencies"]["test"])
+        extras = whole["optional-dependencies"]
+        assert set(project["optional-dependencies"]["test"]) <= {*extras["test"], *extras["check"]}
         assert project["entry-points"] == {"vast.v1": {package.name: f"vast_{package.name}.plugin"}}
         imported = set(
             re.findall(

@@ -17,11 +17,11 @@ from pathlib import Path
 import attrs
 from packaging.requirements import InvalidRequirement, Requirement
 
-from .recipe.json_schema import of_type
-from .registry.declarations import Component, SectionSpec, StageSpec
-from .registry.discovery import Plugin, explain
-from .registry.isolation import SLOW
-from .registry.registry import Registry
+from ..recipe.json_schema import of_type
+from ..registry.declarations import Component, SectionSpec, StageSpec
+from ..registry.discovery import Plugin, explain
+from ..registry.isolation import SLOW
+from ..registry.registry import Registry
 
 DEVELOPERS = {"dev", "develop", "doc", "docs", "lint", "test", "testing", "tests", "typing"}
 """Extras that are for developers and not needed to use a package."""
@@ -66,7 +66,7 @@ def _unloaded(registry: Registry) -> Iterator[Finding]:
 
 def _where(error: BaseException | None) -> str:
     """File and line in the plugin at which it failed; empty if it failed elsewhere."""
-    own = Path(__file__).parent
+    own = Path(__file__).parents[1]
     frames = traceback.extract_tb(error.__traceback__) if error is not None else []
     for frame in reversed(frames):
         path = Path(frame.filename)
