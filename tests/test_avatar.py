@@ -163,7 +163,7 @@ def test_frames_come_as_soon_as_their_sound_is_there(avatar):
             next(speaking)
         assert len(heard) / 100 == needed[block], "a block needs no more sound than its first frame"
         speaking.close()
-    margin = avatar._pipeline.audio.context + 2 / 25 + avatar._model.decoder.lookahead / 25
+    margin = avatar._pipeline.audio.receptive_field + 2 / 25 + avatar._model.decoder.lookahead / 25
     for block, seconds in needed.items():
         assert block / 25 <= seconds <= block / 25 + margin + 0.02
     assert needed[32] - needed[4] == pytest.approx(28 / 25, abs=0.011)

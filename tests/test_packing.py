@@ -57,6 +57,8 @@ def run(tmp_path):
         pose=torch.zeros(6, 3, 4),
         displacement=torch.zeros(6, 4, 3),
         texture=torch.zeros(8, 8, 3, dtype=torch.uint8),
+        reference=torch.zeros(3, 16, 16, dtype=torch.uint8),
+        reference_vertices=torch.zeros(4, 3),
     )
     base.save(folder / "weights" / "avatar.safetensors", {"components": {"flow": "glow (vast-glow 1.2)"}})
     return folder
@@ -240,12 +242,15 @@ def test_a_video_that_is_not_what_it_was(run, tmp_path):
             does()
 
 
-def test_an_avatar_without_its_video(run):
+def test_what_another_version_wrote_is_no_avatar(run):
     path = run / "weights" / "avatar.safetensors"
     tensors, header = load_weights(path)
-    save_weights(path, tensors, {key: value for key, value in header.items() if key not in ("video", "format", "vast")})
-    with pytest.raises(WeightsError, match="is not an avatar of this version"):
-        api.load(run)
+    facts = {key: value for key, value in header.items() if key not in ("format", "vast")}
+    older = {name: tensor for name, tensor in tensors.items() if name != "texture"}
+    for own, known in ((tensors, {**facts, "what": "style"}), (older, facts)):
+        save_weights(path, own, known)
+        with pytest.raises(WeightsError, match="is not an avatar of this version"):
+            api.load(run)
 
 
 def test_packing_overwrites_nothing_unasked(run, packed):

@@ -101,7 +101,7 @@ class BaseClip:
     def load(cls, path: Path) -> Self:
         """Read what :meth:`save` wrote. Raises :class:`WeightsError` if the file is not an avatar."""
         tensors, header = load_weights(path)
-        if header.get("what") != "avatar" or "video" not in header:
+        if header.get("what") != "avatar" or "video" not in header or not tensors.keys() >= set(_TENSORS):
             raise WeightsError(f"{path}: is not an avatar of this version; make it with `vast run RECIPE`")
         return cls(
             avatar=header["avatar"],
