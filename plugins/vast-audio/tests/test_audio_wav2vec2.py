@@ -18,7 +18,7 @@ from vast_audio.wav2vec2_bundles import BUNDLES
 from vast_core.errors import ComponentError, WeightsError
 from vast_core.interfaces import Sizes, listen_between
 from vast_core.runs import weight_files
-from vast_core.speak import CHUNK
+from vast_core.speak.perform import CHUNK
 from vast_core.testing import conformance
 
 torchaudio = pytest.importorskip("torchaudio", reason="pip install 'vast-avatar[wav2vec2]'")

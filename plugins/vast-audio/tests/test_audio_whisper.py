@@ -24,7 +24,7 @@ from vast_core.errors import WeightsError
 from vast_core.interfaces import Sizes, listen_between
 from vast_core.phones import PHONES, VISEME_OF, phone_index
 from vast_core.runs import load_weights, save_weights, weight_files
-from vast_core.speak import CHUNK
+from vast_core.speak.perform import CHUNK
 from vast_core.testing import conformance
 
 RATE = 16_000
