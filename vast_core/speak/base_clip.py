@@ -17,6 +17,8 @@ from ..media.writing import VideoWriter
 from ..mesh.scene import Crop, Image
 from ..runs.weights import load_weights, save_weights
 
+__all__ = ["BaseClip"]
+
 BASE_VIDEO = "base.mp4"
 """Video of the base clip in a run's folder."""
 

@@ -28,6 +28,8 @@ from .base_clip import BaseClip
 from .sound import Sound, frames_of
 from .style_model import StyleModel
 
+__all__ = ["CHUNK", "perform", "write_video"]
+
 CHUNK = 32
 """Default number of frames per block."""
 

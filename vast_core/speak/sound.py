@@ -13,6 +13,8 @@ from ..errors import InputError
 from ..interfaces import SAMPLE_RATE
 from ..media.reading import read_wave
 
+__all__ = ["Sound", "Speech", "frames_of"]
+
 Speech = str | Path | NDArray[np.float32] | Iterable[NDArray[np.float32]]
 """A sound or video file, a wave (S,) at 16 kHz, or an iterable of chunks of one."""
 

@@ -13,6 +13,8 @@ from ..errors import InputError, WeightsError
 from ..runs.weights import load_weights, save_weights
 from .style_model import StyleModel
 
+__all__ = ["Style"]
+
 KIND = "style code"
 """Value of ``what`` in the header of a saved style."""
 

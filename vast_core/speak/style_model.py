@@ -12,6 +12,8 @@ from ..errors import InputError
 from ..interfaces import DecoderOutput, Posterior, State
 from ..pipeline import Pipeline
 
+__all__ = ["StyleModel", "decode_whole"]
+
 LEAST_NOISE = 0.02
 """Smallest observation noise, relative to the leading coefficient's standard deviation, which is 1. Without this bound,
 the loss would be dominated by the last digits of coefficients that hardly vary."""

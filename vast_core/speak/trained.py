@@ -12,6 +12,8 @@ from ..registry.declarations import Part
 from ..runs.weights import check_header, load_into, load_weights
 from .style_model import StyleModel
 
+__all__ = ["load_face", "load_renderer", "load_style"]
+
 
 def load_face(weights: Path, pipeline: Pipeline) -> None:
     """Load the expression basis, learned by the prepare stage, from a run's folder of weights."""

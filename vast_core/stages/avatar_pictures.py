@@ -27,6 +27,8 @@ from ..runs.keys import code_digest, digest
 from ..runs.store import PreparedClip
 from .context import StageContext
 
+__all__ = ["AvatarPictures", "Piece", "find_clip", "footage_of", "image_vertices", "make_avatar"]
+
 PICTURES = ("frames", "mesh", "texture", "coverage", "hull", "mouth", "eyes")
 GEOMETRY = ("vertices", "pose", "expression")
 

@@ -21,6 +21,8 @@ from ..training.loop import Trainer
 from .context import StageContext
 from .windows import StyleBatch, Windows
 
+__all__ = ["PROMPT_FRAMES", "posterior_of", "prompt_code"]
+
 
 def inputs(context: StageContext) -> dict[str, Any]:
     """Inputs of the style stage."""

@@ -25,8 +25,14 @@ from vast_core.pipeline import assemble
 from vast_core.recipe import load_recipe
 from vast_core.registry import Registry, RendererStage
 from vast_core.runs import PreparedClip, Run
-from vast_core.speak import BaseClip, Sound, StyleModel, decode_whole, load_face, load_renderer, load_style, perform
-from vast_core.stages import PROMPT_FRAMES, StageContext, find_clip, footage_of, image_vertices, prompt_code
+from vast_core.speak.base_clip import BaseClip
+from vast_core.speak.perform import perform
+from vast_core.speak.sound import Sound
+from vast_core.speak.style_model import StyleModel, decode_whole
+from vast_core.speak.trained import load_face, load_renderer, load_style
+from vast_core.stages import StageContext
+from vast_core.stages.avatar_pictures import find_clip, footage_of, image_vertices
+from vast_core.stages.style import PROMPT_FRAMES, prompt_code
 
 from ..prepared import performance_of, prompt_for, spread
 from .alignment import View

@@ -18,7 +18,7 @@ from torch import Tensor
 from vast_core.errors import SURROUNDINGS, ComponentError, InputError
 from vast_core.interfaces import AudioFeatures, Clip, Corpus, FaceTrack, Performance, Sizes, listen, unposed
 from vast_core.registry import Registry
-from vast_core.stages import PROMPT_FRAMES
+from vast_core.stages.style import PROMPT_FRAMES
 
 from .engine import Pair
 from .from_run import CPU, OTHER_PERSON, Spoken, Trained

@@ -12,8 +12,9 @@ from torch import Tensor
 from vast_core.files import write_picture
 from vast_core.interfaces import Performance, RendererBatch, State
 from vast_core.mesh import erosion_radius
-from vast_core.speak import load_renderer
-from vast_core.stages import AvatarPictures, Piece, StageContext, image_vertices, make_avatar
+from vast_core.speak.trained import load_renderer
+from vast_core.stages import StageContext
+from vast_core.stages.avatar_pictures import AvatarPictures, Piece, image_vertices, make_avatar
 
 from .scores import Scores
 

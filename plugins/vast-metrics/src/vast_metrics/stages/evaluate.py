@@ -16,7 +16,7 @@ from typing import Any
 from vast_core.files import write_text
 from vast_core.report import Section
 from vast_core.runs import Run
-from vast_core.speak import load_face, load_style
+from vast_core.speak.trained import load_face, load_style
 from vast_core.stages import StageContext
 
 from .drawn_face import rendering

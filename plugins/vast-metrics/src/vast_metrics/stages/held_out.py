@@ -12,8 +12,9 @@ from vast_core.errors import InputError
 from vast_core.files import write_text
 from vast_core.media import pearson
 from vast_core.runs import PreparedClip, Store
-from vast_core.speak import StyleModel, decode_whole
-from vast_core.stages import PROMPT_FRAMES, StageContext, prompt_code
+from vast_core.speak.style_model import StyleModel, decode_whole
+from vast_core.stages import StageContext
+from vast_core.stages.style import PROMPT_FRAMES, prompt_code
 
 from ..config import EvaluateStage
 from ..prepared import lip_sync, performance_of, prompt_for, spread

@@ -23,8 +23,10 @@ from vast_core.media import LipSync, pearson, shift_wave
 from vast_core.recipe import Use
 from vast_core.report import Block, Section, Table, Text
 from vast_core.runs import PreparedClip, Run, use_key
-from vast_core.speak import StyleModel, decode_whole, load_face, load_style
-from vast_core.stages import StageContext, find_clip
+from vast_core.speak.style_model import StyleModel, decode_whole
+from vast_core.speak.trained import load_face, load_style
+from vast_core.stages import StageContext
+from vast_core.stages.avatar_pictures import find_clip
 
 from ..config import LipYardstickStage
 from ..prepared import lip_sync

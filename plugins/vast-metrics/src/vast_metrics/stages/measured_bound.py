@@ -8,8 +8,8 @@ import torch
 
 from vast_core.interfaces import Posterior
 from vast_core.runs import PreparedClip, Store
-from vast_core.speak import StyleModel
-from vast_core.stages import posterior_of
+from vast_core.speak.style_model import StyleModel
+from vast_core.stages.style import posterior_of
 from vast_core.training import gaussian_kl, gaussian_log_likelihood, standard_normal_log_prob
 
 KL_SAMPLES, LIKELIHOOD_SAMPLES = 512, 8

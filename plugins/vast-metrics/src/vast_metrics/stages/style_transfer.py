@@ -13,8 +13,9 @@ from torch import Tensor
 
 from vast_core.interfaces import FaceTrack, unposed
 from vast_core.runs import PreparedClip
-from vast_core.speak import StyleModel, decode_whole
-from vast_core.stages import StageContext, prompt_code
+from vast_core.speak.style_model import StyleModel, decode_whole
+from vast_core.stages import StageContext
+from vast_core.stages.style import prompt_code
 
 from ..config import EvaluateStage
 from ..prepared import prompt_in, spread
