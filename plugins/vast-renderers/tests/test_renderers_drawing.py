@@ -59,7 +59,8 @@ def test_chunked_equals_whole(renderer, make_batch, cut):
 @torch.no_grad()
 def test_one_clip_of_a_batch_does_not_see_the_other(renderer, make_batch):
     both = make_batch(4, batch=2).scene
-    alone = type(both)(**{field.name: getattr(both, field.name)[:1] for field in attrs.fields(type(both))})
+    parts = attrs.asdict(both, recurse=False, filter=lambda _, value: value is not None)
+    alone = type(both)(**{name: part[:1] for name, part in parts.items()})
     torch.testing.assert_close(renderer(both).frames[:1], renderer(alone).frames, atol=1e-5, rtol=0)
 
 
@@ -129,8 +130,8 @@ def test_shapes_are_checked_without_data(name, sizes, make_batch):
     with torch.device("meta"):
         renderer = CganConvLstm.from_config(CganConvLstmConfig(size=32, width=8, **VARIANTS[name]), sizes)
     scene = make_batch(4).scene
-    fields = {field.name: getattr(scene, field.name).to("meta") for field in attrs.fields(type(scene))}
-    output = renderer(type(scene)(**fields))
+    parts = attrs.asdict(scene, recurse=False, filter=lambda _, value: value is not None)
+    output = renderer(type(scene)(**{name: part.to("meta") for name, part in parts.items()}))
     assert output.frames.shape == scene.background.shape
     assert output.frames.is_meta
 
