@@ -153,6 +153,14 @@ def test_a_bad_prompt_is_one_message(prepared, folder, name, message):
         read_prompt(folder / name, prepared.pipeline, model)
 
 
+def test_a_missing_prompt_is_reported_before_missing_weights(tmp_path, monkeypatch):
+    monkeypatch.delenv("VAST_WEIGHTS", raising=False)
+    registry = Registry.discover()
+    pipeline = assemble(load_recipe("vast_tiny", registry), registry)
+    with pytest.raises(InputError, match="missing.mp4.*no such file"):
+        read_prompt(tmp_path / "missing.mp4", pipeline, StyleModel(pipeline))
+
+
 def test_prompts_with_and_without_sound_give_different_codes(prepared, folder):
     load_face(prepared.run.weights, prepared.pipeline)
     model = StyleModel(prepared.pipeline).eval()

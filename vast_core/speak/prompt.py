@@ -89,6 +89,7 @@ def read_prompt(path: Path, pipeline: Pipeline, model: StyleModel) -> tuple[Tens
     """
     face, fps = pipeline.face, pipeline.sizes.fps
     footage = VideoFile(path, fps)
+    _ = footage.size  # raises if the file cannot be read, before the tracker looks for its weights
     try:
         tracks = face.track(footage.frames(), fps)
     except InputError as error:
