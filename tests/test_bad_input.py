@@ -157,7 +157,7 @@ def test_a_missing_prompt_is_reported_before_missing_weights(tmp_path, monkeypat
     monkeypatch.delenv("VAST_WEIGHTS", raising=False)
     registry = Registry.discover()
     pipeline = assemble(load_recipe("vast_tiny", registry), registry)
-    with pytest.raises(InputError, match="missing.mp4.*no such file"):
+    with pytest.raises(InputError, match=r"missing\.mp4.*no such file"):
         read_prompt(tmp_path / "missing.mp4", pipeline, StyleModel(pipeline))
 
 
