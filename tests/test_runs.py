@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import yaml
 from safetensors import safe_open
 
 pytestmark = pytest.mark.slow
@@ -88,11 +89,21 @@ def test_another_run_shares_what_was_prepared(run, place):
 
 
 def test_old_weights_in_a_new_recipe_are_refused(run, place):
-    shutil.copytree(run, place / "old")
-    words = ("run", "vast_tiny", "style.size=16", "--stages", "evaluate", "--out", place / "old")
+    old = place / "old"
+    shutil.copytree(run, old)
+    words = ("run", "vast_tiny", "style.size=16", "--stages", "evaluate", "--out", old)
     said = vast(*words, cache=place / "cache", expect=2)
-    assert "these weights belong to other components" in said
-    assert "in the file" in said
+    assert "depends on stage 'style', whose result in" in said
+    assert "Traceback" not in said
+    recipe = yaml.safe_load((old / "recipe.yaml").read_text())
+    recipe["style"]["size"] = 16
+    (old / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    video = next((run / "samples").glob("*.mp4"))
+    said = vast(
+        "synth", old, "--audio", video, "--style", "sample", "--out", place / "x.mp4", cache=place / "cache", expect=2
+    )
+    assert "style.safetensors: these weights belong to other components" in said
+    assert "size style: 32 in the weights, 16 here" in said
     assert "Traceback" not in said
 
 
