@@ -65,7 +65,7 @@ def _require_below(context: StageContext, stage: str) -> None:
     """Raise :class:`InputError` if the results that ``stage`` reads are missing or come from another recipe or code."""
     run = context.run
     for below in context.builds_on(stage):
-        # a key of a stage that the recipe does not run, such as a training that is repeated inside, is no result on disk
+        # a stage may use the key of one that the recipe does not run: it then repeats that training itself
         if context.recipe.runs(below) and not run.finished(below, context.key(below)):
             raise InputError(
                 f"stage {stage!r} depends on stage {below!r}, whose result in {run.path} is missing or out of date; "
