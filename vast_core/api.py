@@ -116,8 +116,8 @@ class Avatar:
         """Frames (Y, X, 3), uint8, RGB, of the avatar speaking ``sound`` in a ``style``.
 
         ``sound`` is a sound or video file, a wave (S,) of floats in [-1, 1] at 16 kHz, or an iterable of chunks of one.
-        Frames are made in blocks of ``at_once``, as soon as the sound that they depend on has arrived; sound in chunks
-        chunks gives the same frames as the whole. Fewer at once wait for less sound and cost more a frame. ``seed``
+        Frames are made in blocks of ``at_once``, as soon as the sound that they depend on has arrived; chunks of sound
+        give the same frames as the whole. Smaller blocks wait for less sound, but cost more time per frame. ``seed``
         fixes the noise of a stochastic decoder.
 
         Raises :class:`vast_core.errors.InputError` if the sound cannot be read or is empty, and

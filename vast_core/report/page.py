@@ -26,23 +26,6 @@ from ..files.atomic import write_text
 from ..version import __version__
 from .plots import readable
 
-__all__ = [
-    "Block",
-    "Figure",
-    "Folded",
-    "FrameStrip",
-    "Listing",
-    "Order",
-    "Ranked",
-    "Rejected",
-    "Section",
-    "Table",
-    "Text",
-    "Verdict",
-    "Video",
-    "write_report",
-]
-
 Cell = str | float | int | bool | None
 """Content of a table's cell; None is shown as a dash."""
 

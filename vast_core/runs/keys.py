@@ -98,10 +98,8 @@ def _reached(start: str) -> dict[str, Path]:
     """The modules of ``start``'s package and of the core that it imports, directly or indirectly, by name."""
     trees = {start.partition(".")[0], CORE}
     found: dict[str, Path] = {}
-    waiting, seen = (
-        [start],
-        {CORE},
-    )  # the core's root re-exports names of its modules; following it would reach every module
+    waiting = [start]
+    seen = {CORE}  # the core's root exports names of its modules; following it would reach every module
     while waiting:
         module = waiting.pop()
         top, _, rest = module.partition(".")

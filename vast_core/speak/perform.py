@@ -36,7 +36,7 @@ CHUNK = 32
 
 @attrs.frozen(eq=False)
 class Chunk:
-    """Some consecutive frames of what is said."""
+    """Consecutive frames from the decoder, with their audio features."""
 
     expression: Tensor
     """(T, E)."""
@@ -49,7 +49,7 @@ class Chunk:
 def express(
     pipeline: Pipeline, model: StyleModel, sound: Sound, code: Tensor, at_once: int = CHUNK, seed: int = 0
 ) -> Iterator[Chunk]:
-    """What the face does, ``at_once`` frames at a time, at a sound in a style (1, Z).
+    """Expression of the face for a sound and a style code (1, Z), in blocks of ``at_once`` frames.
 
     A block is computed as soon as the sound that it depends on has arrived; the result does not depend on the chunks.
     ``seed`` fixes the noise of a stochastic decoder.
@@ -90,8 +90,8 @@ def perform(
 ) -> Iterator[Image]:
     """Frames (Y, X, 3) of the avatar speaking ``sound`` in the style ``code`` (1, Z), at the size of its footage.
 
-    ``shown`` gives the number in ``base`` and the picture of every frame that is played meanwhile, ``seed`` fixes the
-    noise of a stochastic decoder. Raises :class:`vast_core.errors.InputError` where the pictures end before the sound.
+    ``shown`` yields the frames of the base clip that are played, each with its number in ``base``. ``seed`` fixes the
+    noise of a stochastic decoder. Raises :class:`vast_core.errors.InputError` if these frames end before the sound.
     """
     state: State | None = None
     for chunk in express(pipeline, model, sound, code, at_once, seed):
