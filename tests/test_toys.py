@@ -152,4 +152,4 @@ def test_what_an_encoder_does_not_read_is_told(toys, speech):
         VAST_CACHE=str(toys.folder / "cache"),
     )
     assert refused.returncode == 2
-    assert "reads clips only" in " ".join((refused.stdout + refused.stderr).split())
+    assert "reads only clips" in " ".join((refused.stdout + refused.stderr).split())

@@ -96,7 +96,7 @@ class Avatar:
     ) -> Style:
         """The style of ``prompts``, mixed with ``weights``, which are equal by default.
 
-        A prompt is a video of somebody talking, a style saved as ``.safetensors``, ``"label:NAME"`` where the style
+        A prompt is a video of somebody talking, a style saved as ``.safetensors``, ``"label:NAME"`` if the style
         encoder reads labels, or ``"sample"``: a draw from the prior, which ``seed`` fixes. The mix is multiplied by
         ``strength``: 0 is neutral, above 1 exaggerates.
 

@@ -45,7 +45,7 @@ def findings(registry: Registry, commands: Mapping[str, Sequence[str]]) -> list[
         *_clashes(registry, commands),
         *_unsound(registry),
         *_packages(registry),
-        *_manners(registry),
+        *_imports(registry),
     ]
 
 
@@ -216,7 +216,7 @@ def _quoted(requirements: Iterator[str] | Sequence[str]) -> str:
     return " ".join(f"'{one}'" if re.search(r"[^\w.-]", one) else one for one in requirements)
 
 
-def _manners(registry: Registry) -> Iterator[Finding]:
+def _imports(registry: Registry) -> Iterator[Finding]:
     """What imports do beside: all of them run each time the program starts."""
     advice = "tell its authors: plugin.py and config.py are imported at every start, and are to import nothing heavy"
     for plugin in registry.plugins:

@@ -61,10 +61,10 @@ def listen_between(
 
 
 def sound_around(audio: AudioFeatures, start: int, stop: int, fps: float) -> tuple[int, int, int]:
-    """The frame with which the sound must begin on which the rows from ``start`` to ``stop`` depend, and its samples.
+    """The sound that the feature rows from ``start`` to ``stop`` depend on: its first frame and its range of samples.
 
-    These are the numbers of the first sample and of the one after the last.
+    Returns the number of the frame, of the first sample, and of the sample after the last.
     """
-    margin = math.ceil(audio.receptive_field * fps) + 1  # a frame more for the rounding of the ends
+    margin = math.ceil(audio.receptive_field * fps) + 1  # one more frame, because the ends are rounded
     first = max(0, start - margin) // audio.block * audio.block
     return first, round(first / fps * SAMPLE_RATE), round((stop + margin) / fps * SAMPLE_RATE)

@@ -1,4 +1,4 @@
-"""How a head moves from where it rests, as part of its pose."""
+"""Head motion: the pose of a head relative to its rest pose."""
 
 from __future__ import annotations
 

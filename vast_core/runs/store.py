@@ -125,7 +125,7 @@ class Store:
         return rows if rows.dtype == torch.bool else rows.float()
 
     def wave(self, clip: PreparedClip) -> Tensor:
-        """The sound (S,) of a clip, in sync; kept where the audio features are trained."""
+        """The sound (S,) of a clip, synchronised; stored only if the audio features are trained."""
         with safe_open(self.path / clip.file, framework="pt") as file:
             wave: Tensor = file.get_tensor("wave")
         return wave
@@ -133,7 +133,7 @@ class Store:
     def features(
         self, clip: PreparedClip, audio: AudioFeatures | None, start: int = 0, stop: int | None = None
     ) -> Tensor:
-        """Audio features (T, A): as prepared, or where ``audio`` is trained, what it hears now in the clip's wave."""
+        """Audio features (T, A): the prepared ones, or if ``audio`` is trained, those that it computes from the wave."""
         if audio is None or not audio.trainable or not clip.heard:
             return self.read(clip, "audio", start, stop)
         device = next(audio.parameters()).device

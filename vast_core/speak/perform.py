@@ -1,7 +1,7 @@
 """Sound and a style code to a video of the avatar, in blocks of frames, so that memory does not grow with the sound.
 
 Head pose, background and blinks come from the avatar's base clip, played forward and back; expression comes from audio
-and style, as does the head's pose where the decoder gives one. The face is drawn at the renderer's size and pasted
+and style, and so does the head's pose if the decoder gives one. The face is drawn at the renderer's size and pasted
 into the footage at the size of the footage.
 """
 
@@ -112,7 +112,7 @@ def write_video(frames: Iterable[Image], fps: float, wave: NDArray[np.float32], 
 
 
 def _pose(base: BaseClip, chunk: Chunk, played: Sequence[int]) -> Tensor:
-    """The head's pose (T, 3, 4): the decoder's where it moves the head, else that of the base clip."""
+    """The head's pose (T, 3, 4): the decoder's if it moves the head, else that of the base clip."""
     if chunk.pose is None:
         return base.pose[list(played)]
     return with_motion(rest_pose(base.pose), chunk.pose.cpu())

@@ -52,7 +52,7 @@ class StyleModel(nn.Module):
         super().__init__()
         self.style, self.flow, self.decoder = pipeline.style, pipeline.flow, pipeline.decoder
         self.audio = pipeline.audio if pipeline.audio.trainable else None
-        """The audio features, where they are trained with the others."""
+        """The audio features, if they are trained with the others."""
         self.log_noise = nn.Parameter(torch.zeros(pipeline.sizes.expression))
         """ln of the observation noise of each coefficient (E,), learned (our choice)."""
         self.register_buffer("audio_mean", torch.zeros(pipeline.sizes.audio))
@@ -91,10 +91,10 @@ class StyleModel(nn.Module):
         start: int = 0,
         seed: int = 0,
     ) -> DecoderOutput:
-        """What the decoder makes of audio features (B, T, A), of which ``start`` is the first frame, in a style (B, Z).
+        """Decode audio features (B, T, A), whose first frame has the number ``start``, in a style (B, Z).
 
-        ``future`` (B, L, A) holds the features that follow. A decoder's noise depends on ``seed`` and the number of the
-        frame alone, so that a chunk has that of the whole.
+        ``future`` (B, L, A) has the features after these. The noise of a stochastic decoder depends only on ``seed``
+        and the number of the frame, so that a chunk gets the same noise as the whole.
         """
         given: dict[str, Tensor] = {}
         if self.decoder.noise:
@@ -105,7 +105,7 @@ class StyleModel(nn.Module):
         output: DecoderOutput = self.decoder(self.hear(audio), code, mask, state, ahead, **given)
         return output
 
-    def manner(
+    def posterior(
         self,
         expression: Tensor,
         audio: Tensor,
@@ -113,38 +113,38 @@ class StyleModel(nn.Module):
         heard: Tensor,
         labels: Sequence[str | None] | None = None,
     ) -> Posterior:
-        """q(z0 given X, A) of B prompts; where a row's label is not None, q(z0 given that label) alone."""
+        """q(z0 given X, A) of B prompts; for rows whose label is not None, q(z0 given the label) instead."""
         labelled = [row for row, label in enumerate(labels or ()) if label is not None]
         if len(labelled) == len(mask):
-            told: Posterior = self.style.read_labels([label for label in labels or () if label is not None])
-            return told
+            named: Posterior = self.style.read_labels([label for label in labels or () if label is not None])
+            return named
         shown: Posterior = self.style(expression, self.hear(audio), mask, heard)
         if not labelled:
             return shown
-        told = self.style.read_labels([label for label in labels or () if label is not None])
+        named = self.style.read_labels([label for label in labels or () if label is not None])
         rows = torch.tensor(labelled, device=mask.device)
         return Posterior(
-            shown.mean.index_copy(0, rows, told.mean.to(shown.mean)),
-            shown.log_std.index_copy(0, rows, told.log_std.to(shown.log_std)),
-            shown.context.index_copy(0, rows, told.context.to(shown.context)),
+            shown.mean.index_copy(0, rows, named.mean.to(shown.mean)),
+            shown.log_std.index_copy(0, rows, named.log_std.to(shown.log_std)),
+            shown.context.index_copy(0, rows, named.context.to(shown.context)),
         )
 
     def code(self, expression: Tensor, audio: Tensor, mask: Tensor, heard: Tensor) -> Tensor:
         """Style code z_K (B, Z) of a prompt, at the posterior's mean.
 
-        Raises :class:`InputError` where the style encoder reads labels only.
+        Raises :class:`InputError` if the style encoder reads only labels.
         """
         if self.style.reads == "labels":
-            raise InputError(f"a clip shows no style here: the run's style encoder reads labels only{self._known()}")
-        return self.flowed(self.manner(expression, audio, mask, heard))
+            raise InputError(f"a clip is no prompt here: the run's style encoder reads only labels{self._known()}")
+        return self.flowed(self.posterior(expression, audio, mask, heard))
 
     def code_of_label(self, label: str) -> Tensor:
         """Style code z_K (1, Z) of a label or words, at the posterior's mean.
 
-        Raises :class:`InputError` where the style encoder reads clips only, or does not know the label.
+        Raises :class:`InputError` if the style encoder reads only clips, or does not know the label.
         """
         if self.style.reads == "clips":
-            raise InputError(f"label {label!r}: the run's style encoder reads clips only; name a video of this style")
+            raise InputError(f"label {label!r}: the run's style encoder reads only clips; name a video of this style")
         if self.style.vocabulary and label not in self.style.vocabulary:
             raise InputError(f"label {label!r} is unknown{self._known()}")
         return self.flowed(self.style.read_labels([label]))

@@ -137,7 +137,7 @@ class AvatarPictures:
 
 
 def trained_audio(context: StageContext) -> str | None:
-    """What trained audio features depend on; None where they are not trained."""
+    """Inputs of trained audio features; None if they are not trained."""
     trained = context.trains_audio and context.recipe.runs("style")
     return context.key("style") if trained else None
 

@@ -57,8 +57,8 @@ def track_inputs(context: StageContext) -> dict[str, Any]:
     }
 
 
-BESIDE = "coefficients/"
-"""Before the names of what a tracker measures beside the mesh, in files of tracks and prepared clips."""
+FURTHER = "coefficients/"
+"""Prefix of the names of further tracked coefficients, in files of tracks and prepared clips."""
 
 
 @attrs.define(eq=False)
@@ -75,8 +75,8 @@ class _Shot:
     def track(self, stop: int | None = None) -> FaceTrack:
         """The track's frames up to ``stop``."""
         arrays = {name: tensor.numpy()[:stop] for name, tensor in load_file(self.file).items()}
-        beside = {name.removeprefix(BESIDE): arrays.pop(name) for name in list(arrays) if name.startswith(BESIDE)}
-        return FaceTrack(start=self.start, notes=self.notes, coefficients=beside, **arrays)
+        further = {name.removeprefix(FURTHER): arrays.pop(name) for name in list(arrays) if name.startswith(FURTHER)}
+        return FaceTrack(start=self.start, notes=self.notes, coefficients=further, **arrays)
 
 
 class _Tracks(Sequence[FaceTrack]):
@@ -188,7 +188,7 @@ def _track(clip: Clip, face: Face, fps: float, folder: Path) -> None:
         size.append((first.shape[0], first.shape[1]))
     for number, track in enumerate(tracks):
         arrays = {"vertices": track.vertices, "pose": track.pose, "valid": track.valid}
-        arrays |= {BESIDE + name: rows for name, rows in track.coefficients.items()}
+        arrays |= {FURTHER + name: rows for name, rows in track.coefficients.items()}
         meta = {"start": str(track.start), "notes": "\n".join(track.notes), "size": f"{size[0][0]} {size[0][1]}"}
         with replacing(folder / f"{number:04d}.safetensors") as temporary:
             save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary, metadata=meta)
@@ -350,7 +350,7 @@ def _write(
                 "valid": torch.from_numpy(track.valid[start:stop]),
                 "displacement": displacement[start:stop],
             }
-            arrays |= {BESIDE + name: torch.from_numpy(rows[start:stop]) for name, rows in track.coefficients.items()}
+            arrays |= {FURTHER + name: torch.from_numpy(rows[start:stop]) for name, rows in track.coefficients.items()}
             if context.trains_audio and sound is not None:
                 low, high = (round(frame / fps * SAMPLE_RATE) for frame in (prepared.start, shot.start + stop))
                 arrays["wave"] = torch.from_numpy(_wave(shot.clip, prepared.offset_ms)[low:high])

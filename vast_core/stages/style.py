@@ -39,7 +39,7 @@ def objectives(
     """Eq. 7 on a batch, plus two terms on lips (cm²) and velocity (our choice)."""
     settings = context.options("style", StyleStage)
     heard = windows.features(batch.prompt_audio, batch.prompt.shape[1])
-    posterior = model.manner(batch.prompt, heard, batch.prompt_mask, batch.heard, batch.labels)
+    posterior = model.posterior(batch.prompt, heard, batch.prompt_mask, batch.heard, batch.labels)
     z0 = posterior.sample(torch.randn_like(posterior.mean))
     flowed = model.flow(z0, posterior.context)
     spoken = windows.features(batch.audio, batch.mask.shape[1])
@@ -131,7 +131,7 @@ def posterior_of(model: StyleModel, store: Store, clip: PreparedClip, device: to
             raise InputError(f"{clip.name}: has no style label, and the style encoder reads only labels")
     expression, valid = (store.read(clip, name, 0, stop)[None].to(device) for name in ("expression", "valid"))
     audio = store.features(clip, model.audio, 0, stop)[None].to(device)
-    return model.manner(expression, audio, valid, torch.tensor([clip.heard], device=device), [label])
+    return model.posterior(expression, audio, valid, torch.tensor([clip.heard], device=device), [label])
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Training batches of the style stage: windows of clips to say, and prompts that show how."""
+"""Training batches of the style stage: windows of clips to reconstruct, and prompts of their styles."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class StyleBatch:
     expression: Tensor
     """(B, T, E)."""
     audio: Tensor
-    """(B, T, A); where the audio features are trained, the waves (B, S) that :meth:`Windows.features` takes."""
+    """(B, T, A); if the audio features are trained, the waves (B, S) for :meth:`Windows.features`."""
     mask: Tensor
     """(B, T)."""
     motion: Tensor | None
-    """(B, T, 3, 4): how the head moved; None unless the decoder moves it."""
+    """(B, T, 3, 4): motion of the head; None unless the decoder predicts it."""
     prompt: Tensor
     """(B, T, E), of the prompt's own length."""
     prompt_audio: Tensor
@@ -39,7 +39,7 @@ class StyleBatch:
     heard: Tensor
     """(B,)."""
     labels: Sequence[str | None]
-    """B, of prompts that are given as their label alone; else None."""
+    """Label of each of the B prompts that is given only as a label; None for the others."""
 
 
 @attrs.frozen
@@ -131,7 +131,7 @@ class Windows:
         )
 
     def features(self, sound: Tensor, frames: int) -> Tensor:
-        """Audio features (B, T, A) of what a batch holds as ``audio``, with a gradient where they are trained."""
+        """Audio features (B, T, A) of a batch's ``audio``, with a gradient if they are trained."""
         if self._trained_audio is None:
             return sound
         margin = self._margin(self._trained_audio.receptive_field)
@@ -142,7 +142,7 @@ class Windows:
         return math.ceil(seconds * self._fps) + 1
 
     def _label(self, clip: PreparedClip, chance: np.random.Generator) -> str | None:
-        """The label of a prompt that is given by it alone."""
+        """The label if the prompt is given only as a label, else None."""
         if self._reads == "clips" or clip.style is None:
             return None
         return clip.style if self._reads == "labels" or chance.random() < self._settings.label_prompt else None
