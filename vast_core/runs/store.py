@@ -133,7 +133,7 @@ class Store:
     def features(
         self, clip: PreparedClip, audio: AudioFeatures | None, start: int = 0, stop: int | None = None
     ) -> Tensor:
-        """Audio features (T, A): the prepared ones, or if ``audio`` is trained, those that it computes from the wave."""
+        """Audio features (T, A): the prepared ones, or if ``audio`` is trained, those computed from the wave."""
         if audio is None or not audio.trainable or not clip.heard:
             return self.read(clip, "audio", start, stop)
         device = next(audio.parameters()).device
