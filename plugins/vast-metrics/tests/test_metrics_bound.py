@@ -35,7 +35,7 @@ def model(flow):
     return SimpleNamespace(
         audio=None,
         style=SimpleNamespace(reads="clips"),
-        manner=lambda *_: Posterior(MEAN, STD.log(), torch.zeros(1, 1)),
+        posterior=lambda *_: Posterior(MEAN, STD.log(), torch.zeros(1, 1)),
         flow=flow,
         speak=lambda audio, z, mask: SimpleNamespace(expression=(z @ MIX)[:, None].expand(1, T, E)),
         log_std=NOISE.log(),
