@@ -44,6 +44,11 @@ def check_recipe(recipe: Recipe, registry: Registry) -> None:
             count = sum(p.numel() for p in part.parameters())
             table.add_row(kind, recipe.part(kind).component.name, f"{count:,}")
         console.print(table)
+    if recipe.runs("style"):
+        words = recipe.options("style", StyleStage).enhancer_in_words(
+            recipe.part("flow").component.name, pipeline.flow.orthogonal
+        )
+        console.print(f"stage style: {words}")
     trained: dict[str, tuple[Part, ...]] = {"style": ("style", "flow", "decoder"), "renderer": ("renderer",)}
     if recipe.runs("style") and pipeline.audio.trainable:
         trained["style"] = ("audio", *trained["style"])
@@ -113,9 +118,11 @@ def _walk_style(pipeline: Pipeline, audio: Tensor) -> list[Joint]:
     else:
         posterior = pipeline.style(expression, audio, mask, torch.ones(batch, dtype=torch.bool))
     flowed = pipeline.flow(posterior.mean, posterior.context)
+    before = pipeline.recipe.options("style", StyleStage).reconstruct == "z0"
+    code = posterior.mean if before else flowed.z
     noise = pipeline.decoder.noise
     given = {"noise": torch.zeros(batch, frames, noise)} if noise else {}
-    decoded = pipeline.decoder(audio, flowed.z, mask, **given).expression
+    decoded = pipeline.decoder(audio, code, mask, **given).expression
     return [
         ("expression", "B T E", expression),
         _fit("style mean", "B Z", posterior.mean, batch, sizes.style),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import attrs
-from attrs.validators import ge, gt, le, lt
+from attrs.validators import ge, gt, in_, le, lt
 
 from .declarations import PARTS, StageSpec
 
@@ -54,6 +56,16 @@ class TrainingStage:
 class StyleStage(TrainingStage):
     """Training of style encoder, flow and decoder by the bound of VAST, eq. 7."""
 
+    enhancer: Literal["variational", "deterministic"] = attrs.field(
+        default="variational", validator=in_(("variational", "deterministic"))
+    )
+    """`variational`: z0 is sampled from the posterior, and the KL divergence of eq. 7 is part of the loss.
+    `deterministic`: z0 is the posterior's mean, which the flow maps as usual, and the loss has no KL divergence; `beta`
+    and `free_bits` are unused."""
+    reconstruct: Literal["zK", "z0"] = attrs.field(default="zK", validator=in_(("zK", "z0")))
+    """The code that the decoder reads, in the first term of eq. 7 and whenever the avatar speaks: after the flow or
+    before it. With `z0`, the flow affects only the KL divergence, and learns nothing if it is orthogonal or if the
+    enhancer is deterministic."""
     prompt_frames: int = attrs.field(default=100, validator=ge(2))
     """Length of the style prompt in video frames."""
     beta: float = attrs.field(default=0.01, validator=ge(0))
@@ -74,6 +86,20 @@ class StyleStage(TrainingStage):
     """Share of training prompts given as their style label alone, if the style encoder reads clips and labels."""
     audio_dropout: float = attrs.field(default=0.0, validator=[ge(0), lt(1)])
     """Share of the decoder's audio features set to zero in training, against overfitting to little footage."""
+
+    def enhancer_in_words(self, flow: str, orthogonal: bool) -> str:
+        """What `enhancer` and `reconstruct` mean with the flow called ``flow``, for the check and the report."""
+        variational = self.enhancer == "variational"
+        code = (
+            "z0 is sampled from the posterior, and its KL divergence is part of the loss"
+            if variational
+            else "z0 is the posterior's mean, without sampling and without a KL divergence"
+        )
+        read = f"zK, the code after the flow {flow}"
+        if self.reconstruct == "z0":
+            effect = "affects only the KL divergence" if variational and not orthogonal else "learns nothing"
+            read = f"z0, the code before the flow {flow}, which therefore {effect}"
+        return f"{self.enhancer} style enhancer: {code}; the decoder reads {read}"
 
 
 @attrs.frozen(kw_only=True)

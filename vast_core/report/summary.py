@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from ..files.atomic import write_text
+from ..registry.core_stages import StyleStage
 from ..registry.declarations import StageSpec
 from ..registry.discovery import explain
 from ..runs.directory import Run
@@ -115,6 +116,10 @@ def _styles(run: Run) -> Iterator[Block]:
 
 def _training(run: Run) -> Iterator[Block]:
     path = run.path / "metrics.jsonl"
+    if run.recipe.runs("style") and run.record("style") is not None:
+        flow = run.recipe.part("flow").component
+        words = run.recipe.options("style", StyleStage).enhancer_in_words(flow.name, flow.load().orthogonal)
+        yield Text(f"{words[:1].upper()}{words[1:]}.")
     if path.is_file():
         yield Figure("Every loss term by training step.", plot_losses(path))
 

@@ -18,7 +18,7 @@ from .style import Style
 from .style_model import StyleModel
 
 SAMPLE = "sample"
-"""Prompt that stands for a sample from the prior p(z) = N(0, I) instead of a clip."""
+"""Prompt that stands for a sample from the density of style codes, by default p(z) = N(0, I), instead of a clip."""
 
 SAVED = ".safetensors"
 """Suffix of a prompt file that is a saved style."""
@@ -71,7 +71,8 @@ def read_style(
         return Style(code=model.code_of_label(label)[0].cpu(), model=digest, source=label)
     if str(source) == SAMPLE:
         generator = torch.Generator().manual_seed(seed * 1_009 + number)
-        return Style(code=torch.randn(pipeline.sizes.style, generator=generator), model=digest, source=SAMPLE)
+        noise = torch.randn(pipeline.sizes.style, generator=generator).to(model.prior_mean)
+        return Style(code=model.code_from(noise).cpu(), model=digest, source=SAMPLE)
     path = Path(source)
     if path.suffix == SAVED:
         style = Style.load(path)

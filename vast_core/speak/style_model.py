@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..interfaces import DecoderOutput, Posterior, State
+from ..interfaces import DecoderOutput, FlowOutput, Posterior, State
 from ..pipeline import Pipeline
 
 __all__ = ["StyleModel", "decode_whole"]
@@ -43,13 +44,25 @@ class StyleModel(nn.Module):
     Each feature is standardised by its own deviation over the training footage: the closures of P, B and M are clearly
     visible but rare in posteriorgrams, and would otherwise be learned last. ``LEAST_DEVIATION`` limits this for
     features that vary little: otherwise, a phone that the footage lacks would be scaled a hundredfold when heard.
+
+    ``enhancer`` and ``reconstruct`` are the options of the style stage that trains it. A style code is always what the
+    decoder was trained to read: zK, or z0 with ``reconstruct="z0"``.
     """
 
     audio_mean: Tensor
     audio_std: Tensor
+    prior_mean: Tensor
+    prior_factor: Tensor
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        enhancer: Literal["variational", "deterministic"] = "variational",
+        reconstruct: Literal["zK", "z0"] = "zK",
+    ) -> None:
         super().__init__()
+        self.enhancer: Literal["variational", "deterministic"] = enhancer
+        self.reconstruct: Literal["zK", "z0"] = reconstruct
         self.style, self.flow, self.decoder = pipeline.style, pipeline.flow, pipeline.decoder
         self.audio = pipeline.audio if pipeline.audio.trainable else None
         """The audio features, if they are trained with the others."""
@@ -57,6 +70,8 @@ class StyleModel(nn.Module):
         """ln of the observation noise of each coefficient (E,), learned (our choice)."""
         self.register_buffer("audio_mean", torch.zeros(pipeline.sizes.audio))
         self.register_buffer("audio_std", torch.ones(pipeline.sizes.audio))
+        self.register_buffer("prior_mean", torch.zeros(pipeline.sizes.style))
+        self.register_buffer("prior_factor", torch.eye(pipeline.sizes.style))
 
     def expect(self, rows: Sequence[tuple[Tensor, Tensor, Tensor]]) -> None:
         """Set the scale of the audio features and the initial noise from training footage, and initialise the decoder.
@@ -130,16 +145,16 @@ class StyleModel(nn.Module):
         )
 
     def code(self, expression: Tensor, audio: Tensor, mask: Tensor, heard: Tensor) -> Tensor:
-        """Style code z_K (B, Z) of a prompt, at the posterior's mean.
+        """Style code (B, Z) of a prompt, at the posterior's mean.
 
         Raises :class:`InputError` if the style encoder reads only labels.
         """
         if self.style.reads == "labels":
             raise InputError(f"a clip is no prompt here: the run's style encoder reads only labels{self._known()}")
-        return self.flowed(self.posterior(expression, audio, mask, heard))
+        return self.code_of(self.posterior(expression, audio, mask, heard))
 
     def code_of_label(self, label: str) -> Tensor:
-        """Style code z_K (1, Z) of a label or words, at the posterior's mean.
+        """Style code (1, Z) of a label or words, at the posterior's mean.
 
         Raises :class:`InputError` if the style encoder reads only clips, or does not know the label.
         """
@@ -147,16 +162,49 @@ class StyleModel(nn.Module):
             raise InputError(f"label {label!r}: the run's style encoder reads only clips; name a video of this style")
         if self.style.vocabulary and label not in self.style.vocabulary:
             raise InputError(f"label {label!r} is unknown{self._known()}")
-        return self.flowed(self.style.read_labels([label]))
+        return self.code_of(self.style.read_labels([label]))
 
     def _known(self) -> str:
         known = ", ".join(self.style.vocabulary)
         return f"; it knows the labels {known}" if known else ""
 
-    def flowed(self, posterior: Posterior) -> Tensor:
-        """Style code z_K (B, Z) at the mean of a posterior."""
-        z: Tensor = self.flow(posterior.mean, posterior.context).z
-        return z
+    def draw(self, posterior: Posterior) -> Tensor:
+        """z0 (B, Z) in training: a sample of the posterior, or its mean without the variational enhancer."""
+        if self.enhancer == "deterministic":
+            return posterior.mean
+        return posterior.sample(torch.randn_like(posterior.mean))
+
+    def chosen(self, z0: Tensor, flowed: FlowOutput) -> Tensor:
+        """Of z0 and zK (B, Z), the code that the decoder reads."""
+        return z0 if self.reconstruct == "z0" else flowed.z
+
+    def code_of(self, posterior: Posterior) -> Tensor:
+        """Style code (B, Z) at the mean of a posterior."""
+        return self.chosen(posterior.mean, self.flow(posterior.mean, posterior.context))
+
+    @property
+    def has_prior(self) -> bool:
+        """Whether training holds the style code to p(z) = N(0, I), so that this is the density of codes.
+
+        Without the variational enhancer nothing does. With ``reconstruct="z0"``, p(zK) is N(0, I), and z0 has it only
+        if the flow is orthogonal; any other flow depends on the prompt, so that z0 has no density without one.
+        """
+        return self.enhancer == "variational" and (self.reconstruct == "zK" or self.flow.orthogonal)
+
+    def fit_prior(self, codes: Tensor) -> None:
+        """Set the density of codes to the Gaussian of the style codes (N, Z) of training clips.
+
+        For models without :attr:`has_prior`: M. Ghosh et al., From variational to deterministic autoencoders, 2020,
+        section 4, with one Gaussian.
+        """
+        centred = (codes - codes.mean(0)).double()
+        values, vectors = torch.linalg.eigh(centred.mT @ centred / len(codes))
+        self.prior_mean.copy_(codes.mean(0))
+        self.prior_factor.copy_(vectors * values.clamp_min(0).sqrt() @ vectors.mT)
+
+    def code_from(self, noise: Tensor) -> Tensor:
+        """Style codes (B, Z) drawn from the density of codes, N(0, I) by default, with standard normal ``noise``."""
+        return self.prior_mean + noise @ self.prior_factor
 
 
 @torch.no_grad()

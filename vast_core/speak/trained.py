@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -23,7 +24,9 @@ def load_face(weights: Path, pipeline: Pipeline) -> None:
 def load_style(weights: Path, pipeline: Pipeline) -> StyleModel:
     """The trained style model on the pipeline's device, ready to use."""
     model = StyleModel(pipeline)
-    _load(model, weights / "style.safetensors", pipeline, "face", "audio", "style", "flow", "decoder")
+    header = _load(model, weights / "style.safetensors", pipeline, "face", "audio", "style", "flow", "decoder")
+    # not from the recipe: that of a packed avatar has no options of stages
+    model.enhancer, model.reconstruct = header["enhancer"], header["reconstruct"]
     return model.to(pipeline.device).eval()
 
 
@@ -33,8 +36,8 @@ def load_renderer(weights: Path, pipeline: Pipeline) -> Renderer:
     return pipeline.renderer.to(pipeline.device).eval()
 
 
-def _load(module: nn.Module, path: Path, pipeline: Pipeline, *kinds: Part) -> None:
-    """Load ``module`` from a file; only the components of ``kinds`` must be those that made it.
+def _load(module: nn.Module, path: Path, pipeline: Pipeline, *kinds: Part) -> dict[str, Any]:
+    """Load ``module`` from a file and return its header; only the components of ``kinds`` must be those that made it.
 
     Raises :class:`vast_core.errors.WeightsError` if these components or their sizes differ.
     """
@@ -44,3 +47,4 @@ def _load(module: nn.Module, path: Path, pipeline: Pipeline, *kinds: Part) -> No
     sizes = {name: width for name, width in pipeline.sizes.known().items() if SIZE_GIVEN_BY.get(name) in kinds}
     check_header(header, components, sizes, path)
     load_into(module, tensors, path)
+    return header

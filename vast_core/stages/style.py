@@ -36,20 +36,24 @@ def inputs(context: StageContext) -> dict[str, Any]:
 def objectives(
     model: StyleModel, context: StageContext, windows: Windows, identity: Tensor, batch: StyleBatch, progress: float
 ) -> Iterator[Objective]:
-    """Eq. 7 on a batch, plus two terms on lips (cm²) and velocity (our choice)."""
+    """Eq. 7 on a batch, or its first term without the variational enhancer, plus two terms on lips (cm²) and velocity
+    (our choice)."""
     settings = context.options("style", StyleStage)
     heard = windows.features(batch.prompt_audio, batch.prompt.shape[1])
     posterior = model.posterior(batch.prompt, heard, batch.prompt_mask, batch.heard, batch.labels)
-    z0 = posterior.sample(torch.randn_like(posterior.mean))
+    z0 = model.draw(posterior)
     flowed = model.flow(z0, posterior.context)
     spoken = windows.features(batch.audio, batch.mask.shape[1])
     audio = nn.functional.dropout(model.hear(spoken), settings.audio_dropout)
-    own = _decoder_loss(model, audio, flowed.z, batch, progress)
-    beta = beta_at(
-        round(progress * settings.steps), steps=settings.steps, beta=settings.beta, warmup=settings.beta_warmup
-    )
-    terms = bound(posterior, z0, flowed, -own.loss, flow=model.flow, beta=beta, free_bits=settings.free_bits)
-    loss, logged = terms.loss, {**terms.terms, **own.terms}
+    own = _decoder_loss(model, audio, model.chosen(z0, flowed), batch, progress)
+    if model.enhancer == "variational":
+        step = round(progress * settings.steps)
+        beta = beta_at(step, steps=settings.steps, beta=settings.beta, warmup=settings.beta_warmup)
+        terms = bound(posterior, z0, flowed, -own.loss, flow=model.flow, beta=beta, free_bits=settings.free_bits)
+        loss, logged = terms.loss, {**terms.terms, **own.terms}
+    else:
+        loss = own.loss.float().mean()
+        logged = {"reconstruction": loss, **own.terms}
     if own.predictions:
         velocity, lips = _lips_and_velocity(own.predictions[-1].float(), context, identity, batch)
         loss = loss + settings.velocity * velocity + settings.lips * lips
@@ -91,7 +95,8 @@ def run(context: StageContext) -> list[Path]:
     """Train and write ``weights/style.safetensors``."""
     load_face(context.run.weights, context.pipeline)
     context.pipeline.to(context.device, face=context.device)  # the gradient of the lip loss passes through the face
-    model, windows = StyleModel(context.pipeline), Windows(context)
+    settings = context.options("style", StyleStage)
+    model, windows = StyleModel(context.pipeline, settings.enhancer, settings.reconstruct), Windows(context)
     model.expect(windows.clips())
     identity = torch.stack(list(context.store.identities.values())).mean(0).to(context.device)
     trainer = Trainer(
@@ -99,22 +104,33 @@ def run(context: StageContext) -> list[Path]:
         stage="style",
         key=context.key("style"),
         model=model,
-        settings=context.options("style", StyleStage),
+        settings=settings,
         batch_at=windows,
         objectives=lambda batch, progress: objectives(model, context, windows, identity, batch, progress),
         device=context.device,
         console=context.console,
     )
     trainer.fit(context.resume)
+    if not model.has_prior:
+        model.fit_prior(_training_codes(model, context))
     path = context.run.weights / "style.safetensors"
     header = {
         "what": "style",
         "recipe": context.key("style"),
         "components": context.run.components(),
         "sizes": context.pipeline.sizes.known(),
+        "enhancer": model.enhancer,
+        "reconstruct": model.reconstruct,
     }
     save_weights(path, model.state_dict(), header)
     return [path]
+
+
+def _training_codes(model: StyleModel, context: StageContext, most: int = 500) -> Tensor:
+    """Style codes (N, Z) of up to ``most`` training clips, evenly chosen."""
+    clips = list(context.store.of("train"))
+    chosen = clips[:: -(-len(clips) // most)]
+    return torch.cat([prompt_code(model, context.store, clip, context.device) for clip in chosen])
 
 
 PROMPT_FRAMES = 1_500
@@ -137,4 +153,4 @@ def posterior_of(model: StyleModel, store: Store, clip: PreparedClip, device: to
 @torch.no_grad()
 def prompt_code(model: StyleModel, store: Store, clip: PreparedClip, device: torch.device) -> Tensor:
     """Style code (1, Z) of one prepared clip as prompt."""
-    return model.flowed(posterior_of(model, store, clip, device))
+    return model.code_of(posterior_of(model, store, clip, device))

@@ -17,9 +17,9 @@ class Bound:
     """The negative bound of one batch and its terms; each (), in nats, mean over the batch."""
 
     loss: Tensor
-    """-E[ln p(X | zK, A)] + beta * KL after free bits: the loss to minimise."""
+    """-E[ln p(X | z, A)] + beta * KL after free bits, z being zK or z0: the loss to minimise."""
     reconstruction: Tensor
-    """-E[ln p(X | zK, A)]."""
+    """-E[ln p(X | z, A)]."""
     kl: Tensor
     """KL(q(zK) || p(zK)) before beta and free bits; a sampled KL may be negative by chance."""
     counted: Tensor
@@ -50,6 +50,13 @@ def bound(
 ) -> Bound:
     """Eq. 7: loss = -ln p(X | zK, A) + beta (ln q0(z0 | X, A) - sum_k ln|det dH_k/dz_(k-1)| - ln p(zK)).
 
+    With the reconstruction at z0 (the paper's alternative), ``log_likelihood`` is ln p(X | z0, A). The bracket is the
+    same, and equals KL(q0 || p_h), where p_h(z0) = p(H(z0; h)) |det dH/dz0| is the prior pulled back through the flow H
+    with the context h: the flow makes the prior flexible, not the posterior, and learns from the KL alone. An
+    orthogonal flow leaves N(0, I) as it is, and learns nothing. Any other flow can learn to map the q0 of each prompt
+    to N(0, I), because h depends on the prompt X. The KL then no longer limits how much the code tells about X, and
+    since p_h depends on X, eq. 7 is no longer a bound on ln p(X | A).
+
     If ``flow`` is orthogonal, the bracket is computed in closed form for p(z) = N(0, I); for any other flow it is
     computed at the sample.
 
@@ -57,7 +64,7 @@ def bound(
         posterior: q0, its mean and log_std (B, Z).
         z0: the sample (B, Z) of ``posterior`` that the flow was given.
         flow_output: z_K (B, Z) and log_det (B,).
-        log_likelihood: ln p(X | zK, A) (B,), in nats.
+        log_likelihood: ln p(X | zK, A) or ln p(X | z0, A) (B,), in nats.
         flow: the flow that gave ``flow_output``; only its ``orthogonal`` is read.
         beta: weight of the KL, at least 0.
         free_bits: nats (despite the name) of each dimension's KL, mean over the batch, that cost nothing. A sampled KL

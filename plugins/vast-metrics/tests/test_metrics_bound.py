@@ -31,8 +31,14 @@ class Shelf:
         return self.read(clip, "audio", start, stop)
 
 
-def model(flow):
+def model(flow, enhancer="variational", reconstruct="zK"):
+    def chosen(z0, flowed):
+        return z0 if reconstruct == "z0" else flowed.z
+
     return SimpleNamespace(
+        enhancer=enhancer,
+        chosen=chosen,
+        code_of=lambda q: chosen(q.mean, flow(q.mean, q.context)),
         audio=None,
         style=SimpleNamespace(reads="clips"),
         posterior=lambda *_: Posterior(MEAN, STD.log(), torch.zeros(1, 1)),
@@ -42,11 +48,11 @@ def model(flow):
     )
 
 
-def measured(flow, monkeypatch, samples=20_000):
+def measured(flow, monkeypatch, samples=20_000, **choice):
     monkeypatch.setattr(bound, "KL_SAMPLES", samples)
     monkeypatch.setattr(bound, "LIKELIHOOD_SAMPLES", 500)
     clip, shelf = SimpleNamespace(name="a", frames=T, heard=True), Shelf()
-    return bound.measured_bound(model(flow), shelf, clip, clip, torch.device("cpu")), shelf
+    return bound.measured_bound(model(flow, **choice), shelf, clip, clip, torch.device("cpu")), shelf
 
 
 def expected_reconstruction(shelf, mean, covariance):
@@ -79,3 +85,15 @@ def test_a_rotation_leaves_the_kl_as_it_is_and_an_affine_flow_does_not(monkeypat
     kl = float(of.kl_divergence(of.Normal(MEAN * scale + shift, STD * scale), of.Normal(0.0, 1.0)).sum())
     assert found["kl_after_flow"] == pytest.approx(kl, abs=0.05)
     assert abs(found["kl_after_flow"] - found["kl_before_flow"]) > 0.15
+
+
+def test_reconstruction_is_at_the_code_that_the_decoder_reads(monkeypatch):
+    turn = torch.tensor([[0.6, -0.8], [0.8, 0.6]])
+    rotate = lambda z, _: FlowOutput(z @ turn, torch.zeros(len(z)))  # noqa: E731
+    found, shelf = measured(rotate, monkeypatch, reconstruct="z0")
+    expected = expected_reconstruction(shelf, MEAN, torch.diag(STD[0] ** 2))
+    assert found["reconstruction"] == pytest.approx(expected, rel=0.05)
+    for choice, mean in (("z0", MEAN), ("zK", MEAN @ turn)):
+        found, shelf = measured(rotate, monkeypatch, enhancer="deterministic", reconstruct=choice)
+        exact = expected_reconstruction(shelf, mean, torch.zeros(2, 2))
+        assert found == {"reconstruction": pytest.approx(exact, rel=1e-5)}

@@ -123,7 +123,8 @@ class Spoken:
         """The predicted vertices and the tracked ones."""
         face, count = run.face, len(self.truth)
         chance = torch.Generator().manual_seed(zlib.crc32(self.name.encode()))
-        codes = [torch.randn(self.code.shape, generator=chance).to(self.code) for _ in range(protocol.takes)]
+        noise = [torch.randn(self.code.shape, generator=chance).to(self.code) for _ in range(protocol.takes)]
+        codes = [run.model.code_from(own) for own in noise]
         said, *takes = (face.decode(decode_whole(run.model, self.rows, z), self.identity) for z in (self.code, *codes))
         sides = [
             Performance(
