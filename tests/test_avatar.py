@@ -201,6 +201,54 @@ def test_styles_are_mixed_strengthened_and_kept(avatar, tmp_path):
 
 
 @slow
+def test_a_style_is_kept_under_a_name_and_packed(avatar, made, tmp_path, monkeypatch):
+    shutil.copytree(made, tmp_path / "run")
+    own = vast_core.load(tmp_path / "run", device="cpu")
+    lively = own.style("sample", seed=3)
+    with pytest.raises(InputError, match=r"no style 'lively'; it has none .* If 'lively' is a file, write \./lively"):
+        own.style("lively")
+    path = own.save_style(lively, "lively")
+    assert path == tmp_path / "run" / "styles" / "lively.safetensors"
+    assert torch.equal(own.style("lively").code, lively.code)
+    assert list(own.styles) == ["lively"]
+    calm = own.style("sample", seed=4)
+    with pytest.raises(InputError, match=r"there is a style 'lively' already; .* --force"):
+        own.save_style(calm, "lively")
+    assert torch.equal(own.style("lively").code, lively.code)
+    own.save_style(calm, "lively", force=True)
+    own.save_style(lively, "a-1_b")
+    mixed = own.style("lively", "a-1_b", "sample", weights=[1, 2, 1], seed=5)
+    third = own.style("sample", "sample", "sample", weights=[1e-9, 1e-9, 1], seed=5)
+    assert torch.allclose(mixed.code, (calm.code + 2 * lively.code + third.code) / 4, atol=1e-6)
+    with pytest.raises(InputError, match="no style 'happy'; it has a-1_b, lively"):
+        own.style("happy")
+    monkeypatch.chdir(tmp_path)
+    for name in ("lively", "happy"):
+        (tmp_path / name).write_text("no video")
+    assert torch.equal(own.style("lively").code, calm.code), "a name is a name wherever one works"
+    for file in ("./happy", Path("lively")):
+        with pytest.raises(MediaError):
+            own.style(file)
+    with pytest.raises(InputError, match=r"lies in .*styles, which is read"):
+        own.write(path, wave_of(1), calm, force=True)
+    packed = vast_core.load(api.pack(tmp_path / "run", tmp_path / "alma.vast"), device="cpu")
+    assert list(packed.styles) == ["a-1_b", "lively"]
+    assert torch.equal(packed.style("lively").code, calm.code)
+    with pytest.raises(InputError, match=r"alma\.vast: a packed avatar is not changed; save the style in its run"):
+        packed.save_style(lively, "third")
+
+
+@slow
+@pytest.mark.parametrize(
+    "name", ["", "sample", "Happy", "a.b", "../a", "a/b", "-a", "a b", "label:a", "a" * 65, "ä", "a\n"]
+)
+def test_what_cannot_name_a_style(avatar, name):
+    with pytest.raises(InputError, match="cannot name a style: use 1 to 64 lower-case letters"):
+        avatar.save_style(avatar.style("sample"), name)
+    assert not (avatar._folder / "styles").exists()
+
+
+@slow
 def test_a_style_of_other_weights_is_refused(avatar, made, tmp_path):
     shutil.copytree(made, tmp_path / "other")
     path = tmp_path / "other" / "weights" / "style.safetensors"
@@ -219,6 +267,12 @@ def test_a_style_of_other_weights_is_refused(avatar, made, tmp_path):
         with pytest.raises(WeightsError, match=message):
             does()
     assert other.style(tmp_path / "s.safetensors").code.shape == (32,)
+    assert (other.fits(foreign), avatar.fits(foreign)) == (True, False)
+    shutil.copy(tmp_path / "s.safetensors", other.save_style(foreign, "s").parent / "t.safetensors")
+    avatar.style("sample").save(tmp_path / "other" / "styles" / "s.safetensors")
+    with pytest.raises(WeightsError, match=r"styles/s\.safetensors: this style belongs to other style weights"):
+        other.style("s")
+    assert torch.equal(other.style("t").code, foreign.code)
 
 
 @slow

@@ -104,6 +104,19 @@ def test_the_manifest_is_true_and_nothing_is_compressed(packed):
         assert {member.compress_type for member in file.infolist()} == {zipfile.ZIP_STORED}
 
 
+def test_named_styles_are_packed_and_nothing_else_beside_them(run, tmp_path):
+    for name in ("happy", "b-2"):
+        save_weights(run / "styles" / f"{name}.safetensors", {"code": torch.arange(3.0)}, {"what": "style code"})
+    for other in ("notes.txt", "Big.safetensors", ".happy.safetensors.7.part.safetensors"):
+        (run / "styles" / other).write_text("x")
+    pack(run, tmp_path / "ann.vast")
+    unpack(tmp_path / "ann.vast", tmp_path / "out")
+    names = ["b-2.safetensors", "happy.safetensors"]
+    assert sorted(path.name for path in (tmp_path / "out" / "styles").iterdir()) == names
+    for name in names:
+        assert (tmp_path / "out" / "styles" / name).read_bytes() == (run / "styles" / name).read_bytes()
+
+
 def test_packing_twice_gives_the_same_members(run, packed, tmp_path):
     pack(run, tmp_path / "again.vast")
     contents = []
@@ -162,6 +175,9 @@ def listed_twice(members, manifest):
         (adding("..\\x"), "would lie outside"),
         (adding("C:/x"), "'C:/x' would lie outside"),
         (adding("weights/other.safetensors"), "'weights/other.safetensors' is not part of an avatar"),
+        (adding("styles/Big.safetensors"), "'styles/Big.safetensors' is not part of an avatar"),
+        (adding("styles/a/b.safetensors"), "'styles/a/b.safetensors' is not part of an avatar"),
+        (adding("styles/happy.safetensors"), "its manifest does not list what an avatar is made of"),
         (adding("weights/"), "'weights/' is not part of an avatar"),
         (adding("base.mp4"), "it has 'base.mp4' twice"),
         (lambda members, manifest: members[:-1], "it lacks base.mp4"),
@@ -176,7 +192,7 @@ def listed_twice(members, manifest):
         (lambda members, manifest: manifest.update(format=2), "is of format 2, this vast .* reads format 1"),
         (lambda members, manifest: manifest.__delitem__("files"), "its manifest cannot be read"),
         (lambda members, manifest: manifest["files"][0].update(size="many"), "its manifest cannot be read"),
-        (lambda m, manifest: manifest.update(vast="x" * 70_000), "its manifest has [0-9]+ bytes, more than 65536"),
+        (lambda m, manifest: manifest.update(vast="x" * 1_100_000), "its manifest has [0-9]+ bytes, more than 1048576"),
     ],
 )
 def test_what_is_no_avatar_is_refused(packed, tmp_path, change, message):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -110,6 +111,34 @@ def test_old_weights_in_a_new_recipe_are_refused(run, place):
 def test_inspect_shows_the_header(run, place):
     said = vast("inspect", run / "weights" / "style.safetensors", cache=place / "cache")
     assert "householder" in said
+
+
+def test_styles_are_saved_listed_and_spoken_by_name(run, place):
+    own = place / "named"
+    shutil.copytree(run, own)
+    video = next((run / "samples").glob("*.mp4"))
+    cache = place / "empty"
+    assert "has no named styles; `vast style save` adds one" in vast("style", "list", "--run", own, cache=cache)
+    save = ("style", "save", "--run", own, "--seed", "3", "sample", "--name")
+    assert "style happy: " in vast(*save, "happy", cache=cache)
+    said = vast(*save, "happy", cache=cache, expect=2)
+    assert "there is a style 'happy' already; choose another name, or overwrite it with --force" in said
+    vast(*save, "happy", "--style-strength", "1.5", "--force", cache=cache)
+    vast("style", "save", "happy:3", "sample:1", "--run", own, "--name", "mixed", cache=cache)
+    vast("pack", own, place / "named.vast", cache=cache)
+    for source in (own, place / "named.vast"):
+        said = vast("style", "list", "--run", source, cache=cache)
+        assert re.findall(r"^(\w+) +(.*)$", said, re.MULTILINE) == [
+            ("happy", "1.5 times (1 sample)"),
+            ("mixed", "3 happy + 1 sample"),
+        ]
+    speak = ("--audio", video, "--force", "--out")
+    vast("synth", place / "named.vast", *speak, place / "d.mp4", "--style", "happy:0.5", cache=cache)
+    strong = ("--style", "sample", "--seed", "3", "--style-strength", "1.5")
+    vast("synth", own, *speak, place / "e.mp4", *strong, cache=cache)
+    assert (place / "d.mp4").read_bytes() == (place / "e.mp4").read_bytes()
+    said = vast("synth", own, *speak, place / "f.mp4", "--style", "hapy", cache=cache, expect=2)
+    assert "this avatar has no style 'hapy'; it has happy, mixed" in " ".join(said.split())
 
 
 @pytest.mark.skipif(not (MODELS / "face_landmarker.task").is_file(), reason="face_landmarker.task is not here")

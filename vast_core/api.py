@@ -36,7 +36,8 @@ from .recipe.loading import load_recipe
 from .registry.registry import Registry
 from .runs.weights import read_header
 from .speak.base_clip import BASE_VIDEO, BaseClip
-from .speak.packing import AVATAR, MEMBERS, RECIPE, SPEAKING, check_run, unpack
+from .speak.named_styles import STYLES, style_files, style_path
+from .speak.packing import AVATAR, MEMBERS, RECIPE, SPEAKING, check_run, members, unpack
 from .speak.packing import pack as pack_run
 from .speak.perform import CHUNK, perform, write_video
 from .speak.prompt import read_style
@@ -83,6 +84,11 @@ class Avatar:
         """The widths of its parts, by axis letter."""
         return self._pipeline.sizes
 
+    @property
+    def styles(self) -> dict[str, Style]:
+        """The styles that it knows by name."""
+        return {name: Style.load(path) for name, path in style_files(self._folder).items()}
+
     def __repr__(self) -> str:
         y, x = self.size
         return f"<Avatar {self.name}: {x} x {y} pixels, {self.fps:g} frames a second>"
@@ -96,21 +102,51 @@ class Avatar:
     ) -> Style:
         """The style of ``prompts``, mixed with ``weights``, which are equal by default.
 
-        A prompt is a video of somebody talking, a style saved as ``.safetensors``, ``"label:NAME"`` if the style
-        encoder reads labels, or ``"sample"``: a draw from the prior, which ``seed`` fixes. The mix is multiplied by
-        ``strength``: 0 is neutral, above 1 exaggerates.
+        A prompt is a video of somebody talking, a style saved as ``.safetensors``, the name of one of :attr:`styles`,
+        ``"label:NAME"`` if the style encoder reads labels, or ``"sample"``: a draw from the prior, which ``seed``
+        fixes. Text without a dot or a separator is a name; a :class:`pathlib.Path` is always a file. The mix is
+        multiplied by ``strength``: 0 is neutral, above 1 exaggerates.
 
         Raises :class:`vast_core.errors.InputError` if a video cannot be read, shows no face, or shows one for less than
-        a second, and :class:`vast_core.errors.WeightsError` if a saved style belongs to another avatar's weights.
+        a second, or if a name is unknown, and :class:`vast_core.errors.WeightsError` if a saved style belongs to
+        another avatar's weights.
         """
         shares = [1.0] * len(prompts) if weights is None else list(weights)
+        named = style_files(self._folder)
         styles = [
-            read_style(prompt, self._pipeline, self._model, self._digest, seed=seed, number=number)
+            read_style(prompt, self._pipeline, self._model, self._digest, named, seed=seed, number=number)
             for number, prompt in enumerate(prompts)
         ]
         source = " + ".join(f"{w:g} {style.source}" for w, style in zip(shares, styles, strict=False))
         mixed = mean_of(styles, shares, source)
         return mixed if strength == 1.0 else mixed.strengthened(strength)
+
+    def fits(self, style: Style) -> bool:
+        """Whether ``style`` belongs to this avatar's style weights; if not, it cannot be spoken in."""
+        return style.model == self._digest
+
+    def save_style(self, style: Style, name: str, *, force: bool = False) -> Path:
+        """Save ``style`` in the run under a name, by which :meth:`style` finds it; returns its file.
+
+        :func:`pack` takes it along. A name has 1 to 64 characters: lower-case letters, digits, - and _.
+
+        Raises :class:`vast_core.errors.InputError` if the name is not allowed, or is taken and ``force`` is False, or
+        if the avatar is a packed file, and :class:`vast_core.errors.WeightsError` if the style belongs to another
+        avatar's weights.
+        """
+        style.require(self._digest)
+        path = style_path(self._folder, name)
+        if self._unpacked is not None:
+            raise InputError(
+                f"{self._files[0]}: a packed avatar is not changed; save the style in its run's folder, and pack again"
+            )
+        if path.exists() and not force:
+            raise InputError(
+                f"{path}: there is a style {name!r} already; choose another name, or overwrite it with --force "
+                "(force=True)"
+            )
+        style.save(path)
+        return path
 
     def speak(self, sound: Speech, style: Style, *, at_once: int = CHUNK, seed: int = 0) -> Iterator[Image]:
         """Frames (Y, X, 3), uint8, RGB, of the avatar speaking ``sound`` in a ``style``.
@@ -183,7 +219,7 @@ def load(run: str | Path, *, device: str | torch.device | None = None, registry:
     path, unpacked = Path(run), None
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder; name a run's folder, or a file of `vast pack`")
-    folder, files = path, tuple(path / name for name in MEMBERS)
+    folder, files = path, (*(path / name for name in MEMBERS), path / STYLES)
     if path.is_file():
         unpacked = tempfile.TemporaryDirectory(prefix="vast-")
         folder, files = Path(unpacked.name), (path,)
@@ -213,12 +249,12 @@ def load(run: str | Path, *, device: str | torch.device | None = None, registry:
 def pack(run: str | Path, out: str | Path, *, force: bool = False) -> Path:
     """Write the avatar of a finished run to one file, which :func:`load` reads on any machine; returns its path.
 
-    The file has the necessary sections of the recipe, the weights and the avatar's video, but nothing of the corpus.
-    Raises :class:`vast_core.errors.InputError` if the run is not finished, if ``out`` exists and ``force`` is False, or
-    if ``out`` is a file of the run.
+    The file has the necessary sections of the recipe, the weights, the avatar's video and the named styles, but nothing
+    of the corpus. Raises :class:`vast_core.errors.InputError` if the run is not finished, if ``out`` exists and
+    ``force`` is False, or if ``out`` is a file of the run.
     """
     run, out = Path(run), Path(out)
-    check_output(out, inputs=[*(run / name for name in MEMBERS), *_corpus_of(run)], force=force)
+    check_output(out, inputs=[*(run / name for name in members(run)), *_corpus_of(run)], force=force)
     pack_run(run, out)
     return out
 

@@ -28,6 +28,7 @@ COMMANDS: Places = {
     "run": ("vast_core.cli.run:run", "Run the stages of a recipe."),
     "check": ("vast_core.cli.check:check", "Check and assemble a recipe without reading data."),
     "synth": ("vast_core.cli.synth:synth", "Make a talking video with the avatar of the finished run RUN."),
+    "style": ("vast_core.cli.style:style", "Save styles of an avatar under names, and list them."),
     "pack": ("vast_core.cli.pack:pack", "Write the avatar of the finished run RUN to FILE."),
     "plugins": ("vast_core.cli.plugins:plugins", "List what is installed and in what state."),
     "schema": ("vast_core.cli.schema:schema", "Write the JSON Schema of recipes."),
@@ -36,6 +37,13 @@ COMMANDS: Places = {
 """Commands of vast itself."""
 
 GROUPS: Mapping[str, Places] = {
+    "style": {
+        "save": ("vast_core.cli.style_save:save", "Save the style of PROMPT in a run under a name."),
+        "list": (
+            "vast_core.cli.style_list:list_",
+            "List the styles that an avatar knows by name, and what each was made of.",
+        ),
+    },
     "plugins": {
         "show": (
             "vast_core.cli.plugins_show:show",

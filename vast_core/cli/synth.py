@@ -19,8 +19,8 @@ from ..cli import Session
     "styles",
     multiple=True,
     required=True,
-    help="Prompt clip or saved style, FILE or FILE:WEIGHT; can be repeated. `label:NAME` is for style encoders that "
-    "read labels, `sample` draws a style from the prior.",
+    help="Prompt clip, saved style, or name of a style of the avatar; PROMPT or PROMPT:WEIGHT; can be repeated. "
+    "`label:NAME` is for style encoders that read labels, `sample` draws a style from the prior.",
 )
 @click.option(
     "--style-strength", default=1.0, show_default=True, help="Factor on the style: 0 is neutral, above 1 exaggerates."
@@ -50,30 +50,24 @@ def synth(
     """Make a talking video with the avatar of the finished run RUN.
 
     RUN is the run's folder, or a file that `vast pack` wrote. Besides it, only the sound and the prompts are read.
+    A prompt without a dot is the name of a style that `vast style save` saved; a file `happy` is written ./happy.
 
     \b
     Example:
       vast synth runs/vast_default --audio hello.wav --style happy.mp4 --out out.mp4
       vast synth runs/mine --audio hello.wav --style a.mp4:0.7 --style b.mp4:0.3 --style-strength 1.2
+      vast synth mine.vast --audio hello.wav --style happy --out happy.mp4
       vast synth mine.vast --audio hello.wav --style sample --seed 3 --force
     """
     from rich.console import Console
     from rich.progress import Progress
 
     from ..api import load
-    from ..speak.prompt import Prompt
+    from .prompts import style_of
 
-    console, prompts = Console(), [Prompt.parse(text) for text in styles]
+    console = Console()
     avatar = load(run, registry=session.registry)
-    with console.status("reading the prompts"):
-        style = avatar.style(
-            *(prompt.source for prompt in prompts),
-            weights=[prompt.weight for prompt in prompts],
-            strength=style_strength,
-            seed=seed,
-        )
-    for note in style.notes:
-        console.print(f"[dim]{note}[/dim]")
+    style = style_of(avatar, styles, style_strength, seed, console)
     with Progress(console=console) as bar:
         task = bar.add_task("speaking")
         avatar.write(

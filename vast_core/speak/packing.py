@@ -24,6 +24,7 @@ from ..media.reading import file_digest
 from ..registry.declarations import Part
 from ..version import __version__
 from .base_clip import BASE_VIDEO, BaseClip
+from .named_styles import is_member, style_files
 
 SPEAKING: tuple[Part, ...] = ("face", "audio", "style", "flow", "decoder", "renderer")
 """Sections of a recipe that an avatar needs to speak."""
@@ -38,14 +39,14 @@ MEMBERS = (
     AVATAR,
     BASE_VIDEO,
 )
-"""Files of an avatar, by path in its run's folder."""
+"""Files of every avatar, by path in its run's folder; named styles come in addition."""
 
 FORMAT = 1
 
 MOST_BYTES = 8 * 2**30
 """Largest packed avatar, in bytes; a minute of 4K video takes a tenth of it (our choice)."""
 
-MANIFEST_BYTES = 64 * 2**10
+MANIFEST_BYTES = 2**20
 """Largest manifest, in bytes."""
 
 _BLOCK = 2**20
@@ -70,6 +71,11 @@ class Manifest:
     files: list[Entry]
 
 
+def members(run: Path) -> tuple[str, ...]:
+    """Files of the avatar in a run's folder, by path in it."""
+    return (*MEMBERS, *(path.relative_to(run).as_posix() for path in style_files(run).values()))
+
+
 def check_run(run: Path) -> None:
     """Raise :class:`InputError` if a folder lacks files of an avatar, or if its video has changed."""
     if not (run / RECIPE).is_file():
@@ -90,13 +96,14 @@ def pack(run: Path, out: Path) -> None:
     kept = {key: value for key, value in recipe.items() if key in ("vast", "name", "seed", "fps", *SPEAKING)}
     text = yaml.safe_dump(kept, sort_keys=False, allow_unicode=True, width=120).encode()
     files = [Entry(name=RECIPE, size=len(text), sha256=hashlib.sha256(text).hexdigest())]
-    for name in MEMBERS[1:]:
+    others = members(run)[1:]
+    for name in others:
         files.append(Entry(name=name, size=(run / name).stat().st_size, sha256=file_digest(run / name)))
     manifest = Manifest(format=FORMAT, vast=__version__, files=files)
     with replacing(out) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as packed:
         packed.writestr(MANIFEST, json.dumps(cattrs.unstructure(manifest), indent=1))
         packed.writestr(RECIPE, text)
-        for name in MEMBERS[1:]:
+        for name in others:
             packed.write(run / name, name)
 
 
@@ -120,13 +127,13 @@ def unpack(file: Path, folder: Path) -> None:
 
 
 def _check_members(file: Path, members: Sequence[zipfile.ZipInfo]) -> None:
-    """Require exactly the expected members, each once, as plain uncompressed files."""
+    """Require all :data:`MEMBERS` and nothing but these and named styles, each once, as plain uncompressed files."""
     names = [member.orig_filename for member in members]
     for name in names:
         if name.startswith(("/", "\\")) or name[1:2] == ":" or ".." in name.replace("\\", "/").split("/"):
             raise InputError(f"{file}: refused, because its member {name!r} would lie outside the folder of the avatar")
     for name in names:
-        if name not in (MANIFEST, *MEMBERS):
+        if name not in (MANIFEST, *MEMBERS) and not is_member(name):
             raise InputError(f"{file}: refused, because its member {name!r} is not part of an avatar")
         if names.count(name) > 1:
             raise InputError(f"{file}: refused, because it has {name!r} twice")
@@ -159,7 +166,7 @@ def _read_manifest(file: Path, packed: zipfile.ZipFile) -> Manifest:
 
 def _check_sizes(file: Path, members: Sequence[zipfile.ZipInfo], manifest: Manifest) -> None:
     listed = {entry.name: entry.size for entry in manifest.files}
-    if set(listed) != set(MEMBERS) or len(manifest.files) != len(MEMBERS):
+    if sorted(entry.name for entry in manifest.files) != sorted(m.filename for m in members if m.filename != MANIFEST):
         raise InputError(f"{file}: refused, because its manifest does not list what an avatar is made of, each once")
     for member in members:
         if member.filename != MANIFEST and member.file_size != listed[member.filename]:

@@ -1,7 +1,8 @@
-"""Style prompts: video clips, saved styles, or draws from the prior."""
+"""Style prompts: video clips, saved styles, names of styles, or draws from the prior."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -14,6 +15,7 @@ from ..errors import InputError
 from ..interfaces import SILENCE_RMS, FaceTrack, listen
 from ..media.reading import VideoFile
 from ..pipeline import Pipeline
+from .named_styles import may_be_name, named_style
 from .style import Style
 from .style_model import StyleModel
 
@@ -32,14 +34,14 @@ LEAST_SECONDS = 1.0
 
 @attrs.frozen
 class Prompt:
-    """A clip, a saved style, a label or ``sample``, and its weight in the mix."""
+    """A clip, a saved style, a name, a label or ``sample``, and its weight in the mix."""
 
     source: str
     weight: float = 1.0
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """``a.mp4``, ``a.mp4:0.7``, ``label:happy`` or ``sample``.
+        """``a.mp4``, ``a.mp4:0.7``, ``happy``, ``label:happy`` or ``sample``.
 
         Raises :class:`InputError` where the weight is not above 0.
         """
@@ -51,20 +53,29 @@ class Prompt:
         except ValueError:
             return cls(text)  # a colon in a file name or after a drive letter
         if not (source and 0 < share < float("inf")):
-            raise InputError(f"--style {text}: write FILE or FILE:WEIGHT, with a weight above 0")
+            raise InputError(f"--style {text}: write PROMPT or PROMPT:WEIGHT, with a weight above 0")
         return cls(source, share)
 
 
 @torch.no_grad()
 def read_style(
-    source: str | Path, pipeline: Pipeline, model: StyleModel, digest: str, *, seed: int = 0, number: int = 0
+    source: str | Path,
+    pipeline: Pipeline,
+    model: StyleModel,
+    digest: str,
+    named: Mapping[str, Path],
+    *,
+    seed: int = 0,
+    number: int = 0,
 ) -> Style:
-    """The style of one prompt: a video, a saved style, a label, or ``sample``, a draw that ``seed`` and ``number`` fix.
+    """The style of one prompt: a video, a saved style, a name, a label, or ``sample``.
 
-    ``digest`` is that of the model's weights.
+    Text without a dot or a separator is a name, one of ``named``; a :class:`Path` is always a file. ``seed`` and
+    ``number`` fix the draw of ``sample``. ``digest`` is that of the model's weights.
 
-    Raises :class:`InputError` where a video shows no face, or less than a second of one, or the style encoder does not
-    read such a prompt, and :class:`vast_core.errors.WeightsError` where a saved style belongs to other weights.
+    Raises :class:`InputError` where a video shows no face, or less than a second of one, a name is unknown, or the
+    style encoder does not read such a prompt, and :class:`vast_core.errors.WeightsError` where a saved style belongs to
+    other weights.
     """
     if str(source).startswith(LABEL):
         label = str(source).removeprefix(LABEL)
@@ -74,8 +85,9 @@ def read_style(
         noise = torch.randn(pipeline.sizes.style, generator=generator).to(model.prior_mean)
         return Style(code=model.code_from(noise).cpu(), model=digest, source=SAMPLE)
     path = Path(source)
-    if path.suffix == SAVED:
-        style = Style.load(path)
+    by_name = isinstance(source, str) and may_be_name(source)
+    if by_name or path.suffix == SAVED:
+        style = named_style(str(source), named) if by_name else Style.load(path)
         style.require(digest)
         return style
     code, notes = read_prompt(path, pipeline, model)

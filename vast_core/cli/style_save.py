@@ -1,0 +1,45 @@
+"""``vast style save``: save a style of an avatar under a name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..cli import Session
+
+
+@click.command()
+@click.argument("prompts", metavar="PROMPT...", nargs=-1, required=True)
+@click.option("--run", type=click.Path(path_type=Path), required=True, help="Folder of the avatar's finished run.")
+@click.option("--name", required=True, help="Name of the style: lower-case letters, digits, - and _.")
+@click.option(
+    "--style-strength", default=1.0, show_default=True, help="Factor on the style: 0 is neutral, above 1 exaggerates."
+)
+@click.option("--seed", default=0, show_default=True, help="Random seed of the prompt `sample`.")
+@click.option("--force", is_flag=True, help="Overwrite a style of this name.")
+@click.pass_obj
+def save(
+    session: Session, prompts: tuple[str, ...], run: Path, name: str, style_strength: float, seed: int, force: bool
+) -> None:
+    """Save the style of PROMPT in a run under a name.
+
+    PROMPT is what `--style` of `vast synth` takes; several are mixed. The style is written to `styles/NAME.safetensors`
+    in the run's folder, and `vast pack` takes it along. It belongs to the run's style weights: after a new training of
+    these, save it again.
+
+    \b
+    Example:
+      vast style save happy.mp4 --run runs/mine --name happy
+      vast style save a.mp4:0.7 b.mp4:0.3 --run runs/mine --name mixed --style-strength 1.2
+      vast style save sample --seed 3 --run runs/mine --name lively
+    """
+    from rich.console import Console
+
+    from ..api import load
+    from .prompts import style_of
+
+    console = Console()
+    avatar = load(run, registry=session.registry)
+    path = avatar.save_style(style_of(avatar, prompts, style_strength, seed, console), name, force=force)
+    console.print(f"style {name}: {path}")
