@@ -14,6 +14,8 @@ def clip(number, **other):
         "start": 0,
         "frames": 20,
         "speaker": "ann",
+        "group": "",
+        "weight": 1.0,
         "split": "train",
         "style": None,
         "heard": True,

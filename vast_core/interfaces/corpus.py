@@ -76,6 +76,14 @@ class Corpus(ABC):
         Raises :class:`vast_core.errors.InputError` if there are no clips.
         """
 
+    def group(self, clip: Clip) -> tuple[str, float]:
+        """Name and weight of the group that a clip belongs to.
+
+        Training draws groups by weight, whatever their length, and clips within a group by length. A corpus of one kind
+        of footage is one group.
+        """
+        return "", 1.0
+
     def counterfactual(self, clip: Clip, style: str) -> Clip | None:
         """The same sentence by the same speaker in the given style; None if the corpus cannot provide it."""
         return None

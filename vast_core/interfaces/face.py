@@ -86,9 +86,18 @@ class FaceModel(nn.Module, ABC):
     fits: ClassVar[bool] = True
     """False for a fixed basis, such as FLAME's or ARKit's: ``fit`` is then not called."""
 
+    def learn_neutral(self, tracks: Sequence[FaceTrack], speakers: Sequence[str]) -> None:
+        """Learn from the corpus how to tell expression from the shape of a face, before :meth:`identity` is called.
+
+        ``speakers[i]`` is the speaker of ``tracks[i]``. What it learns is kept in buffers. Most models learn nothing.
+        """
+
     @abstractmethod
     def identity(self, tracks: Sequence[FaceTrack]) -> NDArray[np.float32]:
-        """The speaker's neutral face (V, 3), canonical, from all tracks of that speaker."""
+        """The speaker's neutral face (V, 3), canonical, from all tracks of that speaker.
+
+        There may be a single short track, in which the speaker smiles from beginning to end.
+        """
 
     def fit(self, tracks: Sequence[FaceTrack], identities: Sequence[NDArray[np.float32]]) -> None:
         """Learn the expression basis from the corpus; ``identities[i]`` is the neutral face of ``tracks[i]``.

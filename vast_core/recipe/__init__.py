@@ -6,7 +6,7 @@ from .document import Mark, Node, Problem, merged, read_document, read_value, re
 from .finding import find_recipe, packaged_recipes, recipes_folder
 from .json_schema import recipe_schema
 from .loading import Draft, load_recipe
-from .model import Recipe, Use, plain
+from .model import Recipe, Use, UseOfCorpus, nested_uses, plain
 from .options import COMPUTED, options
 from .reader import Reader
 
@@ -19,9 +19,11 @@ __all__ = [
     "Reader",
     "Recipe",
     "Use",
+    "UseOfCorpus",
     "find_recipe",
     "load_recipe",
     "merged",
+    "nested_uses",
     "options",
     "packaged_recipes",
     "plain",

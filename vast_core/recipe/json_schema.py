@@ -14,14 +14,14 @@ import re
 import types
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import attrs
 
 from ..registry.declarations import KINDS, PARTS, Component, SectionSpec, StageSpec
 from ..registry.registry import Registry
 from .finding import packaged_recipes
-from .model import VERSION, Recipe, plain
+from .model import VERSION, Recipe, Use, plain
 from .options import COMPUTED, Option, options
 
 Schema = dict[str, Any]
@@ -183,6 +183,8 @@ def of_type(kind: Any) -> Schema:
     origin, arguments = get_origin(kind), get_args(kind)
     if kind is Any:
         return {}
+    if origin is Annotated and arguments[0] is Use:
+        return {"$ref": f"#/$defs/{arguments[1]}"}
     if attrs.has(kind):
         return _mapping(kind)
     if origin in (Union, types.UnionType):

@@ -85,7 +85,9 @@ class Draft:
         if parts is not None:
             kept = ("vast", "name", "seed", "fps", *parts)
             tree = attrs.evolve(tree, value={key: node for key, node in tree.value.items() if key in kept})
-        values = _Sections(registry, reader, runs=parts is None).read(tree, _folder_name(self.path))
+        sections = _Sections(registry, reader, runs=parts is None)
+        reader.use = sections.use
+        values = sections.read(tree, _folder_name(self.path))
         return (None if reader.problems else Recipe(**values, source=self.source)), reader.problems
 
     def error(self, problems: Sequence[Problem]) -> RecipeError:
@@ -135,7 +137,7 @@ class _Sections:
         values = self.reader.fields(attrs.evolve(tree, value=own), Recipe, (), only=only, besides=known)
         for part in PARTS:
             if part in sections and not _is_absent(sections[part]):
-                values[part] = self._use(part, sections[part], (part,))
+                values[part] = self.use(part, sections[part], (part,))
         if "metrics" in sections and not _is_absent(sections["metrics"]):
             values["metrics"] = self._metrics(sections["metrics"])
         listed = "run" in sections and not _is_absent(sections["run"])
@@ -215,14 +217,15 @@ class _Sections:
             return ()
         uses: list[Use] = []
         for i, item in enumerate(node.value):
-            use = self._use("metric", item, ("metrics", str(i)))
+            use = self.use("metric", item, ("metrics", str(i)))
             if use in uses:
                 self.reader.note(item, ("metrics", str(i)), f"{use.name} is in the list twice")
             elif use is not INVALID:
                 uses.append(use)
         return tuple(uses)
 
-    def _use(self, kind: Kind, node: Node, path: KeyPath) -> Any:
+    def use(self, kind: Kind, node: Node, path: KeyPath) -> Any:
+        """The component that a section names, with its options."""
         note = self.reader.note
         if node.value is UNREADABLE:
             return INVALID

@@ -6,9 +6,9 @@ The first lines of ``recipes/vast_default.yaml`` show the form. Names are regist
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
 import attrs
 import yaml
@@ -33,6 +33,10 @@ class Use:
     """An instance of ``component.config``."""
     name: str = attrs.field(default=attrs.Factory(lambda self: self.component.name, takes_self=True))
     """The name as written in the recipe, possibly ``distribution/name``."""
+
+
+UseOfCorpus = Annotated[Use, "corpus"]
+"""Type of an option that is itself a corpus section. ``Annotated[Use, KIND]`` is such a type for any kind."""
 
 
 @attrs.frozen(kw_only=True)
@@ -166,6 +170,8 @@ class Recipe:
 
 def plain(value: Any) -> Any:
     """An option's value as plain YAML and JSON data, where such data exists."""
+    if isinstance(value, Use):
+        return _plain_use(value, value.name)
     if attrs.has(type(value)):
         return _plain_config(value)
     if isinstance(value, Mapping):
@@ -181,3 +187,12 @@ def _plain_config(config: Any) -> dict[str, Any]:
 
 def _plain_use(use: Use, name: str) -> dict[str, Any]:
     return {"use": name, **_plain_config(use.config)}
+
+
+def nested_uses(config: Any) -> Iterator[Use]:
+    """The components that a config names in its options, such as the corpora of a union."""
+    for field in attrs.fields(type(config)):
+        value = getattr(config, field.name)
+        for item in value if isinstance(value, (list, tuple)) else (value,):
+            if isinstance(item, Use):
+                yield item

@@ -1,8 +1,8 @@
 """A recipe's tree to attrs classes: every mistake is noted with its position, and nothing is coerced.
 
 Supported types of options: bool, int, float, str, Path, None, Any, Literal, unions, list, tuple, Sequence, dict and
-Mapping with text as key, and attrs classes of these. A relative path becomes absolute: in a file it is relative to that
-file, on the command line to the working directory.
+Mapping with text as key, attrs classes of these, and ``Annotated[Use, KIND]``, a component section. A relative path
+becomes absolute: in a file it is relative to that file, on the command line to the working directory.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ import operator
 import os
 import re
 import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import attrs
 
 from ..errors import ComponentError
 from .document import UNREADABLE, Node, Problem
+from .model import Use
 
 INVALID: Any = object()
 """Marks a value that could not be read; the reason is among the problems."""
@@ -39,8 +40,10 @@ KeyPath = tuple[str, ...]
 class Reader:
     """Reads nodes into typed values and collects the problems."""
 
-    def __init__(self) -> None:
+    def __init__(self, use: Callable[[Any, Node, KeyPath], Any] | None = None) -> None:
+        """Start without problems; ``use`` reads the section of a component of a kind, where options name components."""
         self.problems: list[Problem] = []
+        self.use = use
 
     def note(self, node: Node, path: KeyPath, message: str, *, at_key: bool = False) -> Any:
         """Add a problem; returns :data:`INVALID`."""
@@ -64,6 +67,8 @@ class Reader:
             return INVALID
         if kind is Any:
             return self._anything(node)
+        if origin is Annotated and arguments[0] is Use and self.use is not None:
+            return self.use(arguments[1], node, path)
         if attrs.has(kind):
             return self.instance(node, kind, path)
         if origin in (Union, types.UnionType):
@@ -123,7 +128,7 @@ class Reader:
         exact = [kind for kind in kinds if kind is type(node.value)]
         attempts = []
         for kind in [*exact, *(k for k in kinds if k not in exact)]:
-            attempt = Reader()
+            attempt = Reader(self.use)
             value = attempt.value(node, kind, path)
             if value is not INVALID:
                 return value
@@ -238,6 +243,8 @@ def describe(kind: Any) -> str:
         return ("" if len(arguments) == 1 else "one of ") + ", ".join(repr(a) for a in arguments)
     if origin in (Union, types.UnionType):
         return " or ".join(describe(a) for a in arguments)
+    if origin is Annotated:
+        return f"a section that names a {arguments[1]}"
     if (origin or kind) in _LISTS:
         return f"a list ({describe(arguments[0])} each)" if arguments else "a list"
     if (origin or kind) in _MAPPINGS or attrs.has(kind):

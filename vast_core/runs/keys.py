@@ -20,7 +20,7 @@ import attrs
 from ..errors import InputError
 from ..interfaces import Clip
 from ..media.reading import file_digest
-from ..recipe.model import Use, plain
+from ..recipe.model import Use, nested_uses, plain
 from ..registry.declarations import Component, StageSpec
 
 CORE = "vast_core"
@@ -181,11 +181,12 @@ def use_key(use: Use) -> dict[str, Any]:
     These files are those in its options and those that its class lists in ``files(config)``, if it has that method.
     """
     own = plain(use.config)
+    code = {**component_key(use.component), "parts": [use_key(part) for part in nested_uses(use.config)]}
     if use.component.kind == "corpus":  # its clips have digests of what it reads
-        return {**component_key(use.component), "options": own}
+        return {**code, "options": own}
     finds = getattr(use.component.load(), "files", None)
     found = list(finds(use.config)) if finds is not None else []
-    return {**component_key(use.component), "options": own, "files": file_digests([*_paths(use.config), *found])}
+    return {**code, "options": own, "files": file_digests([*_paths(use.config), *found])}
 
 
 def stage_key(stage: StageSpec, options: Any, inputs: Mapping[str, Any]) -> str:

@@ -49,6 +49,10 @@ class PreparedClip:
     frames: int
     """Number of frames, T."""
     speaker: str
+    group: str
+    """Name of its group, see :meth:`vast_core.interfaces.Corpus.group`."""
+    weight: float
+    """Weight of its group."""
     split: Literal["train", "held_out"]
     style: str | None
     heard: bool

@@ -36,14 +36,18 @@ GEOMETRY = ("vertices", "pose", "expression")
 def choose_avatar(context: StageContext) -> str:
     """The speaker on which the renderer is trained: that of the recipe, or the one with most training footage.
 
+    In a union of corpora, without a speaker in the recipe, it is one of the first corpus.
+
     Raises :class:`InputError` if the recipe names a speaker that is not in the corpus.
     """
     amount: dict[str, int] = {}
-    for clip in context.store.of("train"):
+    clips = list(context.store.of("train"))
+    for clip in clips:
         amount[clip.speaker] = amount.get(clip.speaker, 0) + clip.frames
     wanted = context.options("renderer", RendererStage).avatar
     if wanted is None:
-        return max(amount, key=lambda speaker: amount[speaker])
+        first = dict.fromkeys(clip.speaker for clip in clips if clip.group == clips[0].group)
+        return max(first, key=lambda speaker: amount[speaker])
     if wanted not in amount:
         raise InputError(f"stages.renderer.avatar: no speaker {wanted!r}; the corpus has {', '.join(sorted(amount))}")
     return wanted

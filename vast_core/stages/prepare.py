@@ -222,17 +222,18 @@ def _fit(context: StageContext, shots: list[_Shot]) -> dict[str, NDArray[np.floa
     face = context.pipeline.face
     identities = {}
     with context.console.status("learning the expression basis"):
+        seen = [shot for shot in shots if _training_frames(context, shot)]
+        frames = [_training_frames(context, shot) for shot in seen]
+        face.learn_neutral(_Tracks(seen, frames), [shot.clip.speaker for shot in seen])
         for speaker in dict.fromkeys(shot.clip.speaker for shot in shots):
             own = [shot for shot in shots if shot.clip.speaker == speaker]
             trained = [shot for shot in own if _training_frames(context, shot)] or own
             stops = [_training_frames(context, shot) or shot.frames for shot in trained]
             identities[speaker] = face.identity(_Tracks(trained, stops))
-        trained = [shot for shot in shots if _training_frames(context, shot)]
-        if not trained:
+        if not seen:
             raise InputError("every clip of the corpus is held out; there is nothing to train on")
-        stops = [_training_frames(context, shot) for shot in trained]
         if face.fits:
-            face.fit(_Tracks(trained, stops), [identities[shot.clip.speaker] for shot in trained])
+            face.fit(_Tracks(seen, frames), [identities[shot.clip.speaker] for shot in seen])
     return identities
 
 
@@ -329,6 +330,7 @@ def _write(
                 else sound[shot.start + start : shot.start + stop]
             )
             offset = offsets.get(shot.clip.name)
+            group, weight = context.pipeline.corpus.group(shot.clip)
             prepared = PreparedClip(
                 file=f"clips/{len(clips):06d}.safetensors",
                 name=name,
@@ -336,6 +338,8 @@ def _write(
                 start=shot.start + start,
                 frames=stop - start,
                 speaker=shot.clip.speaker,
+                group=group,
+                weight=weight,
                 split="train" if split == "train" else "held_out",
                 style=shot.clip.style,
                 heard=sound is not None,

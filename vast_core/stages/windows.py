@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..errors import InputError
@@ -42,6 +43,17 @@ class StyleBatch:
     """Label of each of the B prompts that is given only as a label; None for the others."""
 
 
+def chances(clips: Sequence[PreparedClip]) -> NDArray[np.float64]:
+    """How probably each clip is drawn, (N,): by length within a group, and each group by its weight."""
+    total: dict[str, int] = {}
+    for clip in clips:
+        total[clip.group] = total.get(clip.group, 0) + clip.frames
+    share = np.array([clip.weight * clip.frames / total[clip.group] for clip in clips])
+    if not share.sum():
+        raise InputError("every clip with sound has weight 0; give a corpus of the union a weight above 0")
+    return np.asarray(share / share.sum(), np.float64)
+
+
 @attrs.frozen
 class Window:
     """Some consecutive frames of a clip."""
@@ -63,8 +75,7 @@ class Windows:
         self._clips = [clip for clip in context.store.of("train") if clip.heard]
         if not self._clips:
             raise InputError("no training clip has sound, which the style stage needs")
-        frames = np.array([clip.frames for clip in self._clips], float)
-        self._chances = frames / frames.sum()
+        self._chances = chances(self._clips)
         # about 300 bytes per frame: a hundred hours of footage fit in memory
         self._rows: dict[str, Mapping[str, Tensor]] = {}
         by_style: dict[tuple[str, str], list[PreparedClip]] = {}

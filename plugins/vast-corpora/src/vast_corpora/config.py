@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import attrs
-from attrs.validators import ge, gt, le, lt, optional
+from attrs.validators import deep_iterable, ge, gt, le, lt, min_len, optional
+
+from vast_core.recipe import Use, UseOfCorpus
 
 
 @attrs.frozen(kw_only=True)
@@ -76,6 +78,36 @@ class FolderConfig:
     manifest: str | None = None
     """CSV (or .tsv) under ``path`` with the column ``file`` and any of ``speaker``, ``style``, ``transcript`` and
     ``split`` (train or held_out). Only the files listed in it are used; for empty cells the rules above apply."""
+
+
+@attrs.frozen(kw_only=True)
+class UnionConfig:
+    """Options of ``corpus/union``."""
+
+    of: tuple[UseOfCorpus, ...] = attrs.field(validator=min_len(1))
+    """The corpora. Without ``stages.renderer.avatar``, the avatar is a speaker of the first."""
+    weights: tuple[float, ...] = attrs.field(default=(), validator=deep_iterable(ge(0.0)))
+    """How often clips of each corpus are drawn in training, whatever its length; 1 each by default."""
+    path: Path | None = None
+    """Folder for all corpora of the union that have an option ``path``, in place of their own, so that a command can
+    state it as for ``corpus/folder``."""
+
+    @weights.validator
+    def _one_each(self, attribute: attrs.Attribute[tuple[float, ...]], value: tuple[float, ...]) -> None:
+        if value and len(value) != len(self.of):
+            raise ValueError(f"weights has {len(value)} numbers for {len(self.of)} corpora; give one each, or none")
+
+    @property
+    def parts(self) -> list[tuple[Use, float]]:
+        """Each corpus, with ``path`` filled in, and its weight."""
+        uses = [self._filled(use) for use in self.of]
+        return list(zip(uses, self.weights or [1.0] * len(uses), strict=True))
+
+    def _filled(self, use: Use) -> Use:
+        has_path = any(field.name == "path" for field in attrs.fields(type(use.config)))
+        if self.path is None or not has_path:
+            return use
+        return attrs.evolve(use, config=attrs.evolve(use.config, path=self.path))
 
 
 @attrs.frozen(kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from vast_core import Component, hookimpl
 
-from .config import FolderConfig, SpeechConfig, SyntheticConfig
+from .config import FolderConfig, SpeechConfig, SyntheticConfig, UnionConfig
 
 
 @hookimpl
@@ -33,5 +33,12 @@ def vast_components() -> Iterable[Component]:
             target="vast_corpora.synthetic:SyntheticCorpus",
             config=SyntheticConfig,
             summary="speakers, styles and sentences generated from a seed, with ground truth; no download",
+        ),
+        Component(
+            kind="corpus",
+            name="union",
+            target="vast_corpora.union:UnionCorpus",
+            config=UnionConfig,
+            summary="several corpora together, each drawn in training by its weight",
         ),
     ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Self
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -18,8 +19,9 @@ from . import texture as textures
 from .alignment import Doubles, split, unplace
 from .basis import TURNS, Moments, turning
 from .config import VERTICES, LandmarksConfig
+from .neutral import Reading, ReadingMoments, median
 from .shots import follow
-from .tracker import Landmarker
+from .tracker import SCORES, Landmarker
 from .tracks import build_tracks
 from .weights import landmarker_bytes
 
@@ -34,6 +36,7 @@ class LandmarkFace(Face):
     components of the motion of the lower face, the others of the remainder (:mod:`vast_faces.basis`; our choice).
     """
 
+    coefficients: ClassVar[Mapping[str, int]] = MappingProxyType({"scores": SCORES})
     basis: Tensor
     """(E, V, 3)."""
     mean: Tensor
@@ -42,6 +45,10 @@ class LandmarkFace(Face):
     """(TURNS, V, 3): displacement that follows the rotation of the head and is not expression."""
     scale: Tensor
     """(): centimetres of vertex motion, root of the sum of squares, per unit of a coefficient."""
+    reading: Tensor
+    """(52, V, 3): displacement in centimetres per unit of each expression score (:mod:`vast_faces.neutral`)."""
+    usual: Tensor
+    """(52,): expression scores that count as neutral."""
     frames: Tensor
     """(): number of frames from which the basis was learned, 0 before."""
 
@@ -61,6 +68,9 @@ class LandmarkFace(Face):
         self.register_buffer("mean", torch.zeros(VERTICES, 3))
         self.register_buffer("leak", torch.zeros(TURNS, VERTICES, 3))
         self.register_buffer("scale", torch.ones(()))
+        known = Reading.shipped()
+        self.register_buffer("reading", torch.from_numpy(known.weights).float().reshape(SCORES, VERTICES, 3))
+        self.register_buffer("usual", torch.from_numpy(known.usual).float())
         self.register_buffer("frames", torch.zeros((), dtype=torch.int64))
 
     @classmethod
@@ -79,18 +89,43 @@ class LandmarkFace(Face):
         landmarker = Landmarker(self._weights, self._config.threads)
         return build_tracks(follow(landmarker, frames, fps, self._config), fps, self._config)
 
+    def learn_neutral(self, tracks: Sequence[FaceTrack], speakers: Sequence[str]) -> None:
+        """Learn from tracks that have expression scores what these say about a face; see :mod:`vast_faces.neutral`."""
+        moments = ReadingMoments()
+        for track, speaker in zip(tracks, speakers, strict=True):
+            if "scores" in track.coefficients and track.valid.any():
+                shapes = unplace(track.vertices[track.valid], track.pose[track.valid])
+                moments.add(speaker, shapes, track.coefficients["scores"][track.valid].astype(np.float64))
+        found = moments.reading(self._reading())
+        self.reading.copy_(torch.from_numpy(found.weights).reshape(self.reading.shape))
+        self.usual.copy_(torch.from_numpy(found.usual))
+
     def identity(self, tracks: Sequence[FaceTrack]) -> NDArray[np.float32]:
-        """Median (V, 3) of the vertices of all valid frames, without head pose."""
-        frames = sum(int(track.valid.sum()) for track in tracks)
+        """Median (V, 3) over valid frames of the vertices without head pose and without the expression.
+
+        The expression is read from the expression scores, so that a lasting smile does not count as the shape of the
+        face. Tracks that a corpus brings have no scores: then it is the median of the vertices themselves, which is
+        neutral only over various expressions.
+        """
+        scored = [track for track in tracks if "scores" in track.coefficients] or tracks
+        frames = sum(int(track.valid.sum()) for track in scored)
         if not frames:
             raise InputError(f"none of the {len(tracks)} tracks of the speaker has a frame with a face")
-        step = max(1, -(-frames // MEDIAN_FRAMES))
-        shapes = [
-            unplace(track.vertices[chosen], track.pose[chosen]).astype(np.float32)
-            for track in tracks
-            if len(chosen := np.flatnonzero(track.valid)[::step])
-        ]
-        return np.median(np.concatenate(shapes), axis=0).astype(np.float32)
+        return median(self._rests(scored, step=max(1, -(-frames // MEDIAN_FRAMES))))
+
+    def _rests(self, tracks: Sequence[FaceTrack], step: int) -> Iterator[Doubles]:
+        """Every ``step``-th valid frame of each track, (T, V, 3), without pose and expression."""
+        reading = self._reading()
+        for track in tracks:
+            chosen = np.flatnonzero(track.valid)[::step]
+            if len(chosen):
+                shapes = unplace(track.vertices[chosen], track.pose[chosen])
+                scores = track.coefficients.get("scores")
+                yield shapes if scores is None else reading.rest(shapes, scores[chosen].astype(np.float64))
+
+    def _reading(self) -> Reading:
+        weights = self.reading.cpu().double().numpy().reshape(SCORES, -1)
+        return Reading(weights, self.usual.cpu().double().numpy())
 
     def fit(self, tracks: Sequence[FaceTrack], identities: Sequence[NDArray[np.float32]]) -> None:
         """Learn the basis; columns beyond the number of independent motions in the corpus are 0."""

@@ -28,6 +28,8 @@ class FollowedFace:
     """Their numbers, ascending."""
     points: list[Floats]
     """(468, 3) for each."""
+    scores: list[Floats]
+    """Expression scores (52,) for each."""
     region: Region
     """Where to look next."""
 
@@ -41,10 +43,11 @@ class FollowedFace:
         """Sum over the frames of the squared width of the face, in square pixels."""
         return float(sum(float(np.ptp(points[:, 0])) ** 2 for points in self.points))
 
-    def add(self, frame: int, points: Floats) -> None:
-        """Append the points (478, 3) of frame ``frame``."""
+    def add(self, frame: int, points: Floats, scores: Floats) -> None:
+        """Append the points (478, 3) and expression scores (52,) of frame ``frame``."""
         self.frames.append(frame)
         self.points.append(points[:VERTICES].copy())
+        self.scores.append(scores.copy())
         self.region = region_of(points)
 
 
@@ -121,7 +124,7 @@ class _Shot:
             other.frames[-1] == frame and _same_place(points, other.last) for other in self._active if other is not face
         )
         if known and alone:
-            face.add(frame, points)
+            face.add(frame, points, self._landmarker.scores(points))
         return known and alone
 
     def _acquire(self, frame: int, image: Image, region: Region, seen: list[FollowedFace]) -> FollowedFace | None:
@@ -133,13 +136,14 @@ class _Shot:
             region = region_of(points)
         if np.ptp(points[:, 0]) < self._config.min_face or any(_same_place(points, face.last) for face in seen):
             return None
+        scores = self._landmarker.scores(points)
         for face in self._active:
             # Anywhere within reach of continuous motion in the elapsed time.
             away = min(frame - face.frames[-1], 3)
             if face not in seen and _displacement(points, face.last) <= JUMP * away:
-                face.add(frame, points)
+                face.add(frame, points, scores)
                 return face
-        face = FollowedFace([frame], [points[:VERTICES].copy()], region)
+        face = FollowedFace([frame], [points[:VERTICES].copy()], [scores.copy()], region)
         self._active.append(face)
         self.faces.append(face)
         return face

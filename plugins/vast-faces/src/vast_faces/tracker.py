@@ -1,8 +1,8 @@
 """The networks of the face landmarker on single pictures, run by LiteRT.
 
-Detector and landmark network of MediaPipe's ``face_landmarker.task`` (Bazarevsky et al. 2019, BlazeFace; Kartynnik
-et al. 2019), with crops between them as in MediaPipe. Points are in OpenCV's pixel coordinates: (0, 0) is the centre of
-the upper left pixel.
+Detector, landmark network and expression network of MediaPipe's ``face_landmarker.task`` (Bazarevsky et al. 2019,
+BlazeFace; Kartynnik et al. 2019), with crops between them as in MediaPipe. Points are in OpenCV's pixel coordinates:
+(0, 0) is the centre of the upper left pixel.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ POINTS = 478
 """Points of the landmark network: 468 of the mesh, then ten on the irises."""
 MARGIN = 1.5
 """Side of the crop of the landmark network, divided by the extent of the face (MediaPipe's choice)."""
+SCORES = 52
+"""Expression scores of a face, in the order of the network: its first is ``_neutral``, its second ``browDownLeft``."""
 RIGHT_EYE, LEFT_EYE = 33, 263
 """Outer eye corners, which determine the angle of the crop."""
 
@@ -53,6 +55,20 @@ class Detection:
     score: float
 
 
+# The points that the expression network reads, in its order: MediaPipe's kLandmarksSubsetIdxs.
+_SCORED = np.array(
+    [
+        *(0, 1, 4, 5, 6, 7, 8, 10, 13, 14, 17, 21, 33, 37, 39, 40, 46, 52, 53, 54, 55, 58, 61, 63, 65, 66, 67, 70),
+        *(78, 80, 81, 82, 84, 87, 88, 91, 93, 95, 103, 105, 107, 109, 127, 132, 133, 136, 144, 145, 146, 148, 149),
+        *(150, 152, 153, 154, 155, 157, 158, 159, 160, 161, 162, 163, 168, 172, 173, 176, 178, 181, 185, 191, 195),
+        *(197, 234, 246, 249, 251, 263, 267, 269, 270, 276, 282, 283, 284, 285, 288, 291, 293, 295, 296, 297, 300),
+        *(308, 310, 311, 312, 314, 317, 318, 321, 323, 324, 332, 334, 336, 338, 356, 361, 362, 365, 373, 374, 375),
+        *(377, 378, 379, 380, 381, 382, 384, 385, 386, 387, 388, 389, 390, 397, 398, 400, 402, 405, 409, 415, 454),
+        *(466, 468, 469, 470, 471, 472, 473, 474, 475, 476, 477),
+    ]
+)
+
+
 class _Network:
     """One LiteRT graph with one input."""
 
@@ -64,9 +80,9 @@ class _Network:
         self._input: int = self._interpreter.get_input_details()[0]["index"]
         self._outputs: list[int] = [output["index"] for output in self._interpreter.get_output_details()]
 
-    def __call__(self, image: Floats) -> list[Floats]:
-        """Outputs for an image (Y, X, 3)."""
-        self._interpreter.set_tensor(self._input, np.ascontiguousarray(image[None], np.float32))
+    def __call__(self, given: Floats) -> list[Floats]:
+        """Outputs for one input without its batch axis, such as an image (Y, X, 3)."""
+        self._interpreter.set_tensor(self._input, np.ascontiguousarray(given[None], np.float32))
         self._interpreter.invoke()
         return [self._interpreter.get_tensor(output) for output in self._outputs]
 
@@ -79,6 +95,7 @@ class Landmarker:
         with zipfile.ZipFile(BytesIO(task)) as archive:
             self._detector = _Network(archive.read("face_detector.tflite"), threads)
             self._landmarks = _Network(archive.read("face_landmarks_detector.tflite"), threads)
+            self._scores = _Network(archive.read("face_blendshapes.tflite"), 1)
         self._anchors = _anchors()
 
     def detect(self, image: Image, confidence: float = 0.5) -> list[Detection]:
@@ -130,6 +147,14 @@ class Landmarker:
         plane = homogeneous @ np.linalg.inv(to_crop)[:2].T
         depth = found[:, 2:] * (region.side / LANDMARK_SIZE)
         return np.concatenate([plane, depth], axis=1).astype(np.float32), 1 / (1 + math.exp(-logit))
+
+    def scores(self, points: Floats) -> Floats:
+        """Expression scores (52,), in [0, 1], of points (478, 3): how strongly each of MediaPipe's blendshapes is seen.
+
+        The network reads 146 of the points and no picture, and tells expression from the proportions of the face.
+        """
+        (found,) = self._scores(points[_SCORED, :2])
+        return found.reshape(SCORES)
 
 
 def region_of(points: Floats) -> Region:

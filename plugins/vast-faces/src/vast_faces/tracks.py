@@ -55,8 +55,14 @@ def _track(face: FollowedFace, notes: tuple[str, ...], fps: float, config: Landm
             f"{int((~valid).sum())} of {len(valid)} frames from frame {start} without a face are interpolated",
         )
     vertices, pose = separate(_interpolated(np.stack(face.points), at), fps, config)
+    scores = _interpolated(np.stack(face.scores)[..., None], at)[..., 0]
     return FaceTrack(
-        vertices=vertices.astype(np.float32), pose=pose.astype(np.float32), valid=valid, start=start, notes=notes
+        vertices=vertices.astype(np.float32),
+        pose=pose.astype(np.float32),
+        valid=valid,
+        start=start,
+        notes=notes,
+        coefficients={"scores": scores.astype(np.float32)},
     )
 
 
@@ -90,7 +96,7 @@ def _quickness() -> NDArray[np.float64]:
 
 
 def _interpolated(points: NDArray[np.float32], at: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Points (N, V, 3) of the frames ``at`` (N,), with the frames between interpolated linearly: (T, V, 3)."""
+    """Rows (N, V, C) of the frames ``at`` (N,), with the frames between interpolated linearly: (T, V, C)."""
     frames = np.arange(at[-1] + 1)
     after = np.clip(np.searchsorted(at, frames), 1, max(1, len(at) - 1))
     before = after - 1
