@@ -84,14 +84,12 @@ class ReadingMoments:
             return start
         penalty = PENALTY * max(self._frames, FEWEST) * np.eye(SCORES)
         people: Doubles = np.array([np.concatenate(own).mean(0) for own in self._scores.values()])
-        solved: Doubles
         if start is None:
-            solved, usual = np.linalg.solve(self._square + penalty, self._cross), people.mean(0)
-        else:
-            rest = self._cross - self._square @ start.weights
-            solved = start.weights + np.linalg.solve(self._square + penalty, rest)
-            usual = (PEOPLE * start.usual + people.sum(0)) / (PEOPLE + len(people))
-        return Reading(solved, np.asarray(usual, np.float64))
+            start = Reading(np.zeros_like(self._cross), people.mean(0))
+        rest = self._cross - self._square @ start.weights
+        weights = start.weights + np.linalg.solve(self._square + penalty, rest)
+        usual = (PEOPLE * start.usual + people.sum(0)) / (PEOPLE + len(people))
+        return Reading(np.asarray(weights, np.float64), np.asarray(usual, np.float64))
 
 
 def median(rests: Iterable[Doubles]) -> NDArray[np.float32]:
