@@ -44,6 +44,7 @@ PUBLIC = (
     "vast_core.training",
     "vast_core.speak.base_clip",
     "vast_core.speak.perform",
+    "vast_core.speak.prompt",
     "vast_core.speak.sound",
     "vast_core.speak.style",
     "vast_core.speak.style_model",

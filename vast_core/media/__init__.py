@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .labelled_names import NEUTRAL, ClipLabel, read_label
 from .lip_regression import LipSync, pearson
 from .playing import forward_and_back
 from .reading import EXACT_COLOUR, SOUND_GAP, VideoFile, file_digest, read_wave
@@ -13,7 +14,9 @@ __all__ = [
     "EXACT_COLOUR",
     "LEAD_MS",
     "NAME",
+    "NEUTRAL",
     "SOUND_GAP",
+    "ClipLabel",
     "LipOffset",
     "LipSync",
     "Offset",
@@ -26,6 +29,7 @@ __all__ = [
     "forward_and_back",
     "parse_phones",
     "pearson",
+    "read_label",
     "read_manifest",
     "read_wave",
     "shift_wave",

@@ -9,6 +9,7 @@ from typing import Self
 import attrs
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
@@ -18,6 +19,8 @@ from ..pipeline import Pipeline
 from .named_styles import may_be_name, named_style
 from .style import Style
 from .style_model import StyleModel
+
+__all__ = ["code_of_track"]
 
 SAMPLE = "sample"
 """Prompt that stands for a sample from the density of style codes, by default p(z) = N(0, I), instead of a clip."""
@@ -109,19 +112,29 @@ def read_prompt(path: Path, pipeline: Pipeline, model: StyleModel) -> tuple[Tens
         message = str(error)
         raise type(error)(message if str(path) in message else f"{path}: {message}") from error
     track: FaceTrack = max(tracks, key=len)
+    code = code_of_track(track, footage.wave(), pipeline, model, str(path))
+    return code, tuple(f"{path}: {note}" for note in track.notes)
+
+
+@torch.no_grad()
+def code_of_track(
+    track: FaceTrack, wave: NDArray[np.float32] | None, pipeline: Pipeline, model: StyleModel, name: str
+) -> Tensor:
+    """The code (1, Z) of a tracked shot, whose speaker is known from it alone, and of the clip's whole sound (S,).
+
+    Raises :class:`InputError`, which begins with ``name``, if the shot shows less than a second of a face.
+    """
+    face, fps, device = pipeline.face, pipeline.sizes.fps, pipeline.device
     seen = int(track.valid.sum())
     if seen < LEAST_SECONDS * fps:
         raise InputError(
-            f"{path}: shows a face for {seen / fps:.2f} s; a style prompt needs at least {LEAST_SECONDS:g} s"
+            f"{name}: shows a face for {seen / fps:.2f} s; a style prompt needs at least {LEAST_SECONDS:g} s"
         )
-    device = pipeline.device
     expression = torch.from_numpy(face.encode(track, face.identity([track])))[None].to(device)
-    wave = footage.wave()
     heard = wave is not None and len(wave) > 0 and float(np.sqrt(np.mean(np.square(wave)))) >= SILENCE_RMS
     audio = torch.zeros(1, len(track), pipeline.sizes.audio, device=device)
     if wave is not None and heard:
         rows = listen(pipeline.audio, wave, track.start + len(track), device)
         audio = rows[None, track.start :].to(device)
     mask = torch.from_numpy(track.valid)[None].to(device)
-    code = model.code(expression, audio, mask, torch.tensor([heard], device=device))
-    return code, tuple(f"{path}: {note}" for note in track.notes)
+    return model.code(expression, audio, mask, torch.tensor([heard], device=device))

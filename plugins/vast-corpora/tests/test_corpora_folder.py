@@ -73,6 +73,9 @@ def test_real_footage_gives_its_speakers():
         ("shorty", "shorty"),
         ("2024", "2024"),
         ("clip1", "clip1"),
+        ("M030_front_happy_level3_001", "M030"),
+        ("M030_happy_1", "M030"),
+        ("sad_emotion_clip1", "sad_emotion"),
     ],
 )
 def test_speaker_from_the_files_name(tmp_path, stem, speaker):

@@ -93,7 +93,7 @@ class Pooled(PooledMetric):
 @pytest.mark.parametrize("names", [True, False])
 def test_pooling_anew_gives_the_same_interval_as_means(names):
     values, speakers = speech(np.random.default_rng(6), names)
-    found = pooled_intervals(Pooled(), values, speakers, 3000, 5)
+    found = pooled_intervals(Pooled().pool, values, speakers, 3000, 5)
     assert found["mean"] == pytest.approx(interval(values, speakers, 3000, 9), abs=0.06)
     assert found["most"][1] == max(values)
 
@@ -101,5 +101,5 @@ def test_pooling_anew_gives_the_same_interval_as_means(names):
 def test_few_clips_have_no_interval_rather_than_a_false_one():
     for count in range(5):
         assert interval([1.0, 2.0, 3.0, 4.0][:count], alone(count), 100, 1) == (None, None)
-        assert pooled_intervals(Pooled(), [1.0, 2.0, 3.0, 4.0][:count], alone(count), 100, 1) == {}
+        assert pooled_intervals(Pooled().pool, [1.0, 2.0, 3.0, 4.0][:count], alone(count), 100, 1) == {}
     assert None not in interval([1.0, 2.0, 3.0, 4.0, 5.0], alone(5), 100, 1)

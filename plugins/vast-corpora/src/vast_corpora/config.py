@@ -71,7 +71,8 @@ class FolderConfig:
     """A folder of videos, searched recursively, or one video."""
     speaker: str | None = attrs.field(default=None, validator=optional(_pattern("speaker")))
     """Regular expression with a group ``speaker``, searched in each path relative to the folder (``anna/01.mp4``). By
-    default the speaker is the first sub-folder or, without one, the file name up to ``_clip2``, ``-3``, or the like."""
+    default the speaker is the first sub-folder or, without one, the file name up to ``_clip2``, ``-3``, or the like; of
+    ``M030_front_happy_level3_001`` and ``M030_happy_1`` it is ``M030``."""
     style: str | None = attrs.field(default=None, validator=optional(_pattern("style")))
     """Regular expression with a group ``style``, searched in the same way; a path without a match has no style. By
     default the style is the second sub-folder, if there is one."""

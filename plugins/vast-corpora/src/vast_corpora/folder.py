@@ -15,7 +15,7 @@ import attrs
 
 from vast_core.errors import InputError
 from vast_core.interfaces import Clip, Corpus, Sizes
-from vast_core.media import VideoFile, file_digest
+from vast_core.media import VideoFile, file_digest, read_label
 
 from .config import FolderConfig
 
@@ -45,9 +45,10 @@ class FolderCorpus(Corpus):
     """All videos under a folder, or those that a manifest lists, sorted by path.
 
     The speaker is the first of these that is known: the manifest's entry, the match of the pattern ``speaker``, the
-    first sub-folder, the start of the file name (``Obama`` of ``Obama_clip1.mp4``). The style is the manifest's entry,
-    the match of the pattern ``style``, or the second sub-folder (``anna/happy/03.mp4``). A file that holds no
-    video is still a clip; reading its footage raises :class:`MediaError`.
+    first sub-folder, the start of the file name (``Obama`` of ``Obama_clip1.mp4``, ``M030`` of ``M030_happy_1.mp4``).
+    The style is the manifest's entry, the match of the pattern ``style``, or the second sub-folder
+    (``anna/happy/03.mp4``); an emotion in a file name is no style, because each speaker acts it differently. A file
+    that holds no video is still a clip; reading its footage raises :class:`MediaError`.
     """
 
     def __init__(self, config: FolderConfig, fps: float) -> None:
@@ -143,6 +144,8 @@ class FolderCorpus(Corpus):
         if pattern is None:
             if len(relative.parts) > 1:
                 return relative.parts[0]
+            if label := read_label(relative.stem):
+                return label.speaker
             found = NAME.match(relative.stem)
         else:
             found = re.search(pattern, relative.as_posix())

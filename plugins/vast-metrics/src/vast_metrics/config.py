@@ -186,3 +186,21 @@ class LipYardstickStage:
     """Whether style encoder, flow and decoder are also trained without each speaker in turn."""
     seeds: tuple[int, ...] = attrs.field(default=(1,), validator=min_len(1))
     """Random seeds of these trainings, each run once per seed."""
+
+
+@attrs.frozen(kw_only=True)
+class StyleOfPeopleStage:
+    """Options of the stage ``style_of_people``."""
+
+    clips: Path
+    """A folder of labelled prompts: videos called SPEAKER_EMOTION_NUMBER, such as ``M030_happy_1`` and
+    ``M030_front_neutral_level1_001``, or listed in its ``manifest.csv`` or ``manifest.tsv`` (columns file, speaker,
+    style). Each speaker has a neutral clip and at least two other emotions."""
+    speakers: tuple[str, ...] = ()
+    """Speakers that are measured; by default all that have enough clips."""
+    sound: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
+    """A sound file that the avatar says; by default clips of the corpus, one after another."""
+    seconds: float = attrs.field(default=8.0, validator=and_(instance_of(float), ge(1.0)))
+    """Seconds of it that are said."""
+    seeds: tuple[int, ...] = attrs.field(default=(1,), validator=min_len(1))
+    """Random seeds of the trainings, each run once per seed."""

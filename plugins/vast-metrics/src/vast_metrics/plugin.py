@@ -27,6 +27,7 @@ from .config import (
     SSIMConfig,
     StyleDistanceConfig,
     StyleDiversityConfig,
+    StyleOfPeopleStage,
     StyleRetrievalConfig,
     UpperFaceDynamicsConfig,
 )
@@ -202,6 +203,13 @@ def vast_stages() -> Iterable[StageSpec]:
             config=LipYardstickStage,
             needs=("corpus", "face", "audio"),
             summary="correlation of lips predicted from audio, and by the decoder, for speakers excluded from training",
+        ),
+        StageSpec(
+            name="style_of_people",
+            target="vast_metrics.stages.style_of_people",
+            config=StyleOfPeopleStage,
+            needs=("corpus", "face", "audio", "style", "flow", "decoder"),
+            summary="how far an avatar follows the emotions of real people who were excluded from training",
         ),
     ]
 

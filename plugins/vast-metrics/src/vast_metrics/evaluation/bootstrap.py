@@ -17,17 +17,14 @@ because it would not be one of 95 %.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
 from vast_core.report import CONFIDENCE
-
-if TYPE_CHECKING:
-    from vast_core.interfaces import PooledMetric
 
 SPEAKERS = 6
 """Minimum number of speakers to resample instead of clips: the fewest whose signs can show a difference at 5 % (2 /
@@ -75,9 +72,13 @@ def interval(values: Sequence[float], speakers: Sequence[str], resamples: int, s
 
 
 def pooled_intervals(
-    metric: PooledMetric, parts: Sequence[Any], speakers: Sequence[str], resamples: int, seed: int
+    pool: Callable[[Sequence[Any]], Mapping[str, float]],
+    parts: Sequence[Any],
+    speakers: Sequence[str],
+    resamples: int,
+    seed: int,
 ) -> dict[str, tuple[float, float]]:
-    """The 95 % interval of each measure of ``metric``, over ``resamples`` draws of ``parts``, each pooled again.
+    """The 95 % interval of each measure that ``pool`` gives, over ``resamples`` draws of ``parts``.
 
     Empty if there are too few units.
     """
@@ -87,6 +88,6 @@ def pooled_intervals(
     draws = []
     for _ in range(resamples):
         chosen = np.concatenate([drawn[place] for place in chance.integers(len(drawn), size=len(drawn))])
-        draws.append(metric.pool([parts[place] for place in chosen]))
+        draws.append(pool([parts[place] for place in chosen]))
     bounds = {name: np.percentile([draw[name] for draw in draws], tails(len(drawn))) for name in draws[0]}
     return {name: (float(low), float(high)) for name, (low, high) in bounds.items()}

@@ -144,7 +144,7 @@ class Engine:
         rule = self.protocol.bootstrap
         if metric.resampled:
             speakers = [self._clips[number].speaker for number, _ in numbered]
-            bounds = pooled_intervals(metric, parts, speakers, rule.resamples, rule.seed)
+            bounds = pooled_intervals(metric.pool, parts, speakers, rule.resamples, rule.seed)
         return {
             name: Overall(value=value, low=low, high=high, clips=len(parts))
             for name, value in values.items()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 from rich.console import Console
@@ -24,6 +24,7 @@ from .engine import Engine, Pair
 from .from_run import PreparedClips, Trained
 from .other_footage import OtherFootage, corpus_called
 from .page import write_report
+from .people import PEOPLE_FILE, PEOPLE_PAGE, measure_people
 from .protocol import Protocol
 from .results import FILE, Evaluation
 from .tables import print_table, write_csv
@@ -103,6 +104,14 @@ class Evaluator:
                 generated, reference, prompts, folder, out, (trained.name, f"footage of {trained.base.avatar}")
             )
 
+    def style_of_people(self, path: Path, people: Path, sound: Path | None, out: Path) -> dict[str, Any]:
+        """A run's model, as it is, on labelled prompts of people."""
+        trained = Trained.load(path, self.registry, self.console)
+        with results_folder(out, PEOPLE_FILE) as folder:
+            figures = measure_people(trained, people, sound, folder)
+        self.console.print(f"wrote {out / PEOPLE_FILE} and {out / PEOPLE_PAGE}", markup=False)
+        return figures
+
     def _videos(
         self, generated: Path, reference: Path, prompts: Path | None, folder: Path, out: Path, names: tuple[str, str]
     ) -> Evaluation:
@@ -161,13 +170,13 @@ class Evaluator:
 
 
 @contextmanager
-def results_folder(out: Path) -> Iterator[Path]:
-    """A folder beside ``out`` that replaces it on success, and is removed on failure.
+def results_folder(out: Path, file: str = FILE) -> Iterator[Path]:
+    """A folder beside ``out`` that replaces it on success, and is removed on failure; results have ``file``.
 
     Raises :class:`InputError` if ``out`` has files that are not from an evaluation, :class:`StorageError` if it cannot
     be written.
     """
-    if out.exists() and not (out / FILE).is_file() and any(out.iterdir()):
+    if out.exists() and not (out / file).is_file() and any(out.iterdir()):
         raise InputError(f"{out}: contains files that are not from an evaluation; choose another --out")
     temporary, old = (out.with_name(f".{out.name}.{os.getpid()}.{what}") for what in ("part", "old"))
     try:

@@ -20,6 +20,9 @@ from vast_core.runs import cache_root, component_key, digest
 
 Wave = NDArray[np.float32]
 
+FURTHER = "coefficients/"
+"""Prefix of the names of a track's further coefficients in its file."""
+
 
 @attrs.frozen(kw_only=True, eq=False)
 class Followed:
@@ -87,6 +90,8 @@ def _write(path: Path, followed: Followed) -> None:
         for number, track in enumerate(followed.tracks)
         for name in ("vertices", "pose", "valid")
     }
+    for number, track in enumerate(followed.tracks):
+        arrays |= {f"{number}.{FURTHER}{name}": np.ascontiguousarray(k) for name, k in track.coefficients.items()}
     starts = " ".join(str(track.start) for track in followed.tracks)
     meta = {"starts": starts, "frames": str(followed.frames), "size": f"{followed.size[0]} {followed.size[1]}"}
     with replacing(path) as temporary:
@@ -95,10 +100,16 @@ def _write(path: Path, followed: Followed) -> None:
 
 def _read(path: Path) -> Followed:
     with safe_open(path, framework="numpy") as file:
-        meta = file.metadata()
+        meta, names = file.metadata(), list(file.keys())
+
+        def further(number: int) -> dict[str, NDArray[np.float32]]:
+            prefix = f"{number}.{FURTHER}"
+            return {key.removeprefix(prefix): file.get_tensor(key) for key in names if key.startswith(prefix)}
+
         tracks = tuple(
             FaceTrack(
                 start=int(start),
+                coefficients=further(number),
                 **{name: file.get_tensor(f"{number}.{name}") for name in ("vertices", "pose", "valid")},
             )
             for number, start in enumerate(meta["starts"].split())

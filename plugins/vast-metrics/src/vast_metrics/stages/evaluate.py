@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vast_core.files import write_text
 from vast_core.report import Section
 from vast_core.runs import Run
 from vast_core.speak.trained import load_face, load_style
@@ -21,6 +20,7 @@ from vast_core.stages import StageContext
 
 from .drawn_face import rendering
 from .evaluate_report import sections
+from .evaluation_file import write_evaluation
 from .held_out import held_out
 from .style_transfer import style_transfer
 
@@ -49,8 +49,7 @@ def run(context: StageContext) -> list[Path]:
     if context.recipe.runs("renderer"):
         with context.console.status("renderer"):
             figures["renderer"] = rendering(context)
-    path = context.run.path / "evaluation.json"
-    write_text(path, json.dumps(figures, indent=1))
+    path = write_evaluation(context.run, figures)
     samples = context.run.samples
     return [path, samples / "lip_opening.json", *sorted(samples.glob("renderer_*.png"))]
 
