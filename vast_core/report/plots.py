@@ -129,8 +129,8 @@ def plot_bars(
         return to_svg(figure)
 
 
-def plot_curves(time: ArrayLike, curves: Mapping[str, ArrayLike], ylabel: str) -> bytes:
-    """Curves over ``time`` (T,) in seconds, each (T,); the one named ``truth`` is drawn in grey behind the others."""
+def plot_curves(time: ArrayLike, curves: Mapping[str, ArrayLike], ylabel: str, xlabel: str = "seconds") -> bytes:
+    """Curves over ``time`` (T,), or what ``xlabel`` says, each (T,); the one named ``truth`` is grey, behind others."""
     seconds = np.asarray(time, float)
     with drawing(height=2.2) as (figure, (axis,)):
         colours = iter(COLOURS * (1 + len(curves) // len(COLOURS)))
@@ -142,7 +142,7 @@ def plot_curves(time: ArrayLike, curves: Mapping[str, ArrayLike], ylabel: str) -
                 axis.plot(seconds, values, color=SOFT, linewidth=2.2, alpha=0.6, label=name, zorder=1)
             else:
                 axis.plot(seconds, values, color=next(colours), linewidth=1.3, label=name, zorder=2)
-        axis.set_xlabel("seconds")
+        axis.set_xlabel(xlabel)
         axis.set_ylabel(ylabel)
         axis.margins(x=0.01)
         _legend(axis, len(curves))

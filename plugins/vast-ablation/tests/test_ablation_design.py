@@ -90,6 +90,22 @@ def test_a_section_of_the_recipe_says_the_same_as_the_command_line(design, lab, 
     assert all(not cell.recipe.sections for cell in found.cells), "a cell is a recipe for `vast run`"
 
 
+def test_excluded_combinations_are_not_run_and_are_said(design):
+    section = """ablate:
+  vary: {flow.use: [plain, steep], flow.steps: [4, 16], flow.shape: [round, oval]}
+  exclude:
+    - {flow.steps: 16, flow.shape: oval}
+    - {flow.use: steep, flow.shape: round, flow.steps: 4}
+    - {flow.steps: 99}
+"""
+    found = design(more=section)
+    steep = "flow.use=steep flow.steps="
+    assert names(found) == ["flow.use=plain", f"{steep}4 flow.shape=oval", f"{steep}16 flow.shape=round"]
+    omitted = [note for note in found.notes if "exclude" in note]
+    rest = ("4 flow.shape=round", "16 flow.shape=oval")
+    assert omitted == [f"{steep}{own} is omitted by `exclude`" for own in rest]
+
+
 def _written(lab, recipe):
     path = lab.folder / "again.yaml"
     path.write_text(recipe.to_yaml())

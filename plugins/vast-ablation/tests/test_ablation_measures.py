@@ -18,6 +18,7 @@ EVALUATION = {
             {"clip": "b", "measures": {"error": 4.0}, "lip_opening_correlation": 0.7, "bound": {"kl_after_flow": 5.0}},
         ]
     },
+    "style_retrieval": {"value": 0.25, "low": 0.1, "high": 0.4, "chance": 0.04, "warning": ""},
     "style_transfer": {
         "pairs": [
             {"target": "a", "style": "sad", "ours": 2.0, "zero_code": 9.0, "lips": {"ours": 1.0, "zero_code": 8.0}},
@@ -49,7 +50,7 @@ def test_every_figure_is_found_with_its_clip_and_direction(tmp_path):
         "digit 0": {"digits.bound": 6.0},
         "digit 1": {"digits.bound": 8.0},
     }
-    assert found.whole == {"digits.bound": 7.0}
+    assert found.whole == {"style_retrieval": 0.25, "digits.bound": 7.0}
     assert found.means == pytest.approx(
         {
             "error": 2.5,
@@ -61,7 +62,8 @@ def test_every_figure_is_found_with_its_clip_and_direction(tmp_path):
             "digits.bound": 7.0,
         }
     )
-    assert found.measures.keys() == found.means.keys()
+    assert found.measures.keys() == found.means.keys() | {"style_retrieval"}
+    assert found.measures["style_retrieval"].better == "higher"
     assert found.measures["error"] == MeasureKind(better="lower", unit="mm")
     assert found.measures["digits.bound"] == MeasureKind(better="lower", unit="nats")
     assert found.measures["kl_after_flow"].better == "neither"

@@ -49,6 +49,15 @@ def test_values_are_read_as_they_stand_and_kept(read):
         ("vast: 1\nablate: {vary: {seed: [1, 2]}}\n", ["seed cannot be varied; use `seeds` to set the seeds"]),
         ("vast: 1\nablate: {vary: {flow: [a], flow.use: [b]}}\n", ["flow.use is part of flow; vary only one of them"]),
         ("vast: 1\nablate: {vary: {flow.use: [1, 1]}}\n", ["flow.use has the value 1 twice"]),
+        (
+            "vast: 1\nablate: {vary: {flow.use: [a, b]}, exclude: [{flow.steps: 2}]}\n",
+            ["ablate.exclude: flow.steps is not varied; exclude combinations of flow.use"],
+        ),
+        (
+            "vast: 1\nablate: {vary: {flow.use: [a, b]}, exclude: [{flow.use: a}]}\n",
+            ["ablate.exclude: {'flow.use': 'a'} is the base cell"],
+        ),
+        ("vast: 1\nablate: {vary: {flow.use: [a, b]}, exclude: [{}]}\n", ["would exclude every combination"]),
         ("vast: 1\nablate: {seeds: 0}\n", ["ablate.seeds: 0 seeds are too few"]),
     ],
 )

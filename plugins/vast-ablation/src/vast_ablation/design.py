@@ -165,8 +165,11 @@ class _Maker:
             if twin := next((other for other, own in recipes.items() if own == recipe), None):
                 self.notes.append(f"{name} is omitted: it has the same recipe as {twin}")
                 continue
-            recipes[name] = recipe
             settings = {key: _plain(node) for key, node in _without(combinations[first], idle[first]).items()}
+            if any(all(settings.get(key) == value for key, value in rule.items()) for rule in self.section.exclude):
+                self.notes.append(f"{name} is omitted by `exclude`")
+                continue
+            recipes[name] = recipe
             yield Cell(name=name, settings=settings, recipe=recipe)
 
     def _strange(self, key: str, tree: Node, trees: Sequence[Node]) -> None:

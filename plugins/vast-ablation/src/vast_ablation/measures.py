@@ -24,6 +24,7 @@ from .results import Better, MeasureKind
 
 OF_THE_EVALUATION: Mapping[str, MeasureKind] = {
     "lip_opening_correlation": MeasureKind(better="higher"),
+    "style_retrieval": MeasureKind(better="higher"),
     "face_from_counterfactual": MeasureKind(better="lower", unit="mm"),
     "lips_from_counterfactual": MeasureKind(better="lower", unit="mm"),
     "negative_bound": MeasureKind(better="lower", unit="nats a frame"),
@@ -33,7 +34,7 @@ OF_THE_EVALUATION: Mapping[str, MeasureKind] = {
     "kl_after_flow": MeasureKind(better="neither", unit="nats"),
 }
 """Figures of the stage ``evaluate`` that belong to no metric: the bound on held-out clips, the correlation of
-lip opening and, in held-out styles, the distance from the counterfactual truth if it is known."""
+lip opening, style retrieval and, in held-out styles, the distance from the counterfactual truth if it is known."""
 
 
 @attrs.frozen
@@ -70,6 +71,8 @@ def read_measures(run: Path) -> Measured:
         clips.setdefault(name, {}).update({key: float(value) for key, value in own.items()})
     known = {**_known(evaluation, str(path)), **OF_THE_EVALUATION}
     whole: dict[str, float] = {}
+    if "style_retrieval" in evaluation:
+        whole["style_retrieval"] = float(evaluation["style_retrieval"]["value"])
     for stage, figures in evaluation.get("stages", {}).items():
         known |= {f"{stage}.{name}": measure for name, measure in _known(figures, f"{path}, stage {stage}").items()}
         whole |= _numbers(stage, figures)

@@ -34,12 +34,24 @@ def _check_seeds(_: Ablate, __: attrs.Attribute[Any], seeds: int | tuple[int, ..
         raise ValueError(f"{list(seeds)} is not a list of distinct seeds from 0 to 2**31 - 1")
 
 
+def _check_exclude(section: Ablate, _: attrs.Attribute[Any], exclude: tuple[Mapping[str, Any], ...]) -> None:
+    for rule in exclude:
+        if not rule:
+            raise ValueError("{} would exclude every combination; name at least one factor and its value")
+        if fixed := [key for key in rule if key not in section.vary]:
+            raise ValueError(f"{fixed[0]} is not varied; exclude combinations of {', '.join(section.vary)}")
+        if all(section.vary[key][0] == value for key, value in rule.items()):
+            raise ValueError(f"{dict(rule)} is the base cell, made of the first values; put another value first")
+
+
 @attrs.frozen(kw_only=True)
 class Ablate:
     """Options of ``vast ablate``, which runs every combination of the values of ``vary`` with every seed."""
 
     vary: Mapping[str, tuple[Any, ...]] = attrs.field(factory=dict, validator=_check_vary)
     """The values of each factor, by its key, such as ``flow.use``; the first values form the base cell."""
+    exclude: tuple[Mapping[str, Any], ...] = attrs.field(default=(), validator=_check_exclude)
+    """Combinations that are not run: each entry has a value for some factors, and excludes all that have these."""
     seeds: int | tuple[int, ...] = attrs.field(default=3, validator=_check_seeds)
     """Number of seeds, starting at the recipe's own, or a list of seeds."""
     stages: tuple[str, ...] | None = None

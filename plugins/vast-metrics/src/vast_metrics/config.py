@@ -167,6 +167,22 @@ class EvaluateStage:
     """Folders of other runs whose renderer's figures and frames are shown in the report for comparison."""
 
 
+@attrs.frozen(kw_only=True)
+class StyleSpaceStage:
+    """Options of the stage ``style_space``."""
+
+    sentences: int = attrs.field(default=4, validator=ge(1))
+    """Maximum number of held-out clips that are spoken."""
+    prompts: int = attrs.field(default=6, validator=ge(2))
+    """Maximum number of held-out prompts, each of another style."""
+    samples: int = attrs.field(default=8, validator=ge(2))
+    """Number of codes drawn from their density."""
+    clips: int = attrs.field(default=24, validator=ge(1))
+    """Maximum number of real clips for the error that the code explains."""
+    faces: int = attrs.field(default=4000, validator=ge(8))
+    """Maximum number of the corpus's faces in the range of plausible faces."""
+
+
 def _odd(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
     if value % 2 == 0:
         raise ValueError(

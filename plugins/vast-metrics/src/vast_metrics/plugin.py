@@ -29,6 +29,7 @@ from .config import (
     StyleDiversityConfig,
     StyleOfPeopleStage,
     StyleRetrievalConfig,
+    StyleSpaceStage,
     UpperFaceDynamicsConfig,
 )
 
@@ -196,6 +197,13 @@ def vast_stages() -> Iterable[StageSpec]:
             config=EvaluateStage,
             needs=("corpus", "face", "audio", "style", "flow", "decoder"),
             summary="measures the trained models on held-out clips",
+        ),
+        StageSpec(
+            name="style_space",
+            target="vast_metrics.stages.style_space",
+            config=StyleSpaceStage,
+            needs=("corpus", "face", "audio", "style", "flow", "decoder"),
+            summary="measures how flat the space of style codes is",
         ),
         StageSpec(
             name="lip_yardstick",

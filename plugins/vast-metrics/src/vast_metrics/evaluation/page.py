@@ -27,7 +27,7 @@ from vast_core.report import write_report as write_html
 
 from .figures import plot_lips, plot_spread
 from .results import ClipResult, Evaluation, MeasureOf
-from .tables import SHORT, having, interval_of, protocol_of, reading
+from .tables import SHORT, having, interval_of, protocol_of, reading, warning
 
 FILE = "eval.html"
 
@@ -64,6 +64,8 @@ def write_report(folder: Path, evaluation: Evaluation) -> list[Path]:
 
 
 def _measures(evaluation: Evaluation) -> Iterator[Block]:
+    if told := warning(evaluation):
+        yield Text(f"Warning: {told}.")
     yield Text(reading(evaluation))
     rows: list[list[Cell]] = []
     for name, found in evaluation.overall.items():

@@ -15,6 +15,7 @@ from rich.text import Text
 from vast_core.files import write_text
 from vast_core.report import readable
 
+from ..ignored_code import ignored_code
 from .bootstrap import FEWEST, unit_of
 from .results import ClipResult, Evaluation, Overall
 
@@ -46,7 +47,8 @@ def print_table(evaluation: Evaluation) -> Group:
         Text(f"{metric}: not computed, because {why.splitlines()[0]}", "yellow")
         for metric, why in evaluation.not_computed.items()
     ]
-    return Group(table, *reasons, Text(reading(evaluation)))
+    warnings = [Text(f"Warning: {told}", "yellow")] if (told := warning(evaluation)) else []
+    return Group(table, *reasons, *warnings, Text(reading(evaluation)))
 
 
 def heading(evaluation: Evaluation) -> str:
@@ -88,6 +90,14 @@ def reading(evaluation: Evaluation) -> str:
         over = "over speakers, each with all clips, or over clips if fewer than six speakers have the measure"
     few = f", and none for fewer than {FEWEST}" * any(found.clips < FEWEST for found in evaluation.overall.values())
     return f"Means over clips, or a metric's value for all clips together; 95 % bootstrap intervals {over}{few}."
+
+
+def warning(evaluation: Evaluation) -> str:
+    """A warning if the style code may be ignored; empty otherwise, and if style retrieval is not measured."""
+    found, chance = (evaluation.overall.get(name) for name in ("style_retrieval", "style_retrieval_chance"))
+    if found is None or chance is None:
+        return ""
+    return ignored_code(found.value, found.low, chance.value)
 
 
 def write_csv(folder: Path, evaluation: Evaluation) -> list[Path]:

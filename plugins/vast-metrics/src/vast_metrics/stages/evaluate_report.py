@@ -25,7 +25,7 @@ def sections(run: Run, figures: Figures) -> Iterator[Section]:
         ("Style transfer to held-out styles", _transfer(figures), _transfer_targets(figures)),
         ("Lips", _lips(run, figures), _lip_target(figures)),
         ("Renderer", _renderer(run, figures), _renderer_target(figures)),
-        ("Held-out clips", _clips(figures), ()),
+        ("Held-out clips", _clips(figures), _retrieval_target(figures)),
     )
     return (Section(title, list(blocks), list(targets)) for title, blocks, targets in found)
 
@@ -139,8 +139,19 @@ def _frames(path: Path) -> list[Image]:
     return [np.ascontiguousarray(image[:, x : x + side, ::-1], np.uint8) for x in range(0, image.shape[1], side)]
 
 
+def _retrieval_target(figures: Figures) -> Iterator[Verdict]:
+    if found := figures.get("style_retrieval"):
+        target = f"interval above chance, {found['chance']:.3f}"
+        yield Verdict("style retrieval", round(found["value"], 3), target, not found["warning"])
+
+
 def _clips(figures: Figures) -> Iterator[Block]:
     clips = figures.get("held_out", {}).get("clips")
+    if found := figures.get("style_retrieval"):
+        if found["warning"]:
+            yield Text(f"Warning: {found['warning']}.")
+        row = [found[name] for name in ("value", "low", "high", "chance")]
+        yield Table(["style retrieval", "low", "high", "chance"], [row], found["measure"])
     if left_out := figures.get("held_out", {}).get("left_out"):
         yield Rejected(list(left_out.items()))
     if not clips:

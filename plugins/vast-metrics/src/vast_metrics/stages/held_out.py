@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import attrs
 import numpy as np
 
-from vast_core.errors import InputError
+from vast_core.errors import InputError, NotComputed
 from vast_core.files import write_text
 from vast_core.media import pearson
 from vast_core.runs import PreparedClip, Store
@@ -17,10 +19,17 @@ from vast_core.stages import StageContext
 from vast_core.stages.style import PROMPT_FRAMES, prompt_code
 
 from ..config import EvaluateStage
+from ..evaluation.bootstrap import interval
+from ..evaluation.protocol import Bootstrap
+from ..ignored_code import ignored_code
 from ..prepared import lip_sync, performance_of, prompt_for, spread
+from ..style import StylePart, StyleRetrieval
 from .lip_ridge import LipRidge
 from .measured_bound import measured_bound
 from .scores import Scores
+
+RETRIEVAL = StyleRetrieval()
+"""Measured for every run, because it shows whether the style code is ignored."""
 
 
 def held_out(context: StageContext, model: StyleModel) -> dict[str, Any]:
@@ -32,6 +41,7 @@ def held_out(context: StageContext, model: StyleModel) -> dict[str, Any]:
     known = [lip_sync(context, c, store.features(c, pipeline.audio)) for c in training]
     ridge = LipRidge.fit(known) if known else None
     scores = Scores(metric for metric in pipeline.metrics if metric.needs == "vertices")
+    retrieval: list[StylePart] = []
     rows, curves = [], {}
     for clip, prompt in chosen:
         audio, identity = store.features(clip, context.pipeline.audio), store.identities[clip.speaker]
@@ -46,6 +56,8 @@ def held_out(context: StageContext, model: StyleModel) -> dict[str, Any]:
         row: dict[str, Any] = {"clip": clip.name, "speaker": clip.speaker, "prompt": prompt.name}
         row["offset_ms"] = clip.offset_ms
         row["measures"] = scores.add(ours, real)
+        with suppress(NotComputed):
+            retrieval.append(RETRIEVAL.part(ours, real))
         sides = {"tracked": real.vertices, "ours": ours.vertices}
         opening = {name: pipeline.face.lip_opening(side).numpy() for name, side in sides.items() if side is not None}
         row["bound"] = measured_bound(model, store, clip, prompt, context.device)
@@ -76,9 +88,33 @@ def held_out(context: StageContext, model: StyleModel) -> dict[str, Any]:
             "measure": "Pearson correlation of predicted and tracked inner-lip opening, mean over held-out clips",
             "ours": float(np.mean([row["lip_opening_correlation"] for row in rows])),
         }
+        if len(retrieval) == len(rows):
+            figures |= _retrieval(retrieval, [row["speaker"] for row in rows])
         if ridge is not None:
             figures["lips"]["ridge"] = float(np.mean([row["lip_opening_correlation_ridge"] for row in rows]))
     return figures
+
+
+def _retrieval(parts: Sequence[StylePart], speakers: Sequence[str]) -> dict[str, Any]:
+    """Style retrieval with its interval and, if it may be chance, a warning; empty if it cannot be computed."""
+    try:
+        pooled = RETRIEVAL.pool(parts)
+    except NotComputed:
+        return {}
+    hits = [own["style_retrieval"] for own in RETRIEVAL.each(parts)]
+    rule = Bootstrap()
+    low, high = interval(hits, speakers, rule.resamples, rule.seed)
+    value, chance = pooled["style_retrieval"], pooled["style_retrieval_chance"]
+    return {
+        "style_retrieval": {
+            "measure": "share of held-out clips whose own prompt, or one of its style, is nearest in style",
+            "value": value,
+            "low": low,
+            "high": high,
+            "chance": chance,
+            "warning": ignored_code(value, low, chance),
+        }
+    }
 
 
 def _chosen(store: Store, most: int) -> tuple[list[tuple[PreparedClip, PreparedClip]], dict[str, str]]:
