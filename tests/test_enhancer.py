@@ -191,10 +191,10 @@ def test_which_models_have_a_prior(registry, flow, enhancer, reconstruct, expect
     model.enhancer, model.reconstruct = enhancer, reconstruct
     assert model.has_prior is expected
     noise = torch.randn(context.pipeline.sizes.style, generator=torch.Generator().manual_seed(2 * 1_009 + 3))
-    plain = read_style(SAMPLE, context.pipeline, model, "", seed=2, number=3)
+    plain = read_style(SAMPLE, context.pipeline, model, "", {}, seed=2, number=3)
     assert torch.equal(plain.code, noise)
     model.fit_prior(7 + torch.zeros(2, len(noise)))
-    assert torch.allclose(read_style(SAMPLE, context.pipeline, model, "").code, torch.tensor(7.0))
+    assert torch.allclose(read_style(SAMPLE, context.pipeline, model, "", {}).code, torch.tensor(7.0))
 
 
 def test_fitted_density_has_mean_and_covariance_of_the_codes(registry):
