@@ -14,11 +14,11 @@ from vast_core.mesh import canonical_face
 from vast_faces.config import LandmarksConfig
 from vast_faces.landmarks import LandmarkFace
 from vast_metrics.blinks import BlinkRate
-from vast_metrics.config import BlinkRateConfig, IdentityDriftConfig, LipsInSilenceConfig
+from vast_metrics.config import BlinkRateConfig, IdentityDriftConfig, LipsInSilenceConfig, RestInSilenceConfig
 from vast_metrics.face_parts import brows, lids, mouth
 from vast_metrics.head_motion import HeadMotion
 from vast_metrics.identity import IdentityDrift, steady_vertices
-from vast_metrics.silence import LipsInSilence
+from vast_metrics.silence import LipsInSilence, RestInSilence
 
 FPS = 25.0
 CANONICAL = canonical_face()
@@ -245,3 +245,68 @@ def test_no_sound_or_no_silence_gives_no_number(seen, person):
         LipsInSilence(LipsInSilenceConfig())(seen(lips), seen(lips))
     with pytest.raises(NotComputed, match=r"silent for 0\.00 s, but 0\.08 s are needed"):
         LipsInSilence(LipsInSilenceConfig())(seen(lips, wave=sound(range(100))), seen(lips))
+
+
+# --------------------------------------------------------------------------------------- rest in silence
+
+
+def resting(person, opening, millimetres):
+    """Lips that slide in every frame, the lower inner lip ``opening`` (T,) times the distance of the eyes below."""
+    vertices = sliding(person, millimetres)
+    upper, lower = CANONICAL.inner_lip_pair.tolist()
+    right, left = CANONICAL.eye_corners.tolist()
+    eyes = (person[right] - person[left]).norm()
+    vertices[:, lower] = vertices[:, upper]
+    vertices[:, lower, 1] -= torch.tensor(opening) * eyes
+    return vertices
+
+
+@pytest.fixture
+def paused(seen, person):
+    """The part of a clip with sound in 0..39 and 80..99: 44..75 rest; lips there as given, other lips elsewhere."""
+
+    def part(ours, theirs, speaker="ann"):
+        sides = [
+            resting(person, [0.9] * 44 + [opening] * 32 + [0.9] * 24, [5.0] * 45 + [speed] * 31 + [5.0] * 24)
+            for opening, speed in (ours, theirs)
+        ]
+        wave = sound([*range(40), *range(80, 100)])
+        return RestInSilence(RestInSilenceConfig()).part(
+            seen(sides[0], wave=wave, speaker=speaker), seen(sides[1], speaker=speaker)
+        )
+
+    return part
+
+
+def test_rests_are_compared_with_the_speakers_own(paused):
+    found = RestInSilence(RestInSilenceConfig()).pool([paused((0.3, 0.4), (0.2, 0.8))])
+    assert found["rest_opening"] == pytest.approx(1.5, rel=1e-4)
+    assert found["rest_opening_deviation"] == pytest.approx(0.5, rel=1e-3)
+    assert found["rest_motion"] == pytest.approx(0.25, rel=1e-3)
+
+
+def test_all_rests_of_a_speaker_are_one_reference_and_speakers_count_alike(paused):
+    metric = RestInSilence(RestInSilenceConfig())
+    ann = [paused((0.3, 1.0), (0.1, 1.0)), paused((0.3, 1.0), (0.3, 1.0))]
+    bo = [paused((0.1, 1.0), (0.1, 1.0), "bo")]
+    assert [row["rest_opening"] for row in metric.each(ann)] == pytest.approx([1.5, 1.5], rel=1e-4)
+    assert metric.pool([*ann, *bo])["rest_opening"] == pytest.approx(1.25, rel=1e-4)
+
+
+def test_short_silences_are_no_rests(seen, person):
+    metric, lips = RestInSilence(RestInSilenceConfig()), sliding(person, [1.0] * 100)
+    loud = [*range(20), *range(32, 60), *range(73, 100)]  # 12 and 13 frames of silence: 0.48 and 0.52 s
+    assert metric.rests(sound(loud), 100, FPS).nonzero()[:, 0].tolist() == list(range(64, 69))
+    with pytest.raises(NotComputed, match=r"no pause of 0\.5 s"):
+        metric.part(seen(lips, wave=sound([*range(45), *range(55, 100)])), seen(lips))
+    with pytest.raises(NotComputed, match="no sound"):
+        metric.part(seen(lips), seen(lips))
+
+
+def test_own_lips_that_are_shut_and_still_give_no_ratio(paused):
+    metric = RestInSilence(RestInSilenceConfig())
+    shut = paused((0.3, 1.0), (0.0, 0.0))
+    assert metric.each([shut]) == [{}]
+    with pytest.raises(NotComputed, match="in no speaker's own pauses"):
+        metric.pool([shut])
+    assert metric.pool([shut, paused((0.2, 1.0), (0.2, 1.0), "bo")])["rest_opening"] == pytest.approx(1, rel=1e-4)

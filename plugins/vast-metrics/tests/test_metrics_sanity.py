@@ -20,6 +20,9 @@ FRAMES = 60
 METRICS = (
     "lip_vertex_error",
     "lip_correlation",
+    "lip_size",
+    "lip_closing",
+    "rest_in_silence",
     "landmark_distance",
     "upper_face_dynamics",
     "motion_stability",
@@ -35,6 +38,13 @@ TABLE = """
 measure                    | identical | other clip | late        | lips frozen | jitter
 lip_vertex_error           | = 0       | > 50       | > 8         | > 25        | 1 .. 5
 lip_correlation            | = 1       | < 0.4      | < 0.8       | = 0         | 0.95 .. 0.99
+lip_size                   | = 1       | .          | 0.97 .. 1.1 | = 0         | 0.9 .. 1.1
+lip_size_deviation         | = 0       | size > 0.2 | -0.1 .. 0.1 | = -1        | -0.1 .. 0.1
+lip_closing                | = 1       | < 0.6      | < 0.8       | .           | 0.7 .. 0.95
+lip_closing_wrong          | = 0       | > 0.2      | > 0.1       | .           | < 0.05
+rest_opening               | = 1       | .          | 0.9 .. 1.1  | .           | 0.9 .. 1.1
+rest_opening_deviation     | = 0       | .          | -0.1 .. 0.1 | .           | -0.1 .. 0.1
+rest_motion                | = 1       | .          | 0.9 .. 1.1  | = 0         | > 1.5
 landmark_distance_mouth    | = 0       | > 4        | > 1         | > 2         | 0.7 .. 0.9
 landmark_distance_face     | = 0       | > 2        | > 0.3       | > 0.2       | 0.7 .. 0.9
 upper_face_dynamics        | = 0       | size > 0.3 | -0.2 .. 0.2 | =           | < -0.3
@@ -56,6 +66,13 @@ style_diversity            | 1 .. 3    | =          | =           | =           
 measure                    | mouth halved | brows raised | lids frozen | head still
 lip_vertex_error           | > 8          | =            | =           | =
 lip_correlation            | =            | =            | =           | =
+lip_size                   | = 0.5        | =            | =           | =
+lip_size_deviation         | = -0.5       | =            | =           | =
+lip_closing                | > 0.99       | =            | =           | =
+lip_closing_wrong          | > 0.3        | =            | =           | =
+rest_opening               | = 0.5        | =            | =           | =
+rest_opening_deviation     | = -0.5       | =            | =           | =
+rest_motion                | = 0.25       | =            | =           | =
 landmark_distance_mouth    | > 1          | =            | =           | =
 landmark_distance_face     | > 0.1        | > 1          | 0 .. 0.02   | =
 upper_face_dynamics        | =            | < -1         | 0.1 .. 1    | =
@@ -74,26 +91,33 @@ style_retrieval            | = 1          | = 1          | = 1         | = 1
 style_retrieval_chance     | = 0.25       | = 0.25       | = 0.25      | = 0.25
 style_diversity            | =            | =            | =           | =
 
-measure                    | other's face | face drifts | other style | one take
-lip_vertex_error           | > 8          | > 3         | > 5         | =
-lip_correlation            | > 0.999      | > 0.999     | 0.8 .. 0.98 | =
-landmark_distance_mouth    | > 1          | > 0.5       | > 0.8       | =
-landmark_distance_face     | > 1          | > 0.5       | > 0.3       | =
-upper_face_dynamics        | size > 0.2   | < -0.5      | size > 0.1  | =
-motion_stability           | =            | =           | .           | =
-motion_stability_deviation | =            | =           | size > 0.5  | =
-blink_rate                 | =            | =           | =           | =
-blink_rate_deviation       | =            | =           | =           | =
-head_motion                | =            | =           | =           | =
-head_motion_deviation      | =            | =           | =           | =
-identity_distance          | > 1          | > 0.5       | < 0.2       | =
-identity_drift             | < 0.15       | > 0.8       | < 0.15      | =
-lips_in_silence            | =            | 30 .. 50    | .           | =
-lips_in_silence_deviation  | =            | -0.2 .. 0.2 | size > 1    | =
-style_distance             | < 2          | < 1.5       | > 1.5       | =
-style_retrieval            | = 1          | = 1         | < 0.8       | =
-style_retrieval_chance     | = 0.25       | = 0.25      | = 0.25      | = 0.25
-style_diversity            | =            | =           | =           | = 0
+measure                    | other's face  | face drifts   | other style | one take
+lip_vertex_error           | > 8           | > 3           | > 5         | =
+lip_correlation            | > 0.999       | > 0.999       | 0.8 .. 0.98 | =
+lip_size                   | 0.99 .. 1.01  | 0.99 .. 1.01  | .           | =
+lip_size_deviation         | size < 0.1    | size < 0.1    | size > 0.05 | =
+lip_closing                | > 0.95        | > 0.95        | 0.7 .. 0.99 | =
+lip_closing_wrong          | < 0.05        | < 0.05        | < 0.1       | =
+rest_opening               | 0.99 .. 1.01  | 0.99 .. 1.01  | 0.8 .. 1.2  | =
+rest_opening_deviation     | -0.01 .. 0.01 | -0.01 .. 0.01 | -0.2 .. 0.2 | =
+rest_motion                | =             | 0.99 .. 1.01  | > 1.1       | =
+landmark_distance_mouth    | > 1           | > 0.5         | > 0.8       | =
+landmark_distance_face     | > 1           | > 0.5         | > 0.3       | =
+upper_face_dynamics        | size > 0.2    | < -0.5        | size > 0.1  | =
+motion_stability           | =             | =             | .           | =
+motion_stability_deviation | =             | =             | size > 0.5  | =
+blink_rate                 | =             | =             | =           | =
+blink_rate_deviation       | =             | =             | =           | =
+head_motion                | =             | =             | =           | =
+head_motion_deviation      | =             | =             | =           | =
+identity_distance          | > 1           | > 0.5         | < 0.2       | =
+identity_drift             | < 0.15        | > 0.8         | < 0.15      | =
+lips_in_silence            | =             | 30 .. 50      | .           | =
+lips_in_silence_deviation  | =             | -0.2 .. 0.2   | size > 1    | =
+style_distance             | < 2           | < 1.5         | > 1.5       | =
+style_retrieval            | = 1           | = 1           | < 0.8       | =
+style_retrieval_chance     | = 0.25        | = 0.25        | = 0.25      | = 0.25
+style_diversity            | =             | =             | =           | = 0
 """
 
 

@@ -8,20 +8,25 @@ import numpy as np
 import pytest
 import torch
 
+from vast_core.errors import NotComputed
 from vast_metrics.config import (
     LandmarkDistanceConfig,
+    LipClosingConfig,
     LipCorrelationConfig,
+    LipSizeConfig,
     LipVertexErrorConfig,
     MotionStabilityConfig,
     UpperFaceDynamicsConfig,
 )
 from vast_metrics.landmarks import LandmarkDistance
-from vast_metrics.lips import LipCorrelation, LipVertexError
+from vast_metrics.lips import LipClosing, LipCorrelation, LipSize, LipVertexError
 from vast_metrics.motion import MotionStability, UpperFaceDynamics
 
 PARTS = [
     (LipVertexError, LipVertexErrorConfig()),
     (LipCorrelation, LipCorrelationConfig()),
+    (LipSize, LipSizeConfig()),
+    (LipClosing, LipClosingConfig()),
     (LandmarkDistance, LandmarkDistanceConfig()),
     (UpperFaceDynamics, UpperFaceDynamicsConfig()),
     (MotionStability, MotionStabilityConfig()),
@@ -29,11 +34,18 @@ PARTS = [
 PERFECT = {
     "lip_vertex_error": 0.0,
     "lip_correlation": 1.0,
+    "lip_size": 1.0,
+    "lip_size_deviation": 0.0,
+    "lip_closing": 1.0,
+    "lip_closing_wrong": 0.0,
     "landmark_distance_mouth": 0.0,
     "landmark_distance_face": 0.0,
     "upper_face_dynamics": 0.0,
     "motion_stability_deviation": 0.0,
 }
+
+
+SPREADS = ("upper_face_dynamics", "lip_size", "lip_size_deviation")
 
 
 @pytest.fixture(params=PARTS, ids=lambda part: part[0].__name__)
@@ -79,8 +91,8 @@ def test_the_order_of_frames_matters(metric, speech, performance):
     shuffled = speech[torch.randperm(100, generator=torch.Generator().manual_seed(0))]
     same, other = (metric(performance(x), performance(speech)) for x in (speech, shuffled))
     for measure in metric.measures:
-        if measure.name == "upper_face_dynamics":  # A matter of spread alone, blind to order by definition.
-            assert other[measure.name] == pytest.approx(0, abs=1e-4)
+        if measure.name in SPREADS:  # blind to order by definition
+            assert other[measure.name] == pytest.approx(PERFECT[measure.name], abs=1e-4)
         elif measure.better == "lower":
             assert other[measure.name] > same[measure.name] + 0.1
         elif measure.better == "higher":
@@ -202,3 +214,41 @@ def test_lip_correlation_is_numpys_and_blind_to_size(speech, performance, face):
 def test_a_still_mouth_correlates_with_nothing(speech, performance):
     still = speech[:1].repeat(100, 1, 1)
     assert LipCorrelation()(performance(still), performance(speech)) == {"lip_correlation": 0.0}
+
+
+def mouth(face, neutral, opening):
+    """Vertices (T, 12, 3) whose inner lips are ``opening`` (T,) apart, relative to the distance of the eyes."""
+    eyes = (neutral[8] - neutral[9]).norm()
+    vertices = neutral.repeat(len(opening), 1, 1)
+    vertices[:, 1] = vertices[:, 0]
+    vertices[:, 1, 1] += torch.as_tensor(opening, dtype=torch.float32) * eyes
+    return vertices
+
+
+def lips(metric, ours, theirs, performance, face, neutral):
+    return metric(*(performance(mouth(face, neutral, side)) for side in (ours, theirs)))
+
+
+def test_size_is_the_ratio_of_deviations_and_blind_to_timing(performance, face, neutral):
+    theirs = 0.3 + 0.2 * np.sin(np.arange(100))
+    for ours, size in ((0.3 + 0.5 * (theirs - 0.3), 0.5), (theirs[::-1].copy() * 1.4, 1.4), (np.full(100, 0.3), 0.0)):
+        found = lips(LipSize(), ours, theirs, performance, face, neutral)
+        assert found == pytest.approx({"lip_size": size, "lip_size_deviation": size - 1}, abs=1e-5)
+
+
+def test_closing_is_counted_at_the_references_percentiles(performance, face, neutral):
+    theirs = np.arange(100) / 100  # 15 %: 15 frames, 0 to 0.14; 30 %: 0.297; above the median: 50 frames
+    ours = theirs.copy()
+    ours[:6] = 0.5  # 6 of 15 do not close
+    ours[60:65] = 0.1  # 5 of 50 close wrongly
+    found = lips(LipClosing(), ours, theirs, performance, face, neutral)
+    assert found == pytest.approx({"lip_closing": 9 / 15, "lip_closing_wrong": 5 / 50})
+    shut, wide = (lips(LipClosing(), np.full(100, x), theirs, performance, face, neutral) for x in (0.0, 0.9))
+    assert shut == {"lip_closing": 1, "lip_closing_wrong": 1}
+    assert wide == {"lip_closing": 0, "lip_closing_wrong": 0}
+
+
+@pytest.mark.parametrize("kind", [LipSize, LipClosing])
+def test_a_reference_that_never_opens_its_mouth_gives_no_number(kind, speech, performance):
+    with pytest.raises(NotComputed, match="never moves"):
+        kind()(performance(speech), performance(speech[:1].repeat(100, 1, 1)))

@@ -20,6 +20,16 @@ class LipCorrelationConfig:
 
 
 @attrs.frozen(kw_only=True)
+class LipSizeConfig:
+    """``lip_size`` has no options."""
+
+
+@attrs.frozen(kw_only=True)
+class LipClosingConfig:
+    """``lip_closing`` has no options."""
+
+
+@attrs.frozen(kw_only=True)
 class LandmarkDistanceConfig:
     """``landmark_distance`` has no options."""
 
@@ -89,6 +99,18 @@ class LipsInSilenceConfig:
     """Seconds before and after sound that do not count as silence."""
     least: float = attrs.field(default=0.08, validator=and_(instance_of(float), gt(0.0)))
     """Minimum silence in a clip, in seconds: two steps at 25 fps, because short sentences have no more."""
+
+
+@attrs.frozen(kw_only=True)
+class RestInSilenceConfig:
+    """Options of ``rest_in_silence``."""
+
+    below: float = attrs.field(default=30.0, validator=and_(instance_of(float), gt(0.0)))
+    """Level below that of speech, in dB, at which a frame is silent."""
+    hangover: float = attrs.field(default=0.16, validator=and_(instance_of(float), ge(0.0)))
+    """Seconds before and after sound in which lips need not rest."""
+    least: float = attrs.field(default=0.5, validator=and_(instance_of(float), gt(0.0)))
+    """Shortest silence, in seconds, that counts as a pause."""
 
 
 @attrs.frozen(kw_only=True)

@@ -9,10 +9,13 @@ from typing import Any
 
 import attrs
 import numpy as np
+import torch
+from torch import Tensor
 
 from vast_core.errors import InputError, NotComputed
 from vast_core.files import write_text
-from vast_core.media import pearson
+from vast_core.interfaces import Clip
+from vast_core.media import pearson, shift_wave
 from vast_core.runs import PreparedClip, Store
 from vast_core.speak.style_model import StyleModel, decode_whole
 from vast_core.stages import StageContext
@@ -21,6 +24,7 @@ from vast_core.stages.style import PROMPT_FRAMES, prompt_code
 from ..config import EvaluateStage
 from ..evaluation.bootstrap import interval
 from ..evaluation.protocol import Bootstrap
+from ..evaluation.videos import sound_of
 from ..ignored_code import ignored_code
 from ..prepared import lip_sync, performance_of, prompt_for, spread
 from ..style import StylePart, StyleRetrieval
@@ -42,11 +46,12 @@ def held_out(context: StageContext, model: StyleModel) -> dict[str, Any]:
     ridge = LipRidge.fit(known) if known else None
     scores = Scores(metric for metric in pipeline.metrics if metric.needs == "vertices")
     retrieval: list[StylePart] = []
+    sources, fps = {clip.name: clip for clip in pipeline.corpus.clips()}, pipeline.sizes.fps
     rows, curves = [], {}
     for clip, prompt in chosen:
         audio, identity = store.features(clip, context.pipeline.audio), store.identities[clip.speaker]
         code = prompt_code(model, store, prompt, context.device)
-        real = performance_of(context, clip, audio)
+        real = attrs.evolve(performance_of(context, clip, audio), wave=_sound(sources[clip.source], clip, fps))
         heard = store.features(prompt, context.pipeline.audio, 0, PROMPT_FRAMES) if prompt.heard else None
         ours = attrs.evolve(
             real,
@@ -115,6 +120,15 @@ def _retrieval(parts: Sequence[StylePart], speakers: Sequence[str]) -> dict[str,
             "warning": ignored_code(value, low, chance),
         }
     }
+
+
+def _sound(source: Clip, clip: PreparedClip, fps: float) -> Tensor | None:
+    """The sound (S,) of a prepared clip, in sync."""
+    wave = source.footage.wave()
+    if wave is None:
+        return None
+    sound = sound_of(shift_wave(wave, clip.offset_ms), clip.start, clip.start + clip.frames, fps)
+    return None if sound is None else torch.from_numpy(sound)
 
 
 def _chosen(store: Store, most: int) -> tuple[list[tuple[PreparedClip, PreparedClip]], dict[str, str]]:
