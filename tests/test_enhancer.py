@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import attrs
 import pytest
 import torch
 from torch.distributions import Normal
@@ -14,6 +15,7 @@ from vast_core.runs.weights import save_weights
 from vast_core.speak.prompt import SAMPLE, read_style
 from vast_core.speak.style_model import StyleModel
 from vast_core.speak.trained import load_style
+from vast_core.stages import style
 from vast_core.stages.style import objectives
 from vast_core.stages.windows import StyleBatch
 from vast_core.training import bound
@@ -195,6 +197,22 @@ def test_which_models_have_a_prior(registry, flow, enhancer, reconstruct, expect
     assert torch.equal(plain.code, noise)
     model.fit_prior(7 + torch.zeros(2, len(noise)))
     assert torch.allclose(read_style(SAMPLE, context.pipeline, model, "", {}).code, torch.tensor(7.0))
+
+
+@pytest.mark.parametrize("enhancer", ["variational", "deterministic"])
+def test_density_is_fitted_to_codes_drawn_as_in_training(registry, monkeypatch, enhancer):
+    """Of 200 equal clips: the spread of their codes is that of the posterior, or none."""
+    model, context = make(registry, "planar", f"stages.style.enhancer={enhancer}", "stages.style.reconstruct=z0")
+    batch = example(context.pipeline.sizes)
+    q = Posterior(*(part[:1].detach() for part in attrs.astuple(posterior_of(model, batch), recurse=False)))
+    monkeypatch.setattr(style, "posterior_of", lambda *_: q)
+    store = SimpleNamespace(of=lambda split: [split] * 401)
+    torch.manual_seed(0)
+    codes = style.drawn_codes(model, store, torch.device("cpu"), most=201)
+    assert len(codes) == 201
+    expected = q.log_std.exp() if enhancer == "variational" else torch.zeros_like(q.log_std)
+    assert torch.allclose(codes.std(0), expected[0], rtol=0.3, atol=1e-6)
+    assert torch.allclose(codes.mean(0), q.mean[0], atol=0.5)
 
 
 def test_fitted_density_has_mean_and_covariance_of_the_codes(registry):

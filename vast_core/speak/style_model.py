@@ -192,7 +192,7 @@ class StyleModel(nn.Module):
         return self.enhancer == "variational" and (self.reconstruct == "zK" or self.flow.orthogonal)
 
     def fit_prior(self, codes: Tensor) -> None:
-        """Set the density of codes to the Gaussian of the style codes (N, Z) of training clips.
+        """Set the density of codes to the Gaussian of style codes (N, Z) drawn from training clips.
 
         For models without :attr:`has_prior`: M. Ghosh et al., From variational to deterministic autoencoders, 2020,
         section 4, with one Gaussian.

@@ -112,7 +112,7 @@ def run(context: StageContext) -> list[Path]:
     )
     trainer.fit(context.resume)
     if not model.has_prior:
-        model.fit_prior(_training_codes(model, context))
+        model.fit_prior(drawn_codes(model, context.store, context.device))
     path = context.run.weights / "style.safetensors"
     header = {
         "what": "style",
@@ -126,11 +126,16 @@ def run(context: StageContext) -> list[Path]:
     return [path]
 
 
-def _training_codes(model: StyleModel, context: StageContext, most: int = 500) -> Tensor:
-    """Style codes (N, Z) of up to ``most`` training clips, evenly chosen."""
-    clips = list(context.store.of("train"))
-    chosen = clips[:: -(-len(clips) // most)]
-    return torch.cat([prompt_code(model, context.store, clip, context.device) for clip in chosen])
+@torch.no_grad()
+def drawn_codes(model: StyleModel, store: Store, device: torch.device, most: int = 500) -> Tensor:
+    """Style codes (N, Z) of up to ``most`` training clips, evenly chosen, drawn as in training."""
+    clips = list(store.of("train"))
+    codes = []
+    for clip in clips[:: -(-len(clips) // most)]:
+        posterior = posterior_of(model, store, clip, device)
+        z0 = model.draw(posterior)
+        codes.append(model.chosen(z0, model.flow(z0, posterior.context)))
+    return torch.cat(codes)
 
 
 PROMPT_FRAMES = 1_500
