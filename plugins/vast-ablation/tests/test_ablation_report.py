@@ -97,6 +97,8 @@ def test_only_the_planted_difference_is_found(ablation):
         (["flow.use"], "flow.use=planar", "planar"),
         (["flow.use", "flow.steps"], "flow.use=planar flow.steps=4", "use=planar steps=4"),
         (["flow.use", "audio.use"], "flow.use=planar audio.use=mel", "flow.use=planar audio.use=mel"),
+        (["flow.use", "stages.style.beta"], "flow.use=planar stages.style.beta=2", "flow.use=planar beta=2"),
+        (["stages.a.n", "stages.b.n"], "stages.a.n=1 stages.b.n=2", "stages.a.n=1 stages.b.n=2"),
         (["flow.use", "flow.steps"], "as it is", "as it is"),
     ],
 )

@@ -121,7 +121,7 @@ class Ablation:
 
     def shown(self, name: str) -> str:
         """A cell's name in a table: the value of a single factor; for several factors in one section, without the
-        section.
+        section; for several sections, without the stage of its options, if these have different names.
 
         Factors with one value are omitted, because they are the same in all cells.
         """
@@ -131,6 +131,11 @@ class Ablation:
             return name.partition("=")[2] or name
         sections = {key.rpartition(".")[0] for key in self._telling}
         section = f"{sections.pop()}." if len(sections) == 1 else ""
+        if not section:
+            options = [key.rpartition(".")[2] for key in self._telling]
+            for key, option in zip(self._telling, options, strict=True):
+                if key.startswith("stages.") and options.count(option) == 1:
+                    name = f" {name}".replace(f" {key}=", f" {option}=").strip()
         return name.removeprefix(section).replace(f" {section}", " ") if section.strip(".") else name
 
     @classmethod
