@@ -58,6 +58,10 @@ def example(sizes):
         prompt_mask=whole,
         heard=torch.ones(B, dtype=torch.bool),
         labels=[None] * B,
+        shut=~whole,
+        parted=~whole,
+        limit=torch.zeros(B, 1),
+        spoken=None,
     )
 
 

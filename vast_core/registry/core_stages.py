@@ -84,6 +84,20 @@ class StyleStage(TrainingStage):
     """Share of training prompts given to the style encoder without their sound."""
     label_prompt: float = attrs.field(default=0.3, validator=[ge(0), le(1)])
     """Share of training prompts given as their style label alone, if the style encoder reads clips and labels."""
+    restyled: float = attrs.field(default=0.0, validator=[ge(0), le(1)])
+    """Share of training rows whose target and prompt are given a random lasting expression and amplitude, so that codes
+    of unseen styles are not shrunk towards those of the footage."""
+    spread: float = attrs.field(default=0.0, validator=ge(0))
+    """Weight of the squared difference of mean, deviation and deviation of velocity over a window, in nats per
+    coefficient²: against lips that move too little."""
+    any_sound: float = attrs.field(default=0.0, validator=ge(0))
+    """Weight of the same difference between a prompt and its style spoken with the sound of another clip. Prompts of
+    this term include clips without sound."""
+    any_sound_rows: int = attrs.field(default=8, validator=ge(1))
+    """Rows of a batch for `any_sound`."""
+    closing: float = attrs.field(default=0.0, validator=ge(0))
+    """Weight of the squared opening of lips by which they miss being shut or parted, in nats per (tenth of the distance
+    of the outer eye corners, about 9 mm)²."""
     audio_dropout: float = attrs.field(default=0.0, validator=[ge(0), lt(1)])
     """Share of the decoder's audio features set to zero in training, against overfitting to little footage."""
 

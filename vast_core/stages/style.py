@@ -18,8 +18,9 @@ from ..speak.style_model import StyleModel
 from ..speak.trained import load_face
 from ..training.bound import beta_at, bound, gaussian_log_likelihood
 from ..training.loop import Trainer
+from ..training.motion import closing_error, statistics, statistics_error, velocity_error
 from .context import StageContext
-from .windows import StyleBatch, Windows
+from .windows import AnySound, StyleBatch, Windows
 
 __all__ = ["PROMPT_FRAMES", "posterior_of", "prompt_code"]
 
@@ -36,8 +37,8 @@ def inputs(context: StageContext) -> dict[str, Any]:
 def objectives(
     model: StyleModel, context: StageContext, windows: Windows, identity: Tensor, batch: StyleBatch, progress: float
 ) -> Iterator[Objective]:
-    """Eq. 7 on a batch, or its first term without the variational enhancer, plus two terms on lips (cm²) and velocity
-    (our choice)."""
+    """Eq. 7 on a batch, or its first term without the variational enhancer, plus the terms of
+    :mod:`vast_core.training.motion` (our choice)."""
     settings = context.options("style", StyleStage)
     heard = windows.features(batch.prompt_audio, batch.prompt.shape[1])
     posterior = model.posterior(batch.prompt, heard, batch.prompt_mask, batch.heard, batch.labels)
@@ -55,9 +56,21 @@ def objectives(
         loss = own.loss.float().mean()
         logged = {"reconstruction": loss, **own.terms}
     if own.predictions:
-        velocity, lips = _lips_and_velocity(own.predictions[-1].float(), context, identity, batch)
+        final = own.predictions[-1].float()
+        velocity = velocity_error(final, batch.expression, batch.mask)
+        lips, closing = _lips(final, context, identity, batch)
         loss = loss + settings.velocity * velocity + settings.lips * lips
         logged |= {"velocity": velocity, "lips": lips}
+        if settings.closing:
+            loss, logged["closing"] = loss + settings.closing * closing, closing
+        if settings.spread:
+            tempo = context.recipe.fps / 10
+            wanted = statistics(batch.expression, batch.mask, tempo)
+            logged["spread"] = statistics_error(statistics(final, batch.mask, tempo), wanted)
+            loss = loss + settings.spread * logged["spread"]
+    if batch.spoken is not None:
+        logged["any sound"] = _any_sound(model, context, windows, batch.spoken)
+        loss = loss + settings.any_sound * logged["any sound"]
     yield Objective("bound", loss, list(model.parameters()), logged)
 
 
@@ -77,18 +90,25 @@ def _decoder_loss(model: StyleModel, audio: Tensor, z: Tensor, batch: StyleBatch
     return DecoderLoss(loss=-likelihood, predictions=predictions)
 
 
-def _lips_and_velocity(
-    final: Tensor, context: StageContext, identity: Tensor, batch: StyleBatch
-) -> tuple[Tensor, Tensor]:
-    """Mean square errors () of the expression's velocity, and of the lip vertices in cm^2."""
+def _lips(final: Tensor, context: StageContext, identity: Tensor, batch: StyleBatch) -> tuple[Tensor, Tensor]:
+    """Mean square errors () of the lip vertices in cm^2, and of closing in (tenths of the eyes' distance)^2."""
     face = context.pipeline.face
-    both = (batch.mask[:, 1:] & batch.mask[:, :-1])[..., None]
-    speed_error = (final.diff(dim=1) - batch.expression.diff(dim=1)) * both
-    velocity = speed_error.square().sum() / both.sum().clamp_min(1)
     lips = torch.tensor(face.lips, device=identity.device)
-    distance = face.decode(final, identity)[..., lips, :] - face.decode(batch.expression, identity)[..., lips, :]
-    lip_error = (distance * (face.millimetres / 10)).square().sum(-1).mean(-1)
-    return velocity, (lip_error * batch.mask).sum() / batch.mask.sum().clamp_min(1)
+    found = face.decode(final, identity)
+    distance = found[..., lips, :] - face.decode(batch.expression, identity)[..., lips, :]
+    error = (distance * (face.millimetres / 10)).square().sum(-1).mean(-1)
+    closing = closing_error(10 * face.lip_opening(found), 10 * batch.limit, batch.shut, batch.parted)
+    return (error * batch.mask).sum() / batch.mask.sum().clamp_min(1), closing
+
+
+def _any_sound(model: StyleModel, context: StageContext, windows: Windows, rows: AnySound) -> Tensor:
+    """Square error () of the statistics of a face that speaks other sound in the style of prompts."""
+    heard = windows.features(rows.prompt_audio, rows.prompt.shape[1])
+    code = model.code(rows.prompt, heard, rows.prompt_mask, rows.heard)
+    spoken = model.speak(windows.features(rows.audio, rows.mask.shape[1]), code, rows.mask).expression.float()
+    tempo = context.recipe.fps / 10
+    wanted = statistics(rows.prompt, rows.prompt_mask, tempo)
+    return statistics_error(statistics(spoken, rows.mask, tempo), wanted)
 
 
 def run(context: StageContext) -> list[Path]:

@@ -17,6 +17,10 @@ from ..mesh.motion import head_motion, rest_pose
 from ..registry.core_stages import StyleStage
 from ..runs.store import PreparedClip
 from .context import StageContext
+from .restyling import RandomStyle, Restyling
+
+LIP_SHARES = (0.18, 0.27, 0.5)
+"""Shares of a clip's frames by the opening of the lips: shut below the first, parted above the last, limit between."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -41,6 +45,30 @@ class StyleBatch:
     """(B,)."""
     labels: Sequence[str | None]
     """Label of each of the B prompts that is given only as a label; None for the others."""
+    shut: Tensor
+    """(B, T): frames in which the lips are shut; none in rows that are restyled."""
+    parted: Tensor
+    """(B, T): frames in which they are clearly parted; none in rows that are restyled."""
+    limit: Tensor
+    """(B, 1): opening that separates these, as by ``lip_opening``."""
+    spoken: AnySound | None
+    """Further rows: styles to be spoken with any sound; None without ``any_sound``."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class AnySound:
+    """Prompts, possibly of clips without sound, and unrelated sound to speak in their style."""
+
+    audio: Tensor
+    """(N, T, A), or waves as in :class:`StyleBatch`."""
+    mask: Tensor
+    """(N, T)."""
+    prompt: Tensor
+    """(N, T, E), of the prompt's own length."""
+    prompt_audio: Tensor
+    prompt_mask: Tensor
+    heard: Tensor
+    """(N,)."""
 
 
 def chances(clips: Sequence[PreparedClip]) -> NDArray[np.float64]:
@@ -56,11 +84,12 @@ def chances(clips: Sequence[PreparedClip]) -> NDArray[np.float64]:
 
 @attrs.frozen
 class Window:
-    """Some consecutive frames of a clip."""
+    """Some consecutive frames of a clip, possibly in another style."""
 
     clip: PreparedClip
     start: int
     stop: int
+    style: RandomStyle | None = None
 
 
 class Windows:
@@ -76,6 +105,8 @@ class Windows:
         if not self._clips:
             raise InputError("no training clip has sound, which the style stage needs")
         self._chances = chances(self._clips)
+        self._face, self._identity = pipeline.face, torch.stack(list(context.store.identities.values())).mean(0)
+        self._silent = [clip for clip in context.store.of("train") if not clip.heard]
         # about 300 bytes per frame: a hundred hours of footage fit in memory
         self._rows: dict[str, Mapping[str, Tensor]] = {}
         by_style: dict[tuple[str, str], list[PreparedClip]] = {}
@@ -87,6 +118,10 @@ class Windows:
                     "label the clips, or name an encoder that reads clips"
                 )
         self._by_style = by_style
+        self._restyling = None
+        if self._settings.restyled:
+            means = [self._load(clip)["centre"][0] for clip in context.store.of("train")]
+            self._restyling = Restyling(means, pipeline.sizes.lower_face)
 
     @staticmethod
     def _style_of(clip: PreparedClip) -> tuple[str, str]:
@@ -129,6 +164,10 @@ class Windows:
             prompts.append(self._place(other, length, chance, low, high))
             heard.append(other.heard and chance.random() >= settings.silent_prompt)
             labels.append(self._label(other, chance))
+            if self._restyling is not None and labels[-1] is None and chance.random() < settings.restyled:
+                style = self._restyling.draw(chance)
+                targets[-1], prompts[-1] = (attrs.evolve(window, style=style) for window in (targets[-1], prompts[-1]))
+        own = torch.tensor([window.style is None for window in targets], device=self._device)[:, None]
         return StyleBatch(
             expression=self._joined(targets, "expression"),
             audio=self._sound(targets),
@@ -139,6 +178,34 @@ class Windows:
             prompt_mask=self._joined(prompts, "valid"),
             heard=torch.tensor(heard, device=self._device),
             labels=labels,
+            shut=self._joined(targets, "shut") & own,
+            parted=self._joined(targets, "parted") & own,
+            limit=torch.stack([self._load(window.clip)["limit"] for window in targets]).to(self._device),
+            spoken=self._any_sound(chance) if settings.any_sound else None,
+        )
+
+    def _any_sound(self, chance: np.random.Generator) -> AnySound:
+        """Half of the prompts are of clips without sound, if there are any."""
+        settings = self._settings
+        said: list[Window] = []
+        prompts: list[Window] = []
+        for row in range(settings.any_sound_rows):
+            index, other = chance.choice(len(self._clips), 2, p=self._chances)
+            said.append(self._place(self._clips[index], settings.frames, chance, 0, self._clips[index].frames))
+            silent = self._silent and row % 2 == 0
+            clip = self._silent[chance.integers(len(self._silent))] if silent else self._clips[other]
+            prompt = self._place(clip, settings.prompt_frames, chance, 0, clip.frames)
+            if self._restyling is not None and chance.random() < settings.restyled:
+                prompt = attrs.evolve(prompt, style=self._restyling.draw(chance))
+            prompts.append(prompt)
+        heard = [window.clip.heard and chance.random() >= settings.silent_prompt for window in prompts]
+        return AnySound(
+            audio=self._sound(said),
+            mask=self._joined(said, "valid"),
+            prompt=self._joined(prompts, "expression"),
+            prompt_audio=self._sound(prompts),
+            prompt_mask=self._joined(prompts, "valid"),
+            heard=torch.tensor(heard, device=self._device),
         )
 
     def features(self, sound: Tensor, frames: int) -> Tensor:
@@ -172,6 +239,9 @@ class Windows:
     def _load(self, clip: PreparedClip) -> Mapping[str, Tensor]:
         if clip.file not in self._rows:
             rows = {name: self._store.read(clip, name) for name in ("expression", "audio", "valid")}
+            expression, valid = rows["expression"], rows["valid"]
+            rows["centre"] = expression[valid].mean(0, keepdim=True)
+            rows |= self._lips(expression, valid)
             if self._moves_head:
                 pose = self._store.read(clip, "pose")
                 rows["motion"] = head_motion(pose, rest_pose(pose))
@@ -180,8 +250,19 @@ class Windows:
             self._rows[clip.file] = rows
         return self._rows[clip.file]
 
+    def _lips(self, expression: Tensor, valid: Tensor) -> dict[str, Tensor]:
+        """Frames (T,) of a clip in which the lips are shut or parted, and the opening (1,) that separates these."""
+        opening = self._face.lip_opening(self._face.decode(expression, self._identity))
+        low, limit, middle = torch.quantile(opening[valid], torch.tensor(LIP_SHARES))
+        return {"shut": valid & (opening <= low), "parted": valid & (opening > middle), "limit": limit[None]}
+
     def _joined(self, windows: Sequence[Window], name: str) -> Tensor:
         rows = [self._load(window.clip)[name][window.start : window.stop] for window in windows]
+        if name == "expression":
+            rows = [
+                row if window.style is None else window.style.of(row, self._load(window.clip)["centre"][0])
+                for row, window in zip(rows, windows, strict=True)
+            ]
         return nn.utils.rnn.pad_sequence(rows, batch_first=True).to(self._device)
 
     def _sound(self, windows: Sequence[Window]) -> Tensor:
