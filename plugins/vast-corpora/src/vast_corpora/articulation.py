@@ -35,6 +35,10 @@ CONTROLS: tuple[str, ...] = (
     "smile_right",
     "brow_left",
     "brow_right",
+    "frown",
+    "grief",
+    "cheek",
+    "sneer",
     "lid_left",
     "lid_right",
 )
@@ -214,15 +218,15 @@ def articulate(
     brow = 0.75 * style.brow + 1.0 * style.emphasis * stress(phones, times) + unrest
     smile = style.smile * (1.0 - 0.45 * rounded)
     left, right = 1.0 + 0.7 * style.asymmetry, 1.0 - 0.7 * style.asymmetry
-    squint = -0.32 * style.eyes + 0.12 * np.maximum(smile, 0.0)
+    squint = -0.32 * style.eyes + 0.12 * np.maximum(smile, 0.0) + 0.2 * style.cheeks + 0.15 * style.sneer
     lid = blink + (1.0 - blink) * squint
     return {
-        "jaw": style.jaw * lips["jaw"],
-        "round": style.rounding * lips["round"],
+        "jaw": style.jaw * lips["jaw"] + style.parted * (1.0 - 0.6 * lips["jaw"]),
+        "round": style.rounding * lips["round"] + style.pucker * (1.0 - rounded),
         "funnel": style.rounding * lips["funnel"],
-        "spread": style.spreading * lips["spread"] + tension,
+        "spread": style.spreading * lips["spread"] + tension + style.stretch * (1.0 - 0.45 * rounded),
         "raise": style.jaw * lips["raise"] + style.lip_raise * (0.45 + 0.55 * lips["jaw"]),
-        "lower": style.jaw * lips["lower"],
+        "lower": style.jaw * lips["lower"] + style.lip_lower * (1.0 - 0.45 * rounded),
         "tuck": _hold(phones, LABIODENTALS, heard, 0.06),
         "close": _hold(phones, BILABIALS, heard, 0.07),
         "shift": style.asymmetry * (0.30 + 0.7 * lips["jaw"]),
@@ -230,6 +234,10 @@ def articulate(
         "smile_right": smile * right,
         "brow_left": brow + 0.45 * style.asymmetry,
         "brow_right": brow - 0.45 * style.asymmetry,
+        "frown": np.full_like(times, max(-style.inner_brow, 0.0)),
+        "grief": np.full_like(times, max(style.inner_brow, 0.0)),
+        "cheek": np.full_like(times, style.cheeks),
+        "sneer": np.full_like(times, style.sneer),
         "lid_left": lid,
         "lid_right": lid,
     }

@@ -168,6 +168,37 @@ def rig() -> Rig:
     brow_still = np.concatenate([everywhere[(y < 2.0) | (x < -0.3) | (y > 7.6)], lids, face.face_oval])
     fields["brow_left"] = plate.bend(brow_left, raised[brow_left], brow_still)
 
+    # The inner ends of the brows, drawn together and down, or raised; the skin between them follows.
+    drawn = vector(-0.30 * inner**2, 0.10 - 0.42 * inner, 0.06 * inner)
+    between = np.array([8, 9, 55, 285, 107, 336])
+    frown = drawn.copy()
+    frown[between] = [0.0, -0.22, 0.08]
+    ridge = np.array([1, 4, 5, 195, 197])  # of the nose, which no expression moves
+    centre_still = np.concatenate([everywhere[(y < 1.6) | (y > 8.2)], lids, face.face_oval, ridge])
+    both_brows = np.concatenate([brow_left, _BROW_RIGHT])
+    frown[_BROW_RIGHT] = frown[face.mirror[_BROW_RIGHT]] * [-1.0, 1.0, 1.0]
+    fields["frown"] = plate.bend(both_brows, frown[both_brows], centre_still)
+    grief = vector(-0.08 * inner, 0.50 * inner**1.5 - 0.14 * (1.0 - inner), 0.03)
+    grief[_BROW_RIGHT] = grief[face.mirror[_BROW_RIGHT]] * [-1.0, 1.0, 1.0]
+    fields["grief"] = plate.bend(both_brows, grief[both_brows], centre_still)
+
+    # Cheeks pushed up under the eyes by a squint, and the wrinkled nose of disgust.
+    cheeks = np.concatenate([under_eye, face.mirror[under_eye], cheek_left, _CHEEK_RIGHT])
+    pushed = vector(0.0, 0.0, 0.0)
+    pushed[np.concatenate([under_eye, face.mirror[under_eye]])] = [0.0, 0.24, 0.10]
+    pushed[np.concatenate([cheek_left, _CHEEK_RIGHT])] = [0.0, 0.22, 0.18]
+    fields["cheek"] = plate.bend(
+        cheeks, pushed[cheeks], np.concatenate([everywhere[y > 3.6], lips, face.face_oval, ridge])
+    )
+    wings = np.array([48, 278, 64, 294, 98, 327])
+    sneer = vector(0.0, is_upper * 0.34 * (0.4 + 0.6 * middle), 0.05 * is_upper)
+    sneer[wings] = [0.0, 0.26, 0.04]
+    sneer[between] = [0.0, -0.16, 0.05]
+    sneer[np.concatenate([under_eye, face.mirror[under_eye]])] = [0.0, 0.16, 0.05]
+    handles = np.concatenate([lips_upper, wings, between, under_eye, face.mirror[under_eye]])
+    sneer_still = np.concatenate([everywhere[y > 6.5], lips_lower, face.face_oval, lids, ridge])
+    fields["sneer"] = plate.bend(handles, sneer[handles], sneer_still)
+
     # Lids: the upper lid comes down over the eyeball onto the lower one, which rises a little.
     upper, lower, crease = (face.mirror[ring] for ring in (_LID_UPPER_RIGHT, _LID_LOWER_RIGHT, _LID_CREASE_RIGHT))
     gap = rest[upper] - rest[lower]

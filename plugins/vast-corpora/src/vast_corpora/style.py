@@ -30,8 +30,22 @@ class Style:
     """Rest height of the brows: frowning to raised."""
     emphasis: float = _factor(0.0, 1.0, 0.35)
     """Rise of the brows on stressed vowels."""
-    lip_raise: float = _factor(0.0, 1.0, 0.1)
-    """Rise of the upper lip, at rest and more so in open vowels."""
+    inner_brow: float = _factor(-1.0, 1.0, 0.0)
+    """Inner ends of the brows: drawn together and down, as in anger, to raised, as in grief."""
+    cheeks: float = _factor(0.0, 1.0, 0.0)
+    """Cheeks pushed up under the eyes."""
+    sneer: float = _factor(0.0, 1.0, 0.0)
+    """Wrinkled nose and raised upper lip of disgust."""
+    lip_raise: float = _factor(-0.4, 1.0, 0.1)
+    """Rise of the upper lip, at rest and more so in open vowels; below 0 it is drawn down over the teeth."""
+    lip_lower: float = _factor(-0.5, 1.0, 0.0)
+    """Lower lip at rest: pushed up by the chin to drawn down, with the lower teeth bared."""
+    stretch: float = _factor(-0.6, 1.0, 0.0)
+    """Width of the mouth at rest: narrow to stretched, as in fear."""
+    pucker: float = _factor(0.0, 0.7, 0.0)
+    """Rounding of the lips at rest."""
+    parted: float = _factor(0.0, 0.5, 0.0)
+    """Opening of the jaw at rest, as in surprise."""
     eyes: float = _factor(-1.0, 1.0, 0.0)
     """Openness of the eyes: narrowed to wide."""
     lag: float = _factor(-0.08, 0.08, 0.0)

@@ -23,7 +23,7 @@ from .look import Look
 from .speech import SENTENCES, VOICES, Speech, Voice, say
 from .style import Style, draw_styles
 
-VERSION = 1
+VERSION = 2
 """Increased whenever the same configuration gives different clips than before."""
 
 _NECK = np.array([0.0, -7.0, -4.5])
