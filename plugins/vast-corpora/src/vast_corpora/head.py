@@ -187,9 +187,8 @@ def rig() -> Rig:
     pushed = vector(0.0, 0.0, 0.0)
     pushed[np.concatenate([under_eye, face.mirror[under_eye]])] = [0.0, 0.24, 0.10]
     pushed[np.concatenate([cheek_left, _CHEEK_RIGHT])] = [0.0, 0.22, 0.18]
-    fields["cheek"] = plate.bend(
-        cheeks, pushed[cheeks], np.concatenate([everywhere[y > 3.6], lips, face.face_oval, ridge])
-    )
+    cheek_still = np.concatenate([everywhere[y > 3.6], lips, face.face_oval, ridge])
+    fields["cheek"] = plate.bend(cheeks, pushed[cheeks], cheek_still)
     wings = np.array([48, 278, 64, 294, 98, 327])
     sneer = vector(0.0, is_upper * 0.34 * (0.4 + 0.6 * middle), 0.05 * is_upper)
     sneer[wings] = [0.0, 0.26, 0.04]

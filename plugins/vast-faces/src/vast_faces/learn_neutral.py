@@ -8,6 +8,7 @@ the open eye, looking ahead.
 from __future__ import annotations
 
 import argparse
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -48,12 +49,21 @@ def with_irises(vertices: NDArray[np.float64]) -> Floats:
 
 
 def learned(tracks: list[tuple[str, FaceTrack]], landmarker: Landmarker) -> Reading:
-    """W and s0 of tracks, each with its speaker."""
-    moments = ReadingMoments()
+    """W and s0 of tracks, each with its speaker.
+
+    A speaker's clips count as one, because all of them have one true shape: so lasting expressions are learned from,
+    too.
+    """
+    shapes: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
+    scores: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
     for speaker, track in tracks:
         vertices = track.vertices[::EVERY].astype(np.float64)
-        scores = np.stack([landmarker.scores(points) for points in with_irises(vertices)])
-        moments.add(speaker, unplace(vertices, track.pose[::EVERY]), scores.astype(np.float64))
+        shapes[speaker].append(unplace(vertices, track.pose[::EVERY]))
+        seen = np.stack([landmarker.scores(points) for points in with_irises(vertices)])
+        scores[speaker].append(seen.astype(np.float64))
+    moments = ReadingMoments()
+    for speaker in shapes:
+        moments.add(speaker, np.concatenate(shapes[speaker]), np.concatenate(scores[speaker]))
     return moments.reading(None)
 
 
