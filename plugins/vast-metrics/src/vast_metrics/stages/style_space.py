@@ -220,8 +220,10 @@ def report(run: Run) -> Iterator[Section]:
         along = np.linspace(0, 1 if name == "interpolation" else STRONGEST, STEPS)
         blocks.append(
             Figure(
-                f"{name}: mean share of the way; grey: an even space",
-                plot_curves(along, {"truth": along, "ours": figures["progress"][name]}, "share of the way", label),
+                f"{name}: mean share of the way",
+                plot_curves(
+                    along, {"ours": figures["progress"][name], "an even space": along}, "share of the way", label
+                ),
             )
         )
     yield Section("Style space", blocks)
