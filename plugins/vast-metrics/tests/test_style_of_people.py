@@ -6,12 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 from vast_core.errors import InputError, RecipeError
 from vast_core.interfaces import Clip, FaceTrack
 from vast_core.recipe import load_recipe
 from vast_core.registry import Registry
 from vast_core.runner import run_recipe
+from vast_metrics.evaluation.commands import evaluate
+from vast_metrics.evaluation.evaluator import Evaluator
+from vast_metrics.evaluation.protocol import Protocol
 from vast_metrics.people.acting import act, words
 from vast_metrics.people.figures import figures_of
 from vast_metrics.people.prompts import LabelledClips, Person, Prompt
@@ -268,3 +272,34 @@ def test_the_stage_leaves_out_who_occurs_in_the_corpus(tmp_path, monkeypatch, re
     assert trials == {f"{audio}-{who}-seed-{seed}" for who in ("M030", "all-speakers") for seed in (1, 2)}
     assert len(list((run.samples / "style_of_people").glob("*.png"))) == 6
     assert "Style of people" in (run.path / "report.html").read_text()
+    out = tmp_path / "out"
+    trained = run.path / "trials" / f"{audio}-all-speakers-seed-1"
+    again = Evaluator(protocol=Protocol.load("v1", registry), registry=registry).style_of_people(
+        trained, prompts, None, out
+    )
+    assert set(again["by_speaker"]) == {"M030", "W009"}
+    assert json.loads((out / "style_of_people.json").read_text())["lips"] == again["lips"]
+    assert len(list((out / "style_of_people").glob("*.png"))) == 6
+    assert "M030: a frame of each prompt" in (out / "style_of_people.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["RUN", "--style-of-people", "PROMPTS", "--tracked"], "so --tracked does not apply"),
+        (["RUN", "--style-of-people", "PROMPTS", "--corpus", "x"], "so --corpus does not apply"),
+        (["RUN", "--sound", "WAVE"], "--sound requires --style-of-people"),
+        (
+            ["--generated", "RUN", "--reference", "RUN", "--style-of-people", "PROMPTS"],
+            "--style-of-people requires a run",
+        ),
+    ],
+)
+def test_options_of_vast_eval_that_do_not_go_together(tmp_path, words, message):
+    for name in ("RUN", "PROMPTS"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "WAVE").touch()
+    named = [str(tmp_path / word) if word.isupper() else word for word in words]
+    found = CliRunner().invoke(evaluate, named)
+    assert found.exit_code == 2
+    assert message in " ".join(found.output.split())

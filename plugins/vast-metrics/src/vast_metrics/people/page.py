@@ -48,10 +48,10 @@ def print_figures(console: Console, figures: Figures) -> None:
     for column in COLUMNS.values():
         grid.add_column(column, justify="right")
     for number, (label, own) in enumerate(_rows(figures)):
-        grid.add_row(label, *(f"{own[name]:.2f}" for name in COLUMNS), style=None if number else "bold")
+        grid.add_row(label, *(_shown(own[name]) for name in COLUMNS), style=None if number else "bold")
         if not number and own["intervals"]:
             bounds = (own["intervals"][name] for name in COLUMNS)
-            grid.add_row("95 % interval", *(f"{low:.2f} to {high:.2f}" for low, high in bounds))
+            grid.add_row("95 % interval", *(f"{_shown(low)} to {_shown(high)}" for low, high in bounds))
     grid.add_row("by chance", *(f"{figures['retrieval_chance']:.2f}" if n == "retrieval" else "0" for n in COLUMNS))
     console.print(grid)
     reasons: dict[str, list[str]] = {}
@@ -82,7 +82,12 @@ def section(figures: Figures, pictures: Path) -> Section:
 
 def _value(own: Figures, name: str) -> str:
     bounds = own.get("intervals", {}).get(name)
-    return f"{own[name]:.2f}" + ("" if bounds is None else f" ({bounds[0]:.2f} to {bounds[1]:.2f})")
+    return _shown(own[name]) + ("" if bounds is None else f" ({_shown(bounds[0])} to {_shown(bounds[1])})")
+
+
+def _shown(value: float) -> str:
+    """Two decimals, never -0.00."""
+    return f"{round(value, 2) + 0.0:.2f}"
 
 
 _EMOTION_COLUMNS = (
