@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
@@ -30,6 +31,9 @@ COLUMNS = {
     "speed": "speed r",
 }
 
+SHORT = ("lips r", "gain", "upper r", "gain", "retrieval", "ampl. r", "speed r")
+"""The same, short enough for a terminal of 80 columns."""
+
 
 def _rows(figures: Figures) -> Iterator[tuple[str, Figures]]:
     """Label and figures: the avatar, what it is compared with, and each speaker."""
@@ -43,17 +47,23 @@ def _rows(figures: Figures) -> Iterator[tuple[str, Figures]]:
 
 
 def print_figures(console: Console, figures: Figures) -> None:
-    """The table, and what was left out."""
-    grid = Grid("the avatar", title="style of people", title_justify="left")
-    for column in COLUMNS.values():
+    """Two tables, and what was left out."""
+    grid = Grid("", title="style of people", title_justify="left", box=box.SIMPLE_HEAD)
+    for column in ("ours", "95 % interval", "zero code", "wrong prompt", "copy", "chance"):
         grid.add_column(column, justify="right")
-    for number, (label, own) in enumerate(_rows(figures)):
-        grid.add_row(label, *(_shown(own[name]) for name in COLUMNS), style=None if number else "bold")
-        if not number and own["intervals"]:
-            bounds = (own["intervals"][name] for name in COLUMNS)
-            grid.add_row("95 % interval", *(f"{_shown(low)} to {_shown(high)}" for low, high in bounds))
-    grid.add_row("by chance", *(f"{figures['retrieval_chance']:.2f}" if n == "retrieval" else "0" for n in COLUMNS))
+    for name, title in COLUMNS.items():
+        bounds = figures["intervals"].get(name)
+        interval = "-" if bounds is None else f"{_shown(bounds[0])} to {_shown(bounds[1])}"
+        others = (_shown(own[name]) for own in figures["rows"].values())
+        chance = _shown(figures["retrieval_chance"]) if name == "retrieval" else "0"
+        grid.add_row(title, f"[bold]{_shown(figures[name])}[/bold]", interval, *others, chance)
     console.print(grid)
+    alone = Grid("speaker", box=box.SIMPLE_HEAD)
+    for column in SHORT:
+        alone.add_column(column, justify="right")
+    for speaker, own in figures["by_speaker"].items():
+        alone.add_row(escape(speaker), *(_shown(own[name]) for name in COLUMNS))
+    console.print(alone)
     reasons: dict[str, list[str]] = {}
     for name, reason in figures["left_out"].items():
         reasons.setdefault(reason, []).append(name)
