@@ -11,6 +11,7 @@ import textwrap
 from itertools import islice
 from pathlib import Path
 
+import attrs
 import av
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from vast_core.recipe import load_recipe
 from vast_core.registry import Registry
 from vast_core.runner import run_recipe
 from vast_core.runs import load_weights, save_weights
+from vast_core.speak.sliders import Factor, Sliders
 from vast_core.speak.sound import Sound, frames_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -246,6 +248,35 @@ def test_what_cannot_name_a_style(avatar, name):
     with pytest.raises(InputError, match="cannot name a style: use 1 to 64 lower-case letters"):
         avatar.save_style(avatar.style("sample"), name)
     assert not (avatar._folder / "styles").exists()
+
+
+@slow
+def test_factors_are_added_to_a_prompt_or_stand_alone(avatar, made, tmp_path):
+    with pytest.raises(InputError, match="this avatar has no factors of style: its corpus named none"):
+        avatar.style("sample", factors={"smile": 1.0})
+    assert (avatar.factors, avatar.style("sample", factors={}).source) == ({}, "1 sample")
+    shutil.copytree(made, tmp_path / "run")
+    model = avatar.style("sample").model
+    learned = {"smile": Factor(low=-0.5, high=1, r2=0.9), "brow": Factor(low=-1, high=1, r2=0.5)}
+    origin, directions = torch.randn(32), torch.randn(2, 32)
+    sliders = Sliders(model=model, styles=20, learned=learned, origin=origin, directions=directions)
+    sliders.save(tmp_path / "run" / "weights" / "sliders.safetensors")
+    for path in (tmp_path / "run", api.pack(tmp_path / "run", tmp_path / "alma.vast")):
+        own = vast_core.load(path, device="cpu")
+        assert own.factors == learned
+        prompt = own.style("sample", seed=3)
+        smiling = own.style("sample", seed=3, strength=2.0, factors={"smile": 1, "brow": -0.5})
+        assert torch.allclose(smiling.code, 2 * prompt.code + directions[0] - 0.5 * directions[1])
+        alone = own.style(factors={"brow": 1})
+        assert torch.allclose(alone.code, origin + directions[1])
+        assert alone.source == "the middle of all factors with brow +1"
+        with pytest.raises(InputError, match="the factor 'nose' is unknown; this avatar has smile, brow"):
+            own.style("sample", factors={"nose": 1})
+        with pytest.raises(InputError, match="0 prompts and 1 weights"):
+            own.style(weights=[1], factors={"smile": 1})
+    attrs.evolve(sliders, model="other").save(tmp_path / "run" / "weights" / "sliders.safetensors")
+    with pytest.raises(WeightsError, match=r"sliders\.safetensors: belongs to other style weights than those"):
+        vast_core.load(tmp_path / "run", device="cpu")
 
 
 @slow

@@ -45,6 +45,7 @@ PUBLIC = (
     "vast_core.speak.base_clip",
     "vast_core.speak.perform",
     "vast_core.speak.prompt",
+    "vast_core.speak.sliders",
     "vast_core.speak.sound",
     "vast_core.speak.style",
     "vast_core.speak.style_model",

@@ -105,6 +105,8 @@ CODE = [
     ("vast_core/stages/context.py", ALL),
     ("vast_core/stages/prepare.py", ALL),
     ("vast_core/stages/style.py", STYLE),
+    ("vast_core/stages/sliders.py", STYLE),
+    ("vast_core/speak/sliders.py", STYLE),
     ("vast_core/stages/avatar_pictures.py", RENDERER),
     ("vast_core/stages/renderer.py", RENDERER),
     ("vast_metrics/stages/held_out.py", {"evaluate"}),
@@ -179,6 +181,7 @@ RECIPE = [
     ("stages.style.steps=3", STYLE),
     ("stages.renderer.margin=1.5", RENDERER),
     ("stages.evaluate.max_clips=3", {"evaluate"}),
+    ("stages.evaluate.max_slider_clips=2", {"evaluate"}),
     ("stages.synthesize.seconds=3.0", {"synthesize"}),
 ]
 
@@ -206,6 +209,11 @@ def test_the_recipe(found):
 def test_a_clip(found, change):
     first, *others = CLIPS
     assert changed(found()[0], found(clips=(attrs.evolve(first, **change), *others))[0]) == ALL
+
+
+def test_the_factors_of_a_clip(found):
+    first, *others = CLIPS
+    assert changed(found()[0], found(clips=(attrs.evolve(first, factors={"smile": 1.0}), *others))[0]) == STYLE
 
 
 def test_the_clips_together(found):

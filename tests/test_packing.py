@@ -104,6 +104,14 @@ def test_the_manifest_is_true_and_nothing_is_compressed(packed):
         assert {member.compress_type for member in file.infolist()} == {zipfile.ZIP_STORED}
 
 
+def test_sliders_are_packed_if_there_are_some(run, tmp_path):
+    save_weights(run / "weights" / "sliders.safetensors", {"origin": torch.arange(3.0)}, {"what": "style sliders"})
+    pack(run, tmp_path / "ann.vast")
+    unpack(tmp_path / "ann.vast", tmp_path / "out")
+    own, there = (folder / "weights" / "sliders.safetensors" for folder in (run, tmp_path / "out"))
+    assert own.read_bytes() == there.read_bytes()
+
+
 def test_named_styles_are_packed_and_nothing_else_beside_them(run, tmp_path):
     for name in ("happy", "b-2"):
         save_weights(run / "styles" / f"{name}.safetensors", {"code": torch.arange(3.0)}, {"what": "style code"})

@@ -12,8 +12,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 import yaml
 from safetensors import safe_open
+
+from vast_core.speak.sliders import Factor, Sliders
+from vast_core.speak.style import Style
 
 pytestmark = pytest.mark.slow
 
@@ -132,6 +136,8 @@ def test_styles_are_saved_listed_and_spoken_by_name(run, place):
             ("happy", "1.5 times (1 sample)"),
             ("mixed", "3 happy + 1 sample"),
         ]
+    said = vast(*save, "smiling", "--style-factor", "smile=+1", cache=cache, expect=2)
+    assert "this avatar has no factors of style: its corpus named none, or had too few styles" in said
     speak = ("--audio", video, "--force", "--out")
     vast("synth", place / "named.vast", *speak, place / "d.mp4", "--style", "happy:0.5", cache=cache)
     strong = ("--style", "sample", "--seed", "3", "--style-strength", "1.5")
@@ -139,6 +145,41 @@ def test_styles_are_saved_listed_and_spoken_by_name(run, place):
     assert (place / "d.mp4").read_bytes() == (place / "e.mp4").read_bytes()
     said = vast("synth", own, *speak, place / "f.mp4", "--style", "hapy", cache=cache, expect=2)
     assert "this avatar has no style 'hapy'; it has happy, mixed" in " ".join(said.split())
+
+
+def test_factors_are_told_alone_or_beside_a_prompt(run, place):
+    own, cache = place / "told", place / "empty"
+    shutil.copytree(run, own)
+    vast("style", "save", "sample", "--run", own, "--name", "calm", cache=cache)
+    model = Style.load(own / "styles" / "calm.safetensors").model
+    learned = {"smile": Factor(low=-0.6, high=1.0, r2=0.987), "brow": Factor(low=-1.0, high=1.0, r2=0.5)}
+    chance = torch.Generator().manual_seed(0)
+    origin, directions = torch.randn(32, generator=chance), torch.randn(2, 32, generator=chance)
+    sliders = Sliders(model=model, styles=20, learned=learned, origin=origin, directions=directions)
+    sliders.save(own / "weights" / "sliders.safetensors")
+    said = vast("style", "list", "--run", own, cache=cache)
+    assert re.findall(r"^(\w+) +(-?[\d.]+) +([\d.]+) +([\d.]+)$", said, re.MULTILINE) == [
+        ("smile", "-0.60", "1.00", "0.99"),
+        ("brow", "-1.00", "1.00", "0.50"),
+    ]
+    told = ("--style-factor", "smile=+1", "--style-factor", "brow=-0.5")
+    vast("style", "save", *told, "--run", own, "--name", "sly", cache=cache)
+    assert torch.allclose(
+        Style.load(own / "styles" / "sly.safetensors").code, origin + directions[0] - directions[1] / 2
+    )
+    speak = ("synth", own, "--audio", next((run / "samples").glob("*.mp4")), "--force", "--out")
+    videos = [place / f"told{number}.mp4" for number in range(3)]
+    for video, words in zip(videos, (told, ("--style", "sly"), ("--style", "calm", *told)), strict=True):
+        vast(*speak, video, *words, cache=cache)
+    alone, named, beside = (video.read_bytes() for video in videos)
+    assert alone == named
+    assert beside != alone
+    for words, message in (
+        (("--style-factor", "nose=1"), "the factor 'nose' is unknown; this avatar has smile, brow"),
+        (("--style-factor", "smile=+2"), "the factor smile = 2: give a value from -1 to +1"),
+        ((), "no style: give a prompt, or a factor with --style-factor, or both"),
+    ):
+        assert message in " ".join(vast(*speak, place / "no.mp4", *words, cache=cache, expect=2).split())
 
 
 @pytest.mark.skipif(not (MODELS / "face_landmarker.task").is_file(), reason="face_landmarker.task is not here")

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +37,17 @@ from .registry.registry import Registry
 from .runs.weights import read_header
 from .speak.base_clip import BASE_VIDEO, BaseClip
 from .speak.named_styles import STYLES, style_files, style_path
-from .speak.packing import AVATAR, MEMBERS, RECIPE, SPEAKING, check_run, members, unpack
+from .speak.packing import AVATAR, MEMBERS, RECIPE, SLIDERS, SPEAKING, check_run, members, unpack
 from .speak.packing import pack as pack_run
 from .speak.perform import CHUNK, perform, write_video
 from .speak.prompt import read_style
+from .speak.sliders import Factor, Sliders, load_sliders
 from .speak.sound import Sound, Speech, frames_of
 from .speak.style import Style, mean_of, weights_digest
 from .speak.style_model import StyleModel
 from .speak.trained import load_face, load_renderer, load_style
 
-__all__ = ["Avatar", "Speech", "Style", "load", "pack"]
+__all__ = ["Avatar", "Factor", "Speech", "Style", "load", "pack"]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -55,6 +56,7 @@ class Avatar:
 
     _pipeline: Pipeline
     _model: StyleModel
+    _sliders: Sliders | None
     _renderer: Renderer
     _base: BaseClip
     _folder: Path
@@ -89,6 +91,11 @@ class Avatar:
         """The styles that it knows by name."""
         return {name: Style.load(path) for name, path in style_files(self._folder).items()}
 
+    @property
+    def factors(self) -> dict[str, Factor]:
+        """The factors of a style that it can be told, with their ranges; empty if its corpus named none."""
+        return {} if self._sliders is None else self._sliders.factors
+
     def __repr__(self) -> str:
         y, x = self.size
         return f"<Avatar {self.name}: {x} x {y} pixels, {self.fps:g} frames a second>"
@@ -98,6 +105,7 @@ class Avatar:
         *prompts: str | Path,
         weights: Sequence[float] | None = None,
         strength: float = 1.0,
+        factors: Mapping[str, float] | None = None,
         seed: int = 0,
     ) -> Style:
         """The style of ``prompts``, mixed with ``weights``, which are equal by default.
@@ -107,10 +115,15 @@ class Avatar:
         fixes. Text without a dot or a separator is a name; a :class:`pathlib.Path` is always a file. The mix is
         multiplied by ``strength``: 0 is neutral, above 1 exaggerates.
 
+        ``factors`` are then added, each of :attr:`factors` by a value from -1 to +1: +1 moves the style by half of the
+        factor's range in training, from its middle to its upper end. Without a prompt they start from the style in the
+        middle of all ranges, so that -1 and +1 are the ends.
+
         Raises :class:`vast_core.errors.InputError` if a video cannot be read, shows no face, or shows one for less than
-        a second, or if a name is unknown, and :class:`vast_core.errors.WeightsError` if a saved style belongs to
-        another avatar's weights.
+        a second, if a name or a factor is unknown, or if a factor is out of range, and
+        :class:`vast_core.errors.WeightsError` if a saved style belongs to another avatar's weights.
         """
+        sliders = self._need_sliders() if factors else None
         shares = [1.0] * len(prompts) if weights is None else list(weights)
         named = style_files(self._folder)
         styles = [
@@ -118,8 +131,17 @@ class Avatar:
             for number, prompt in enumerate(prompts)
         ]
         source = " + ".join(f"{w:g} {style.source}" for w, style in zip(shares, styles, strict=False))
-        mixed = mean_of(styles, shares, source)
-        return mixed if strength == 1.0 else mixed.strengthened(strength)
+        mixed = sliders.middle() if sliders and not (styles or shares) else mean_of(styles, shares, source)
+        strong = mixed if strength == 1.0 else mixed.strengthened(strength)
+        return sliders.moved(strong, factors) if sliders and factors else strong
+
+    def _need_sliders(self) -> Sliders:
+        if self._sliders is None:
+            raise InputError(
+                "this avatar has no factors of style: its corpus named none, or had too few styles to tell them apart "
+                "(the corpus `synthetic` names some); give a prompt instead"
+            )
+        return self._sliders
 
     def fits(self, style: Style) -> bool:
         """Whether ``style`` belongs to this avatar's style weights; if not, it cannot be spoken in."""
@@ -219,7 +241,7 @@ def load(run: str | Path, *, device: str | torch.device | None = None, registry:
     path, unpacked = Path(run), None
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder; name a run's folder, or a file of `vast pack`")
-    folder, files = path, (*(path / name for name in MEMBERS), path / STYLES)
+    folder, files = path, (*(path / name for name in (*MEMBERS, SLIDERS)), path / STYLES)
     if path.is_file():
         unpacked = tempfile.TemporaryDirectory(prefix="vast-")
         folder, files = Path(unpacked.name), (path,)
@@ -237,6 +259,7 @@ def load(run: str | Path, *, device: str | torch.device | None = None, registry:
     return Avatar(
         pipeline=pipeline,
         model=model,
+        sliders=load_sliders(weights, model),
         renderer=load_renderer(weights, pipeline),
         base=BaseClip.load(folder / AVATAR),
         folder=folder,

@@ -41,7 +41,7 @@ GROUPS: Mapping[str, Places] = {
         "save": ("vast_core.cli.style_save:save", "Save the style of PROMPT in a run under a name."),
         "list": (
             "vast_core.cli.style_list:list_",
-            "List the styles that an avatar knows by name, and what each was made of.",
+            "List the styles that an avatar knows by name, and the factors that it can be told.",
         ),
     },
     "plugins": {

@@ -1,4 +1,4 @@
-"""``vast style list``: what styles an avatar knows by name."""
+"""``vast style list``: the styles that an avatar knows by name, and the factors that it can be told."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..cli import Session
 )
 @click.pass_obj
 def list_(session: Session, run: Path) -> None:
-    """List the styles that an avatar knows by name, and what each was made of.
+    """List the styles that an avatar knows by name, and the factors that it can be told.
 
     \b
     Example:
@@ -32,3 +32,7 @@ def list_(session: Session, run: Path) -> None:
     for name, style in styles.items():
         stale = "" if avatar.fits(style) else " (of other style weights: save it again with --force)"
         click.echo(f"{name:{width}}  {style.source}{stale}")
+    if factors := avatar.factors:
+        click.echo("\nfactors for --style-factor: value at -1 and at +1, R2 of the styles' codes")
+        for name, factor in factors.items():
+            click.echo(f"{name:{max(map(len, factors))}}  {factor.low:6.2f} {factor.high:6.2f}  {factor.r2:5.2f}")

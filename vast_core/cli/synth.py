@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ..cli import Session
+from .prompts import factor_option, strength_option, style_of
 
 
 @click.command()
@@ -18,13 +19,11 @@ from ..cli import Session
     "--style",
     "styles",
     multiple=True,
-    required=True,
     help="Prompt clip, saved style, or name of a style of the avatar; PROMPT or PROMPT:WEIGHT; can be repeated. "
     "`label:NAME` is for style encoders that read labels, `sample` draws a style from the prior.",
 )
-@click.option(
-    "--style-strength", default=1.0, show_default=True, help="Factor on the style: 0 is neutral, above 1 exaggerates."
-)
+@strength_option
+@factor_option
 @click.option(
     "--seed", default=0, show_default=True, help="Random seed of `--style sample` and of stochastic decoders."
 )
@@ -43,6 +42,7 @@ def synth(
     sound: Path,
     styles: tuple[str, ...],
     style_strength: float,
+    factors: tuple[str, ...],
     seed: int,
     out: Path,
     force: bool,
@@ -56,18 +56,17 @@ def synth(
     Example:
       vast synth runs/vast_default --audio hello.wav --style happy.mp4 --out out.mp4
       vast synth runs/mine --audio hello.wav --style a.mp4:0.7 --style b.mp4:0.3 --style-strength 1.2
-      vast synth mine.vast --audio hello.wav --style happy --out happy.mp4
+      vast synth mine.vast --audio hello.wav --style happy --style-factor brow=-0.5 --out happy.mp4
       vast synth mine.vast --audio hello.wav --style sample --seed 3 --force
     """
     from rich.console import Console
     from rich.progress import Progress
 
     from ..api import load
-    from .prompts import style_of
 
     console = Console()
     avatar = load(run, registry=session.registry)
-    style = style_of(avatar, styles, style_strength, seed, console)
+    style = style_of(avatar, styles, style_strength, factors, seed, console)
     with Progress(console=console) as bar:
         task = bar.add_task("speaking")
         avatar.write(

@@ -87,3 +87,7 @@ class Corpus(ABC):
     def counterfactual(self, clip: Clip, style: str) -> Clip | None:
         """The same sentence by the same speaker in the given style; None if the corpus cannot provide it."""
         return None
+
+    def with_factors(self, clip: Clip, factors: Mapping[str, float]) -> Clip | None:
+        """The same clip with these factors of its style, the others as in ``clip``; None if the corpus cannot."""
+        return None

@@ -39,7 +39,10 @@ MEMBERS = (
     AVATAR,
     BASE_VIDEO,
 )
-"""Files of every avatar, by path in its run's folder; named styles come in addition."""
+"""Files of every avatar, by path in its run's folder; sliders and named styles come in addition."""
+
+SLIDERS = "weights/sliders.safetensors"
+"""Made by the style stage if the corpus has factors of styles."""
 
 FORMAT = 1
 
@@ -73,7 +76,8 @@ class Manifest:
 
 def members(run: Path) -> tuple[str, ...]:
     """Files of the avatar in a run's folder, by path in it."""
-    return (*MEMBERS, *(path.relative_to(run).as_posix() for path in style_files(run).values()))
+    sliders = (SLIDERS,) if (run / SLIDERS).is_file() else ()
+    return (*MEMBERS, *sliders, *(path.relative_to(run).as_posix() for path in style_files(run).values()))
 
 
 def check_run(run: Path) -> None:
@@ -127,13 +131,13 @@ def unpack(file: Path, folder: Path) -> None:
 
 
 def _check_members(file: Path, members: Sequence[zipfile.ZipInfo]) -> None:
-    """Require all :data:`MEMBERS` and nothing but these and named styles, each once, as plain uncompressed files."""
+    """Require all :data:`MEMBERS`, and nothing else but sliders and styles, each once, as plain uncompressed files."""
     names = [member.orig_filename for member in members]
     for name in names:
         if name.startswith(("/", "\\")) or name[1:2] == ":" or ".." in name.replace("\\", "/").split("/"):
             raise InputError(f"{file}: refused, because its member {name!r} would lie outside the folder of the avatar")
     for name in names:
-        if name not in (MANIFEST, *MEMBERS) and not is_member(name):
+        if name not in (MANIFEST, *MEMBERS, SLIDERS) and not is_member(name):
             raise InputError(f"{file}: refused, because its member {name!r} is not part of an avatar")
         if names.count(name) > 1:
             raise InputError(f"{file}: refused, because it has {name!r} twice")

@@ -14,12 +14,14 @@ from ..interfaces import DecoderLoss, Objective, Posterior
 from ..registry.core_stages import StyleStage
 from ..runs.store import PreparedClip, Store
 from ..runs.weights import save_weights
+from ..speak.style import weights_digest
 from ..speak.style_model import StyleModel
 from ..speak.trained import load_face
 from ..training.bound import beta_at, bound, gaussian_log_likelihood
 from ..training.loop import Trainer
 from ..training.motion import closing_error, statistics, statistics_error, velocity_error
 from .context import StageContext
+from .sliders import factors_of, learn_sliders
 from .windows import AnySound, StyleBatch, Windows
 
 __all__ = ["PROMPT_FRAMES", "posterior_of", "prompt_code"]
@@ -29,6 +31,7 @@ def inputs(context: StageContext) -> dict[str, Any]:
     """Inputs of the style stage."""
     return {
         "prepared": context.key("prepare"),
+        "factors": factors_of(context),
         **context.component_inputs("style", "flow", "decoder"),
         "seed": context.recipe.seed,
     }
@@ -112,7 +115,7 @@ def _any_sound(model: StyleModel, context: StageContext, windows: Windows, rows:
 
 
 def run(context: StageContext) -> list[Path]:
-    """Train and write ``weights/style.safetensors``."""
+    """Train and write ``weights/style.safetensors``, and the sliders beside it if clips have factors."""
     load_face(context.run.weights, context.pipeline)
     context.pipeline.to(context.device, face=context.device)  # the gradient of the lip loss passes through the face
     settings = context.options("style", StyleStage)
@@ -143,6 +146,21 @@ def run(context: StageContext) -> list[Path]:
         "reconstruct": model.reconstruct,
     }
     save_weights(path, model.state_dict(), header)
+    return [path, *_write_sliders(model, context)]
+
+
+def _write_sliders(model: StyleModel, context: StageContext) -> list[Path]:
+    """Write ``weights/sliders.safetensors`` if the styles of the corpus have factors; otherwise remove an older one."""
+    sliders = learn_sliders(
+        context, weights_digest(model), lambda clip: prompt_code(model, context.store, clip, context.device)
+    )
+    path = context.run.weights / "sliders.safetensors"
+    if sliders is None:
+        path.unlink(missing_ok=True)
+        return []
+    sliders.save(path)
+    shown = ", ".join(f"{name} {own.r2:.2f}" for name, own in sliders.learned.items())
+    context.console.print(f"factors of {sliders.styles} styles, R2 in the codes of styles left out: {shown}")
     return [path]
 
 

@@ -53,6 +53,8 @@ def test_all_clips_in_order_with_group_and_weight(recipe_of, footage, registry):
     other = corpus.counterfactual(synthetic, "style-01")
     assert (other.speaker, other.style) == (synthetic.speaker, "style-01")
     assert corpus.counterfactual(clips[0], "style-01") is None
+    assert corpus.with_factors(synthetic, {"smile": 1.0}).factors["smile"] == 1.0
+    assert corpus.with_factors(clips[0], {"smile": 1.0}) is None
 
 
 def test_a_group_is_found_before_the_clips_are_listed(recipe_of, footage, registry):

@@ -175,6 +175,26 @@ def test_counterfactual_in_its_own_style_is_the_clip(corpus, clips):
     np.testing.assert_array_equal(same.track.vertices, clip.track.vertices)
 
 
+def test_one_factor_is_changed_and_nothing_else(corpus, clips):
+    clip = next(clip for clip in clips if clip.style != "style-00")
+    own = attrs.evolve(clip)
+    high = corpus.with_factors(clip, {"brow": clip.factors["brow"] + 0.5})
+    assert high.factors == {**clip.factors, "brow": clip.factors["brow"] + 0.5}
+    assert (high.style, high.speaker, high.transcript) == (None, clip.speaker, clip.transcript)
+    assert high.digest != clip.digest
+    np.testing.assert_array_equal(high.footage.wave(), clip.footage.wave())
+    np.testing.assert_array_equal(high.track.pose, own.track.pose)
+    moved = np.abs(high.track.vertices - own.track.vertices).max((0, 2))
+    assert moved.max() > 1, "in pixels"
+    assert (moved < 1e-4).mean() > 0.3, "the mouth stays as it is"
+    same = corpus.with_factors(clip, {"smile": clip.factors["smile"]})
+    assert same.digest == clip.digest
+    np.testing.assert_array_equal(same.track.vertices, own.track.vertices)
+    assert corpus.with_factors(attrs.evolve(clip, name="holiday"), {}) is None
+    with pytest.raises(InputError, match="has no factor 'anger'; it has jaw, rounding"):
+        corpus.with_factors(clip, {"anger": 1.0})
+
+
 def test_counterfactual_of_a_foreign_clip_is_unknown(corpus, clips):
     assert corpus.counterfactual(attrs.evolve(clips[0], name="holiday"), "style-00") is None
 

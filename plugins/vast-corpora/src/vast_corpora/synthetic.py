@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Literal, Self
 
@@ -21,7 +21,7 @@ from .head import pose_face, speaker_shape
 from .lazy_clip import LazyClip
 from .look import Look
 from .speech import SENTENCES, VOICES, Speech, Voice, say
-from .style import Style, draw_styles
+from .style import FACTORS, Style, draw_styles
 
 VERSION = 2
 """Increased whenever the same configuration gives different clips than before."""
@@ -60,6 +60,8 @@ class Plan:
     moves_like: str
     """Style whose head motion is used: the clip's own, or that of the original of a counterfactual."""
     split: Literal["train", "held_out"]
+    factors: Style | None = None
+    """Factors instead of those of ``style``, in a counterfactual."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -130,6 +132,23 @@ class SyntheticCorpus(Corpus):
             raise InputError(f"corpus/synthetic has no style {style!r}; it has {', '.join(self.styles)}")
         return self._clip(attrs.evolve(plan, name=f"{plan.name}-as-{style}", style=style))
 
+    def with_factors(self, clip: Clip, factors: Mapping[str, float]) -> Clip | None:
+        """The clip with these factors, and with the same head motion and blinks; its style has no name.
+
+        None for a clip of another corpus. Raises :class:`vast_core.errors.InputError` for an unknown factor.
+        """
+        plan = self._plans.get(clip.name)
+        if plan is None:
+            return None
+        if unknown := [name for name in factors if name not in FACTORS]:
+            raise InputError(f"corpus/synthetic has no factor {unknown[0]!r}; it has {', '.join(FACTORS)}")
+        what = ",".join(f"{name}={value:g}" for name, value in factors.items())
+        style = attrs.evolve(self._style(plan), **factors)
+        return self._clip(attrs.evolve(plan, name=f"{plan.name}-with-{what}", factors=style))
+
+    def _style(self, plan: Plan) -> Style:
+        return self.styles[plan.style] if plan.factors is None else plan.factors
+
     # ------------------------------------------------------------------------------------------ plans
 
     def _generator(self, *stream: int) -> np.random.Generator:
@@ -186,9 +205,9 @@ class SyntheticCorpus(Corpus):
             footage=_SyntheticFootage(corpus=self, plan=plan),
             digest=self._digest(plan),
             split=plan.split,
-            style=plan.style,
+            style=plan.style if plan.factors is None else None,
             transcript=SENTENCES[plan.sentence],
-            factors=attrs.asdict(self.styles[plan.style]),
+            factors=attrs.asdict(self._style(plan)),
             size=(self.config.image, self.config.image),
         )
 
@@ -204,7 +223,7 @@ class SyntheticCorpus(Corpus):
             plan.speaker,
             VOICES[plan.speaker],
             SENTENCES[plan.sentence],
-            self.styles[plan.style],
+            self._style(plan),
             self.styles[plan.moves_like].head,
         )
         return hashlib.sha256(repr(facts).encode()).hexdigest()
@@ -257,7 +276,7 @@ class SyntheticCorpus(Corpus):
         phones: tuple[Phone, ...] = speech.phones
         times = np.arange(max(1, int(len(speech.wave) * self.fps / SAMPLE_RATE))) / self.fps
         generator = self._generator(_MOTION, plan.speaker, plan.sentence)
-        mover, style = self.styles[plan.moves_like], self.styles[plan.style]
+        mover, style = self.styles[plan.moves_like], self._style(plan)
         rotation, shift = head_motion(phones, mover, times, generator)
         curves = articulate(phones, style, times, generator)
         amount = self.config.head_motion

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Self
 
 from vast_core.errors import InputError
@@ -52,6 +52,10 @@ class UnionCorpus(Corpus):
     def counterfactual(self, clip: Clip, style: str) -> Clip | None:
         """That of the clip's own corpus."""
         return self._corpora[self._corpus_of(clip)][0].counterfactual(clip, style)
+
+    def with_factors(self, clip: Clip, factors: Mapping[str, float]) -> Clip | None:
+        """As the clip's own corpus gives it."""
+        return self._corpora[self._corpus_of(clip)][0].with_factors(clip, factors)
 
     def _corpus_of(self, clip: Clip) -> str:
         if not self._origin:

@@ -183,6 +183,8 @@ class EvaluateStage:
     """Maximum number of held-out clips."""
     max_pairs: int = attrs.field(default=48, validator=ge(1))
     """Maximum number of pairs of a held-out sentence and a held-out style."""
+    max_slider_clips: int = attrs.field(default=6, validator=ge(1))
+    """Maximum number of held-out clips on which the sliders are measured."""
     ridge: bool = True
     """Whether a ridge regression of lip opening on the audio features is fitted for comparison."""
     compare: tuple[Path, ...] = ()

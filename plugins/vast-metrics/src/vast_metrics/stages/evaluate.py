@@ -3,7 +3,7 @@
 Three questions, each with an alternative for comparison: is the style of an unseen prompt transferred (compared with
 the counterfactual truth, the zero code and a wrong prompt); do the lips follow the audio (compared with a ridge
 regression on the same features); is the avatar drawn better than by repeating the nearest training frame (if the recipe
-trains one).
+trains one). A fourth if the run has sliders: does each move what it names, and little else.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from vast_core.report import Section
 from vast_core.runs import Run
+from vast_core.speak.sliders import load_sliders
 from vast_core.speak.trained import load_face, load_style
 from vast_core.stages import StageContext
 
@@ -22,6 +23,7 @@ from .drawn_face import rendering
 from .evaluate_report import sections
 from .evaluation_file import write_evaluation
 from .held_out import held_out
+from .slider_effects import lines, slider_effects
 from .style_transfer import style_transfer
 
 
@@ -44,6 +46,13 @@ def run(context: StageContext) -> list[Path]:
         transfer = style_transfer(context, model)
     if transfer is not None:
         figures["style_transfer"] = transfer
+    sliders = load_sliders(context.run.weights, model)
+    with context.console.status("sliders"):
+        effects = None if sliders is None else slider_effects(context, model, sliders)
+    if effects is not None:
+        figures["sliders"] = effects
+        for line in lines(effects):
+            context.console.print(line)
     with context.console.status("held-out clips"):
         figures |= held_out(context, model)
     if context.recipe.runs("renderer"):

@@ -15,6 +15,7 @@ from vast_core.report import Block, Figure, FrameStrip, Rejected, Section, Table
 from vast_core.runs import Run
 
 from ..config import EvaluateStage
+from .slider_effects import WAYS
 
 Figures = Mapping[str, Any]
 
@@ -23,6 +24,7 @@ def sections(run: Run, figures: Figures) -> Iterator[Section]:
     """A section for each question for which the stage has ``figures``."""
     found = (
         ("Style transfer to held-out styles", _transfer(figures), _transfer_targets(figures)),
+        ("Sliders", _sliders(figures), ()),
         ("Lips", _lips(run, figures), _lip_target(figures)),
         ("Renderer", _renderer(run, figures), _renderer_target(figures)),
         ("Held-out clips", _clips(figures), _retrieval_target(figures)),
@@ -58,6 +60,38 @@ def _transfer(figures: Figures) -> Iterator[Block]:
     yield Figure("Mean over pairs with its 95 % interval.", bars)
     rows = [[name, transfer[key], transfer["lips"][key]] for key, name in names.items()]
     yield Table(["style code", "whole face, mm", "lips, mm"], rows)
+
+
+def _sliders(figures: Figures) -> Iterator[Block]:
+    sliders = figures.get("sliders")
+    if not sliders:
+        return
+    yield Text(
+        f"Each slider moves one factor of the style. The table shows the {sliders['measure']}, over "
+        f"{len(sliders['clips'])} held-out clips: sliders alone, from the middle of all factors to an end, and beside "
+        "another clip's prompt, by half a range to the side with more room. R2 is the share of the factor's variance "
+        "that can be read from the codes of styles left out of the fit. Besides are other factors whose true movement "
+        "has 5 % or more of the squared movement."
+    )
+    keys = ("correlation", "gain", "elsewhere")
+    rows: list[list[str | float | None]] = [
+        [
+            name,
+            words,
+            own["r2"],
+            *(own[way][key] for key in ("true_mm", "mm", *keys)),
+            ", ".join(f"{other} {share:.0%}" for other, share in own[way]["besides"].items()),
+        ]
+        for name, own in sliders["factors"].items()
+        for way, words in WAYS.items()
+        if way in own
+    ]
+    for way, mean in sliders["mean"].items():
+        rows.append(["mean", WAYS[way], None, None, None, *(mean.get(key) for key in keys), ""])
+    yield Table(["slider", "moved", "R2", "truth, mm", "ours, mm", *keys, "besides"], rows)
+    if without := sliders["without_slider"]:
+        shown = ", ".join(f"{name} (R2 {r2:.2f})" for name, r2 in without.items())
+        yield Text(f"Without a slider, because the codes hardly show them: {shown}.")
 
 
 def _lip_target(figures: Figures) -> Iterator[Verdict]:
