@@ -24,6 +24,9 @@ from vast_core.stages import StageContext
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = Path(os.environ.get("VAST_WEIGHTS", ROOT.parent / "shared" / "models"))
 
+FOOTAGE = "corpus={{use: folder, path: {}}}"
+"""vast_footage without its synthetic corpus."""
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not (MODELS / "face_landmarker.task").is_file(), reason="face_landmarker.task is not here"),
@@ -87,7 +90,7 @@ def prepared(folder, tmp_path_factory):
         patch.setenv("VAST_CACHE", str(place / "cache"))
         patch.setenv("VAST_WEIGHTS", str(MODELS))
         registry = Registry.discover()
-        recipe = load_recipe("vast_footage", registry, [f"corpus.path={folder}", "stages.prepare.synchronise=false"])
+        recipe = load_recipe("vast_footage", registry, [FOOTAGE.format(folder), "stages.prepare.synchronise=false"])
         run = run_recipe(recipe, registry, place / "out", False, ("prepare",))
         yield StageContext(run=run, pipeline=assemble(recipe, registry), console=Console(quiet=True))
 
@@ -132,7 +135,7 @@ def test_nothing_usable_is_one_message_with_every_reason(folder, tmp_path, monke
     for name in ("empty_1.mp4", "text_1.mp4"):
         shutil.copy(folder / name, tmp_path / "bad")
     registry = Registry.discover()
-    recipe = load_recipe("vast_footage", registry, [f"corpus.path={tmp_path / 'bad'}"])
+    recipe = load_recipe("vast_footage", registry, [FOOTAGE.format(tmp_path / "bad")])
     with pytest.raises(InputError, match=r"(?s)no clip of the corpus can be used.*empty_1.*text_1"):
         run_recipe(recipe, registry, tmp_path / "out", False, ("prepare",))
 

@@ -28,7 +28,7 @@ pytestmark = [
 RECIPE = """
 vast: 1
 base: vast_footage
-corpus: {path: footage, manifest: manifest.csv}
+corpus: {use: folder, path: footage, manifest: manifest.csv}
 run: [prepare, style, renderer]
 renderer: {use: cgan_convlstm, size: 64, width: 8}
 stages:

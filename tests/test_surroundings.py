@@ -33,7 +33,7 @@ def folder(tmp_path):
 def prepare(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("VAST_CACHE", str(tmp_path / "cache"))
     registry = Registry.discover(environ={})
-    recipe = load_recipe("vast_footage", registry, [f"corpus.path={folder}"])
+    recipe = load_recipe("vast_footage", registry, [f"corpus={{use: folder, path: {folder}}}"])
     return lambda: run_recipe(recipe, registry, tmp_path / "out", stages=["prepare"])
 
 

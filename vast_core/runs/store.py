@@ -106,6 +106,11 @@ class Store:
         """All prepared clips, in the order of the corpus."""
         return cattrs.structure(self._index["clips"], list[PreparedClip])
 
+    @property
+    def main_group(self) -> str:
+        """Group of the first clip. In a union of corpora this is the first corpus, whose speakers the run is for."""
+        return self.clips[0].group
+
     @cached_property
     def rejected(self) -> list[RejectedClip]:
         """All clips that could not be used."""

@@ -41,13 +41,14 @@ def choose_avatar(context: StageContext) -> str:
     Raises :class:`InputError` if the recipe names a speaker that is not in the corpus.
     """
     amount: dict[str, int] = {}
-    clips = list(context.store.of("train"))
-    for clip in clips:
+    own: set[str] = set()
+    for clip in context.store.of("train"):
         amount[clip.speaker] = amount.get(clip.speaker, 0) + clip.frames
+        if clip.group == context.store.main_group:
+            own.add(clip.speaker)
     wanted = context.options("renderer", RendererStage).avatar
     if wanted is None:
-        first = dict.fromkeys(clip.speaker for clip in clips if clip.group == clips[0].group)
-        return max(first, key=lambda speaker: amount[speaker])
+        return max(own or amount, key=lambda speaker: amount[speaker])
     if wanted not in amount:
         raise InputError(f"stages.renderer.avatar: no speaker {wanted!r}; the corpus has {', '.join(sorted(amount))}")
     return wanted

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-UPPER, LOWER = 0.35, 0.25
+UPPER, LOWER = 0.35, 0.15
 """Standard deviation of ln gain of the rest of the face, and of the lower face."""
 
 

@@ -129,16 +129,12 @@ class Windows:
         return ("clip", clip.source) if clip.style is None else ("style", clip.style)
 
     def clips(self, most: int = 500) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """Expression (T, E), audio features (T, A) and mask (T,) of up to ``most`` training clips.
+        """Expression (T, E), audio features (T, A) and mask (T,) of up to ``most`` training clips, evenly chosen.
 
-        They are evenly chosen from each group, which has its share by weight.
+        In a union of corpora they are of the first, whose lips the run is for.
         """
-        weights = {clip.group: clip.weight for clip in self._clips}
-        chosen = []
-        for group, weight in weights.items():
-            own = [clip for clip in self._clips if clip.group == group]
-            share = round(most * weight / sum(weights.values()))
-            chosen += [self._load(clip) for clip in own[:: -(-len(own) // share)]] if share else []
+        main = [clip for clip in self._clips if clip.group == self._store.main_group] or self._clips
+        chosen = [self._load(clip) for clip in main[:: -(-len(main) // most)]]
         return [(rows["expression"], rows["audio"], rows["valid"]) for rows in chosen]
 
     def __call__(self, step: int) -> StyleBatch:

@@ -8,7 +8,7 @@ from vast_core.interfaces import FaceTrack
 from vast_core.mesh import canonical_face
 from vast_faces.config import LandmarksConfig
 from vast_faces.landmarks import LandmarkFace
-from vast_faces.neutral import Reading, ReadingMoments
+from vast_faces.neutral import GAIN, Reading, ReadingMoments
 
 V, SCORES = 468, 52
 CHANCE = np.random.default_rng(5)
@@ -23,10 +23,14 @@ def person(seed):
 
 
 def clip(shape, seed, lasting=0.0, frames=120):
-    """A track of a person with ``shape`` whose scores wander about the neutral ones, ``lasting`` away from them."""
+    """A track of a person with ``shape`` whose scores wander about the neutral ones, ``lasting`` away from them.
+
+    The scores have errors, so that a regression on them finds 1 / GAIN of what they do.
+    """
     chance = np.random.default_rng(seed)
-    scores = NEUTRAL + lasting * chance.standard_normal(SCORES) + 0.05 * chance.standard_normal((frames, SCORES))
-    moved = shape + np.einsum("ts,svc->tvc", scores - NEUTRAL, SMILES)
+    true = NEUTRAL + lasting * chance.standard_normal(SCORES) + 0.05 * chance.standard_normal((frames, SCORES))
+    scores = true + 0.05 * np.sqrt(GAIN - 1) * chance.standard_normal((frames, SCORES))
+    moved = shape + np.einsum("ts,svc->tvc", true - NEUTRAL, SMILES)
     vertices = moved @ POSE[:, :3].T + POSE[:, 3]
     return FaceTrack(
         vertices=vertices.astype(np.float32),

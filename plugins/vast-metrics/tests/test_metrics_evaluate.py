@@ -39,7 +39,7 @@ class Shelf:
     """A store of these clips."""
 
     def __init__(self, *clips):
-        self.clips = list(clips)
+        self.clips, self.main_group = list(clips), ""
 
     def of(self, split, *, speaker=None, style=None):
         for own in self.clips:

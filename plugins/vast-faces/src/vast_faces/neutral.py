@@ -4,7 +4,7 @@ The median of a clip takes a lasting smile for the shape of the face, and its st
 the landmarker (:meth:`vast_faces.tracker.Landmarker.scores`) tells expression from shape, also for faces it has never
 seen. With canonical vertices x_t (V, 3), scores s_t (52,), and W and s0 learned from many people,
 
-    neutral face = median over t of x_t - (s_t - s0) W
+    neutral face = median over t of x_t - gain (s_t - s0) W
 
 W is a ridge regression of x on s within clips: each clip's mean is taken away on both sides, so that no shape of a face
 enters. s0 is the mean over people of their mean scores. Both start from values learned on synthetic faces, which ship
@@ -33,6 +33,9 @@ PENALTY = 5e-5
 """Ridge penalty per frame, for scores in [0, 1]."""
 FEWEST = 5_000
 """Frames that the penalty counts at least: with less footage, W stays nearer to where it starts."""
+GAIN = 1.2
+"""Factor of what W tells: a regression on scores with errors shrinks. Without it, .84 to .89 of the lips' and .69 to .74
+of the upper face's displacement in the emotions of two people (M030 and W009 of MEAD) were found."""
 PEOPLE = 1.0
 """People that the initial s0 counts as."""
 
@@ -54,7 +57,7 @@ class Reading:
 
     def rest(self, shapes: Doubles, scores: Doubles) -> Doubles:
         """Vertices (T, V, 3) without the expression that their scores (T, 52) tell."""
-        rest: Doubles = shapes - ((scores - self.usual) @ self.weights).reshape(-1, VERTICES, 3)
+        rest: Doubles = shapes - GAIN * ((scores - self.usual) @ self.weights).reshape(-1, VERTICES, 3)
         return rest
 
 

@@ -41,7 +41,7 @@ def held_out(context: StageContext, model: StyleModel) -> dict[str, Any]:
     regression."""
     store, pipeline, settings = context.store, context.pipeline, context.options("evaluate", EvaluateStage)
     chosen, left_out = _chosen(store, settings.max_clips)
-    training = [c for c in store.of("train") if c.heard] if settings.ridge else []
+    training = [c for c in store.of("train") if c.heard and c.group == store.main_group] if settings.ridge else []
     known = [lip_sync(context, c, store.features(c, pipeline.audio)) for c in training]
     ridge = LipRidge.fit(known) if known else None
     scores = Scores(metric for metric in pipeline.metrics if metric.needs == "vertices")
@@ -135,9 +135,10 @@ def _chosen(store: Store, most: int) -> tuple[list[tuple[PreparedClip, PreparedC
     """At most ``most`` held-out clips with sound, each with its prompt; and the reasons why others are excluded, by
     name.
 
-    Only clips in training styles, or all clips if there are none of these.
+    Only clips in training styles, or all clips if there are none of these. In a union of corpora, only clips of the
+    first.
     """
-    heard = [clip for clip in store.of("held_out") if clip.heard]
+    heard = [clip for clip in store.of("held_out") if clip.heard and clip.group == store.main_group]
     trained = {clip.style for clip in store.of("train")}
     pairs: list[tuple[PreparedClip, PreparedClip]] = []
     left_out: dict[str, str] = {}
