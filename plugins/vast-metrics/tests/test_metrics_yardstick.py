@@ -1,6 +1,7 @@
 """Lips of unseen speakers: against least squares by hand, and on the smallest corpus."""
 
 from itertools import chain
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from vast_core.recipe import load_recipe
 from vast_core.registry import Registry
 from vast_core.runner import run_recipe
 from vast_metrics.config import LipYardstickStage
+from vast_metrics.stages.lip_yardstick import folds
 from vast_metrics.stages.unseen_speakers import PENALTIES, leave_one_speaker_out
 
 SPEAKERS = ["ada", "bo", "bo", "cy", "di"]
@@ -147,3 +149,9 @@ def test_the_yardstick_and_the_decoder_on_made_up_people(tmp_path, monkeypatch, 
     capsys.readouterr()
     run_recipe(recipe, registry, tmp_path / "run")
     assert capsys.readouterr().out.count("nothing has changed, kept") == 2
+
+
+def test_speakers_are_left_out_alone_or_in_groups():
+    clips = [SimpleNamespace(speaker=speaker) for speaker in "aabccde"]
+    assert folds(clips, None) == folds(clips, 9) == [(speaker, [speaker]) for speaker in "abcde"]
+    assert folds(clips, 2) == [("fold 1 of 2", ["a", "c", "e"]), ("fold 2 of 2", ["b", "d"])]

@@ -34,8 +34,8 @@ PENALTY = 5e-5
 FEWEST = 5_000
 """Frames that the penalty counts at least: with less footage, W stays nearer to where it starts."""
 GAIN = 1.2
-"""Factor of what W tells, since a regression on scores with errors shrinks: .84 to .89 of the lips and .69 to .74 of the
-upper face was found of two people (M030 and W009 of MEAD)."""
+"""Factor of what W tells, since a regression on scores with errors shrinks: .84 to .89 of the lips and .69 to .74 of
+the upper face was found of two people (M030 and W009 of MEAD)."""
 PEOPLE = 1.0
 """People that the initial s0 counts as."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import attrs
-from attrs.validators import and_, ge, gt, in_, instance_of, lt, min_len
+from attrs.validators import and_, ge, gt, in_, instance_of, lt, min_len, optional
 
 
 @attrs.frozen(kw_only=True)
@@ -224,6 +224,9 @@ class LipYardstickStage:
     """Number of frames of features in the regression."""
     decoder: bool = False
     """Whether style encoder, flow and decoder are also trained without each speaker in turn."""
+    folds: int | None = attrs.field(default=None, validator=optional(ge(2)))
+    """Number of groups of speakers of which one at a time is left out of these trainings; by default each speaker is
+    left out alone."""
     seeds: tuple[int, ...] = attrs.field(default=(1,), validator=min_len(1))
     """Random seeds of these trainings, each run once per seed."""
 

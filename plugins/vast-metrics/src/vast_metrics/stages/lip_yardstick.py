@@ -51,7 +51,7 @@ def inputs(context: StageContext) -> dict[str, Any]:
 def run(context: StageContext) -> list[Path]:
     """Measure, print, and write the figures."""
     options = context.options("lip_yardstick", LipYardstickStage)
-    clips = [clip for clip in context.store.clips if clip.heard]
+    clips = [clip for clip in context.store.clips if clip.heard and clip.group == context.store.main_group]
     speakers = [clip.speaker for clip in clips]
     columns: dict[str, list[float]] = {}
     for use in audio_uses(context.recipe, context.run.registry, options.audio):
@@ -88,12 +88,20 @@ def _listened(context: StageContext, use: Use, clips: Sequence[PreparedClip]) ->
 def _decoded(context: StageContext, use: Use, seed: int, clips: Sequence[PreparedClip]) -> list[float]:
     """Correlation for each clip with the opening by a decoder that was trained without its speaker."""
     openings: list[tuple[PreparedClip, Tensor]] = []
-    for speaker in dict.fromkeys(clip.speaker for clip in clips):
-        fold = trial(context, use, seed, ("prepare", "style"), held_out=speaker)
+    for name, speakers in folds(clips, context.options("lip_yardstick", LipYardstickStage).folds):
+        fold = trial(context, use, seed, ("prepare", "style"), name, speakers)
         load_face(fold.run.weights, fold.pipeline.to(fold.device))
         model = load_style(fold.run.weights, fold.pipeline)
         openings += [(clip, _spoken(fold, model, clip)) for clip in fold.store.of("held_out") if clip.heard]
     return [_correlation(context, clip, openings) for clip in clips]
+
+
+def folds(clips: Sequence[PreparedClip], count: int | None) -> list[tuple[str, list[str]]]:
+    """The speakers that are left out together, with a name: each alone, or ``count`` groups of every count-th."""
+    speakers = list(dict.fromkeys(clip.speaker for clip in clips))
+    if count is None or count >= len(speakers):
+        return [(speaker, [speaker]) for speaker in speakers]
+    return [(f"fold {number + 1} of {count}", speakers[number::count]) for number in range(count)]
 
 
 def _spoken(fold: StageContext, model: StyleModel, clip: PreparedClip) -> Tensor:

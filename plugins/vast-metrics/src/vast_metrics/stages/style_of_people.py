@@ -76,7 +76,9 @@ def _labelled(context: StageContext, options: StyleOfPeopleStage) -> LabelledCli
 
 def _trained(context: StageContext, seed: int, held_out: str | None, wave: NDArray[np.float32]) -> Actor:
     """A model trained without a speaker, and the mean neutral face of the speakers that it was trained on."""
-    own = trial(context, context.recipe.part("audio"), seed, ("prepare", "style"), held_out)
+    without = [] if held_out is None else [held_out]
+    name = held_out or "all speakers"
+    own = trial(context, context.recipe.part("audio"), seed, ("prepare", "style"), name, without)
     load_face(own.run.weights, own.pipeline.to(own.device))
     model = load_style(own.run.weights, own.pipeline)
     faces = [shape for speaker, shape in own.store.identities.items() if speaker != held_out]

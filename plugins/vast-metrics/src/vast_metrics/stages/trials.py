@@ -30,15 +30,16 @@ def audio_uses(recipe: Recipe, registry: Registry, names: Sequence[str]) -> list
     return list(uses.values())
 
 
-def trial(context: StageContext, audio: Use, seed: int, stages: Sequence[str], held_out: str | None) -> StageContext:
+def trial(
+    context: StageContext, audio: Use, seed: int, stages: Sequence[str], name: str, held_out: Sequence[str]
+) -> StageContext:
     """Take the run's recipe through ``stages`` in a folder below ``trials/`` of the run, unless this is already done.
 
-    The speaker ``held_out`` is held out completely, and all others are trained on; None trains on all.
+    The speakers ``held_out`` are held out completely, and all others are trained on. ``name`` says who they are.
     """
     registry, recipe = context.run.registry, context.recipe
-    without = () if held_out is None else (held_out,)
-    prepare = attrs.evolve(recipe.options("prepare", PrepareStage), held_out=0.0, held_out_speakers=without)
-    parts = [audio.name, *(without or ["all speakers"]), f"seed {seed}"]
+    prepare = attrs.evolve(recipe.options("prepare", PrepareStage), held_out=0.0, held_out_speakers=tuple(held_out))
+    parts = [audio.name, name, f"seed {seed}"]
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-.")
     run = tuple(registry.stage(stage) for stage in stages)
     options = {**recipe.stages, "prepare": prepare}
