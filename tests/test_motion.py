@@ -5,7 +5,13 @@ import pytest
 import torch
 
 from vast_core.stages.restyling import Restyling
-from vast_core.training.motion import closing_error, statistics, statistics_error, velocity_error
+from vast_core.training.motion import (
+    closing_error,
+    face_weights,
+    statistics,
+    statistics_error,
+    velocity_error,
+)
 
 CHANCE = np.random.default_rng(2)
 
@@ -48,11 +54,12 @@ def test_a_gap_without_a_face_is_no_motion():
 def test_their_error_asks_a_lazy_face_to_move_more():
     wanted = statistics(*padded([sequence(80)], 80), tempo=1.0)
     lazy = torch.from_numpy(0.5 * sequence(80)).float()[None].requires_grad_()
-    error = statistics_error(statistics(lazy, torch.ones(1, 80, dtype=torch.bool), 1.0), wanted)
+    evenly = torch.ones(4)
+    error = statistics_error(statistics(lazy, torch.ones(1, 80, dtype=torch.bool), 1.0), wanted, evenly)
     error.backward()
     centred = lazy.detach() - lazy.detach().mean(1, keepdim=True)
     assert float((lazy.grad * centred).sum()) < 0  # descent makes it larger
-    assert float(statistics_error(wanted, wanted)) == 0
+    assert float(statistics_error(wanted, wanted, evenly)) == 0
 
 
 def test_a_face_at_rest_has_a_finite_gradient():
@@ -73,7 +80,7 @@ def test_lips_on_the_wrong_side_of_the_limit_count():
 
 def test_offsets_are_spread_like_the_means_of_clips():
     means = torch.from_numpy(sequence(300)).float()
-    restyling = Restyling(list(means), lower_face=2)
+    restyling = Restyling(means, lower_face=2)
     chance = np.random.default_rng(1)
     drawn = [restyling.draw(chance) for _ in range(4000)]
     offsets = torch.stack([style.offset for style in drawn])
@@ -87,7 +94,17 @@ def test_offsets_are_spread_like_the_means_of_clips():
 
 def test_a_style_moves_the_mean_by_its_offset_and_the_deviation_by_its_gain():
     row = torch.from_numpy(sequence(200)).float()
-    style = Restyling([row.mean(0), row.mean(0) + 1], lower_face=2).draw(np.random.default_rng(3))
+    style = Restyling(torch.stack([row.mean(0), row.mean(0) + 1]), lower_face=2).draw(np.random.default_rng(3))
     changed = style.of(row, row.mean(0))
     torch.testing.assert_close(changed.mean(0), row.mean(0) + style.offset)
     torch.testing.assert_close(changed.std(0), row.std(0) * style.gain)
+
+
+def test_both_halves_of_the_face_count_alike():
+    means = torch.from_numpy(sequence(500)).float()
+    weight = face_weights(means, lower_face=2)
+    counted = weight * means.var(0, correction=0)
+    assert float(counted[:2].sum()) == pytest.approx(float(counted[2:].sum()), rel=1e-5)
+    assert float(counted.sum()) == pytest.approx(float(means.var(0, correction=0).sum()), rel=1e-5)
+    assert face_weights(means, lower_face=4).equal(torch.ones(4))
+    assert face_weights(torch.zeros(3, 4), lower_face=2).equal(torch.ones(4))

@@ -13,8 +13,6 @@ carry them (our choice).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import attrs
 import numpy as np
 import torch
@@ -41,9 +39,9 @@ class RandomStyle:
 class Restyling:
     """Draws random styles whose offsets are distributed like the means of clips."""
 
-    def __init__(self, means: Sequence[Tensor], lower_face: int) -> None:
-        """``means`` (E,) are those of the training clips; the first ``lower_face`` coefficients move the lower face."""
-        rows = torch.stack(list(means)).double()
+    def __init__(self, means: Tensor, lower_face: int) -> None:
+        """``means`` (N, E) are those of training clips; the first ``lower_face`` coefficients move the lower face."""
+        rows = means.double()
         covariance = (rows - rows.mean(0)).T @ (rows - rows.mean(0)) / len(rows)
         values, vectors = torch.linalg.eigh(covariance)
         self._root = (vectors * values.clamp_min(0).sqrt()).float()

@@ -69,7 +69,7 @@ def objectives(
         if settings.spread:
             tempo = context.recipe.fps / 10
             wanted = statistics(batch.expression, batch.mask, tempo)
-            logged["spread"] = statistics_error(statistics(final, batch.mask, tempo), wanted)
+            logged["spread"] = statistics_error(statistics(final, batch.mask, tempo), wanted, windows.weights)
             loss = loss + settings.spread * logged["spread"]
     if batch.spoken is not None:
         logged["any sound"] = _any_sound(model, context, windows, batch.spoken)
@@ -111,7 +111,7 @@ def _any_sound(model: StyleModel, context: StageContext, windows: Windows, rows:
     spoken = model.speak(windows.features(rows.audio, rows.mask.shape[1]), code, rows.mask).expression.float()
     tempo = context.recipe.fps / 10
     wanted = statistics(rows.prompt, rows.prompt_mask, tempo)
-    return statistics_error(statistics(spoken, rows.mask, tempo), wanted)
+    return statistics_error(statistics(spoken, rows.mask, tempo), wanted, windows.weights)
 
 
 def run(context: StageContext) -> list[Path]:

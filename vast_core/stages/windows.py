@@ -16,6 +16,7 @@ from ..interfaces import SAMPLE_RATE
 from ..mesh.motion import head_motion, rest_pose
 from ..registry.core_stages import StyleStage
 from ..runs.store import PreparedClip
+from ..training.motion import face_weights
 from .context import StageContext
 from .restyling import RandomStyle, Restyling
 
@@ -118,10 +119,10 @@ class Windows:
                     "label the clips, or name an encoder that reads clips"
                 )
         self._by_style = by_style
-        self._restyling = None
-        if self._settings.restyled:
-            means = [self._load(clip)["centre"][0] for clip in context.store.of("train")]
-            self._restyling = Restyling(means, pipeline.sizes.lower_face)
+        means = torch.cat([self._load(clip)["centre"] for clip in context.store.of("train")])
+        self.weights = face_weights(means, pipeline.sizes.lower_face).to(self._device)
+        """Weights (E,) of coefficients in statistics of motion."""
+        self._restyling = Restyling(means, pipeline.sizes.lower_face) if self._settings.restyled else None
 
     @staticmethod
     def _style_of(clip: PreparedClip) -> tuple[str, str]:

@@ -32,9 +32,24 @@ def statistics(expression: Tensor, mask: Tensor, tempo: float) -> Tensor:
     return torch.stack([mean, (variance + LEAST_VARIANCE).sqrt(), tempo * (speed + LEAST_VARIANCE).sqrt()], dim=1)
 
 
-def statistics_error(found: Tensor, wanted: Tensor) -> Tensor:
-    """Square error () of :func:`statistics` (B, 3, E), summed over coefficients, mean over the batch."""
-    return (found - wanted).square().sum((1, 2)).mean()
+def statistics_error(found: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
+    """Square error () of :func:`statistics` (B, 3, E), weighted by ``weight`` (E,), summed over coefficients, mean over
+    the batch."""
+    return ((found - wanted).square() * weight).sum((1, 2)).mean()
+
+
+def face_weights(means: Tensor, lower_face: int) -> Tensor:
+    """Weights (E,) with which the lower face and the rest of it count alike, although lips move much more.
+
+    ``means`` (N, E) are the mean expressions of clips. Each of the two blocks has the weight total variance / (2 *
+    variance of the block), 1 for both if they vary alike.
+    """
+    variance = means.var(0, correction=0)
+    weight = torch.ones_like(variance)
+    blocks = [block for block in (slice(0, lower_face), slice(lower_face, None)) if variance[block].sum() > 0]
+    for block in blocks:
+        weight[block] = variance.sum() / (len(blocks) * variance[block].sum())
+    return weight
 
 
 def closing_error(opening: Tensor, limit: Tensor, shut: Tensor, parted: Tensor) -> Tensor:

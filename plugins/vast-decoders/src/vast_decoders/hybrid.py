@@ -36,7 +36,8 @@ class HybridDecoder(Decoder):
       is an extrapolation along a line. All parts before work in units without gain and offset.
 
     A frame depends on ``history`` frames of audio before it and ``lookahead`` frames after it, silence (zeros) outside
-    the clip, and on the states of head and post-net. At the start, z = 0 has gain 1 and offset 0.
+    the clip, and on the states of head and post-net. At the start, z = 0 has gain 1 and offset 0. Without ``refined``
+    there are no head and no post-net, and nothing is autoregressive.
     """
 
     def __init__(self, config: HybridConfig, sizes: Sizes) -> None:
@@ -49,23 +50,26 @@ class HybridDecoder(Decoder):
         self.lower_face = sizes.lower_face
         self.forcing = config.forcing
         self.linear_trained = config.linear_trained
-        self.postnet_history = 2 * (config.postnet - 1)
+        self.postnet_history = 2 * (config.postnet - 1) if config.refined else 0
         self.trunk = Trunk(sizes.audio, sizes.style, config.width, config.symmetric, config.causal, config.dropout)
         self.history, self.lookahead = self.trunk.history, self.trunk.lookahead
         self.reach = min(config.linear_reach, self.history, self.lookahead)
         self.linear = nn.Conv1d(sizes.audio, sizes.expression, 2 * self.reach + 1, bias=False)
         self.whole_face = nn.Linear(config.width, sizes.expression)
-        self.head = LowerFaceHead(config.width, sizes.lower_face, config.recurrent)
-        last = nn.Conv1d(config.width, sizes.expression, config.postnet, bias=False)
-        self.postnet = nn.Sequential(
-            nn.Conv1d(sizes.expression, config.width, config.postnet),
-            nn.Tanh(),
-            nn.Dropout(config.dropout),
-            last,
-        )
+        self.head: LowerFaceHead | None = None
+        if config.refined:
+            self.head = LowerFaceHead(config.width, sizes.lower_face, config.recurrent)
+            last = nn.Conv1d(config.width, sizes.expression, config.postnet, bias=False)
+            self.postnet = nn.Sequential(
+                nn.Conv1d(sizes.expression, config.width, config.postnet),
+                nn.Tanh(),
+                nn.Dropout(config.dropout),
+                last,
+            )
+            nn.init.zeros_(last.weight)
         self.gain = nn.Linear(sizes.style, sizes.expression, bias=False)
         self.offset = nn.Linear(sizes.style, sizes.expression, bias=False)
-        for start in (self.linear.weight, last.weight, self.gain.weight, self.offset.weight):
+        for start in (self.linear.weight, self.gain.weight, self.offset.weight):
             nn.init.zeros_(start)
 
     @classmethod
@@ -104,7 +108,8 @@ class HybridDecoder(Decoder):
     def reconstruct(
         self, audio: Tensor, style: Tensor, mask: Tensor, target: Tensor, progress: float
     ) -> Sequence[Tensor]:
-        """Expression of the trunk, before the post-net, and after it, each (B, T, E).
+        """Expression of the trunk, before the post-net, and after it, each (B, T, E); only the first if not
+        ``refined``.
 
         The head is given the frame of ``target`` with a probability that falls from 1 to 0 while ``progress`` goes from
         0 to the config's ``forcing``; torch's global generator draws.
@@ -137,6 +142,9 @@ class HybridDecoder(Decoder):
         face = (self.whole_face(features) + self.linear(near.transpose(1, 2)).transpose(1, 2)).float()
         gain = torch.exp(LARGEST_GAIN * torch.tanh(self.gain(style).float() / LARGEST_GAIN))[:, None]
         offset = self.offset(style).float()[:, None]
+        following = {"audio": heard[:, heard.shape[1] - self.history :]}
+        if self.head is None:
+            return [(gain * face + offset) * mask[..., None]], following
         # No gradient through the teacher's frames: the gain must not adapt to make them easier to copy.
         teacher = None if target is None else ((target.float() - offset) / gain).detach()
 
@@ -153,17 +161,16 @@ class HybridDecoder(Decoder):
         refined = torch.cat([lower, face[..., n:]], -1)
         past = torch.cat([state["face"], refined], 1)
         final = refined + self.postnet(past.transpose(1, 2)).transpose(1, 2).float()
-        following = {
-            "audio": heard[:, heard.shape[1] - self.history :],
-            "hidden": hidden,
-            "face": past[:, past.shape[1] - self.postnet_history :],
-        }
+        following |= {"hidden": hidden, "face": past[:, past.shape[1] - self.postnet_history :]}
         return [(gain * y + offset) * mask[..., None] for y in (face, refined, final)], following
 
     def _start(self, audio: Tensor) -> State:
         batch = len(audio)
+        sound = audio.new_zeros(batch, self.history, self.audio_size)
+        if self.head is None:
+            return {"audio": sound}
         return {
-            "audio": audio.new_zeros(batch, self.history, self.audio_size),
+            "audio": sound,
             "hidden": audio.new_zeros(batch, self.head.width, dtype=torch.float32),
             "face": audio.new_zeros(batch, self.postnet_history, self.expression_size, dtype=torch.float32),
         }
