@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.signal import fftconvolve
 
-from vast_audio.augmentation import coloured, mixed, reverberant, spoilt, stretched, telephone
+from vast_audio.augmentation import coloured, mixed, reverberant, shaped, spoilt, stretched, telephone
 
 RATE = 16_000
 SEEDS = range(40)
@@ -36,7 +36,7 @@ def level(wave):
     return 10 * np.log10(np.mean(np.square(wave, dtype=np.float64)))
 
 
-EFFECTS = {"reverberant": reverberant, "coloured": coloured, "telephone": telephone}
+EFFECTS = {"reverberant": reverberant, "coloured": coloured, "telephone": telephone, "shaped": shaped}
 RANDOM = {**EFFECTS, "spoilt": lambda wave, rng: spoilt(wave, rng, babble(len(wave) / RATE, 9))}
 
 
@@ -221,3 +221,15 @@ def test_quiet_speech_is_rounded_as_finely_as_loud(seed):
         )
         fitted = basis.T @ np.linalg.lstsq(basis.T, heard[half], rcond=None)[0]
         assert level(fitted) - level(heard[half] - fitted) == pytest.approx(38, abs=5)
+
+
+def test_shaped_noise_is_as_loud_in_every_band_as_what_it_imitates():
+    rng = np.random.default_rng(8)
+    wave = np.convolve(rng.standard_normal(8 * RATE), np.hanning(24), "same").astype(np.float32)  # falls with frequency
+    noise = shaped(wave, rng)
+    bands = [np.square(np.abs(np.fft.rfft(one))).reshape(-1, 1) for one in (wave, noise)]
+    power = [[part.mean() for part in np.array_split(band[:, 0], 12)] for band in bands]
+    ratio = np.log10(np.divide(*power))
+    assert np.ptp(ratio) < 0.3  # decades
+    assert np.ptp(np.log10(power[0])) > 3
+    assert abs(np.corrcoef(wave, noise)[0, 1]) < 0.05

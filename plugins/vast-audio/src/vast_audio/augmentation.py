@@ -31,16 +31,18 @@ def spoilt(wave: Wave, rng: np.random.Generator, others: Wave) -> Wave:
         wave = reverberant(wave, rng)
     if rng.random() < 0.5:
         wave = coloured(wave, rng)
-    if rng.random() < 0.7:
-        noise = _noise(len(wave), rng)
+    if rng.random() < 0.8:
+        # noise with the spectrum of speech hides most: it is as loud as the speech in every band
+        like_speech = rng.random() < 0.5
+        noise = shaped(wave if rng.random() < 0.5 else others, rng) if like_speech else _noise(len(wave), rng)
         if rng.random() < 0.3:
             noise *= _swell(len(wave), rng)
-        wave = mixed(wave, noise, rng.uniform(0, 40))
+        wave = mixed(wave, noise, rng.uniform(2, 30) if like_speech else rng.uniform(0, 40))
     if rng.random() < 0.15:
         wave = mixed(wave, others, rng.uniform(12, 30))
     if rng.random() < 0.2:
         wave = telephone(wave, rng)
-    if rng.random() < 0.35:
+    if rng.random() < 0.1:
         # a recording made far too loud: in the worst case, little but the signs of the samples is left
         wave = np.clip(wave * np.float32(10 ** rng.uniform(0.5, 4) / _level(wave)), -1, 1)
     loud = wave * np.float32(10 ** (rng.normal(-23, 7) / 20) / _level(wave))
@@ -142,6 +144,17 @@ def _noise(samples: int, rng: np.random.Generator) -> Wave:
     white = np.fft.rfft(rng.standard_normal(size, np.float32))
     white *= np.maximum(np.arange(len(white), dtype=np.float32), 20) ** np.float32(-rng.uniform(0, 1.5))
     return _inverse(white, size)[:samples]
+
+
+def shaped(wave: Wave, rng: np.random.Generator) -> Wave:
+    """Noise with the long-term spectrum of ``wave``, averaged over bands of 31 Hz; same length."""
+    size = _fast_size(len(wave))
+    power = np.square(np.abs(np.fft.rfft(wave, size)))
+    edges = np.append(np.arange(0, len(power), max(1, len(power) // 256)), len(power))
+    bands = np.add.reduceat(power, edges[:-1]) / np.diff(edges)
+    amplitude = np.sqrt(np.interp(np.arange(len(power)), (edges[:-1] + edges[1:]) / 2, bands)).astype(np.float32)
+    white = np.fft.rfft(rng.standard_normal(size, np.float32))
+    return _inverse(white * amplitude, size)[: len(wave)]
 
 
 def _swell(samples: int, rng: np.random.Generator) -> Wave:
