@@ -9,7 +9,8 @@ CONFIGS = [
     HybridConfig(),
     HybridConfig(width=16, recurrent=8, symmetric=(), causal=(3,), linear_trained=False, forcing=1.0),
     HybridConfig(width=16, recurrent=8, symmetric=(2,), causal=(), linear_reach=0, postnet=2, forcing=0.0),
-    HybridConfig(width=16, refined=False),
+    HybridConfig(width=16, parts="trunk"),
+    HybridConfig(parts="linear"),
 ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import attrs
 from attrs import validators
 
@@ -26,9 +28,9 @@ class HybridConfig:
     linear_trained: bool = True
     """Whether the linear path is trained further after its regression start. With minutes of footage this undoes the
     penalty of the regression, and the lips of unseen people follow less well."""
-    refined: bool = True
-    """Whether head and post-net refine what trunk and linear path predict. With minutes of footage they overfit, and
-    the lips of unseen people follow less well."""
+    parts: Literal["linear", "trunk", "all"] = "all"
+    """Which parts predict: the linear path alone, trunk and linear path, or these refined by head and post-net. With
+    minutes of footage each further part overfits, and the lips of unseen people follow less well."""
     recurrent: int = attrs.field(default=96, validator=[validators.instance_of(int), validators.ge(1)])
     """Width of the autoregressive head."""
     forcing: float = attrs.field(default=0.7, validator=[validators.ge(0.0), validators.le(1.0)])

@@ -36,8 +36,8 @@ class HybridDecoder(Decoder):
       is an extrapolation along a line. All parts before work in units without gain and offset.
 
     A frame depends on ``history`` frames of audio before it and ``lookahead`` frames after it, silence (zeros) outside
-    the clip, and on the states of head and post-net. At the start, z = 0 has gain 1 and offset 0. Without ``refined``
-    there are no head and no post-net, and nothing is autoregressive.
+    the clip, and on the states of head and post-net. At the start, z = 0 has gain 1 and offset 0. With fewer
+    ``parts``, trunk, head and post-net are missing; without a head nothing is autoregressive.
     """
 
     def __init__(self, config: HybridConfig, sizes: Sizes) -> None:
@@ -50,14 +50,17 @@ class HybridDecoder(Decoder):
         self.lower_face = sizes.lower_face
         self.forcing = config.forcing
         self.linear_trained = config.linear_trained
-        self.postnet_history = 2 * (config.postnet - 1) if config.refined else 0
-        self.trunk = Trunk(sizes.audio, sizes.style, config.width, config.symmetric, config.causal, config.dropout)
-        self.history, self.lookahead = self.trunk.history, self.trunk.lookahead
+        self.postnet_history = 2 * (config.postnet - 1) if config.parts == "all" else 0
+        self.trunk: Trunk | None = None
+        self.history = self.lookahead = config.linear_reach
+        if config.parts != "linear":
+            self.trunk = Trunk(sizes.audio, sizes.style, config.width, config.symmetric, config.causal, config.dropout)
+            self.history, self.lookahead = self.trunk.history, self.trunk.lookahead
+            self.whole_face = nn.Linear(config.width, sizes.expression)
         self.reach = min(config.linear_reach, self.history, self.lookahead)
         self.linear = nn.Conv1d(sizes.audio, sizes.expression, 2 * self.reach + 1, bias=False)
-        self.whole_face = nn.Linear(config.width, sizes.expression)
         self.head: LowerFaceHead | None = None
-        if config.refined:
+        if config.parts == "all":
             self.head = LowerFaceHead(config.width, sizes.lower_face, config.recurrent)
             last = nn.Conv1d(config.width, sizes.expression, config.postnet, bias=False)
             self.postnet = nn.Sequential(
@@ -86,8 +89,9 @@ class HybridDecoder(Decoder):
         """
         self.linear.weight.copy_(fit_ridge(clips, self.reach))
         self.linear.weight.requires_grad_(self.linear_trained)
-        nn.init.zeros_(self.whole_face.weight)
-        nn.init.zeros_(self.whole_face.bias)
+        if self.trunk is not None:
+            nn.init.zeros_(self.whole_face.weight)
+            nn.init.zeros_(self.whole_face.bias)
 
     def forward(
         self,
@@ -108,8 +112,8 @@ class HybridDecoder(Decoder):
     def reconstruct(
         self, audio: Tensor, style: Tensor, mask: Tensor, target: Tensor, progress: float
     ) -> Sequence[Tensor]:
-        """Expression of the trunk, before the post-net, and after it, each (B, T, E); only the first if not
-        ``refined``.
+        """Expression of the trunk, before the post-net, and after it, each (B, T, E); only the first without
+        a head.
 
         The head is given the frame of ``target`` with a probability that falls from 1 to 0 while ``progress`` goes from
         0 to the config's ``forcing``; torch's global generator draws.
@@ -137,13 +141,15 @@ class HybridDecoder(Decoder):
         sound = heard if future is None else torch.cat([heard, future.to(heard.dtype)], 1)
         sound = functional.pad(sound, (0, 0, 0, heard.shape[1] + self.lookahead - sound.shape[1]))
 
-        features = self.trunk(sound, style)
         near = sound[:, self.history - self.reach : sound.shape[1] - self.lookahead + self.reach]
-        face = (self.whole_face(features) + self.linear(near.transpose(1, 2)).transpose(1, 2)).float()
+        face = self.linear(near.transpose(1, 2)).transpose(1, 2).float()
+        features = None if self.trunk is None else self.trunk(sound, style)
+        if features is not None:
+            face = face + self.whole_face(features).float()
         gain = torch.exp(LARGEST_GAIN * torch.tanh(self.gain(style).float() / LARGEST_GAIN))[:, None]
         offset = self.offset(style).float()[:, None]
         following = {"audio": heard[:, heard.shape[1] - self.history :]}
-        if self.head is None:
+        if self.head is None or features is None:
             return [(gain * face + offset) * mask[..., None]], following
         # No gradient through the teacher's frames: the gain must not adapt to make them easier to copy.
         teacher = None if target is None else ((target.float() - offset) / gain).detach()
