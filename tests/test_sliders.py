@@ -198,7 +198,7 @@ def test_a_run_learns_measures_and_shows_its_sliders(tmp_path, monkeypatch, caps
     registry = Registry.discover()
     few = ["run=[prepare, style, evaluate]", "stages.evaluate.max_slider_clips=1", "stages.evaluate.max_clips=1"]
     few += ["corpus.sentences=1", "corpus.held_out_styles=1"]
-    many = [*few, "corpus.styles=14", "stages.style.steps=60"]
+    many = [*few, "corpus.styles=40", "stages.style.steps=120"]
     run = run_recipe(load_recipe("vast_tiny", registry, many), registry, tmp_path / "run")
     sliders = Sliders.load(run.weights / "sliders.safetensors")
     assert set(sliders.learned) > {"smile", "brow", "jaw"}
