@@ -194,6 +194,13 @@ def test_an_unknown_speakers_sentence_finds_its_style_among_all(real_face):
     assert found["style_retrieval"] >= 0.9
 
 
+TALKERS = (
+    *("KristiNoem", "Obama_clip1", "Obama_clip2", "andrew_clip_1", "andrew_clip_2", "feifeili_clip2_short"),
+    "reagan_clip1",
+)
+"""Seven of the talkers; all would take an hour."""
+
+
 @pytest.fixture(scope="module")
 def footage(real_face):
     """Real clips of 3 s and more, tracked, each with the neutral face of all clips of that person."""
@@ -201,7 +208,8 @@ def footage(real_face):
         pytest.skip(f"no real footage at {FOOTAGE}, or no face tracker at {MODELS}")
     face = LandmarkFace(LandmarksConfig(weights=str(MODELS), threads=1))
     shapes, people = {}, {}
-    for path in sorted([*FOOTAGE.glob("talkers/*.mp4"), *FOOTAGE.glob("styles/[MW]0*.mp4")]):
+    talkers = [FOOTAGE / "talkers" / f"{name}.mp4" for name in TALKERS]
+    for path in sorted([*talkers, *FOOTAGE.glob("styles/[MW]0*_front_*.mp4")]):
         track = max(face.track(VideoFile(path, 25.0).frames(), 25.0), key=len)
         shapes[path.stem] = unposed(track)
         people.setdefault(path.stem.partition("_")[0], []).append(path.stem)
