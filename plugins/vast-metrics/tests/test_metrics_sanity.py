@@ -52,7 +52,7 @@ motion_stability           | 1 .. 3    | .          | 1 .. 3      | = 1e6       
 motion_stability_deviation | = 0       | size > 1   | -1 .. 1     | > 40        | < -3
 blink_rate                 | = 12.5    | .          | =           | =           | =
 blink_rate_deviation       | = 0       | size > 10  | =           | =           | =
-head_motion                | 10 .. 12  | .          | 10 .. 12    | =           | =
+head_motion                | 10 .. 12  | .          | 9 .. 12     | =           | =
 head_motion_deviation      | = 0       | size > 1   | -1 .. 1     | =           | =
 identity_distance          | = 0       | > 1        | < 0.05      | =           | < 0.2
 identity_drift             | < 0.15    | .          | < 0.15      | =           | .
@@ -76,7 +76,7 @@ rest_motion                | = 0.25       | =            | =           | =
 landmark_distance_mouth    | > 1          | =            | =           | =
 landmark_distance_face     | > 0.1        | > 1          | 0 .. 0.02   | =
 upper_face_dynamics        | =            | < -1         | 0.1 .. 1    | =
-motion_stability           | > 5          | =            | =           | =
+motion_stability           | > 4          | =            | =           | =
 motion_stability_deviation | 5.9 .. 6.1   | =            | =           | =
 blink_rate                 | =            | =            | = 0         | =
 blink_rate_deviation       | =            | =            | < -10       | =
@@ -97,7 +97,7 @@ lip_correlation            | > 0.999       | > 0.999       | 0.8 .. 0.98 | =
 lip_size                   | 0.99 .. 1.01  | 0.99 .. 1.01  | .           | =
 lip_size_deviation         | size < 0.1    | size < 0.1    | size > 0.05 | =
 lip_closing                | > 0.95        | > 0.95        | 0.7 .. 0.99 | =
-lip_closing_wrong          | < 0.05        | < 0.05        | < 0.1       | =
+lip_closing_wrong          | < 0.05        | < 0.05        | < 0.3       | =
 rest_opening               | 0.99 .. 1.01  | 0.99 .. 1.01  | 0.8 .. 1.2  | =
 rest_opening_deviation     | -0.01 .. 0.01 | -0.01 .. 0.01 | -0.2 .. 0.2 | =
 rest_motion                | =             | 0.99 .. 1.01  | > 1.1       | =
@@ -110,7 +110,7 @@ blink_rate                 | =             | =             | =           | =
 blink_rate_deviation       | =             | =             | =           | =
 head_motion                | =             | =             | =           | =
 head_motion_deviation      | =             | =             | =           | =
-identity_distance          | > 1           | > 0.5         | < 0.2       | =
+identity_distance          | > 1           | > 0.5         | < 0.5       | =
 identity_drift             | < 0.15        | > 0.8         | < 0.15      | =
 lips_in_silence            | =             | 30 .. 50      | .           | =
 lips_in_silence_deviation  | =             | -0.2 .. 0.2   | size > 1    | =
