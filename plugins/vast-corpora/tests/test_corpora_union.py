@@ -3,6 +3,7 @@
 from collections import Counter
 from types import SimpleNamespace
 
+import attrs
 import numpy as np
 import pytest
 import yaml
@@ -61,6 +62,18 @@ def test_a_group_is_found_before_the_clips_are_listed(recipe_of, footage, regist
     recipe = recipe_of(of=[{"use": "folder", "path": "clips"}, TINY])
     clip = list(assemble(recipe, registry).corpus.clips())[-1]
     assert assemble(recipe, registry).corpus.group(clip) == ("1 synthetic", 1.0)
+
+
+def test_a_group_is_found_when_only_the_first_clip_was_read(recipe_of, footage, registry):
+    recipe = recipe_of(of=[{"use": "folder", "path": "clips"}, TINY])
+    last = list(assemble(recipe, registry).corpus.clips())[-1]
+    corpus = assemble(recipe, registry).corpus
+    first = next(iter(corpus.clips()))
+    assert corpus.group(last)[0] == "1 synthetic"
+    foreign = attrs.evolve(first, name="holiday")
+    assert corpus.counterfactual(foreign, "style-00") is None
+    with pytest.raises(InputError, match="holiday"):
+        corpus.group(foreign)
 
 
 def test_one_path_for_all_parts_that_have_one(recipe_of, footage, registry):

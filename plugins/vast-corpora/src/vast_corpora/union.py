@@ -46,18 +46,22 @@ class UnionCorpus(Corpus):
 
     def group(self, clip: Clip) -> tuple[str, float]:
         """Number and name of the clip's corpus, and its weight."""
-        name = self._corpus_of(clip)
+        name = self._name_of(clip)
+        if name is None:
+            raise InputError(f"corpus/union: no corpus of it has a clip {clip.name}")
         return name, self._corpora[name][1]
 
     def counterfactual(self, clip: Clip, style: str) -> Clip | None:
-        """That of the clip's own corpus."""
-        return self._corpora[self._corpus_of(clip)][0].counterfactual(clip, style)
+        """That of the clip's own corpus; None for a clip of no corpus of the union."""
+        name = self._name_of(clip)
+        return None if name is None else self._corpora[name][0].counterfactual(clip, style)
 
     def with_factors(self, clip: Clip, factors: Mapping[str, float]) -> Clip | None:
-        """As the clip's own corpus gives it."""
-        return self._corpora[self._corpus_of(clip)][0].with_factors(clip, factors)
+        """As the clip's own corpus gives it; None for a clip of no corpus of the union."""
+        name = self._name_of(clip)
+        return None if name is None else self._corpora[name][0].with_factors(clip, factors)
 
-    def _corpus_of(self, clip: Clip) -> str:
-        if not self._origin:
+    def _name_of(self, clip: Clip) -> str | None:
+        if clip.name not in self._origin:  # clips() may have been read only in part
             _ = list(self.clips())
-        return self._origin[clip.name]
+        return self._origin.get(clip.name)

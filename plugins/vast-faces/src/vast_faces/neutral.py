@@ -68,7 +68,7 @@ class ReadingMoments:
         self._frames = 0
         self._square = np.zeros((SCORES, SCORES))
         self._cross = np.zeros((SCORES, VERTICES * 3))
-        self._scores: dict[str, list[Doubles]] = {}
+        self._scores: dict[str, tuple[Doubles, int]] = {}  # sum and number of each speaker's
 
     def add(self, speaker: str, shapes: Doubles, scores: Doubles) -> None:
         """Add a clip of ``speaker``: vertices (T, V, 3) and scores (T, 52)."""
@@ -77,7 +77,8 @@ class ReadingMoments:
         self._frames += len(x)
         self._square += x.T @ x
         self._cross += x.T @ y
-        self._scores.setdefault(speaker, []).append(scores)
+        total, frames = self._scores.get(speaker, (np.zeros(SCORES), 0))
+        self._scores[speaker] = total + scores.sum(0), frames + len(scores)
 
     def reading(self, start: Reading | None) -> Reading:
         """The ridge regression, drawn towards ``start`` or towards 0; ``start`` itself if nothing was added."""
@@ -86,7 +87,7 @@ class ReadingMoments:
                 raise ValueError("there is nothing to learn from: add() was not called")
             return start
         penalty = PENALTY * max(self._frames, FEWEST) * np.eye(SCORES)
-        people: Doubles = np.array([np.concatenate(own).mean(0) for own in self._scores.values()])
+        people: Doubles = np.array([total / frames for total, frames in self._scores.values()])
         if start is None:
             start = Reading(np.zeros_like(self._cross), people.mean(0))
         rest = self._cross - self._square @ start.weights
