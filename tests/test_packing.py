@@ -313,3 +313,30 @@ def test_what_exists_is_overwritten_only_when_told(tmp_path):
     with pytest.raises(InputError, match=r"out.mp4: exists"):
         check_output(out, inputs=[], force=False)
     check_output(out, inputs=[tmp_path / "gone.mp4"], force=True)
+
+
+def test_what_a_folder_links_to_is_not_overwritten(tmp_path):
+    folder, real = tmp_path / "corpus", tmp_path / "elsewhere.mp4"
+    (folder / "ann").mkdir(parents=True)
+    real.write_text("x")
+    (folder / "ann" / "1.mp4").symlink_to(real)
+    (folder / "ann" / "gone.mp4").symlink_to(tmp_path / "gone")
+    with pytest.raises(InputError, match=r"is read as .*ann/1\.mp4, and would be overwritten"):
+        check_output(real, inputs=[folder], force=True)
+
+
+def test_a_corpus_below_the_users_home_is_protected(run, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    (home / "videos").mkdir(parents=True)
+    (home / "videos" / "ann.mp4").write_text("x")
+    monkeypatch.setenv("HOME", str(home))
+    recipe = run / "recipe.yaml"
+    before = recipe.read_text()
+    document = yaml.safe_load(before)
+    document["corpus"] = {"use": "union", "of": [{"use": "folder", "path": "~/videos"}]}
+    recipe.write_text(yaml.safe_dump(document))
+    try:
+        with pytest.raises(InputError, match="which is read"):
+            api.pack(run, home / "videos" / "ann.mp4", force=True)
+    finally:
+        recipe.write_text(before)

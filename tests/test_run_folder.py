@@ -102,3 +102,31 @@ def test_a_stage_is_not_run_on_results_of_another_recipe(sleeper):
     both = sleeper.vast("run", "r.yaml", "stages.first.seconds=0.1", "--stages", "first,second")
     assert both.returncode == 0, both.stderr
     assert json.loads((sleeper.folder / "runs" / "r" / "stages" / "second.json").read_text())["key"]
+
+
+def test_a_folder_of_other_files_is_no_place_for_a_run(sleeper):
+    footage = sleeper.folder / "footage"
+    footage.mkdir()
+    (footage / "base.mp4").write_text("mine")
+    done = sleeper.vast("run", "r.yaml", "--out", "footage")
+    assert (done.returncode, (footage / "base.mp4").read_text()) == (2, "mine")
+    assert "has files that are not from a run, such as base.mp4; choose another --out" in done.stderr
+
+
+def test_the_users_own_recipe_is_not_overwritten(sleeper):
+    own = sleeper.folder / "own"
+    own.mkdir()
+    (own / "recipe.yaml").write_text("# my remarks\nvast: 1\nrun: [first, second]\n")
+    done = sleeper.vast("run", "own/recipe.yaml", "--out", "own")
+    assert done.returncode == 2
+    assert "recipe.yaml: is not from a run, and would be overwritten" in done.stderr
+    assert (own / "recipe.yaml").read_text().startswith("# my remarks")
+
+
+def test_a_schema_overwrites_only_a_schema(sleeper):
+    recipe = (sleeper.folder / "r.yaml").read_text()
+    done = sleeper.vast("schema", "--out", "r.yaml")
+    assert (done.returncode, (sleeper.folder / "r.yaml").read_text()) == (2, recipe)
+    assert "is not a schema of recipes, and would be overwritten" in done.stderr
+    for _ in range(2):
+        assert sleeper.vast("schema", "--out", "s.json").returncode == 0

@@ -306,8 +306,16 @@ def _corpus_of(run: Path) -> tuple[Path, ...]:
         return ()
     plain = yaml.safe_load(recipe.read_text(encoding="utf-8"))
     corpus = plain.get("corpus") if isinstance(plain, dict) else None
-    named = [place / text for text in _texts(corpus) for place in (Path(), run) if text]
+    named = [place / _expanded(text) for text in _texts(corpus) for place in (Path(), run) if text]
     return tuple(path for path in named if path.exists())
+
+
+def _expanded(text: str) -> Path:
+    """The path with the user's home folder for ``~``, as corpora read it."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # no such user: it is no path
+        return Path(text)
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -10,12 +10,14 @@ from typing import Any
 from rich.console import Console
 
 from .errors import ComponentError, InputError
+from .files.outputs import check_own_folder
 from .pipeline import assemble
 from .recipe.model import Recipe
 from .registry.declarations import StageSpec
 from .registry.registry import Registry
 from .report.summary import write_run_report
-from .runs.directory import Run
+from .runs.directory import ENVIRONMENT, RECIPE, Run
+from .runs.lock import NAME as LOCK
 from .runs.lock import held
 from .stages.context import StageContext
 
@@ -29,11 +31,13 @@ def run_recipe(
 ) -> Run:
     """Run all stages of ``recipe``, or only those named in ``stages``, into the run directory ``out``.
 
-    Raises :class:`InputError` if another process works in ``out``, or if a stage depends on one that is out of date.
+    Raises :class:`InputError` if another process works in ``out``, if it has files that are not from a run, or if a
+    stage depends on one that is out of date.
     """
     chosen = [(spec, spec.load()) for spec in recipe.chosen(stages)]
     run = Run(out, recipe, registry)
     pipeline = assemble(recipe, registry)
+    check_own_folder(out, mark=ENVIRONMENT, ours=(LOCK, RECIPE, "log.txt"), what="a run")
     with held(out):
         run.start()
         _walk(StageContext(run=run, pipeline=pipeline, console=Console(), resume=resume), chosen)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ..cli import Session
+from ..errors import InputError
 
 
 @click.command()
@@ -37,5 +38,20 @@ def schema(session: Session, out: Path | None) -> None:
     else:
         from ..files.atomic import write_text  # it imports numpy
 
+        _check_own(out)
         write_text(out, text)
         click.echo(f"{out}: the schema of recipes with {len(session.registry.components())} components")
+
+
+def _check_own(out: Path) -> None:
+    """Raise :class:`InputError` if ``out`` is a file other than a schema."""
+    import json
+
+    if not out.is_file():
+        return
+    try:
+        known = json.loads(out.read_text(encoding="utf-8"))
+    except ValueError:  # no JSON, or not UTF-8
+        known = None
+    if not isinstance(known, dict) or "$defs" not in known:
+        raise InputError(f"{out}: is not a schema of recipes, and would be overwritten; name another file")

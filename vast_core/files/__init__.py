@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from .atomic import replacing, write_picture, write_text
+from .names import safe_name, safe_path
+from .outputs import check_output, check_replaced
 from .packaged import named_file
 from .results import read_results, write_results
 
-__all__ = ["named_file", "read_results", "replacing", "write_picture", "write_results", "write_text"]
+__all__ = [
+    "check_output",
+    "check_replaced",
+    "named_file",
+    "read_results",
+    "replacing",
+    "safe_name",
+    "safe_path",
+    "write_picture",
+    "write_results",
+    "write_text",
+]

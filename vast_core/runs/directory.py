@@ -22,10 +22,13 @@ from typing import Any
 import attrs
 from platformdirs import user_cache_path
 
-from ..errors import StorageError
+from ..errors import InputError, StorageError
 from ..files.atomic import write_text
 from ..recipe.model import Recipe
 from ..registry.registry import Registry
+
+RECIPE, ENVIRONMENT = "recipe.yaml", "environment.json"
+"""The resolved recipe of a run, and the versions and the machine that it was made with."""
 
 
 def cache_root() -> Path:
@@ -84,15 +87,20 @@ class Run:
     def start(self) -> None:
         """Create the folder, write recipe and environment, and notify the plugins.
 
-        Raises :class:`StorageError` if the folder cannot be written.
+        Raises :class:`StorageError` if the folder cannot be written, and :class:`InputError` if it has a recipe that is
+        not from a run.
         """
         for folder in (self.path, self.weights, self.checkpoints, self.samples, self.path / "stages"):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise StorageError(f"{folder}: cannot be created ({error.strerror}); choose another --out") from error
-        write_text(self.path / "recipe.yaml", self.recipe.to_yaml())
-        write_text(self.path / "environment.json", json.dumps(self.environment(), indent=1))
+        recipe = self.path / RECIPE
+        text = self.recipe.to_yaml()
+        if recipe.is_file() and not (self.path / ENVIRONMENT).is_file() and recipe.read_bytes() != text.encode():
+            raise InputError(f"{recipe}: is not from a run, and would be overwritten; choose another --out")
+        write_text(recipe, text)
+        write_text(self.path / ENVIRONMENT, json.dumps(self.environment(), indent=1))
         self.registry.notify("vast_run_started", run=self)
 
     def environment(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..files.atomic import write_picture
+from ..files.names import safe_name
 from ..interfaces import SAMPLE_RATE
 from ..media.sync import shift_wave
 from ..mesh.scene import Image
@@ -51,7 +52,7 @@ def run(context: StageContext) -> list[Path]:
         code = prompt_code(model, context.store, prompt, context.device)
         return perform(pipeline, model, renderer, base, base.play(video), Sound.of(sound), code)
 
-    out = context.run.samples / f"{base.avatar}.mp4"
+    out = context.run.samples / f"{safe_name(base.avatar)}.mp4"
     what = f"{base.avatar} says {spoken.name} in the style of {prompts[0].name}"
     with context.console.status(what):
         write_video(frames(prompts[0], wave), fps, wave, out)

@@ -356,3 +356,18 @@ def test_a_picture_that_cannot_be_written_is_told(capsys, folder, tmp_path):
     code, _, error = vast(capsys, "ppg", "show", folder / "words/a.wav", "--out", tmp_path / "file/a.png")
     assert code == 1
     assert "a.png: cannot be written" in error
+
+
+def test_no_command_overwrites_what_it_reads(folder, capsys):
+    sound, manifest = folder / "labelled" / "a.wav", folder / "MANIFEST.tsv"
+    before = (sound.read_bytes(), manifest.read_bytes())
+    for arguments in (
+        ("show", sound, "--out", sound),
+        ("eval", folder, "--json", manifest),
+        ("eval", folder, "--out", sound),
+        ("leakage", folder, "--json", manifest),
+    ):
+        code, _, error = vast(capsys, "ppg", *arguments)
+        assert code == 2
+        assert "would be overwritten" in error or "which is read" in error
+    assert (sound.read_bytes(), manifest.read_bytes()) == before

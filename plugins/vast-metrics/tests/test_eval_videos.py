@@ -315,7 +315,7 @@ def test_an_interrupt_leaves_nothing_and_an_earlier_result_whole(evaluator, real
 def test_a_folder_of_other_things_is_not_replaced(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "me.png").write_bytes(b"me")
-    with pytest.raises(InputError, match="contains files"), results_folder(tmp_path / "photos"):
+    with pytest.raises(InputError, match="contains files"), results_folder(tmp_path / "photos", []):
         pass
     assert (tmp_path / "photos" / "me.png").read_bytes() == b"me"
 
@@ -380,3 +380,17 @@ def test_performances_in_the_crop(evaluator, real, tmp_path, monkeypatch):
         assert side.wave.shape == (60 * 640,)
         assert len(side.audio) == 60
         assert pair.prediction.prompt.name == side.name
+
+
+def test_results_do_not_replace_what_is_read(tmp_path):
+    (tmp_path / "eval" / "videos").mkdir(parents=True)
+    (tmp_path / "eval" / "eval.json").write_text("{}")
+    (tmp_path / "way").symlink_to(tmp_path / "eval")
+    for read in ("eval", "eval/videos", "way/videos"):
+        with (
+            pytest.raises(InputError, match="is replaced by the results"),
+            results_folder(tmp_path / "eval", [tmp_path / read]),
+        ):
+            pass
+    with results_folder(tmp_path / "eval", [tmp_path]):
+        pass

@@ -60,10 +60,14 @@ def show(
       vast ppg show hello.wav --transcript "Hello, Bob." --out hello.png
     """
     from vast_core.cli.console import plain_console
+    from vast_core.files import check_output
 
     from .alignment import align
     from .recognition import recogniser
     from .tables import agreement, closures, phone_table
+
+    if out is not None:
+        check_output(out, inputs=_given(audio, weights), force=True)
 
     recognised = recogniser(context.obj.registry, name, weights)
     asked = _SECONDS if seconds is None else seconds
@@ -153,11 +157,14 @@ def evaluate_folder(
 
     from vast_core.cli.console import plain_console
     from vast_core.errors import InputError
-    from vast_core.files import write_text
+    from vast_core.files import check_output, write_text
 
     from .evaluation import Noise, chosen_clips, evaluate
     from .recognition import recogniser
     from .tables import confusion_table, figures_table
+
+    for target in _given(figures, out):
+        check_output(target, inputs=_given(folder, weights), force=True)
 
     recognised = recogniser(context.obj.registry, name, weights)
     clips = chosen_clips(context.obj.registry, folder, only, sources)
@@ -218,9 +225,12 @@ def measure_leakage(context: click.Context, folder: Path, figures: Path | None, 
     import json
 
     from vast_core.cli.console import plain_console
-    from vast_core.files import write_text
+    from vast_core.files import check_output, write_text
 
     from .leakage import leakage_table, measure
+
+    if figures is not None:
+        check_output(figures, inputs=[folder], force=True)
 
     leakage = measure(context.obj.registry, folder, names)
     console = plain_console()
@@ -234,3 +244,7 @@ def measure_leakage(context: click.Context, folder: Path, figures: Path | None, 
     if figures is not None:
         write_text(figures, json.dumps(leakage.as_json(), indent=1) + "\n")
         console.print(f"wrote {figures}")
+
+
+def _given(*paths: Path | None) -> list[Path]:
+    return [path for path in paths if path is not None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from vast_core.errors import SURROUNDINGS, InputError, StorageError
+from vast_core.files import check_replaced
 from vast_core.registry import Registry
 
 from ..prepared import spread
@@ -48,7 +49,8 @@ class Evaluator:
         Raises :class:`vast_core.errors.InputError` if there are no pairs by name, :class:`VastError` if no pair can be
         measured.
         """
-        with results_folder(out) as folder:
+        inputs = [place for place in (generated, reference, prompts) if place is not None]
+        with results_folder(out, inputs) as folder:
             return self._videos(generated, reference, prompts, folder, out, (str(generated), str(reference)))
 
     def run(self, path: Path, split: str, out: Path) -> Evaluation:
@@ -58,7 +60,7 @@ class Evaluator:
         engine = Engine.of(self.protocol, self.registry)
         clips = PreparedClips(run=trained, protocol=self.protocol, audio=engine.pipeline.audio, split=split)
         chosen = clips.chosen()
-        with results_folder(out) as folder:
+        with results_folder(out, [path]) as folder:
             tasks = [(clip.name, partial(clips.pair, clip, folder)) for clip in chosen]
             what = f"{split.replace('_', ' ')} clips of {trained.name}"
             return self._measure(engine, tasks, folder, out, (trained.name, what), "model")
@@ -73,7 +75,7 @@ class Evaluator:
             raise InputError(f"--corpus {corpus}: no clips in the split {split}")
         engine = Engine.of(self.protocol, self.registry)
         footage = OtherFootage(run=trained, protocol=self.protocol, audio=engine.pipeline.audio)
-        with results_folder(out) as folder:
+        with results_folder(out, [path, Path(corpus)]) as folder:
             with self.console.status("tracking faces"):
                 usable = footage.follow(chosen, partial(self._leave_out, engine))
             tasks = [(clip.name, partial(footage.pair, clip)) for clip in usable]
@@ -90,7 +92,7 @@ class Evaluator:
         own = [clip for clip in clips.chosen() if clip.speaker == trained.base.avatar]
         if not own:
             raise InputError(f"{path}: no clip of the split {split} shows its avatar, {trained.base.avatar}")
-        with results_folder(out) as folder:
+        with results_folder(out, [path]) as folder:
             spoken = folder / "spoken"
             with Progress(console=self.console, transient=True) as progress:
                 bar = progress.add_task("speaking", total=len(own))
@@ -107,7 +109,8 @@ class Evaluator:
     def style_of_people(self, path: Path, people: Path, sound: Path | None, out: Path) -> dict[str, Any]:
         """A run's model, as it is, on labelled prompts of people."""
         trained = Trained.load(path, self.registry, self.console)
-        with results_folder(out, PEOPLE_FILE) as folder:
+        inputs = [path, people] if sound is None else [path, people, sound]
+        with results_folder(out, inputs, PEOPLE_FILE) as folder:
             figures = measure_people(trained, people, sound, folder)
         self.console.print(f"wrote {out / PEOPLE_FILE} and {out / PEOPLE_PAGE}", markup=False)
         return figures
@@ -170,12 +173,13 @@ class Evaluator:
 
 
 @contextmanager
-def results_folder(out: Path, file: str = FILE) -> Iterator[Path]:
+def results_folder(out: Path, inputs: Iterable[Path], file: str = FILE) -> Iterator[Path]:
     """A folder beside ``out`` that replaces it on success, and is removed on failure; results have ``file``.
 
-    Raises :class:`InputError` if ``out`` has files that are not from an evaluation, :class:`StorageError` if it cannot
-    be written.
+    Raises :class:`InputError` if ``out`` has files that are not from an evaluation, or one of the ``inputs``, and
+    :class:`StorageError` if it cannot be written.
     """
+    check_replaced(out, inputs=inputs)
     if out.exists() and not (out / file).is_file() and any(out.iterdir()):
         raise InputError(f"{out}: contains files that are not from an evaluation; choose another --out")
     temporary, old = (out.with_name(f".{out.name}.{os.getpid()}.{what}") for what in ("part", "old"))

@@ -18,6 +18,7 @@ from rich.console import Console
 from torch import Tensor
 
 from vast_core.errors import InputError
+from vast_core.files import safe_path
 from vast_core.interfaces import AudioFeatures, Face, Performance, Renderer, listen, place
 from vast_core.media import VideoWriter, shift_wave
 from vast_core.mesh import Crop, hull_masks
@@ -38,7 +39,7 @@ from ..prepared import performance_of, prompt_for, spread
 from .alignment import View
 from .engine import Pair
 from .protocol import Protocol
-from .tracked import file_name, mouth_boxes, stacked
+from .tracked import mouth_boxes, stacked
 from .videos import Wave, sound_of
 
 CPU = torch.device("cpu")
@@ -272,7 +273,7 @@ class PreparedClips:
         )
         names, crops = [], []
         for side, source in (("generated", speaking), ("reference", footage_of(context, clip))):
-            names.append(f"videos/{side}/{file_name(clip.name)}.mp4")
+            names.append(f"videos/{side}/{safe_path(clip.name)}.mp4")
             cut = []
             with VideoWriter(folder / names[-1], self.protocol.fps, spoken.wave) as writer:
                 for frame in islice(source, count):
@@ -288,7 +289,7 @@ class PreparedClips:
         count = self._count(prompt)
         wave = self._wave(prompt) if prompt.heard else None
         sound = sound_of(wave, prompt.start, prompt.start + count, self.protocol.fps)
-        path = folder / f"videos/prompts/{file_name(clip.name)}.mp4"
+        path = folder / f"videos/prompts/{safe_path(clip.name)}.mp4"
         with VideoWriter(path, self.protocol.fps, sound) as writer:
             for frame in islice(footage_of(self.run.context, prompt), count):
                 writer.write(frame)

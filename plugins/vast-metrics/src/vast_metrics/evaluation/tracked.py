@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vast_core.errors import InputError
+from vast_core.files import safe_path
 from vast_core.interfaces import Clip, Corpus, Face, FaceTrack, Performance, Sizes, listen, unposed
 from vast_core.media import VideoWriter
 from vast_core.mesh import Crop, Image, as_images, hull_masks
@@ -114,7 +113,7 @@ class Reader:
         for side, (clip, own) in enumerate(zip(clips, views, strict=True)):
             whole = clip.footage.wave()
             wave = sound_of(whole, span.start, span.stop, fps)
-            name = f"videos/{('generated', 'reference')[side]}/{file_name(match.reference.name)}.mp4"
+            name = f"videos/{('generated', 'reference')[side]}/{safe_path(match.reference.name)}.mp4"
             frames = self._cut(clip, own, span, wave, name)
             files.append(name)
             performances.append(
@@ -223,9 +222,3 @@ def mouth_boxes(face: Face, vertices: NDArray[np.float32]) -> Tensor:
 def stacked(frames: Sequence[Image]) -> Tensor:
     """Frames (Y, X, 3) as (T, 3, Y, X) in [0, 1]."""
     return as_images(torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)).contiguous()
-
-
-def file_name(clip: str) -> str:
-    """A clip's name as a file name, with forbidden characters replaced; two clips never share one."""
-    plain = re.sub(r'[<>:"\\|?*\x00-\x1f]|(?<=\.)\.', "_", clip).strip("/. ")
-    return plain if plain == clip else f"{plain}-{zlib.crc32(clip.encode()):08x}"

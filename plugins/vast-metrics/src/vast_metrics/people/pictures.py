@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vast_core.errors import InputError
-from vast_core.files import write_picture
+from vast_core.files import safe_name, write_picture
 from vast_core.interfaces import SAMPLE_RATE, Renderer, unposed
 from vast_core.media import NEUTRAL
 from vast_core.mesh import Crop, Image
@@ -78,7 +78,7 @@ def write_pictures(folder: Path, stage: Stage, act: Act) -> list[Path]:
     written = []
     for emotion, code in act.codes.items():
         row = [prompt_frame(act.person.prompts[emotion][0]), *stage.show(code, moments)]
-        written.append(folder / f"{act.person.name} {emotion}.png".replace("/", "-"))
+        written.append(folder / f"{safe_name(f'{act.person.name} {emotion}')}.png")
         write_picture(written[-1], np.hstack(row))
     return written
 
@@ -98,7 +98,7 @@ def prompt_frame(prompt: Prompt) -> Image:
 def strips(folder: Path, clips: Mapping[str, Mapping[str, object]]) -> Iterator[FrameStrip]:
     """The pictures in ``folder``, a block for each speaker of ``clips``, which has the emotions by speaker."""
     for speaker, emotions in clips.items():
-        paths = {emotion: folder / f"{speaker} {emotion}.png".replace("/", "-") for emotion in emotions}
+        paths = {emotion: folder / f"{safe_name(f'{speaker} {emotion}')}.png" for emotion in emotions}
         rows = [(emotion, _frames(path)) for emotion, path in paths.items() if path.is_file()]
         if rows:
             caption = f"{speaker}: a frame of each prompt, then the avatar with the same words at the same times."

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vast_core.errors import InputError
-from vast_core.files import write_text
+from vast_core.files import check_output, write_text
 
 from ..export import csv_text, votes_csv
 from ..storage import open_storage
@@ -45,7 +45,7 @@ def export(study: Study, console: Console, *, out: Path | None = None) -> Path:
     """Write every score of judges who did not withdraw, training included, to ``out``, one per line; return the path.
 
     Raises:
-        InputError: if there are no scores yet.
+        InputError: if there are no scores yet, or ``out`` is a file of the study.
         StorageError: if the file cannot be written.
     """
     votes, judges = _read(study)
@@ -54,6 +54,8 @@ def export(study: Study, console: Console, *, out: Path | None = None) -> Path:
             f"{study.path}: there are no scores yet ({len(judges)} judges enrolled); try again when there are some"
         )
     path = out or study.folder / "votes.csv"
+    read = (study.path, study.folder / "study.sqlite", study.media, *study.systems.values())
+    check_output(path, inputs=read, force=True)
     write_text(path, votes_csv(votes))
     people = len({vote.judge for vote in votes})
     console.print(f"wrote {path}: {len(votes):,} scores of {people} judge{'s' * (people != 1)}", soft_wrap=True)
