@@ -90,7 +90,7 @@ CODE = [
     ("vast_core/phones.py", ALL),
     ("vast_core/interfaces/face.py", ALL),
     ("vast_core/files/atomic.py", ALL),
-    ("vast_core/media/reading.py", ALL),
+    ("vast_core/media/decoding.py", ALL),
     ("vast_core/media/sync.py", ALL),
     ("vast_core/mesh/canonical.safetensors", ALL),
     ("vast_core/mesh/scene.py", ALL),
@@ -263,7 +263,7 @@ def test_the_caches_below_the_stages(found, sources):
     }
     assert {change: changed(before, found(change)[1]) for change in of_options} == of_options
     of_code = {
-        "vast_core/media/reading.py": both,
+        "vast_core/media/decoding.py": both,
         "vast_core/interfaces/face.py": both,
         "vast_core/stages/prepare.py": both,
         "vast_core/mesh/canonical.safetensors": both,

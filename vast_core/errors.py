@@ -8,6 +8,7 @@ __all__ = [
     "InputError",
     "Interrupted",
     "MediaError",
+    "MediaWarning",
     "NotComputed",
     "RecipeError",
     "StorageError",
@@ -30,6 +31,10 @@ class InputError(VastError):
 
 class MediaError(InputError):
     """A video or sound file cannot be read, or lacks pictures or sound that are needed."""
+
+
+class MediaWarning(UserWarning):
+    """What was chosen or left out of a video or sound file that can be read in several ways."""
 
 
 class UnreachableError(MediaError):

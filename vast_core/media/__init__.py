@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from .colour import EXACT_COLOUR
+from .hearing import SoundReader, is_silent, read_wave
 from .labelled_names import NEUTRAL, ClipLabel, read_label
 from .lip_regression import LipSync, pearson
+from .opening import file_digest, opened
 from .playing import forward_and_back
-from .reading import EXACT_COLOUR, SOUND_GAP, VideoFile, file_digest, read_wave
+from .reading import VideoFile
 from .speech_manifest import NAME, Recording, format_phones, parse_phones, read_manifest, write_manifest
 from .sync import LEAD_MS, LipOffset, Offset, estimate_offsets, shift_wave
 from .writing import VideoWriter
@@ -15,18 +18,20 @@ __all__ = [
     "LEAD_MS",
     "NAME",
     "NEUTRAL",
-    "SOUND_GAP",
     "ClipLabel",
     "LipOffset",
     "LipSync",
     "Offset",
     "Recording",
+    "SoundReader",
     "VideoFile",
     "VideoWriter",
     "estimate_offsets",
     "file_digest",
     "format_phones",
     "forward_and_back",
+    "is_silent",
+    "opened",
     "parse_phones",
     "pearson",
     "read_label",

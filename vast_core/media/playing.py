@@ -12,7 +12,8 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from ..errors import MediaError
-from .reading import EXACT_COLOUR, opened
+from .colour import EXACT_COLOUR
+from .opening import opened
 
 
 def forward_and_back(path: Path, frames: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:

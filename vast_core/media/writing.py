@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import StorageError, VastError
 from ..interfaces import SAMPLE_RATE
-from .reading import EXACT_COLOUR
+from .colour import EXACT_COLOUR
 
 ENCODERS = ("libx264", "libopenh264")
 """H.264 encoders; the first available one is used. PyAV's wheels contain libx264 (GPL), which is called, not linked."""

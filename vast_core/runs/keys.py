@@ -19,7 +19,7 @@ import attrs
 
 from ..errors import InputError
 from ..interfaces import Clip
-from ..media.reading import file_digest
+from ..media.opening import file_digest
 from ..recipe.model import Use, nested_uses, plain
 from ..registry.declarations import Component, StageSpec
 

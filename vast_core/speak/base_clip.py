@@ -11,8 +11,8 @@ import cattrs
 from torch import Tensor
 
 from ..errors import MediaError, WeightsError
+from ..media.opening import file_digest
 from ..media.playing import forward_and_back
-from ..media.reading import file_digest
 from ..media.writing import VideoWriter
 from ..mesh.scene import Crop, Image
 from ..runs.weights import load_weights, save_weights

@@ -20,7 +20,7 @@ import yaml
 
 from ..errors import InputError
 from ..files.atomic import replacing
-from ..media.reading import file_digest
+from ..media.opening import file_digest
 from ..registry.declarations import Part
 from ..version import __version__
 from .base_clip import BASE_VIDEO, BaseClip

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..interfaces import SAMPLE_RATE
-from ..media.reading import read_wave
+from ..media.hearing import read_wave
 
 __all__ = ["Sound", "Speech", "frames_of"]
 

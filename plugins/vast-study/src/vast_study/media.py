@@ -8,7 +8,6 @@ of the source are not read, and the file does not name its encoder.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,9 @@ from numpy.typing import NDArray
 
 from vast_core.errors import MediaError
 from vast_core.files import replacing
-from vast_core.media import EXACT_COLOUR, SOUND_GAP, VideoFile
+from vast_core.media import EXACT_COLOUR, VideoFile, is_silent, read_wave
 
-ENCODING = "1"
+ENCODING = "2"
 """Changed whenever the same source would give a different file."""
 
 RATE = 48_000
@@ -50,7 +49,7 @@ def write_medium(source: Path, target: Path, instruction: str = "") -> Written:
     video = VideoFile(source, fps=25)
     fps = Fraction(video.native_fps).limit_denominator(1001)
     video = VideoFile(source, fps=float(fps))
-    sound = _read_sound(source)
+    sound = video.sound(RATE, 2)
     with replacing(target) as temporary:
         # bitexact: neither muxer nor encoder writes its name
         options = {"movflags": "+faststart", "fflags": "+bitexact"}
@@ -118,49 +117,6 @@ def _part(sound: NDArray[np.float32], first: int, last: int) -> Any:
     return part
 
 
-def _read_sound(source: Path) -> NDArray[np.float32] | None:
-    """The first sound stream (2, S) from the time of the first picture; None if there is none."""
-    with av.open(f"file:{source}", options={"protocol_whitelist": "file"}) as container:
-        first = next(container.decode(video=0), None)
-        start = 0.0 if first is None or first.time is None else first.time
-    with av.open(f"file:{source}", options={"protocol_whitelist": "file"}) as container:
-        if not container.streams.audio:
-            return None
-        placed = [(round((time - start) * RATE), piece) for time, piece in _pieces(container)]
-    samples = max((at + piece.shape[1] for at, piece in placed), default=0)
-    sound = np.zeros((2, max(samples, 0)), np.float32)
-    for at, piece in placed:
-        if at + piece.shape[1] > 0:
-            sound[:, max(at, 0) : at + piece.shape[1]] = piece[:, max(-at, 0) :]
-    return sound if samples > 0 else None
-
-
-def _pieces(container: Any) -> Iterator[tuple[float, NDArray[np.float32]]]:
-    """Segments of sound without gaps, each with its start time in seconds."""
-    resampler: av.AudioResampler | None = None
-    parts: list[NDArray[np.float32]] = []
-    begun, due, form = 0.0, 0.0, None
-    for frame in container.decode(audio=0):
-        time = due if frame.time is None else frame.time
-        current = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if resampler is None or current != form or abs(time - due) > SOUND_GAP:
-            if resampler is not None:
-                parts += _converted(resampler, None)
-                yield begun, np.concatenate(parts, axis=1)
-            # a single channel is duplicated here, because the resampler would lower it by 3 dB; more are mixed to two
-            layout = "mono" if frame.layout.nb_channels == 1 else "stereo"
-            resampler, parts, begun, due, form = av.AudioResampler("fltp", layout, RATE), [], time, time, current
-        parts += _converted(resampler, frame)
-        due = time + frame.samples / frame.sample_rate
-    if resampler is not None:
-        parts += _converted(resampler, None)
-        yield begun, np.concatenate(parts, axis=1)
-
-
-def _converted(resampler: av.AudioResampler, frame: Any) -> list[NDArray[np.float32]]:
-    return [np.repeat(own, 2 // len(own), axis=0) for own in (part.to_ndarray() for part in resampler.resample(frame))]
-
-
 def draw_instruction(image: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
     """A picture (Y, X, 3) with text, one line each, white on a dark band across its middle."""
     lines = text.splitlines()
@@ -182,6 +138,8 @@ def draw_instruction(image: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
 
 
 def has_sound(path: Path) -> bool:
-    """Whether a converted video has sound."""
+    """Whether there is something to hear in a converted video."""
     with av.open(f"file:{path}") as container:
-        return bool(container.streams.audio)
+        if not container.streams.audio:
+            return False
+    return not is_silent(read_wave(path))

@@ -1,0 +1,80 @@
+"""Opening media files, and what can be said of a file that cannot be opened."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+
+from ..errors import MediaError, UnreachableError
+
+
+def reach(path: Path) -> int:
+    """The size of a file that can be read.
+
+    Raises :class:`UnreachableError` if it cannot be read at all, :class:`MediaError` if it is a folder or a pipe.
+    """
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise MediaError(f"{path}: is a folder; name a file in it")
+        if not stat.S_ISREG(status.st_mode):
+            raise MediaError(f"{path}: is a pipe or a device, which can be read only once; save it to a file first")
+        with path.open("rb") as file:
+            file.read(1)
+            return os.fstat(file.fileno()).st_size
+    except (OSError, ValueError) as error:
+        raise unreachable(path, error) from error
+
+
+def unreachable(path: Path, error: OSError | ValueError) -> UnreachableError:
+    """The error of a file that the system does not give."""
+    if isinstance(error, FileNotFoundError):
+        return UnreachableError(f"{path}: there is no such file; check the path, and that its disk is there")
+    if isinstance(error, PermissionError):
+        return UnreachableError(f"{path}: may not be read; check its permissions")
+    why = error.strerror if isinstance(error, OSError) else error
+    return UnreachableError(f"{path}: cannot be read ({why}); is its disk there?")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[InputContainer]:
+    """An open media file. Raises :class:`MediaError` if it cannot be read."""
+    if reach(path) == 0:
+        raise MediaError(f"{path}: the file is empty; copy or download it again")
+    try:
+        # The prefix keeps a colon in a name from being read as a protocol, the list a playlist from the network.
+        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
+    except (OSError, av.FFmpegError) as error:
+        reach(path)
+        raise MediaError(
+            f"{path}: is no video or sound file, or one whose end (and with it the index) is missing "
+            f"({error.strerror}); copy or convert it again"
+        ) from error
+    with container:
+        yield container
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal; read again only if its size or modification time has changed.
+
+    Raises :class:`UnreachableError` if the file cannot be read.
+    """
+    try:
+        status = path.stat()
+        return _content_digest(path, status.st_size, status.st_mtime_ns)
+    except OSError as error:
+        raise unreachable(path, error) from error
+
+
+@cache
+def _content_digest(path: Path, size: int, modified: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
