@@ -176,6 +176,21 @@ def promising(content: Content, before: bytes, kind: str, factor: float = 3.0) -
     return changed
 
 
+def _high_range(curve: str) -> NDArray[np.float64]:
+    """The patches as signals of BT.2020 with a high dynamic range, whose reference white is 203 cd/m² (BT.2408)."""
+    to_2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])  # BT.2087
+    light = 203 * (PATCHES / 255) ** 2.4 @ to_2020.T
+    if curve == "pq":  # SMPTE ST 2084
+        powered = (light / 10_000) ** (2610 / 16384)
+        signal = ((3424 / 4096 + 2413 / 128 * powered) / (1 + 2392 / 128 * powered)) ** (2523 / 32)
+    else:  # BT.2100: the inverse of the gamma of a screen of 1000 cd/m², then the curve of the camera
+        luminance = light @ np.array([0.2627, 0.6780, 0.0593]) / 1000
+        scene = light / 1000 * luminance[:, None] ** (1 / 1.2 - 1)
+        curved = 0.17883277 * np.log(np.maximum(12 * scene - 0.28466892, 1e-9)) + 0.55991073
+        signal = np.where(scene <= 1 / 12, np.sqrt(3 * scene), curved)
+    return 255 * signal
+
+
 def forms() -> Iterator[PictureForm]:
     """All forms."""
     for name, suffix, content, more in _forms():
@@ -283,7 +298,23 @@ def _forms() -> Iterator[tuple[str, str, Content, dict[str, Any]]]:
     hd = (720, 64)
     yield "BT.709, tagged", "mp4", filmed("mp4", matrix="709", tags=(1, 1, 1, 1)), plain
     yield "BT.601, tagged, high definition", "mp4", filmed("mp4", size=hd, tags=(1, 6, 6, 6)), {"size": hd}
+    yield "untagged high definition", "mp4", filmed("mp4", size=hd, matrix="709"), {"size": hd}
+    yield (
+        "untagged high definition, wide",
+        "mkv",
+        filmed("matroska", size=(64, 1280), matrix="709"),
+        {"size": (64, 1280)},
+    )
     yield "untagged standard definition", "avi", filmed("avi", "mpeg4"), plain
     yield "full range, tagged", "mp4", filmed("mp4", matrix="709", full=True, tags=(2, 1, 1, 1)), plain
     yield "10 bits", "mkv", filmed("matroska", form="yuv420p10le", bits=10, matrix="709", tags=(1, 1, 1, 1)), plain
     yield "BT.2020", "mkv", filmed("matroska", form="yuv420p10le", bits=10, matrix="2020", tags=(1, 9, 1, 1)), plain
+    for curve, number in (("hlg", 18), ("pq", 16)):
+        yield (
+            f"high dynamic range, {curve.upper()}",
+            "mp4",
+            filmed(
+                "mp4", form="yuv420p10le", bits=10, matrix="2020", tags=(1, 9, 9, number), patches=_high_range(curve)
+            ),
+            {"first": -1, "last": -1, "colour": 6.0},
+        )
