@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,10 @@ import torch
 import yaml
 
 from .device import best_device
-from .errors import ComponentError, InputError
+from .errors import ComponentError, InputError, MediaWarning
 from .files.outputs import check_output
 from .interfaces import Renderer, Sizes
+from .media.hearing import is_silent
 from .mesh.scene import Image
 from .pipeline import Pipeline, assemble
 from .recipe.loading import load_recipe
@@ -210,13 +212,16 @@ class Avatar:
 
         Sound in chunks is read to its end first. ``progress`` is called after each frame with the number of finished
         frames and of all frames. ``out`` must not exist unless ``force`` is True, and must not be an input: sound,
-        prompts, the run or its corpus. Raises the errors of :meth:`speak`, and
+        prompts, the run or its corpus. Warns if the sound is silent. Raises the errors of :meth:`speak`, and
         :class:`vast_core.errors.StorageError` if ``out`` cannot be written.
         """
         out = Path(out)
         own = (Path(sound),) if isinstance(sound, (str, Path)) else ()
         check_output(out, inputs=(*own, *style.files, *self._files), force=force)
         wave = Sound.of(sound).rest()
+        if is_silent(wave):
+            what = f"{own[0]}: is silent" if own else "the sound is silent"
+            warnings.warn(f"{what}, so {self.name} has nothing to say", MediaWarning, stacklevel=2)
         total = frames_of(len(wave), self.fps)
 
         def counted(frames: Iterator[Image]) -> Iterator[Image]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from datetime import datetime
@@ -194,6 +195,7 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run ``vast`` and exit with its exit code."""
     session = Session()
+    warnings.formatwarning = _warning_line
     try:
         code = cli.main(args=arguments, prog_name="vast", standalone_mode=False, obj=session)
     except click.ClickException as error:
@@ -214,6 +216,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         click.echo(_explain_fault(error, session.traceback), err=True)
         sys.exit(1)
     sys.exit(code if type(code) is int else 0)
+
+
+def _warning_line(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """A warning for the user, without the place in the program where it arose."""
+    return f"Warning: {message}\n"
 
 
 def _explain_fault(error: Exception, in_full: bool) -> str:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
-from ..interfaces import SILENCE_RMS, FaceTrack, listen
+from ..interfaces import FaceTrack, listen
+from ..media.hearing import is_silent
 from ..media.reading import VideoFile
 from ..pipeline import Pipeline
 from .named_styles import may_be_name, named_style
@@ -112,8 +113,11 @@ def read_prompt(path: Path, pipeline: Pipeline, model: StyleModel) -> tuple[Tens
         message = str(error)
         raise type(error)(message if str(path) in message else f"{path}: {message}") from error
     track: FaceTrack = max(tracks, key=len)
-    code = code_of_track(track, footage.wave(), pipeline, model, str(path))
-    return code, tuple(f"{path}: {note}" for note in track.notes)
+    wave = footage.wave()
+    code = code_of_track(track, wave, pipeline, model, str(path))
+    silent = wave is not None and is_silent(wave)
+    notes = (*track.notes, *(["its sound is silent, so the style is read from its pictures alone"] if silent else []))
+    return code, tuple(f"{path}: {note}" for note in notes)
 
 
 @torch.no_grad()
@@ -131,7 +135,7 @@ def code_of_track(
             f"{name}: shows a face for {seen / fps:.2f} s; a style prompt needs at least {LEAST_SECONDS:g} s"
         )
     expression = torch.from_numpy(face.encode(track, face.identity([track])))[None].to(device)
-    heard = wave is not None and len(wave) > 0 and float(np.sqrt(np.mean(np.square(wave)))) >= SILENCE_RMS
+    heard = wave is not None and not is_silent(wave)
     audio = torch.zeros(1, len(track), pipeline.sizes.audio, device=device)
     if wave is not None and heard:
         rows = listen(pipeline.audio, wave, track.start + len(track), device)

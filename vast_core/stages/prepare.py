@@ -23,7 +23,8 @@ from torch import Tensor
 
 from ..errors import SURROUNDINGS, InputError
 from ..files.atomic import replacing
-from ..interfaces import SAMPLE_RATE, SILENCE_RMS, Clip, Face, FaceTrack, listen, unposed
+from ..interfaces import SAMPLE_RATE, Clip, Face, FaceTrack, listen, unposed
+from ..media.hearing import is_silent
 from ..media.lip_regression import LipSync
 from ..media.sync import Offset, estimate_offsets, shift_wave
 from ..registry.core_stages import PrepareStage
@@ -265,7 +266,7 @@ def _features(
             continue
         if wave is None or not len(wave):
             rejected.append(RejectedClip(clip=name, reason="no sound; its face serves as a style prompt only"))
-        elif float(np.sqrt(np.mean(np.square(wave, dtype=np.float64)))) < SILENCE_RMS:
+        elif is_silent(wave):
             rejected.append(RejectedClip(clip=name, reason="silent sound; its face serves as a style prompt only"))
         else:
             sounds[name] = listen(audio, wave, lengths[name], context.device)

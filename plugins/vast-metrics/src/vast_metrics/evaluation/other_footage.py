@@ -17,6 +17,7 @@ from torch import Tensor
 
 from vast_core.errors import SURROUNDINGS, ComponentError, InputError
 from vast_core.interfaces import AudioFeatures, Clip, Corpus, FaceTrack, Performance, Sizes, listen, unposed
+from vast_core.media import is_silent
 from vast_core.registry import Registry
 from vast_core.stages.style import PROMPT_FRAMES
 
@@ -91,7 +92,7 @@ class OtherFootage:
         """
         context, fps, track = self.run.context, self.protocol.fps, self.tracks[clip.name]
         wave = clip.footage.wave()
-        if wave is None:
+        if wave is None or is_silent(wave):
             raise InputError("no sound to predict the face from")
         middle = len(track) // 2
         stop = min(len(track), middle + round(self.protocol.max_seconds * fps))

@@ -16,7 +16,7 @@ from torch import Tensor
 from vast_core.errors import InputError
 from vast_core.files import safe_path
 from vast_core.interfaces import Clip, Corpus, Face, FaceTrack, Performance, Sizes, listen, unposed
-from vast_core.media import VideoWriter
+from vast_core.media import VideoWriter, is_silent
 from vast_core.mesh import Crop, Image, as_images, hull_masks
 from vast_core.pipeline import Pipeline
 from vast_core.registry import Registry
@@ -109,9 +109,11 @@ class Reader:
         alignment = self._align(view, shown, (made.size, real.size))
         views, clips = (alignment.view, view), (match.generated, match.reference)
         hull = hull_masks(view.vertices(shown[1]), crop.size)
-        performances, files = [], []
+        performances, files, silent = [], [], list[str]()
         for side, (clip, own) in enumerate(zip(clips, views, strict=True)):
             whole = clip.footage.wave()
+            if whole is not None and is_silent(whole):
+                silent.append(f"the {('generated video', 'reference')[side]} is silent")
             wave = sound_of(whole, span.start, span.stop, fps)
             name = f"videos/{('generated', 'reference')[side]}/{safe_path(match.reference.name)}.mp4"
             frames = self._cut(clip, own, span, wave, name)
@@ -131,7 +133,7 @@ class Reader:
                     prompt=self._prompt(match.prompt) if side == 0 else None,
                 )
             )
-        notes = [alignment.note, *self._notes(span, made, real, alignment)]
+        notes = [alignment.note, *silent, *self._notes(span, made, real, alignment)]
         return Pair(
             prediction=performances[0],
             reference=performances[1],

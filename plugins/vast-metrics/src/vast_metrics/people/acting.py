@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vast_core.errors import InputError
 from vast_core.interfaces import SAMPLE_RATE, Corpus, listen, unposed
-from vast_core.media import NEUTRAL, read_wave
+from vast_core.media import NEUTRAL, is_silent, read_wave
 from vast_core.pipeline import Pipeline
 from vast_core.speak.prompt import code_of_track
 from vast_core.speak.sound import frames_of
@@ -111,11 +111,14 @@ def words(
 ) -> tuple[NDArray[np.float32], str]:
     """The sound (S,) that the avatar says, and its name: the file ``sound``, or clips of the corpus one after another.
 
-    Clips of the speakers ``without`` are not used. Raises :class:`InputError` if no clip has sound.
+    Clips of the speakers ``without`` are not used. Raises :class:`InputError` if none has sound, or the file is silent.
     """
     most = round(seconds * SAMPLE_RATE)
     if sound is not None:
-        return read_wave(sound)[:most], sound.name
+        said = read_wave(sound)[:most]
+        if is_silent(said):
+            raise InputError(f"{sound}: its first {seconds:g} s are silent; name a sound file with speech")
+        return said, sound.name
     parts: list[NDArray[np.float32]] = []
     names: list[str] = []
     for clip in corpus.clips():
