@@ -21,6 +21,8 @@ class AudioFeatures(nn.Module, ABC):
     """True if the features are trained in the style stage, from waves; they are then saved with its weights."""
     receptive_field: float
     """Seconds before and after a frame within which sound may change its row."""
+    look_ahead: float | None = None
+    """Seconds after a frame within which sound may change its row, where these are fewer than ``receptive_field``."""
     block: int = 1
     """Frames per block, if rows are computed in blocks of frames. A chunk of sound that begins at a multiple of it, and
     includes ``receptive_field`` seconds around its rows, gives the rows of the whole."""

@@ -448,8 +448,8 @@ class Tuned(nn.Module):
     def features(self, energy):
         return energy.mean(2)
 
-    def forward(self, energy, margin):
-        energy = energy.roll(self.shift, 1)[:, margin : energy.shape[1] - margin]
+    def forward(self, energy, before, after):
+        energy = energy.roll(self.shift, 1)[:, before : energy.shape[1] - after]
         logits = torch.full((*energy.shape[:2], len(PHONES)), -30.0)
         logits[..., 0] = -6.0
         for name, band in self.bands.items():

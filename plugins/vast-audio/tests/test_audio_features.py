@@ -10,16 +10,23 @@ import numpy as np
 import pytest
 import torch
 
-from vast_audio.config import MelConfig, PpgConfig
+from vast_audio.config import AcousticConfig, MelConfig, PpgConfig
 from vast_audio.mel import Mel
-from vast_audio.ppg import SHIPPED, Ppg
+from vast_audio.ppg import SHIPPED, Acoustic, Ppg
 from vast_audio.spectrum import mel_filters
+from vast_core.errors import InputError
 from vast_core.interfaces import Sizes, listen_between
 from vast_core.phones import PHONES
 
 RATE = 16_000
 FPS = (22.13, 24.0, 25.0, 29.97, 60.0)
-CONFIGS = {"mel": (Mel, MelConfig()), "ppg": (Ppg, PpgConfig())}
+CONFIGS = {
+    "mel": (Mel, MelConfig()),
+    "ppg": (Ppg, PpgConfig()),
+    "ppg as it comes": (Ppg, PpgConfig(look_ahead=0.2)),
+    "acoustic": (Acoustic, AcousticConfig()),
+    "acoustic as it comes": (Acoustic, AcousticConfig(look_ahead=0.2)),
+}
 
 
 @functools.cache
@@ -158,6 +165,34 @@ def test_the_receptive_field_is_as_stated(name):
         inside = wave.clone()
         inside[centre - RATE // 100 : centre + RATE // 100] *= 30
         assert (features(inside[None], frame + 1)[0, frame] - before).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("look_ahead", [0.1, 0.16, 0.2, 1.0])
+@pytest.mark.parametrize("fps", [24.0, 25.0, 60.0])
+def test_sound_later_than_the_look_ahead_is_not_heard(fps, look_ahead):
+    ppg = build("ppg", fps, look_ahead=look_ahead)
+    assert look_ahead - 0.025 < ppg.look_ahead <= look_ahead
+    wave, frame = babble(6), int(3 * fps)
+    until = round(frame / fps * RATE + ppg.look_ahead * RATE)
+    later = torch.cat([wave[: until + 1], 10 * babble(6, 7)[until + 1 :]])
+    torch.testing.assert_close(ppg(later[None], frame + 1), ppg(wave[None], frame + 1), atol=1e-6, rtol=1e-5)
+    sooner = torch.cat([wave[: until - 400], 10 * babble(6, 7)[until - 400 :]])
+    assert (ppg(sooner[None], frame + 1)[:, -1] - ppg(wave[None], frame + 1)[:, -1]).abs().max() > 1e-4
+
+
+def test_a_look_ahead_shorter_than_a_frame_is_refused():
+    with pytest.raises(InputError, match=r"look_ahead is 0\.02 s; a frame needs at least 0\.043 s at 25 fps"):
+        build("ppg", look_ahead=0.02)
+
+
+def test_posteriors_are_the_head_on_the_acoustic_activations():
+    """At 50 fps a row is one step. The head sees ten steps to either side, here within a block of 32."""
+    wave = babble(3)
+    ppg, acoustic = build("ppg", 50.0), build("acoustic", 50.0)
+    hidden = acoustic(wave[None], 100)
+    posteriors = torch.softmax(ppg.model.head(hidden), -1)
+    inside = [frame for frame in range(100) if 10 <= frame % 32 < 22]
+    torch.testing.assert_close(ppg(wave[None], 100)[:, inside], posteriors[:, inside], atol=1e-4, rtol=1e-3)
 
 
 def test_odd_sound_gives_finite_posteriors():

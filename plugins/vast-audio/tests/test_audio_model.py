@@ -133,11 +133,12 @@ def test_margins_are_heard_but_have_no_logits(model):
     features = random(2, BANDS, 2 * 120)
     whole = model(features)
     assert whole.shape == (2, 120, 40)
-    for margin in (0, 3, 10, 11, 32):
-        torch.testing.assert_close(model(features, margin), whole[:, margin : 120 - margin], atol=1e-5, rtol=1e-4)
+    for before, after in ((0, 0), (3, 3), (10, 10), (11, 3), (32, 32), (64, 7), (0, 20)):
+        found = model(features, before, after)
+        torch.testing.assert_close(found, whole[:, before : 120 - after], atol=1e-5, rtol=1e-4)
     changed = features.clone()
     changed[..., :2] += 1
-    assert not torch.allclose(model(changed, 32), model(features, 32))
+    assert not torch.allclose(model(changed, 32, 32), model(features, 32, 32))
 
 
 def test_the_head_learns_faster_by_its_pace():

@@ -29,15 +29,15 @@ def footage(noise, clips=6, frames=80, seed=0):
 
 def test_a_planted_map_is_found_and_masked_frames_do_not_matter():
     true, clips = footage(noise=0.0)
-    found = fit_ridge(clips, 2)
+    found = fit_ridge(clips, 2).weights
     assert (found - true).norm() < 0.1 * true.norm()
     spoilt = [(a, torch.where(m[:, None], f, 1e6), m) for a, f, m in clips]
-    assert torch.allclose(fit_ridge(spoilt, 2), found)
+    assert torch.allclose(fit_ridge(spoilt, 2).weights, found)
 
 
 def test_it_is_least_squares_on_data_with_the_penalty_as_further_rows():
     _, clips = footage(noise=3.0)
-    found = fit_ridge(clips, 2).double().numpy()
+    found = fit_ridge(clips, 2).weights.double().numpy()
     x = np.concatenate([windows(a, 2)[m].double().numpy() for a, _, m in clips])
     y = np.concatenate([(f[m] - f[m].mean(0)).double().numpy() for _, f, m in clips])
     fits = []
@@ -52,7 +52,7 @@ def test_it_is_least_squares_on_data_with_the_penalty_as_further_rows():
 @pytest.mark.parametrize("noise", [0.1, 30.0])
 def test_noise_asks_for_a_larger_penalty(noise):
     true, clips = footage(noise=noise)
-    assert (fit_ridge(clips, 2).norm() < 0.8 * true.norm()) == (noise > 1)
+    assert (fit_ridge(clips, 2).weights.norm() < 0.8 * true.norm()) == (noise > 1)
 
 
 def test_frames_that_tell_nothing_of_the_face_are_distrusted():
@@ -67,12 +67,12 @@ def test_frames_that_tell_nothing_of_the_face_are_distrusted():
     y = torch.cat([face - face.mean(0) for _, face, _ in clips]).double()
     alike = torch.linalg.solve(x.T @ x + 0.3 * len(x) * torch.eye(65), x.T @ y).T.reshape(4, 5, 13)
     far = [0, 1, 2, 3, 9, 10, 11, 12]  # frames that the face never depended on
-    assert fit_ridge(clips, 6)[..., far].square().sum() < 0.1 * alike[..., far].square().sum()
+    assert fit_ridge(clips, 6).weights[..., far].square().sum() < 0.1 * alike[..., far].square().sum()
 
 
 def test_one_clip_is_enough_to_start_from():
     _, clips = footage(noise=1.0, clips=1)
-    assert torch.isfinite(fit_ridge(clips, 2)).all()
+    assert torch.isfinite(fit_ridge(clips, 2).weights).all()
 
 
 def test_the_decoder_starts_as_the_regression():
@@ -82,7 +82,7 @@ def test_the_decoder_starts_as_the_regression():
     audio, face, mask = clips[0]
     every = torch.ones(1, len(audio), dtype=torch.bool)
     trunk = decoder.reconstruct(audio[None], torch.zeros(1, 3), every, face[None], 1.0)[0][0]
-    by_hand = windows(audio, decoder.reach) @ fit_ridge(clips, decoder.reach).reshape(4, -1).T
+    by_hand = windows(audio, decoder.reach) @ fit_ridge(clips, decoder.reach).weights.reshape(4, -1).T
     assert torch.allclose(trunk, by_hand, atol=1e-4)
     explained = (
         1
@@ -106,3 +106,29 @@ def test_the_linear_path_learns_on_only_where_it_is_told_to(trained):
     optimiser.step()
     assert torch.equal(decoder.linear.weight, before) != trained
     assert not torch.equal(decoder.whole_face.weight, trunk)
+
+
+@pytest.mark.parametrize("noise", [0.0, 4.0])
+def test_the_size_is_that_of_what_the_sound_explains(noise):
+    """Of white noise filtered by ``true``, beside noise, the best prediction has the filter's share of the variance."""
+    true, clips = footage(noise=noise, clips=12, frames=400)
+    signal = true.square().sum((1, 2))
+    expected = (signal / (signal + noise**2)).sqrt()
+    torch.testing.assert_close(fit_ridge(clips, 2).size, expected, atol=0.06, rtol=0)
+
+
+def test_spoken_faces_are_enlarged_to_the_size_of_the_footage_but_reconstructions_are_not():
+    _, clips = footage(noise=4.0, clips=12, frames=400)
+    options = {"parts": "linear", "linear_reach": 2, "linear_trained": False}
+    plain, limited, enlarged = (
+        HybridDecoder.from_config(HybridConfig(**options, enlarged=most), SIZES).eval() for most in (1.0, 1.1, 3.0)
+    )
+    for decoder in (plain, limited, enlarged):
+        decoder.start_from(clips)
+    audio, face, _ = (torch.stack(parts) for parts in zip(*footage(noise=4.0, clips=4, frames=400)[1], strict=True))
+    every, style = torch.ones(audio.shape[:2], dtype=torch.bool), torch.zeros(len(audio), 3)
+    regressed, some, spoken = (decoder(audio, style, every).expression for decoder in (plain, limited, enlarged))
+    assert (spoken.std((0, 1)) / (face - face.mean(1, keepdim=True)).std((0, 1)) - 1).abs().max() < 0.06
+    torch.testing.assert_close(some, 1.1 * regressed)
+    for decoder in (plain, enlarged):
+        torch.testing.assert_close(decoder.reconstruct(audio, style, every, face, 1.0)[-1], regressed)

@@ -15,14 +15,13 @@ from torch.nn import functional
 
 from vast_core.phones import PHONES
 
+from .config import ACOUSTIC_WIDTH as WIDTH
 from .whisper import HEAD_WIDTH, positions
 
 BANDS = 80
 STEP_RATE = 50.0
 """Steps per second that the network is trained on; at other frame rates it gets 40 to 62, covered only by tests."""
-MARGIN = 24
-"""Steps at either end of a window that are input, but whose logits are not used: they lack context."""
-_WIDTH, _NARROW = 384, 88
+_NARROW = 88
 _DILATIONS = (2, 3, 4)
 _REACH = 1 + sum(_DILATIONS)
 """Steps to either side that the head sees."""
@@ -63,13 +62,13 @@ class AcousticModel(nn.Module):
 
     def __init__(self, dropout: float = 0.0) -> None:
         super().__init__()
-        self.conv1 = nn.Conv1d(BANDS, _WIDTH, 3, padding=1)
-        self.conv2 = LowRankConv(_WIDTH, _WIDTH, CONV_RANK)
+        self.conv1 = nn.Conv1d(BANDS, WIDTH, 3, padding=1)
+        self.conv2 = LowRankConv(WIDTH, WIDTH, CONV_RANK)
         self.layers = nn.ModuleList(LowRankLayer(ranks) for ranks in LAYERS)
-        self.register_buffer("positions", positions(_WIDTH), persistent=False)
-        self.register_buffer("mean", torch.zeros(_WIDTH))
-        self.register_buffer("std", torch.ones(_WIDTH))
-        self.first = HeadConv(_WIDTH, _NARROW, 3)
+        self.register_buffer("positions", positions(WIDTH), persistent=False)
+        self.register_buffer("mean", torch.zeros(WIDTH))
+        self.register_buffer("std", torch.ones(WIDTH))
+        self.first = HeadConv(WIDTH, _NARROW, 3)
         self.blocks = nn.ModuleList(HeadConv(_NARROW, _NARROW, 3, dilation) for dilation in _DILATIONS)
         self.last = HeadConv(_NARROW, len(PHONES), 1)
         self.dropout = nn.Dropout(dropout)
@@ -81,21 +80,21 @@ class AcousticModel(nn.Module):
         floor = _HIDDEN * level + _FLOOR
         return ((((energy + floor) / (level + _FLOOR)).log10() + 2.4) / 4).transpose(1, 2)
 
-    def forward(self, features: Tensor, margin: int = 0) -> Tensor:
-        """Logits (B, N - 2 * margin, 40) of the inputs (B, 80, 2 N) of a window, N at most 1500.
+    def forward(self, features: Tensor, before: int = 0, after: int = 0) -> Tensor:
+        """Logits (B, N - before - after, 40) of the inputs (B, 80, 2 N) of a window, N at most 1500.
 
-        ``margin`` steps at either end are input, but get no logits.
+        The first ``before`` and the last ``after`` steps are input, but get no logits.
         """
-        beyond = max(0, margin - _REACH)
-        logits = self.head(self.lower_end(features, beyond))
-        return logits[:, margin - beyond : logits.shape[1] - (margin - beyond)]
+        left, right = max(0, before - _REACH), max(0, after - _REACH)
+        logits = self.head(self.lower_end(features, left, right))
+        return logits[:, before - left : logits.shape[1] - (after - right)]
 
-    def lower_end(self, features: Tensor, beyond: int = 0) -> Tensor:
-        """Input of the head, (B, N - 2 * beyond, width), normalised to about zero mean and unit variance."""
+    def lower_end(self, features: Tensor, before: int = 0, after: int = 0) -> Tensor:
+        """Input of the head, (B, N - before - after, width), normalised to about zero mean and unit variance."""
         x = self.embedded(features)
         for layer in self.layers[:-1]:
             x = layer(x)
-        rows: Tensor = (self.layers[-1](x, beyond) - self.mean) / self.std
+        rows: Tensor = (self.layers[-1](x, before, after) - self.mean) / self.std
         return rows
 
     def embedded(self, features: Tensor) -> Tensor:
@@ -145,25 +144,25 @@ class LowRankLayer(nn.Module):
 
     def __init__(self, ranks: Ranks) -> None:
         super().__init__()
-        self.self_attn_layer_norm = nn.LayerNorm(_WIDTH)
-        self.qkv = LowRank(_WIDTH, 3 * _WIDTH, ranks.qkv)
-        self.out = LowRank(_WIDTH, _WIDTH, ranks.out)
-        self.final_layer_norm = nn.LayerNorm(_WIDTH)
-        self.fc1 = LowRank(_WIDTH, 4 * _WIDTH, ranks.fc1)
-        self.fc2 = LowRank(4 * _WIDTH, _WIDTH, ranks.fc2)
+        self.self_attn_layer_norm = nn.LayerNorm(WIDTH)
+        self.qkv = LowRank(WIDTH, 3 * WIDTH, ranks.qkv)
+        self.out = LowRank(WIDTH, WIDTH, ranks.out)
+        self.final_layer_norm = nn.LayerNorm(WIDTH)
+        self.fc1 = LowRank(WIDTH, 4 * WIDTH, ranks.fc1)
+        self.fc2 = LowRank(4 * WIDTH, WIDTH, ranks.fc2)
 
-    def forward(self, x: Tensor, beyond: int = 0) -> Tensor:
-        """Map (B, N, width) to (B, N - 2 * beyond, width), without the first and last ``beyond`` steps."""
-        x = x[:, beyond : x.shape[1] - beyond] + self.out(self.attended(x, beyond))
+    def forward(self, x: Tensor, before: int = 0, after: int = 0) -> Tensor:
+        """Map (B, N, width) to (B, N - before - after, width), without the first and last steps."""
+        x = x[:, before : x.shape[1] - after] + self.out(self.attended(x, before, after))
         out: Tensor = x + self.fc2(functional.gelu(self.fc1(self.final_layer_norm(x))))
         return out
 
-    def attended(self, x: Tensor, beyond: int = 0) -> Tensor:
-        """Output of the attention over all steps, (B, N - 2 * beyond, width)."""
+    def attended(self, x: Tensor, before: int = 0, after: int = 0) -> Tensor:
+        """Output of the attention over all steps, (B, N - before - after, width)."""
         q, k, v = rearrange(
             self.qkv(self.self_attn_layer_norm(x)), "b n (three head c) -> three b head n c", three=3, c=HEAD_WIDTH
         )
-        q = q[:, :, beyond : q.shape[2] - beyond]
+        q = q[:, :, before : q.shape[2] - after]
         rows: Tensor = rearrange(functional.scaled_dot_product_attention(q, k, v), "b head n c -> b n (head c)")
         return rows
 

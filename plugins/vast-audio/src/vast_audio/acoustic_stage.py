@@ -30,8 +30,9 @@ from .distillation import TEACHER_LAG, Ahead, PieceDrawer, Pieces, teach, whole
 from .evaluation import Noise
 from .figures import Tally
 from .labelled_speech import Utterance, held_out, labels, quantised
-from .ppg import Ppg, StepClock
+from .ppg import Ppg
 from .spectrum import MelEnergy
+from .step_windows import StepClock
 from .whisper import Encoder, WhisperPhones, mel_filters
 from .whisper_weights import DIGEST
 

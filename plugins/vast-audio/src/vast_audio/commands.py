@@ -32,6 +32,9 @@ def ppg() -> None:
 @click.option("--transcript", help="What is said in the part that is shown; its phones are aligned and drawn.")
 @click.option("--audio", "name", default="ppg", show_default=True, help="Audio component whose columns are phones.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Other weights for that component.")
+@click.option(
+    "--look-ahead", type=click.FloatRange(min=0, min_open=True), help="Seconds of later sound that a row may hear."
+)
 @click.option("--start", type=click.FloatRange(min=0), default=0.0, show_default=True, help="Seconds into the file.")
 @click.option(
     "--seconds",
@@ -46,6 +49,7 @@ def show(
     transcript: str | None,
     name: str,
     weights: Path | None,
+    look_ahead: float | None,
     start: float,
     seconds: float | None,
 ) -> None:
@@ -69,7 +73,7 @@ def show(
     if out is not None:
         check_output(out, inputs=_given(audio, weights), force=True)
 
-    recognised = recogniser(context.obj.registry, name, weights)
+    recognised = recogniser(context.obj.registry, name, weights, look_ahead)
     asked = _SECONDS if seconds is None else seconds
     window = recognised.window(audio, start, asked)
     said = align(window.wave, transcript) if transcript is not None else ()
@@ -109,6 +113,9 @@ def show(
 @click.option("--audio", "name", default="ppg", show_default=True, help="Audio component whose columns are phones.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Other weights for that component.")
 @click.option(
+    "--look-ahead", type=click.FloatRange(min=0, min_open=True), help="Seconds of later sound that a row may hear."
+)
+@click.option(
     "--only",
     type=click.Choice(["held-out", "all"]),
     default="all",
@@ -134,6 +141,7 @@ def evaluate_folder(
     out: Path | None,
     name: str,
     weights: Path | None,
+    look_ahead: float | None,
     only: Literal["held-out", "all"],
     sources: tuple[str, ...],
     noise_db: float | None,
@@ -166,7 +174,7 @@ def evaluate_folder(
     for target in _given(figures, out):
         check_output(target, inputs=_given(folder, weights), force=True)
 
-    recognised = recogniser(context.obj.registry, name, weights)
+    recognised = recogniser(context.obj.registry, name, weights, look_ahead)
     clips = chosen_clips(context.obj.registry, folder, only, sources)
     noise = None if noise_db is None else Noise(decibels=noise_db, shape=shape, seed=seed)
     progress = Console(stderr=True)
@@ -185,7 +193,13 @@ def evaluate_folder(
     for clip, reason in evaluation.left_out.items():
         console.print(f"left out {clip}: {reason}")
     if figures is not None:
-        conditions = {"audio": name, "only": only, "noise_db": noise_db, "noise": shape if noise else None}
+        conditions = {
+            "audio": name,
+            "look_ahead": look_ahead,
+            "only": only,
+            "noise_db": noise_db,
+            "noise": shape if noise else None,
+        }
         write_text(figures, json.dumps({**evaluation.as_json(), "conditions": conditions}, indent=1) + "\n")
         console.print(f"wrote {figures}")
     if out is not None:

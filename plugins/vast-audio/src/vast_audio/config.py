@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import attrs
 from attrs import validators
@@ -12,6 +13,17 @@ from vast_core.phones import PHONES
 from vast_core.registry import TrainingStage
 
 from .wav2vec2_bundles import BUNDLES
+
+ACOUSTIC_WIDTH = 384
+"""Width of the acoustic model, that of Whisper tiny."""
+
+
+def _look_ahead() -> Any:
+    return attrs.field(
+        default=None,
+        converter=attrs.converters.optional(float),
+        validator=validators.optional([validators.gt(0.0), validators.le(10.0)]),
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -34,10 +46,27 @@ class PpgConfig:
     """Divides the logits: above 1 softens the posteriors, below 1 sharpens them."""
     weights: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
     """File of weights written by the stage ``acoustic``; None uses the one inside the package."""
+    look_ahead: float | None = _look_ahead()
+    """Seconds of later sound that a row may depend on, for sound that is heard as it comes; None computes blocks of 32
+    frames together, which is more accurate and faster."""
 
     def sizes(self) -> dict[str, int]:
         """Widths that this component fixes."""
         return {"audio": len(PHONES)}
+
+
+@attrs.frozen(kw_only=True)
+class AcousticConfig:
+    """Options of ``audio/acoustic``."""
+
+    weights: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
+    """File of weights written by the stage ``acoustic``; None uses the one inside the package."""
+    look_ahead: float | None = _look_ahead()
+    """As for ``audio/ppg``."""
+
+    def sizes(self) -> dict[str, int]:
+        """Widths that this component fixes."""
+        return {"audio": ACOUSTIC_WIDTH}
 
 
 @attrs.frozen(kw_only=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from vast_core import Component, StageSpec, hookimpl
 
-from .config import AcousticStage, MelConfig, PpgConfig, PpgWhisperConfig, Wav2Vec2Config
+from .config import AcousticConfig, AcousticStage, MelConfig, PpgConfig, PpgWhisperConfig, Wav2Vec2Config
 
 if TYPE_CHECKING:
     import click
@@ -31,6 +31,14 @@ def vast_components() -> Iterable[Component]:
             config=PpgConfig,
             summary="posteriors of 39 phones and silence by a small built-in network; nearly speaker-independent",
             reference="Sun et al. 2016, Phonetic posteriorgrams for many-to-one voice conversion",
+        ),
+        Component(
+            kind="audio",
+            name="acoustic",
+            target="vast_audio.ppg:Acoustic",
+            config=AcousticConfig,
+            summary="activations under the posteriors of ppg, which lips follow better; depend a little on the voice",
+            reference="Grezl et al. 2007, Probabilistic and bottle-neck features for LVCSR of meetings",
         ),
         Component(
             kind="audio",

@@ -103,17 +103,22 @@ class Recogniser:
             return rows, time.process_time() - start
 
 
-def recogniser(registry: Registry, name: str, weights: Path | None = None) -> Recogniser:
-    """The audio component ``name`` with default options, at 50 rows per second, optionally with the weights of a file.
+def recogniser(
+    registry: Registry, name: str, weights: Path | None = None, look_ahead: float | None = None
+) -> Recogniser:
+    """The audio component ``name`` at 50 rows per second, with default options but the weights of a file and the
+    look-ahead in seconds, if given.
 
-    Raises :class:`vast_core.errors.InputError` if its columns cannot be phones or it takes no weights.
+    Raises :class:`vast_core.errors.InputError` if its columns cannot be phones, or it has no such option.
     """
     component = registry.get("audio", name)
     options: dict[str, Any] = {}
-    if weights is not None:
-        if "weights" not in {field.alias for field in attrs.fields(component.config)}:
-            raise InputError(f"audio/{name} takes no weights file; omit --weights")
-        options["weights"] = weights
+    for option, value in (("weights", weights), ("look_ahead", look_ahead)):
+        if value is None:
+            continue
+        if option not in {field.alias for field in attrs.fields(component.config)}:
+            raise InputError(f"audio/{name} has no option {option}; omit --{option.replace('_', '-')}")
+        options[option] = value
     config = component.config(**options)
     width = config.sizes().get("audio") if hasattr(config, "sizes") else None
     if width != len(PHONES):

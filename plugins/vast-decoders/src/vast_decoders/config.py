@@ -31,6 +31,9 @@ class HybridConfig:
     parts: Literal["linear", "trunk", "all"] = "all"
     """Which parts predict: the linear path alone, trunk and linear path, or these refined by head and post-net. With
     minutes of footage each further part overfits, and the lips of unseen people follow less well."""
+    enlarged: float = attrs.field(default=1.0, converter=float, validator=[validators.ge(1.0), validators.le(3.0)])
+    """Largest factor by which the motion of a coefficient is enlarged to that of the footage; 1 leaves the regression,
+    which moves less."""
     recurrent: int = attrs.field(default=96, validator=[validators.instance_of(int), validators.ge(1)])
     """Width of the autoregressive head."""
     forcing: float = attrs.field(default=0.7, validator=[validators.ge(0.0), validators.le(1.0)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import attrs
 import torch
 from torch import Tensor, nn
 
@@ -22,18 +23,18 @@ def windows(audio: Tensor, reach: int) -> Tensor:
 
 
 class _Moments:
-    """Sums of x x', x y' and y y' over frames: the sufficient statistics of linear regression."""
+    """Sums of x x', x y' and y^2 over frames: the sufficient statistics of linear regression."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         self.xx = torch.zeros(inputs, inputs, dtype=torch.float64)
         self.xy = torch.zeros(inputs, outputs, dtype=torch.float64)
-        self.yy = torch.zeros((), dtype=torch.float64)
+        self.yy = torch.zeros(outputs, dtype=torch.float64)
         self.frames = 0
 
     def add(self, x: Tensor, y: Tensor) -> None:
         self.xx += x.T @ x
         self.xy += x.T @ y
-        self.yy += y.square().sum()
+        self.yy += y.square().sum(0)
         self.frames += len(x)
 
     def without(self, other: _Moments) -> _Moments:
@@ -50,11 +51,25 @@ class _Moments:
 
     def error(self, weights: Tensor) -> Tensor:
         """Sum of squared errors of ``weights``."""
-        return self.yy - 2 * (weights * self.xy).sum() + (weights * (self.xx @ weights)).sum()
+        return self.yy.sum() - 2 * (weights * self.xy).sum() + (weights * (self.xx @ weights)).sum()
+
+    def energy(self, weights: Tensor) -> Tensor:
+        """Sum of squares (outputs,) of the predictions of ``weights``."""
+        return (weights * (self.xx @ weights)).sum(0)
 
 
-def fit_ridge(clips: Sequence[tuple[Tensor, Tensor, Tensor]], reach: int) -> Tensor:
-    """Weights (E, A, 2 ``reach`` + 1) from audio (T, A) to each clip's centred expression (T, E), with mask (T,).
+@attrs.frozen(kw_only=True, eq=False)
+class RidgeFit:
+    """A regression, and how much less than its targets it moves on clips that it was not fitted to."""
+
+    weights: Tensor
+    """(E, A, 2 ``reach`` + 1)."""
+    size: Tensor
+    """(E,): root mean square of the predictions, relative to that of the targets."""
+
+
+def fit_ridge(clips: Sequence[tuple[Tensor, Tensor, Tensor]], reach: int) -> RidgeFit:
+    """The regression from audio (T, A) to each clip's centred expression (T, E), with mask (T,).
 
     W = argmin |Y - X W|^2 + N sum_d penalty exp(taper |d|) |W_d|^2; W_d applies to the frame at distance d. Penalty and
     taper are chosen by cross-validation. A fold is a run of whole clips, so that neighbouring frames are never on both
@@ -80,4 +95,8 @@ def fit_ridge(clips: Sequence[tuple[Tensor, Tensor, Tensor]], reach: int) -> Ten
     distance = torch.arange(-reach, reach + 1).abs().double().repeat(width)
     tried = [penalty * torch.exp(taper * distance) for taper in TAPERS for penalty in PENALTIES]
     best = min(tried, key=held_out_error)
-    return whole.solve(best).T.reshape(outputs, width, 2 * reach + 1).float()
+    moved = sum((fold.energy(whole.without(fold).solve(best)) for fold in seen), torch.zeros(outputs).double())
+    return RidgeFit(
+        weights=whole.solve(best).T.reshape(outputs, width, 2 * reach + 1).float(),
+        size=(moved / whole.yy.clamp_min(1e-12)).sqrt().float(),
+    )
