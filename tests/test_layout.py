@@ -16,6 +16,8 @@ TREES = {"vast_core": ROOT / "vast_core", **{path.name: path for path in PLUGINS
 ORDER = (
     "errors",
     "version",
+    "places",
+    "stopping",
     "registry",
     "recipe",
     "phones",

@@ -75,11 +75,11 @@ def trainer(folder, steps=30, batches=batch_at, own=None, **settings):
     )
 
 
-def stopping_at(step):
-    def batches(number):
-        if number == step:
-            os.kill(os.getpid(), signal.SIGINT)
-        return batch_at(number)
+def stopping_at(step, number=signal.SIGINT):
+    def batches(at):
+        if at == step:
+            os.kill(os.getpid(), number)
+        return batch_at(at)
 
     return batches
 
@@ -98,6 +98,17 @@ def test_a_resumed_run_has_the_same_bits_as_one_never_stopped(tmp_path, stopped,
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, second.model.state_dict()[name]), name
     assert not second.checkpoint.exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_every_signal_to_stop_saves_and_has_its_exit_code(tmp_path, number, code):
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    own = trainer(tmp_path, batches=stopping_at(9, number))
+    with pytest.raises(Interrupted, match=r"step 10 of 30 .*--resume") as stopped:
+        own.fit(resume=False)
+    assert stopped.value.exit_code == code
+    assert load_weights(own.checkpoint)[1]["step"] == 10
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
 
 
 def test_training_changes_what_it_should_and_logs_every_term(tmp_path):

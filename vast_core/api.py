@@ -34,6 +34,7 @@ from .interfaces import Renderer, Sizes
 from .media.hearing import is_silent
 from .mesh.scene import Image
 from .pipeline import Pipeline, assemble
+from .places import expanded
 from .recipe.loading import load_recipe
 from .registry.registry import Registry
 from .runs.weights import read_header
@@ -318,8 +319,8 @@ def _corpus_of(run: Path) -> tuple[Path, ...]:
 def _expanded(text: str) -> Path:
     """The path with the user's home folder for ``~``, as corpora read it."""
     try:
-        return Path(text).expanduser()
-    except RuntimeError:  # no such user: it is no path
+        return expanded(text)
+    except InputError:  # no such user: it is no path
         return Path(text)
 
 

@@ -54,9 +54,11 @@ class ComponentError(InputError):
 
 
 class Interrupted(VastError):
-    """The user pressed Ctrl-C; the message says what was saved and how to continue."""
+    """A signal asked to stop, such as that of Ctrl-C; the message says what was saved and how to continue."""
 
-    exit_code = 130
+    def __init__(self, number: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + number
 
 
 class NotComputed(VastError):

@@ -1,11 +1,14 @@
 """The command ``vast``: one module per command, imported when the command is called.
 
-Exit codes: 0 done, 1 our fault, 2 the user's input is wrong, 130 interrupted. Neither ``vast --help`` nor
+Exit codes: 0 done, 1 our fault, 2 the user's input is wrong, 130 interrupted, 143 and 129 stopped by SIGTERM and
+SIGHUP. Neither ``vast --help`` nor
 ``vast plugins`` imports torch.
 """
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import sys
 import traceback
@@ -22,6 +25,7 @@ import click
 from ..errors import ComponentError, VastError
 from ..registry.isolation import SLOW
 from ..registry.registry import Registry
+from ..stopping import Stopped, exit_code, listen
 from ..version import __version__
 from .lazy import LazyGroup, Places
 
@@ -196,18 +200,22 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run ``vast`` and exit with its exit code."""
     session = Session()
     warnings.formatwarning = _warning_line
+    for stream in (sys.stdout, sys.stderr):
+        _tolerate(stream)
+    listen()
     try:
         code = cli.main(args=arguments, prog_name="vast", standalone_mode=False, obj=session)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        sys.exit(130)
+    except (click.Abort, KeyboardInterrupt) as error:
+        asked = error.__cause__ if isinstance(error.__cause__, Stopped) else error  # click makes an Abort of it
+        click.echo(f"stopped by {asked}" if isinstance(asked, Stopped) else "interrupted", err=True)
+        sys.exit(exit_code(asked))
     except VastError as error:
         if session.traceback:
             traceback.print_exc()
-        click.echo(str(error) if error.exit_code == 130 else f"Error: {error}", err=True)
+        click.echo(str(error) if error.exit_code >= 128 else f"Error: {error}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `vast plugins | head` has closed the pipe
@@ -216,6 +224,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         click.echo(_explain_fault(error, session.traceback), err=True)
         sys.exit(1)
     sys.exit(code if type(code) is int else 0)
+
+
+def _tolerate(stream: Any) -> None:
+    """Let a terminal without UTF-8 show ``?`` for what it lacks, and any show file names as they are on disk.
+
+    Otherwise a character that cannot be shown ends the program, after hours of training.
+    """
+    if isinstance(stream, io.TextIOWrapper):
+        unicode = codecs.lookup(stream.encoding).name.startswith("utf")
+        stream.reconfigure(errors="surrogateescape" if unicode else "replace")
 
 
 def _warning_line(
@@ -240,9 +258,10 @@ def _explain_fault(error: Exception, in_full: bool) -> str:
 
 
 def _write_log(details: str) -> Path:
-    from platformdirs import user_log_path
+    from ..places import log_folder
 
-    folder = user_log_path("vast", appauthor=False, ensure_exists=True)
+    folder = log_folder()
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}.log"
     command = " ".join(sys.argv)
     path.write_text(f"vast {__version__}, Python {sys.version}\n{command}\n\n{details}", encoding="utf-8")

@@ -12,7 +12,6 @@ from typing import Any, Self
 
 import av
 import numpy as np
-from av.container import OutputContainer
 from numpy.typing import NDArray
 
 from ..errors import StorageError, VastError
@@ -70,17 +69,18 @@ class VideoWriter:
         self._format = "yuv444p" if full_colour and self._encoder == "libx264" else "yuv420p"
         self._size: tuple[int, int] | None = None
         self._heard = 0
+        self._container: Any = None
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
 
     def __enter__(self) -> Self:
-        with self._storing():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._temporary.touch()  # FFmpeg opens its file late; this finds a path that cannot be written now.
-            # The name ends in .part, so the format is named.
-            self._container: OutputContainer = av.open(
-                f"file:{self._temporary}", "w", format="mp4", options={"movflags": "+faststart"}
-            )
         try:
+            with self._storing():
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._temporary.touch()  # FFmpeg opens its file late; this finds a path that cannot be written now.
+                # The name ends in .part, so the format is named.
+                self._container = av.open(
+                    f"file:{self._temporary}", "w", format="mp4", options={"movflags": "+faststart"}
+                )
             self._video: Any = self._container.add_stream(self._encoder, rate=self._fps)
             self._audio: Any = None
             if self._wave is not None:
@@ -176,8 +176,9 @@ class VideoWriter:
 
     def _discard(self) -> None:
         # The original error is reported; a further one while closing adds nothing.
-        with suppress(OSError, av.FFmpegError):
-            self._container.close()
+        if self._container is not None:
+            with suppress(OSError, av.FFmpegError):
+                self._container.close()
         self._temporary.unlink(missing_ok=True)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-from ..errors import RecipeError
+from ..errors import InputError, RecipeError
+from ..places import expanded
 from .document import shown
 
 
@@ -26,15 +27,24 @@ def find_recipe(path_or_name: str | Path, beside: Path | None = None) -> Path:
 
     Raises :class:`RecipeError` if neither exists.
     """
-    given = Path(path_or_name).expanduser()
-    path = (beside or Path()) / given
-    if path.is_file():
+    try:
+        given = expanded(path_or_name)
+        path = (beside or Path()) / given
+        there = path.is_file()
+    except (InputError, OSError, ValueError) as error:  # an unknown ~user, a name that is too long, a null character
+        why = error.strerror if isinstance(error, OSError) else error
+        raise RecipeError(f"no recipe {path_or_name}: {why}") from error
+    if there:
         return path
     known = packaged_recipes()
     if str(path_or_name) in known:
         return recipes_folder() / f"{path_or_name}.yaml"
     if path.is_dir():
         raise RecipeError(f"{path_or_name} is a folder; name the recipe's file")
+    if path.exists():
+        raise RecipeError(
+            f"{path_or_name} is a pipe or a device, which can be read only once; save the recipe to a file"
+        )
     close = difflib.get_close_matches(given.with_suffix("").as_posix().removeprefix("recipes/"), known, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
     raise RecipeError(

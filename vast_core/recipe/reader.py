@@ -21,7 +21,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import attrs
 
-from ..errors import ComponentError
+from ..errors import ComponentError, InputError
+from ..places import expanded
 from .document import UNREADABLE, Node, Problem
 from .model import Use
 
@@ -102,7 +103,10 @@ class Reader:
     def _scalar(self, node: Node, kind: type, path: KeyPath) -> Any:
         value = node.value
         if kind is Path and type(value) is str and value:
-            return Path(os.path.abspath(node.mark.folder / Path(value).expanduser()))
+            try:
+                return Path(os.path.abspath(node.mark.folder / expanded(value)))
+            except InputError as error:
+                return self.note(node, path, str(error))
         if type(value) is int and kind in (int, float):
             if not re.fullmatch(r"[-+]?(0|[1-9][0-9_]*)", node.raw):
                 return self.note(node, path, f"YAML reads {node.raw} as {value}; write it as a plain decimal number")

@@ -20,6 +20,7 @@ import attrs
 import pluggy
 
 from ..errors import ComponentError, Interrupted, VastError
+from ..stopping import exit_code
 from . import hookspecs
 from .core_stages import CORE_STAGES, DEFAULT_RUN
 from .declarations import KINDS, Component, Declared, SectionSpec, StageSpec
@@ -285,7 +286,8 @@ class Registry:
                 self.register(module, name=key, distribution=plugin.distribution, version=plugin.version)
             except KeyboardInterrupt as error:
                 raise Interrupted(
-                    f"interrupted while plugin {plugin} was imported; VAST_PLUGINS or --no-plugins leaves it out"
+                    exit_code(error) - 128,
+                    f"interrupted while plugin {plugin} was imported; VAST_PLUGINS or --no-plugins leaves it out",
                 ) from error
             except BaseException as error:  # noqa: BLE001 - it may fail in any way, and is listed with its cause
                 plugin = attrs.evolve(plugin, state="broken", cause=explain(error), error=error)

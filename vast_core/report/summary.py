@@ -42,7 +42,7 @@ def complete_evaluation(run: Run, store: Store | None) -> dict[str, Any]:
     path = run.path / "evaluation.json"
     records = {stage.name: record for stage in run.recipe.run if (record := run.record(stage.name)) is not None}
     written = any(path.name in record["files"] for record in records.values()) and path.is_file()
-    figures: dict[str, Any] = json.loads(path.read_text()) if written else {}
+    figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if written else {}
     figures = {name: figure for name, figure in figures.items() if name not in ("stages", "rejected")}
     figures["wall_seconds"] = {stage: record["seconds"] for stage, record in records.items()}
     figures["peak_memory_bytes"] = max((r["peak_memory_bytes"] for r in records.values()), default=0)
@@ -143,10 +143,10 @@ def _data(run: Run, store: Store, figures: Figures) -> Iterator[Block]:
 
 
 def _provenance(run: Run, figures: Figures) -> Iterator[Block]:
-    environment = json.loads((run.path / "environment.json").read_text())
+    environment = json.loads((run.path / "environment.json").read_text(encoding="utf-8"))
     rows: list[list[str]] = [[kind, name] for kind, name in environment["components"].items()]
     rows += [[what, str(environment[what])] for what in ("python", "system", "device")]
     yield Table(["part", "what"], rows)
     seconds = [[stage, value] for stage, value in figures["wall_seconds"].items()]
     yield Table(["stage", "wall seconds"], [*seconds, ["all", sum(figures["wall_seconds"].values())]])
-    yield Listing("The recipe, resolved", (run.path / "recipe.yaml").read_text())
+    yield Listing("The recipe, resolved", (run.path / "recipe.yaml").read_text(encoding="utf-8"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .directory import Run, cache_root
+from ..places import cache_root
+from .directory import Run
 from .keys import clip_key, component_key, digest, source_digest, use_key
 from .store import PreparedClip, RejectedClip, Store
 from .weight_files import find_file, read_tensors, suggested_folder

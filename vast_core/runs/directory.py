@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from platformdirs import user_cache_path
 
 from ..errors import InputError, StorageError
 from ..files.atomic import write_text
@@ -31,12 +30,6 @@ RECIPE, ENVIRONMENT = "recipe.yaml", "environment.json"
 """The resolved recipe of a run, and the versions and the machine that it was made with."""
 
 
-def cache_root() -> Path:
-    """Folder of prepared features, shared by all runs: ``VAST_CACHE``, or the user's cache folder."""
-    named = os.environ.get("VAST_CACHE")
-    return Path(named).expanduser().absolute() if named else user_cache_path("vast")
-
-
 def peak_memory_bytes() -> int:
     """Largest resident set size of this process so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -45,7 +38,9 @@ def peak_memory_bytes() -> int:
 
 def _git_state(folder: Path) -> dict[str, str] | None:
     def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            ["git", *words], cwd=folder, capture_output=True, encoding="utf-8", errors="replace", check=True
+        ).stdout.strip()
 
     try:
         return {"commit": git("rev-parse", "HEAD"), "changed": git("status", "--porcelain", "-uno")}
@@ -135,7 +130,7 @@ class Run:
     def figures(self, stage: str) -> dict[str, Any]:
         """Figures that :meth:`write_figures` saved for ``stage``; empty if there are none."""
         path = self.path / "stages" / f"{stage}.figures.json"
-        figures: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+        figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         return figures
 
     def record(self, stage: str) -> dict[str, Any] | None:
@@ -143,7 +138,7 @@ class Run:
         path = self.path / "stages" / f"{stage}.json"
         if not path.is_file():
             return None
-        record: dict[str, Any] = json.loads(path.read_text())
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return record
 
     def finished(self, stage: str, key: str) -> bool:

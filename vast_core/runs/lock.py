@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,8 @@ def held(folder: Path) -> Iterator[None]:
                 f"{folder}: {_holder(path)} works in this folder; wait until it has finished, stop it, or choose "
                 "another --out"
             ) from error
+        except OSError as error:  # some network file systems have no locks
+            warnings.warn(f"{folder}: cannot be locked ({error.strerror}); start no second run there", stacklevel=3)
         file.truncate(0)
         file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%F %T")}))
         file.flush()

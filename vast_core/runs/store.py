@@ -98,7 +98,7 @@ class Store:
                 f"{path}: this recipe's clips are not prepared, or the cache was emptied, or the corpus changed; "
                 "run the stage `prepare` first"
             )
-        index: dict[str, list[dict[str, object]]] = json.loads(path.read_text())
+        index: dict[str, list[dict[str, object]]] = json.loads(path.read_text(encoding="utf-8"))
         return index
 
     @cached_property

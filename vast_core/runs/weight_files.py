@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from platformdirs import user_cache_dir
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..errors import WeightsError
-
-VARIABLE = "VAST_WEIGHTS"
-"""Environment variable that names a folder of weights."""
+from ..places import WEIGHTS as VARIABLE
+from ..places import downloads, expanded, weights_folder
 
 
 def find_file(names: Sequence[str], path: Path | None, what: str, how: str) -> Path:
@@ -22,11 +19,11 @@ def find_file(names: Sequence[str], path: Path | None, what: str, how: str) -> P
 
     Raises :class:`vast_core.errors.WeightsError` if there is none, with ``what`` is missing and ``how`` to get it.
     """
-    variable = os.environ.get(VARIABLE)
     if path is not None:
+        path = expanded(path)
         places = [path / name for name in (*names, "model.safetensors")] if path.is_dir() else [path]
     else:
-        places = [Path(folder) / name for folder in (variable, user_cache_dir("vast")) if folder for name in names]
+        places = [folder / name for folder in (weights_folder(), downloads()) if folder for name in names]
     for file in places:
         if file.is_file():
             return file
@@ -34,13 +31,13 @@ def find_file(names: Sequence[str], path: Path | None, what: str, how: str) -> P
         f"{what} is at none of these places:\n"
         + "".join(f"  {file}\n" for file in places)
         + f"{how}Or name the file in the option `weights`, or put it into a folder named by {VARIABLE}"
-        + ("." if variable else " (which is not set).")
+        + ("." if weights_folder() else " (which is not set).")
     )
 
 
 def suggested_folder() -> Path:
     """The folder in which a file is found without any option."""
-    return Path(os.environ.get(VARIABLE) or user_cache_dir("vast"))
+    return weights_folder() or downloads()
 
 
 def read_tensors(file: Path, unwanted: tuple[str, ...] = ()) -> tuple[dict[str, Tensor], dict[str, str]]:

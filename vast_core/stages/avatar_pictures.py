@@ -21,8 +21,8 @@ from ..errors import InputError
 from ..files.atomic import replacing, write_text
 from ..interfaces import Clip, Corpus, RendererBatch, place
 from ..mesh.scene import Crop, Image, as_images, eyes_masks, hull_masks, make_scene, most_neutral, mouth_masks
+from ..places import cache_root
 from ..registry.core_stages import RendererStage
-from ..runs.directory import cache_root
 from ..runs.keys import code_digest, digest
 from ..runs.store import PreparedClip
 from .context import StageContext
@@ -90,7 +90,7 @@ class AvatarPictures:
 
     @cached_property
     def _index(self) -> dict[str, Any]:
-        index: dict[str, Any] = json.loads((self.path / "index.json").read_text())
+        index: dict[str, Any] = json.loads((self.path / "index.json").read_text(encoding="utf-8"))
         return index
 
     @property

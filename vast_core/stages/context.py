@@ -14,9 +14,10 @@ from rich.console import Console
 from ..device import best_device
 from ..errors import ComponentError
 from ..pipeline import Pipeline
+from ..places import cache_root
 from ..recipe.model import Recipe
 from ..registry.declarations import Kind
-from ..runs.directory import Run, cache_root
+from ..runs.directory import Run
 from ..runs.keys import clip_key, stage_key, use_key
 from ..runs.store import Store
 

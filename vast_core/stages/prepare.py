@@ -27,8 +27,8 @@ from ..interfaces import SAMPLE_RATE, Clip, Face, FaceTrack, listen, unposed
 from ..media.hearing import is_silent
 from ..media.lip_regression import LipSync
 from ..media.sync import Offset, estimate_offsets, shift_wave
+from ..places import cache_root
 from ..registry.core_stages import PrepareStage
-from ..runs.directory import cache_root
 from ..runs.keys import code_digest, component_key, digest
 from ..runs.store import PreparedClip, RejectedClip
 from ..runs.weights import load_into, load_weights, save_weights
@@ -158,7 +158,7 @@ def _tracked(context: StageContext, rejected: list[RejectedClip]) -> Iterator[_S
         try:
             if not (folder / "done").is_file():
                 _track(clip, face, fps, folder)
-            shots = [_shot(clip, file) for file in sorted(folder.glob("*.safetensors"))]
+            shots = [_shot(clip, file) for file in sorted(folder.glob("[0-9]*.safetensors"))]
             usable = [shot for shot in shots if shot.frames >= least * fps]
             if not usable:
                 longest = max(shot.frames for shot in shots)

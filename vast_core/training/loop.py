@@ -8,12 +8,9 @@ the same bits as an uninterrupted one.
 from __future__ import annotations
 
 import math
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Generic, TypeVar
 
 import attrs
@@ -31,34 +28,13 @@ from ..interfaces import Objective
 from ..registry.core_stages import TrainingStage
 from ..runs.directory import Run
 from ..runs.weights import load_into, load_weights, save_weights
+from ..stopping import deferred
 
 Batch = TypeVar("Batch")
 
 
 class Diverged(VastError):
     """A loss is not a finite number."""
-
-
-@contextmanager
-def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C into a flag, so that no step is interrupted; a second one interrupts at once."""
-    asked = False
-
-    def note(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-
-    try:
-        before = signal.signal(signal.SIGINT, note)
-    except ValueError:  # not the main thread: the code that started the thread handles the signal
-        yield lambda: False
-        return
-    try:
-        yield lambda: asked
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @attrs.define(eq=False)
@@ -92,7 +68,7 @@ class Trainer(Generic[Batch]):
     def fit(self, resume: bool) -> None:
         """Train to the last step, or go on from the checkpoint.
 
-        Raises :class:`Interrupted` after Ctrl-C, :class:`Diverged` if a loss is not finite, and
+        Raises :class:`Interrupted` after Ctrl-C, SIGTERM or SIGHUP, :class:`Diverged` if a loss is not finite, and
         :class:`vast_core.errors.StorageError` if the state cannot be written.
         """
         self.model.to(self.device).train()
@@ -102,7 +78,7 @@ class Trainer(Generic[Batch]):
         self.run.forget(self.stage, after=step)
         steps = self.settings.steps
         began, first = time.perf_counter(), step
-        with _deferred_interrupt() as interrupted, self._progress() as progress:
+        with deferred() as asked, self._progress() as progress:
             bar = progress.add_task(self.stage, total=steps, completed=step, losses="")
             while step < steps:
                 losses = self._step(step)
@@ -116,11 +92,12 @@ class Trainer(Generic[Batch]):
                     shown = "  ".join(f"{n.rpartition('/')[2]} {v:.3g}" for n, v in list(values.items())[:5])
                     progress.update(bar, losses=f"{rate:.1f} steps/s  {shown}")
                 progress.update(bar, completed=step)
-                if interrupted():
+                if number := asked():
                     self._save(average, step)
                     raise Interrupted(
+                        number,
                         f"stopped after step {step} of {steps} of stage {self.stage!r}, its state is in "
-                        f"{self.checkpoint}; the same command with --resume goes on from there"
+                        f"{self.checkpoint}; the same command with --resume goes on from there",
                     )
                 if step % self.settings.checkpoint_every == 0 and step < steps:
                     self._save(average, step)

@@ -50,7 +50,7 @@ def small(tmp_path, monkeypatch):
         bundle = getattr(torchaudio.pipelines, name)
         cut = dataclasses.replace(bundle, _params=bundle._params | SMALL)
         monkeypatch.setattr(torchaudio.pipelines, name, cut)
-    monkeypatch.setattr(weight_files, "user_cache_dir", lambda _: str(tmp_path / "cache"))
+    monkeypatch.setattr(weight_files, "downloads", lambda: tmp_path / "cache")
     monkeypatch.setenv("VAST_WEIGHTS", str(tmp_path))
     return tmp_path
 

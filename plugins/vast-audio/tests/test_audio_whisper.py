@@ -80,7 +80,7 @@ def small(tmp_path, monkeypatch):
     save_weights(tmp_path / "head.safetensors", small_head(), {"phones": list(PHONES)})
     monkeypatch.setattr(whisper_weights, "DIGEST", encoder_digest(small_encoder()))
     monkeypatch.setattr(whisper_weights, "HEAD", tmp_path / "head.safetensors")
-    monkeypatch.setattr(weight_files, "user_cache_dir", lambda _: str(tmp_path / "cache"))
+    monkeypatch.setattr(weight_files, "downloads", lambda: tmp_path / "cache")
     monkeypatch.setenv("VAST_WEIGHTS", str(tmp_path / "models"))
     return tmp_path / "models"
 

@@ -216,7 +216,7 @@ def test_hard_cases_of_other_sizes(face, name):
 
 
 def test_weights_are_only_needed_for_tracking(monkeypatch, tmp_path):
-    monkeypatch.setattr("vast_faces.weights.user_cache_dir", lambda name: str(tmp_path))
+    monkeypatch.setattr("vast_faces.weights.downloads", lambda: tmp_path)
     monkeypatch.setattr("vast_faces.weights.ADDRESS", "http://127.0.0.1:9/none")
     monkeypatch.delenv("VAST_WEIGHTS", raising=False)
     face = LandmarkFace(LandmarksConfig())

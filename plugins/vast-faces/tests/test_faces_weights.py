@@ -21,7 +21,7 @@ def places(tmp_path, monkeypatch):
     for name in ("recipe", "variable", "cache", "server"):
         (tmp_path / name).mkdir()
     monkeypatch.setattr(weights, "SHA256", hashlib.sha256(CONTENT).hexdigest())
-    monkeypatch.setattr(weights, "user_cache_dir", lambda name: str(tmp_path / "cache" / name))
+    monkeypatch.setattr(weights, "downloads", lambda: tmp_path / "cache" / "vast")
     monkeypatch.setattr(weights, "ADDRESS", "http://127.0.0.1:9/face_landmarker.task")
     monkeypatch.delenv(weights.VARIABLE, raising=False)
     return tmp_path
@@ -67,7 +67,7 @@ def test_a_download_is_kept_and_not_repeated(places, server):
 def test_a_cache_that_cannot_be_written_does_no_harm(places, server, monkeypatch):
     server.write_bytes(CONTENT)
     (places / "file").write_text("not a folder")
-    monkeypatch.setattr(weights, "user_cache_dir", lambda name: str(places / "file" / name))
+    monkeypatch.setattr(weights, "downloads", lambda: places / "file" / "vast")
     assert weights.landmarker_bytes() == CONTENT
 
 

@@ -28,7 +28,7 @@ from vast_metrics.lpips import LPIPS, PerceptualDistance
 def nowhere(monkeypatch, tmp_path):
     """No weights but those that a test puts there."""
     monkeypatch.delenv("VAST_WEIGHTS", raising=False)
-    monkeypatch.setattr(weight_files, "user_cache_dir", lambda _: str(tmp_path / "cache"))
+    monkeypatch.setattr(weight_files, "downloads", lambda: tmp_path / "cache")
 
 
 @pytest.fixture(scope="module")

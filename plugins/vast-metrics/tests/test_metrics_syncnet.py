@@ -218,7 +218,7 @@ def test_weights_as_a_user_has_them(weights, face):
 
 def test_without_weights_it_says_what_to_do(face, monkeypatch, tmp_path):
     monkeypatch.setenv("VAST_WEIGHTS", str(tmp_path))
-    monkeypatch.setattr("vast_core.runs.weight_files.user_cache_dir", lambda name: str(tmp_path / "cache"))
+    monkeypatch.setattr("vast_core.runs.weight_files.downloads", lambda: tmp_path / "cache")
     with pytest.raises(NotComputed, match=r"syncnet_v2\.safetensors"):
         LSE(None)(talking(face), talking(face))
     save_file({"other": torch.zeros(1)}, tmp_path / "syncnet_v2.safetensors")

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from vast_core.errors import InputError, Interrupted
 from vast_core.files import write_text
 from vast_core.registry import Registry
+from vast_core.stopping import exit_code
 
 from .job import Engine, Job, Running
 from .measures import read_measures
@@ -83,7 +84,7 @@ class Work:
                         progress.update(whole, advance=1, what=remaining)
                         self._say(line, done_before + ended, total, remaining)
                     time.sleep(POLL_SECONDS)
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as stop:
                 self.console.print("stopping; running jobs save their state first")
                 for line in running.values():
                     line.job.stop()
@@ -91,7 +92,8 @@ class Work:
                     line.job.wait()
                 self.keep()
                 raise Interrupted(
-                    f"stopped with {done_before + ended} of {total} runs done; repeat the command to continue"
+                    exit_code(stop) - 128,
+                    f"stopped with {done_before + ended} of {total} runs done; repeat the command to continue",
                 ) from None
 
     def _start(self, run: PlannedRun, engine: Engine) -> Running:
@@ -168,7 +170,7 @@ class Work:
 
 
 def _seconds(path: Path, stages: Mapping[str, str]) -> float:
-    records = [json.loads((path / "stages" / f"{stage}.json").read_text()) for stage in stages]
+    records = [json.loads((path / "stages" / f"{stage}.json").read_text(encoding="utf-8")) for stage in stages]
     return float(sum(record["seconds"] for record in records))
 
 
@@ -215,7 +217,7 @@ class _Line:
         done = 0
         for stage, key in self.run.keys.items():
             record = self._path / "stages" / f"{stage}.json"
-            if not record.is_file() or json.loads(record.read_text())["key"] != key:
+            if not record.is_file() or json.loads(record.read_text(encoding="utf-8"))["key"] != key:
                 break
             done += 1
         else:

@@ -16,6 +16,7 @@ import attrs
 from vast_core.errors import InputError
 from vast_core.interfaces import Clip, Corpus, Sizes
 from vast_core.media import VideoFile, file_digest, read_label
+from vast_core.places import expanded
 
 from .config import FolderConfig
 
@@ -53,7 +54,7 @@ class FolderCorpus(Corpus):
 
     def __init__(self, config: FolderConfig, fps: float) -> None:
         self._config = config
-        self._path = config.path.expanduser()
+        self._path = expanded(config.path)
         self._fps = fps
 
     @classmethod

@@ -23,6 +23,7 @@ from vast_core.errors import InputError, MediaError
 from vast_core.files import replacing
 from vast_core.interfaces import Clip, Corpus, Phone, Sizes
 from vast_core.media import Recording, file_digest, format_phones, parse_phones, read_manifest, read_wave
+from vast_core.places import expanded
 from vast_core.runs import cache_root, source_digest
 
 from . import flite, speech
@@ -125,7 +126,7 @@ class SpeechCorpus(Corpus):
         Raises :class:`vast_core.errors.InputError` if a manifest is wrong, two recordings have the same name, a program
         is missing, or there are no clips at all.
         """
-        recorded = [clip for folder in self.config.folders for clip in self._recorded(folder.expanduser())]
+        recorded = [clip for folder in self.config.folders for clip in self._recorded(expanded(folder))]
         clips: dict[str, Clip] = {}
         for clip in recorded:
             if clip.name in clips:

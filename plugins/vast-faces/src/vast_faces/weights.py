@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
 
-from platformdirs import user_cache_dir
-
 from vast_core.errors import WeightsError
+from vast_core.places import downloads, expanded, weights_folder
 
 NAME = "face_landmarker.task"
 SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
@@ -57,15 +55,15 @@ def landmarker_bytes(path: Path | None = None) -> bytes:
 
 def cache_file() -> Path:
     """Path of a downloaded file."""
-    return Path(user_cache_dir("vast")) / NAME
+    return downloads() / NAME
 
 
 def _places(path: Path | None) -> list[tuple[str, Path | None]]:
     """The three places on this machine, in order; None if not set."""
-    folder = os.environ.get(VARIABLE)
+    folder = weights_folder()
     return [
-        ("the recipe's face.weights", _file_in(path) if path else None),
-        (VARIABLE, Path(folder) / NAME if folder else None),
+        ("the recipe's face.weights", _file_in(expanded(path)) if path else None),
+        (VARIABLE, folder / NAME if folder else None),
         ("the cache", cache_file()),
     ]
 

@@ -14,6 +14,7 @@ import yaml
 
 from vast_core.errors import InputError, MediaError, StorageError
 from vast_core.files import named_file
+from vast_core.places import expanded
 
 from .reading import read_questions, read_study
 from .sources import lacking, videos
@@ -96,7 +97,7 @@ def _folders(given: Sequence[str]) -> dict[str, Path]:
             raise InputError(f"--system {system}: expected NAME=FOLDER, such as ours=out/ours")
         if name in folders:
             raise InputError(f"--system {system}: {name} is given twice; choose another name")
-        folders[name] = Path(folder).expanduser()
+        folders[name] = expanded(folder)
     return folders
 
 

@@ -67,4 +67,4 @@ def run(context: StageContext) -> list[Path]:
 
 def report(run: Run) -> Iterator[Section]:
     """The stage's part of the report."""
-    return sections(run, json.loads((run.path / "evaluation.json").read_text()))
+    return sections(run, json.loads((run.path / "evaluation.json").read_text(encoding="utf-8")))

@@ -115,7 +115,7 @@ def _lips(run: Run, figures: Figures) -> Iterator[Block]:
     rows.append(["mean", lips["ours"], lips["ridge"] if with_ridge else None, None])
     columns = ["clip", "ours", "ridge", "lag of the sound, ms"]
     yield Table(columns, rows, highlight=len(rows) - 1)
-    curves = json.loads((run.samples / "lip_opening.json").read_text())
+    curves = json.loads((run.samples / "lip_opening.json").read_text(encoding="utf-8"))
     for name, curve in list(curves.items())[:3]:
         time = np.arange(len(curve["ours"])) / run.recipe.fps
         yield Figure(name, plot_curves(time, {"truth": curve["tracked"], "ours": curve["ours"]}, "lip opening"))
@@ -160,7 +160,7 @@ def _compared(run: Run) -> dict[Path, Figures]:
     for other in run.recipe.options("evaluate", EvaluateStage).compare:
         path = other / "evaluation.json"
         if path.is_file():
-            found[other] = json.loads(path.read_text()).get("renderer", {})
+            found[other] = json.loads(path.read_text(encoding="utf-8")).get("renderer", {})
     return found
 
 

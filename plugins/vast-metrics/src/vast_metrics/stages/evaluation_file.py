@@ -24,7 +24,7 @@ def add_to_evaluation(run: Run, figures: Mapping[str, Any]) -> Path:
     """Write the figures of ``style_of_people`` beside those of ``evaluate`` if that stage has run."""
     path = run.path / "evaluation.json"
     runs = run.recipe.runs("evaluate") and run.record("evaluate") is not None and path.is_file()
-    return _write(run, {**(json.loads(path.read_text()) if runs else {}), PEOPLE: dict(figures)})
+    return _write(run, {**(json.loads(path.read_text(encoding="utf-8")) if runs else {}), PEOPLE: dict(figures)})
 
 
 def _write(run: Run, figures: Mapping[str, Any]) -> Path:

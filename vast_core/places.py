@@ -1,0 +1,68 @@
+"""Folders of the user: of the cache, of weights, of logs; and ``~`` in paths. Imports nothing heavy.
+
+A service or a container may have no home folder. Then these folders are in the system's temporary folder.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from platformdirs import user_cache_path, user_log_path
+
+from .errors import InputError
+
+CACHE, WEIGHTS = "VAST_CACHE", "VAST_WEIGHTS"
+"""Environment variables that name the folder of prepared features, and a folder of weights of other projects."""
+
+
+def expanded(path: str | Path) -> Path:
+    """The path with the home folder of the user in place of ``~``, or of another user in place of ``~name``.
+
+    Raises :class:`InputError` if there is no such user or home folder; a file of that name is written ``./~name``.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        user = Path(path).parts[0]
+        raise InputError(f"{path}: the home folder {user} is not known; write the path in full, or ./{user}") from error
+
+
+def cache_root() -> Path:
+    """Folder of prepared features, shared by all runs: ``VAST_CACHE``, or the user's cache folder."""
+    return _named(CACHE) or user_folder(user_cache_path)
+
+
+def weights_folder() -> Path | None:
+    """The folder that ``VAST_WEIGHTS`` names; None if it is not set."""
+    return _named(WEIGHTS)
+
+
+def downloads() -> Path:
+    """Folder of downloaded weights: the user's cache folder."""
+    return user_folder(user_cache_path)
+
+
+def log_folder() -> Path:
+    """Folder of the logs of faults."""
+    return user_folder(user_log_path)
+
+
+def user_folder(kind: Callable[..., Path]) -> Path:
+    """A folder of vast of one of platformdirs' kinds, or one in the temporary folder for a user without a home."""
+    try:
+        return Path(kind("vast", appauthor=False))
+    except (RuntimeError, KeyError):
+        return Path(tempfile.gettempdir(), f"vast-{os.getuid()}")
+
+
+def _named(variable: str) -> Path | None:
+    text = os.environ.get(variable, "").strip()
+    if not text:
+        return None
+    try:
+        return expanded(text).absolute()
+    except InputError as error:
+        raise InputError(f"the environment variable {variable} is {error}") from error
