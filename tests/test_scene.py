@@ -27,6 +27,14 @@ def test_a_crop_laid_back_is_the_footage_again(side):
     assert np.array_equal(pasted[:20], frame[:20])
 
 
+@pytest.mark.parametrize("corner", [(-60.0, -60.0), (250.0, 150.0), (400.0, 20.0)])
+def test_a_crop_that_leaves_the_frame_is_laid_back_where_it_is(corner):
+    frame, crop = picture(), Crop(*corner, 100.0, 64)
+    weight = np.pad(np.ones((56, 56), np.float32), 4)
+    assert np.abs(crop.paste(frame, crop.cut(frame), weight).astype(int) - frame).max() <= 30
+    assert np.array_equal(crop.moved(frame, np.zeros((64, 64, 2), np.float32)), frame)
+
+
 def test_what_has_no_weight_is_not_touched():
     frame = picture()
     crop = Crop(41.3, 20.7, 100, 64)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 from .errors import InputError
-from .interfaces import SAMPLE_RATE, Scene
+from .interfaces import SAMPLE_RATE, CloseUp, Scene
+from .mesh.close_up import REMEMBERED
 from .pipeline import Pipeline, assemble
 from .recipe.model import Recipe
 from .registry.core_stages import RendererStage, StyleStage, TrainingStage
@@ -137,7 +140,7 @@ def _walk_renderer(pipeline: Pipeline) -> list[Joint]:
     sizes, (batch, frames) = pipeline.sizes, _window(pipeline, "renderer", RendererStage)
     images = torch.zeros(batch, frames, 3, sizes.image, sizes.image)
     mask = images[:, :, :1]
-    geometry = {}
+    geometry: dict[str, Any] = {}
     if "face" in pipeline.parts:
         geometry = {
             "vertices": torch.zeros(batch, frames, sizes.vertices, 3),
@@ -146,6 +149,18 @@ def _walk_renderer(pipeline: Pipeline) -> list[Joint]:
             "reference": images[:, 0],
             "reference_vertices": torch.zeros(batch, sizes.vertices, 3),
         }
+    if pipeline.renderer.draws_close_up:
+        geometry["own"] = images
+    close_up = CloseUp(
+        place=torch.zeros(batch, frames, 3),
+        own=images,
+        known=mask,
+        remembered=images[:, :, None].expand(-1, -1, REMEMBERED, -1, -1, -1),
+        likeness=torch.zeros(batch, frames, REMEMBERED),
+        lips=mask,
+        opening=mask,
+        region=mask,
+    )
     scene = Scene(
         background=images,
         hole=mask,
@@ -154,6 +169,7 @@ def _walk_renderer(pipeline: Pipeline) -> list[Joint]:
         coverage=mask,
         audio=torch.zeros(batch, frames, sizes.audio),
         **geometry,
+        close_up=close_up if pipeline.renderer.draws_close_up else None,
     )
     rendered = pipeline.renderer(scene).frames
     return [("scene's pictures", "B T C Y X", images), _fit("rendered frames", "B T C Y X", rendered, *images.shape)]

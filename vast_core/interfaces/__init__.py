@@ -44,7 +44,7 @@ from .face import Drawing, Face, FaceDrawer, FaceModel, FaceTrack, FaceTracker, 
 from .flow import Flow, FlowOutput
 from .metric import Measure, Metric, Performance, PooledMetric
 from .objective import Objective
-from .renderer import Renderer, RendererBatch, RendererOutput, Scene
+from .renderer import CloseUp, Renderer, RendererBatch, RendererOutput, Scene
 from .sizes import OPTIONAL_SIZES, SAMPLE_RATE, SIZE_GIVEN_BY, Sizes
 from .style import Posterior, StyleEncoder
 
@@ -55,6 +55,7 @@ __all__ = [
     "SIZE_GIVEN_BY",
     "AudioFeatures",
     "Clip",
+    "CloseUp",
     "Corpus",
     "Decoder",
     "DecoderLoss",

@@ -15,6 +15,32 @@ from .sizes import Sizes
 
 
 @attrs.frozen(kw_only=True, eq=False)
+class CloseUp:
+    """The mouth, enlarged to the size of the scene's pictures, and what the avatar's footage knows of it.
+
+    Its square follows the head, not the lips, so that it does not tremble when they move.
+    """
+
+    place: Tensor
+    """(B, T, 3): x and y of the square's corner, and its side, in pixels of the scene's pictures."""
+    own: Tensor
+    """(B, T, 3, Y, X): the moment's own frame, warped to the face that is to be drawn."""
+    known: Tensor
+    """(B, T, 1, Y, X) in [0, 1]: 0 where the warp cannot know: where it folds or stretches, and in the open mouth."""
+    remembered: Tensor
+    """(B, T, K, 3, Y, X): mouths of other frames with such lips in such a pose, warped to the lips that are to be
+    drawn, in the colour of ``own``; the most similar first."""
+    likeness: Tensor
+    """(B, T, K): how much each of them counts; sum 1."""
+    lips: Tensor
+    """(B, T, 1, Y, X): 1 over the lips and between them."""
+    opening: Tensor
+    """(B, T, 1, Y, X): 1 between the lips."""
+    region: Tensor
+    """(B, T, 1, Y, X): weight, falling to 0 around the lips, with which a drawn close-up covers ``own``."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
 class Scene:
     """Inputs of a renderer: the avatar's background, its mesh and its audio features."""
 
@@ -41,6 +67,10 @@ class Scene:
     """(B, 3, Y, X): the avatar's most neutral frame, the same in all its scenes."""
     reference_vertices: Tensor | None = None
     """(B, V, 3): the face in ``reference``, in its pixels."""
+    own: Tensor | None = None
+    """(B, T, 3, Y, X): the moment's own frame, whole, warped to the face that is to be drawn. This field and the next
+    are only for renderers that draw the close-up."""
+    close_up: CloseUp | None = None
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -56,6 +86,8 @@ class RendererBatch:
     """(B, T, 1, Y, X): 1 over the mouth."""
     eyes: Tensor
     """(B, T, 1, Y, X): 1 over the eyes."""
+    close_up: Tensor | None = None
+    """(B, T, 3, Y, X): the real mouth in the close-up's square, if the scene has a close-up."""
 
 
 @attrs.frozen(eq=False)
@@ -64,6 +96,8 @@ class RendererOutput:
 
     frames: Tensor
     state: State
+    close_up: Tensor | None = None
+    """(B, T, 3, Y, X) in [0, 1]: the drawn close-up, of renderers that draw it; ``frames`` shows it, too."""
 
 
 class Renderer(nn.Module, ABC):
@@ -71,6 +105,12 @@ class Renderer(nn.Module, ABC):
 
     trainable: ClassVar[bool] = True
     """False for a renderer without training."""
+    draws_close_up: ClassVar[bool] = False
+    """Whether it draws the mouth alone, over the moment's own frame.
+
+    Of such a renderer, only the close-up is pasted into the footage, over the own frame warped at the footage's size.
+    Of others the whole hole is pasted, and their scenes have no ``own`` and no ``close_up``.
+    """
 
     @classmethod
     @abstractmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .canonical import CanonicalFace, canonical_face
+from .close_up import paste_close_up
 from .rasterise import Raster, interpolate, rasterise, sample_texture, shade, texel_positions, vertex_normals
 from .scene import Crop, Image, as_images, dilate, erosion_radius, eyes_masks, hull_masks, make_scene
 
@@ -19,6 +20,7 @@ __all__ = [
     "hull_masks",
     "interpolate",
     "make_scene",
+    "paste_close_up",
     "rasterise",
     "sample_texture",
     "shade",

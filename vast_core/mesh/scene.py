@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import cv2
 import numpy as np
@@ -69,12 +71,44 @@ class Crop:
 
     def paste(self, frame: Image, crop: Image, weight: NDArray[np.float32]) -> Image:
         """``frame`` with ``crop`` (size, size, 3) blended in by ``weight`` (size, size) in [0, 1]."""
-        back, size = cv2.invertAffineTransform(self._matrix), (frame.shape[1], frame.shape[0])
-        flags = cv2.INTER_CUBIC if self.scale < 1 else cv2.INTER_AREA
+        rows, columns, back = self._place_in(frame)
+        size = (columns.stop - columns.start, rows.stop - rows.start)
+        if not all(size):
+            return frame.copy()
+        flags = cv2.INTER_LANCZOS4 if self.scale < 2 else cv2.INTER_AREA
         image = cv2.warpAffine(crop, back, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
         alpha = cv2.warpAffine(weight, back, size, flags=cv2.INTER_LINEAR, borderValue=0.0)[..., None]
-        mixed = frame + alpha * (image.astype(np.float32) - frame)
-        return np.asarray(np.clip(np.rint(mixed), 0, 255), np.uint8)
+        below = frame[rows, columns]
+        pasted = frame.copy()
+        pasted[rows, columns] = np.clip(np.rint(below + alpha * (image.astype(np.float32) - below)), 0, 255)
+        return pasted
+
+    def moved(self, frame: Image, shift: NDArray[np.float32]) -> Image:
+        """``frame`` seen through a backward map: ``shift`` (size, size, 2) in pixels of the crop, 0 at its border."""
+        rows, columns, back = self._place_in(frame)
+        size = (columns.stop - columns.start, rows.stop - rows.start)
+        if not all(size):
+            return frame.copy()
+        away = cv2.warpAffine(shift / np.float32(self.scale), back, size, flags=cv2.INTER_LINEAR, borderValue=0.0)
+        y, x = np.mgrid[rows, columns].astype(np.float32)
+        result = frame.copy()
+        result[rows, columns] = cv2.remap(
+            frame, x + away[..., 0], y + away[..., 1], cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE
+        )
+        return result
+
+    def _place_in(self, frame: Image) -> tuple[slice, slice, NDArray[np.float64]]:
+        """The rows and columns of a frame that the crop covers, and the matrix from crop pixels to these."""
+        starts = [
+            int(np.clip(np.floor(low), 0, most)) for low, most in ((self.y, frame.shape[0]), (self.x, frame.shape[1]))
+        ]
+        stops = [
+            int(np.clip(np.ceil(low + self.side), start, most))
+            for low, start, most in ((self.y, starts[0], frame.shape[0]), (self.x, starts[1], frame.shape[1]))
+        ]
+        back = cv2.invertAffineTransform(self._matrix)
+        back[:, 2] -= starts[1], starts[0]
+        return slice(starts[0], stops[0]), slice(starts[1], stops[1]), back
 
 
 def _resized(frame: Image, ratio: float) -> Image:
@@ -137,7 +171,7 @@ def make_scene(
     coverage: Tensor,
     audio: Tensor,
     radius: int,
-    **geometry: Tensor,
+    **geometry: Any,
 ) -> Scene:
     """Make a scene of uint8 pictures (B, T, C, Y, X); the mask ``hull`` is 0 or 1, ``coverage`` 0 or 255.
 

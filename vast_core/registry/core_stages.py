@@ -134,6 +134,9 @@ class RendererStage(TrainingStage):
     """Weight decay of AdamW."""
     margin: float = attrs.field(default=1.25, validator=ge(1))
     """Side of the square crop, as a multiple of the extent of the face in the clip."""
+    close_up: float = attrs.field(default=2.0, validator=ge(1))
+    """Side of the mouth's close-up, for renderers that draw it, as a multiple of the width of the mouth at rest; from
+    about 4 it shows the whole face, so that the mouth has no pixels of its own."""
     max_seconds: float = attrs.field(default=60.0, validator=gt(0))
     """How much of the avatar's footage is used, in seconds."""
 

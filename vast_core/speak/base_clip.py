@@ -14,10 +14,11 @@ from ..errors import MediaError, WeightsError
 from ..media.opening import file_digest
 from ..media.playing import forward_and_back
 from ..media.writing import VideoWriter
+from ..mesh.close_up import Mouths
 from ..mesh.scene import Crop, Image
 from ..runs.weights import load_weights, save_weights
 
-__all__ = ["BaseClip"]
+__all__ = ["BaseClip", "Video"]
 
 BASE_VIDEO = "base.mp4"
 """Video of the base clip in a run's folder."""
@@ -25,6 +26,7 @@ BASE_VIDEO = "base.mp4"
 BASE_CRF, BASE_KEY_FRAMES = 6, 16
 """Visually lossless (our choice). Playing backwards keeps the frames between two key frames in memory."""
 
+_MOUTHS = "mouths/"
 _TENSORS = ("identity", "pose", "displacement", "texture", "reference", "reference_vertices")
 
 
@@ -87,6 +89,8 @@ class BaseClip:
     """(3, Y, X), uint8: the clip's most neutral frame, cut."""
     reference_vertices: Tensor
     """(V, 3): the face in it, in its pixels."""
+    mouths: Mouths | None = None
+    """The mouths that the avatar remembers, if its renderer draws close-ups."""
 
     def save(self, path: Path, header: dict[str, Any]) -> None:
         """Write the clip to ``path``, next to the weights."""
@@ -97,7 +101,10 @@ class BaseClip:
             "crop": attrs.asdict(self.crop),
             "video": attrs.asdict(self.video),
         }
-        save_weights(path, {name: getattr(self, name) for name in _TENSORS}, {"what": "avatar", **facts, **header})
+        tensors: dict[str, Tensor] = {name: getattr(self, name) for name in _TENSORS}
+        if self.mouths is not None:
+            tensors |= {_MOUTHS + name: tensor for name, tensor in self.mouths.tensors.items()}
+        save_weights(path, tensors, {"what": "avatar", **facts, **header})
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -105,6 +112,7 @@ class BaseClip:
         tensors, header = load_weights(path)
         if header.get("what") != "avatar" or "video" not in header or not tensors.keys() >= set(_TENSORS):
             raise WeightsError(f"{path}: is not an avatar of this version; make it with `vast run RECIPE`")
+        mouths = {name.removeprefix(_MOUTHS): value for name, value in tensors.items() if name.startswith(_MOUTHS)}
         return cls(
             avatar=header["avatar"],
             source=header["source"],
@@ -112,6 +120,7 @@ class BaseClip:
             crop=cattrs.structure(header["crop"], Crop),
             video=cattrs.structure(header["video"], Video),
             **{name: tensors[name] for name in _TENSORS},
+            mouths=Mouths.of_tensors(mouths) if mouths else None,
         )
 
     def play(self, path: Path) -> Iterator[tuple[int, Image]]:

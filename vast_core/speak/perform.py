@@ -1,8 +1,8 @@
 """Sound and a style code to a video of the avatar, in blocks of frames, so that memory does not grow with the sound.
 
 Head pose, background and blinks come from the avatar's base clip, played forward and back; expression comes from audio
-and style, and so does the head's pose if the decoder gives one. The face is drawn at the renderer's size and pasted
-into the footage at the size of the footage.
+and style, and so does the head's pose if the decoder gives one. The face is drawn into the footage at the footage's
+size.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from itertools import islice
 from pathlib import Path
 
 import attrs
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -22,9 +21,10 @@ from ..errors import InputError
 from ..interfaces import Face, Renderer, State, place, sound_around
 from ..media.writing import VideoWriter
 from ..mesh.motion import rest_pose, with_motion
-from ..mesh.scene import Image, as_images, erosion_radius, hull_masks, make_scene
+from ..mesh.scene import Image
 from ..pipeline import Pipeline
 from .base_clip import BaseClip
+from .drawing import WantedFaces, draw
 from .sound import Sound, frames_of
 from .style_model import StyleModel
 
@@ -99,9 +99,11 @@ def perform(
         if len(shots) < len(chunk.expression):
             raise InputError(f"{base.source}: its pictures end before the sound; has the file changed?")
         played, originals = [number for number, _ in shots], [picture for _, picture in shots]
-        images, weights, state = _draw(pipeline, renderer, base, originals, chunk, played, state)
-        for original, image, weight in zip(originals, images, weights, strict=True):
-            yield base.crop.paste(original, image, weight)
+        pose = _pose(base, chunk, played)
+        vertices = _posed(pipeline.face, base, chunk.expression.cpu(), pose, played)
+        wanted = WantedFaces(vertices, pose, chunk.expression, chunk.audio)
+        images, state = draw(pipeline.face, renderer, base, originals, played, wanted, state)
+        yield from images
 
 
 def write_video(frames: Iterable[Image], fps: float, wave: NDArray[np.float32], out: Path) -> None:
@@ -124,53 +126,3 @@ def _posed(face: Face, base: BaseClip, expression: Tensor, pose: Tensor, played:
     lids = base.displacement[:, face.eyes].float()
     shape[:, face.eyes] += lids[list(played)] - lids.median(0).values
     return place(shape, pose).numpy()
-
-
-def _draw(
-    pipeline: Pipeline,
-    renderer: Renderer,
-    base: BaseClip,
-    originals: Sequence[Image],
-    chunk: Chunk,
-    played: Sequence[int],
-    state: State | None,
-) -> tuple[list[Image], list[NDArray[np.float32]], State]:
-    """Crops (size, size, 3) of a block's frames, and their weights (size, size) for pasting into the footage."""
-    size, device = pipeline.sizes.image, chunk.audio.device
-    before = place(base.identity + base.displacement[list(played)].float(), base.pose[list(played)]).numpy()
-    pose = _pose(base, chunk, played)
-    vertices = _posed(pipeline.face, base, chunk.expression.cpu(), pose, played)
-    now, before = base.crop.vertices(vertices), base.crop.vertices(before)
-    drawing = pipeline.face.draw(now, size, base.texture.numpy())
-    cut = np.stack([base.crop.cut(frame) for frame in originals]).transpose(0, 3, 1, 2)
-    # the hole must cover both the face of the footage and the new face
-    hull = np.maximum(hull_masks(before, size), hull_masks(now, size))
-
-    def batch(array: NDArray[np.uint8]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array))[None].to(device)
-
-    scene = make_scene(
-        batch(cut),
-        batch(hull),
-        batch(drawing.mesh),
-        batch(drawing.texture),
-        batch(drawing.coverage),
-        chunk.audio[None],
-        erosion_radius(size),
-        vertices=torch.from_numpy(now)[None].to(device),
-        pose=base.crop.pose(pose)[None].to(device),
-        expression=chunk.expression[None],
-        reference=as_images(base.reference)[None].to(device),
-        reference_vertices=base.reference_vertices[None].to(device),
-    )
-    out = renderer(scene, state)
-    pictures = (out.frames[0].float().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-    soft = [_feathered(hole[0].cpu().numpy(), size) for hole in scene.hole[0]]
-    return list(pictures), soft, out.state
-
-
-def _feathered(hole: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """Weights (Y, X) that fall to 0 just inside the edge of the hole."""
-    width = 2 * max(1, size // 64) + 1
-    inner = cv2.erode(hole, np.ones((width, width), np.uint8), borderValue=0.0)
-    return np.asarray(cv2.GaussianBlur(inner, (width, width), 0), np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -13,6 +13,7 @@ import attrs
 import cattrs
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -20,17 +21,20 @@ from torch import Tensor
 from ..errors import InputError
 from ..files.atomic import replacing, write_text
 from ..interfaces import Clip, Corpus, RendererBatch, place
+from ..mesh.close_up import MouthPlace, Mouths, traits
 from ..mesh.scene import Crop, Image, as_images, eyes_masks, hull_masks, make_scene, most_neutral, mouth_masks
 from ..places import cache_root
 from ..registry.core_stages import RendererStage
 from ..runs.keys import code_digest, digest
 from ..runs.store import PreparedClip
+from ..speak.base_clip import BaseClip, Video
 from .context import StageContext
 
-__all__ = ["AvatarPictures", "Piece", "find_clip", "footage_of", "image_vertices", "make_avatar"]
+__all__ = ["AvatarPictures", "Piece", "as_base", "find_clip", "footage_of", "image_vertices", "make_avatar"]
 
 PICTURES = ("frames", "mesh", "texture", "coverage", "hull", "mouth", "eyes")
 GEOMETRY = ("vertices", "pose", "expression")
+CLOSE_UPS = ("close_ups", "close_up_vertices")
 
 
 def choose_avatar(context: StageContext) -> str:
@@ -108,14 +112,26 @@ class AvatarPictures:
         """Mean ``texture`` (U, U, 3), ``reference`` (3, Y, X), both uint8, and ``reference_vertices`` (V, 3)."""
         return load_file(self.path / "look.safetensors")
 
+    @cached_property
+    def mouths(self) -> Mouths:
+        """The mouths that the avatar remembers, if its renderer draws close-ups."""
+        return Mouths.of_tensors(load_file(self.path / "mouths.safetensors"))
+
+    @cached_property
+    def mouth_origins(self) -> NDArray[np.int64]:
+        """(N, 2): the piece from which each remembered mouth comes, and its frame there."""
+        return load_file(self.path / "mouths.safetensors")["origins"].numpy()
+
     def of(self, split: str) -> list[Piece]:
         """The pieces of one split."""
         return [piece for piece in self.pieces if piece.clip.split == split]
 
-    def read(self, piece: Piece, start: int, stop: int) -> dict[str, Tensor]:
+    def read(
+        self, piece: Piece, start: int, stop: int, names: Sequence[str] = (*PICTURES, *GEOMETRY, "audio")
+    ) -> dict[str, Tensor]:
         """Pictures (1, T, C, Y, X), uint8, audio (1, T, A) and geometry of some of a piece's frames."""
         with safe_open(self.path / piece.file, framework="pt") as file:
-            return {name: file.get_slice(name)[start:stop][None] for name in (*PICTURES, *GEOMETRY, "audio")}
+            return {name: file.get_slice(name)[start:stop][None] for name in names}
 
     def batch(self, piece: Piece, start: int, stop: int, radius: int, device: torch.device) -> RendererBatch:
         """Frames ``start`` to ``stop`` of a piece as a batch; the hole is ``radius`` pixels wider than the face."""
@@ -150,7 +166,8 @@ def trained_audio(context: StageContext) -> str | None:
 def avatar_key(context: StageContext) -> str:
     """Digest of everything that an avatar's pictures depend on."""
     settings = context.options("renderer", RendererStage)
-    own = [settings.avatar, settings.margin, settings.max_seconds, context.pipeline.sizes.image]
+    own: list[Any] = [settings.avatar, settings.margin, settings.max_seconds, context.pipeline.sizes.image]
+    own.append(settings.close_up if context.pipeline.renderer.draws_close_up else None)
     return digest([context.key("prepare"), trained_audio(context), code_digest(__name__), *own])
 
 
@@ -186,8 +203,27 @@ def make_avatar(context: StageContext) -> AvatarPictures:
             piece = Piece(clip=clip, crop=crop, file=f"{number:04d}.safetensors")
             _write_piece(context, avatar, piece, position, texture)
             pieces.append(piece)
+        if context.pipeline.renderer.draws_close_up:
+            _write_mouths(context, avatar, pieces)
     write_text(avatar.path / "index.json", json.dumps({"name": name, "pieces": cattrs.unstructure(pieces)}))
     return avatar
+
+
+def as_base(context: StageContext, avatar: AvatarPictures, piece: Piece, video: Video) -> BaseClip:
+    """A piece of the avatar's footage, whose frames are in ``video``, as base clip."""
+    clip, store = piece.clip, context.store
+    return BaseClip(
+        avatar=avatar.name,
+        source=clip.source,
+        start=clip.start,
+        crop=piece.crop,
+        video=video,
+        identity=store.identities[clip.speaker],
+        pose=store.read(clip, "pose", 0, clip.frames),
+        displacement=store.read(clip, "displacement", 0, clip.frames).half(),
+        **avatar.look,
+        mouths=avatar.mouths if context.pipeline.renderer.draws_close_up else None,
+    )
 
 
 def image_vertices(context: StageContext, clip: PreparedClip) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -224,6 +260,45 @@ def _reference(context: StageContext, clip: PreparedClip, crop: Crop, position: 
     }
 
 
+def mouth_place(context: StageContext, clip: PreparedClip) -> MouthPlace:
+    """Where the close-up is on the head of a clip's speaker."""
+    widths = context.options("renderer", RendererStage).close_up
+    identity = context.store.identities[clip.speaker]
+    return MouthPlace.of(context.pipeline.face, identity, widths, context.pipeline.sizes.image)
+
+
+def _close_ups(context: StageContext, piece: Piece) -> dict[str, Tensor]:
+    """The mouth of every frame, cut at the footage's own resolution, and the face in these pictures."""
+    mouth = mouth_place(context, piece.clip)
+    crops = [mouth.crop(pose) for pose in context.store.read(piece.clip, "pose", 0, piece.clip.frames)]
+    frames, faces = footage_of(context, piece.clip), image_vertices(context, piece.clip)
+    cut = np.stack([crop.cut(frame) for crop, frame in zip(crops, frames, strict=True)])
+    return {
+        "close_ups": torch.from_numpy(cut).permute(0, 3, 1, 2).contiguous(),
+        "close_up_vertices": torch.from_numpy(np.stack([c.vertices(v) for c, v in zip(crops, faces, strict=True)])),
+    }
+
+
+def _write_mouths(context: StageContext, avatar: AvatarPictures, pieces: Sequence[Piece]) -> None:
+    """Keep mouths of the training pieces, as unlike as possible."""
+    pictures, vertices, own, origins = [], [], [], []
+    mouth = mouth_place(context, pieces[0].clip)
+    for number, piece in enumerate(pieces):
+        if piece.clip.split != "train":
+            continue
+        rows = avatar.read(piece, 0, piece.clip.frames, (*CLOSE_UPS, "pose"))
+        valid = context.store.read(piece.clip, "valid", 0, piece.clip.frames).numpy()
+        faces = rows["close_up_vertices"][0].numpy()
+        pictures.append(rows["close_ups"][0].permute(0, 2, 3, 1).numpy()[valid].copy())
+        vertices.append(faces[valid])
+        own.append(traits(context.pipeline.face, faces, rows["pose"][0], mouth)[valid])
+        origins.append(np.stack([np.full(len(valid), number), np.arange(len(valid))], axis=1)[valid])
+    every = Mouths(mouth, *(np.concatenate(part) for part in (pictures, vertices, own)))
+    kept = every.spread()
+    with replacing(avatar.path / "mouths.safetensors") as temporary:
+        save_file({**every[kept].tensors, "origins": torch.from_numpy(np.concatenate(origins)[kept])}, temporary)
+
+
 def _write_piece(context: StageContext, avatar: AvatarPictures, piece: Piece, position: Any, texture: Image) -> None:
     face, size = context.pipeline.face, context.pipeline.sizes.image
     cut = np.stack([piece.crop.cut(frame) for frame in footage_of(context, piece.clip)])
@@ -246,5 +321,7 @@ def _write_piece(context: StageContext, avatar: AvatarPictures, piece: Piece, po
         "pose": piece.crop.pose(context.store.read(piece.clip, "pose", 0, piece.clip.frames)),
         "expression": context.store.read(piece.clip, "expression", 0, piece.clip.frames),
     }
+    if context.pipeline.renderer.draws_close_up:
+        arrays |= _close_ups(context, piece)
     with replacing(avatar.path / piece.file) as temporary:
         save_file({name: array.contiguous() for name, array in arrays.items()}, temporary)

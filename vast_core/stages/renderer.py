@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..errors import InputError
-from ..interfaces import RendererBatch, Scene
+from ..interfaces import CloseUp, RendererBatch, Scene
 from ..mesh.scene import erosion_radius
 from ..registry.core_stages import RendererStage
 from ..runs.weights import save_weights
@@ -18,6 +20,7 @@ from ..speak.trained import load_face, load_style
 from ..training.loop import Trainer
 from .avatar_pictures import AvatarPictures, choose_avatar, make_avatar, trained_audio
 from .context import StageContext
+from .own_frames import OwnFrames
 
 
 def inputs(context: StageContext) -> dict[str, Any]:
@@ -35,6 +38,7 @@ class Sequences:
 
     def __init__(self, context: StageContext, avatar: AvatarPictures) -> None:
         self._context, self._avatar = context, avatar
+        self._own = OwnFrames(context, avatar) if context.pipeline.renderer.draws_close_up else None
         self._settings = context.options("renderer", RendererStage)
         self._pieces = [piece for piece in avatar.of("train") if piece.clip.frames >= self._settings.frames]
         if not self._pieces:
@@ -55,19 +59,22 @@ class Sequences:
             piece = self._pieces[index]
             start = int(chance.integers(0, piece.clip.frames - length + 1))
             radius = erosion_radius(size, chance)
-            parts.append(self._avatar.batch(piece, start, start + length, radius, self._context.device))
+            part = self._avatar.batch(piece, start, start + length, radius, self._context.device)
+            parts.append(part if self._own is None else self._own.added(part, piece, start, start + length, chance))
         return _joined(parts)
 
 
-def _joined(parts: list[RendererBatch]) -> RendererBatch:
-    scene = {a.name: torch.cat([getattr(p.scene, a.name) for p in parts]) for a in attrs.fields(Scene)}
-    return RendererBatch(
-        scene=Scene(**scene),
-        frames=torch.cat([p.frames for p in parts]),
-        face=torch.cat([p.face for p in parts]),
-        mouth=torch.cat([p.mouth for p in parts]),
-        eyes=torch.cat([p.eyes for p in parts]),
-    )
+Tensors = TypeVar("Tensors", RendererBatch, Scene, CloseUp)
+
+
+def _joined(parts: Sequence[Tensors]) -> Tensors:
+    """Parts of a batch as one; a field that is None is None in all of them."""
+    fields: dict[str, Any] = {}
+    for field in attrs.fields(type(parts[0])):
+        values = [getattr(part, field.name) for part in parts]
+        joined = torch.cat if isinstance(values[0], Tensor) else _joined
+        fields[field.name] = None if values[0] is None else joined(values)
+    return type(parts[0])(**fields)
 
 
 def run(context: StageContext) -> list[Path]:

@@ -22,7 +22,7 @@ from ..speak.base_clip import BASE_VIDEO, BaseClip, Video
 from ..speak.perform import perform, write_video
 from ..speak.sound import Sound
 from ..speak.trained import load_face, load_renderer, load_style
-from .avatar_pictures import choose_avatar, find_clip, footage_of, make_avatar
+from .avatar_pictures import as_base, choose_avatar, find_clip, footage_of, make_avatar
 from .context import StageContext
 from .style import prompt_code
 
@@ -94,20 +94,10 @@ def base_clip(context: StageContext, video: Path) -> BaseClip:
     """The avatar's longest training piece as base clip; its frames are written to ``video``."""
     avatar = make_avatar(context)
     piece = max(avatar.of("train"), key=lambda p: p.clip.frames)
-    clip, store = piece.clip, context.store
+    clip = piece.clip
     with context.console.status("keeping the avatar's own video"):
         own = Video.write(video, context.recipe.fps, footage_of(context, clip), clip.frames, clip.source)
-    return BaseClip(
-        avatar=avatar.name,
-        source=clip.source,
-        start=clip.start,
-        crop=piece.crop,
-        video=own,
-        identity=store.identities[clip.speaker],
-        pose=store.read(clip, "pose", 0, clip.frames),
-        displacement=store.read(clip, "displacement", 0, clip.frames).half(),
-        **avatar.look,
-    )
+    return as_base(context, avatar, piece, own)
 
 
 def _choose(context: StageContext) -> tuple[PreparedClip, list[PreparedClip]]:

@@ -9,85 +9,15 @@ import attrs
 import torch
 from torch import Tensor
 
-from ..interfaces import Objective, Renderer, RendererBatch, RendererOutput, Scene, Sizes, State, place
+from ..interfaces import Objective, Renderer, RendererBatch, RendererOutput, Scene, State
 from .kit import Subject, not_applicable, require, rule
 from .probes import scattered
+from .renderer_samples import copied, joined, make_batch, mapped, part_of, sample_scene, tensors_of
 
 _CLOSE = 1e-4
 """Tolerance between two frames with values in [0, 1]."""
 _PROGRESS = (0.0, 0.5, 1.0)
 _STEPS = 8
-
-
-def make_batch(sizes: Sizes, batch: int = 1, frames: int = 3, seed: int = 0) -> RendererBatch:
-    """A training batch of smooth noise with a round hole, a smaller round mesh, and mouth and eyes inside the mesh."""
-    draw, size = torch.Generator().manual_seed(seed), sizes.image
-
-    def picture() -> Tensor:
-        coarse = torch.rand(batch * frames, 3, size // 4, size // 4, generator=draw)
-        return torch.nn.functional.interpolate(coarse, size=(size, size)).view(batch, frames, 3, size, size)
-
-    def disc(radius: float) -> Tensor:
-        axis = (torch.arange(size) - (size - 1) / 2) / size
-        return (axis[:, None].square() + axis.square() <= radius**2).float().expand(batch, frames, 1, size, size)
-
-    hole, coverage, mouth, real = disc(0.4).clone(), disc(0.3).clone(), disc(0.1), picture()
-    scene = Scene(
-        background=real * (1 - hole),
-        hole=hole,
-        mesh=picture() * coverage,
-        texture=picture() * coverage,
-        coverage=coverage,
-        audio=torch.randn(batch, frames, sizes.audio, generator=draw),
-        **_geometry(sizes, batch, frames, seed),
-        reference=real[:, 0],
-    )
-    up, down = (mouth.roll(rows * size // 6, -2).clone() for rows in (-1, 1))
-    return RendererBatch(scene=scene, frames=real, face=coverage.clone(), mouth=down, eyes=up)
-
-
-def _geometry(sizes: Sizes, batch: int, frames: int, seed: int) -> dict[str, Tensor]:
-    """A face of points that tremble around the middle of the pictures; the first is the reference."""
-    draw, size, count = torch.Generator().manual_seed(seed + 1000), sizes.image, sizes.vertices
-    rest = torch.randn(batch, 1, count, 3, generator=draw)
-    canonical = rest + 0.1 * torch.randn(batch, frames, count, 3, generator=draw)
-    linear = 0.1 * size * torch.diag(torch.tensor([1.0, -1.0, -1.0]))
-    pose = torch.cat([linear, torch.tensor([[size / 2], [size / 2], [0.0]])], 1).expand(batch, frames, 3, 4).clone()
-    return {
-        "vertices": place(canonical, pose),
-        "pose": pose,
-        "expression": torch.randn(batch, frames, sizes.expression, generator=draw),
-        "reference_vertices": place(rest, pose[:, :1])[:, 0],
-    }
-
-
-def sample_scene(sizes: Sizes, batch: int = 1, frames: int = 3, seed: int = 0) -> Scene:
-    """The scene of :func:`make_batch`."""
-    return make_batch(sizes, batch, frames, seed).scene
-
-
-_TIMELESS = ("reference", "reference_vertices")
-"""Fields of a scene without an axis of frames."""
-
-
-def _tensors(given: Scene | RendererBatch) -> Iterator[tuple[str, Tensor]]:
-    for field in attrs.fields(type(given)):
-        value = getattr(given, field.name)
-        if isinstance(value, Scene):
-            yield from _tensors(value)
-        else:
-            yield field.name, value
-
-
-def _each(scene: Scene, start: int, stop: int, axis: int = 1) -> Scene:
-    """Part of a scene, from ``start`` to ``stop`` along an axis."""
-    whole = _TIMELESS if axis == 1 else ()
-    return Scene(
-        **{
-            name: tensor.clone() if name in whole else tensor.narrow(axis, start, stop - start).clone()
-            for name, tensor in _tensors(scene)
-        }
-    )
 
 
 def _made(subject: Subject) -> Renderer:
@@ -98,7 +28,7 @@ def _made(subject: Subject) -> Renderer:
 
 @torch.no_grad()
 def _draw(renderer: Renderer, scene: Scene, state: State | None = None) -> RendererOutput:
-    out: RendererOutput = renderer(Scene(**{name: tensor.clone() for name, tensor in _tensors(scene)}), state)
+    out: RendererOutput = renderer(copied(scene), state)
     return out
 
 
@@ -121,6 +51,23 @@ def as_many_frames(subject: Subject) -> None:
 
 
 @rule("renderer")
+def close_up(subject: Subject) -> None:
+    """One that draws the close-up gives it as well, (B, T, 3, Y, X) in [0, 1]; another gives none."""
+    renderer, size = _made(subject), subject.sizes[0].image
+    given = _draw(renderer, sample_scene(subject.sizes[0], 2, 3)).close_up
+    require(
+        (given is not None) == renderer.draws_close_up,
+        f"draws_close_up is {renderer.draws_close_up}, but close_up is {'given' if given is not None else 'None'}",
+    )
+    if given is None:
+        not_applicable("it draws the whole face")
+    require(
+        tuple(given.shape) == (2, 3, 3, size, size), f"close_up is {tuple(given.shape)}, not (2, 3, 3, {size}, {size})"
+    )
+    require(bool(((given >= 0) & (given <= 1)).all()), "the close-up has values outside [0, 1] or NaN")
+
+
+@rule("renderer")
 def float32(subject: Subject) -> None:
     """Frames of a float32 scene are float32, under bfloat16 autocast too."""
     renderer, scene = _made(subject), sample_scene(subject.sizes[0])
@@ -135,12 +82,15 @@ def float32(subject: Subject) -> None:
 def within_black_and_white(subject: Subject) -> None:
     """Frames are in [0, 1], also for black scenes, white scenes and large audio features."""
     renderer, scene = _made(subject), sample_scene(subject.sizes[0], frames=4)
-    names = ("background", "hole", "mesh", "texture", "coverage", "reference")
-    pictures = {name: torch.ones_like(tensor) for name, tensor in _tensors(scene) if name in names}
+    names = ("background", "hole", "mesh", "texture", "coverage", "reference", "own", "remembered")
+
+    def filled(value: float) -> Scene:
+        return mapped(scene, lambda name, tensor: torch.full_like(tensor, value) if name in names else tensor)
+
     for what, given in {
         "noise": scene,
-        "black": attrs.evolve(scene, **{name: 0 * tensor for name, tensor in pictures.items()}),
-        "white": attrs.evolve(scene, **pictures),
+        "black": filled(0.0),
+        "white": filled(1.0),
         "noise with features of 100": attrs.evolve(scene, audio=100 * scene.audio),
     }.items():
         frames = _draw(renderer, given).frames
@@ -153,7 +103,8 @@ def looks_at_the_mesh(subject: Subject) -> None:
     """A different face with the same background gives different frames."""
     renderer = _made(subject)
     one, other = (sample_scene(subject.sizes[0], seed=seed) for seed in (1, 2))
-    face = {name: getattr(other, name) for name in ("mesh", "texture", "vertices", "pose", "expression")}
+    changed = ("mesh", "texture", "vertices", "pose", "expression", "own", "close_up")
+    face = {name: getattr(other, name) for name in changed}
     ignored = torch.equal(_draw(renderer, attrs.evolve(one, **face)).frames, _draw(renderer, one).frames)
     require(not ignored, "a different face and texture give the same frames")
 
@@ -172,10 +123,10 @@ def leaves_the_scene_alone(subject: Subject) -> None:
     renderer, sizes = _made(subject), subject.sizes[0]
     state = _draw(renderer, sample_scene(sizes)).state
     scene, kept = sample_scene(sizes, seed=1), {name: tensor.clone() for name, tensor in state.items()}
-    before = {name: tensor.clone() for name, tensor in _tensors(scene)}
+    before = {name: tensor.clone() for name, tensor in tensors_of(scene)}
     with torch.no_grad():
         renderer(scene, state)
-    changed = [f"scene.{name}" for name, tensor in _tensors(scene) if not torch.equal(tensor, before[name])]
+    changed = [f"scene.{name}" for name, tensor in tensors_of(scene) if not torch.equal(tensor, before[name])]
     changed += [f"state[{name!r}]" for name, tensor in state.items() if not torch.equal(tensor, kept[name])]
     require(not changed, f"forward() changed {', '.join(changed)}")
 
@@ -186,8 +137,9 @@ def batch_independence(subject: Subject) -> None:
     renderer, sizes = _made(subject), subject.sizes[0]
     both = sample_scene(sizes, batch=2)
     other = sample_scene(sizes, batch=2, seed=1)
-    beside = Scene(**{n: torch.stack([t[0], 0.1 * dict(_tensors(other))[n][1]]) for n, t in _tensors(both)})
-    alone = _draw(renderer, _each(both, 0, 1, axis=0)).frames
+    dim = mapped(other, lambda name, value: value if name == "place" else 0.1 * value)
+    beside = joined(part_of(both, 0, 1, axis=0), part_of(dim, 1, 2, axis=0))
+    alone = _draw(renderer, part_of(both, 0, 1, axis=0)).frames
     _same(_draw(renderer, both).frames[:1], alone, "the frames of a scene differ between alone and in a batch")
     _same(_draw(renderer, beside).frames[:1], alone, "the frames of a scene depend on the other scenes of the batch")
 
@@ -201,7 +153,7 @@ def chunks_equal_the_whole(subject: Subject) -> None:
     for bounds in ((0, 3, 7), (0, 1, 2, 6, 7), tuple(range(frames + 1))):
         state: State | None = None
         for start, stop in pairwise(bounds):
-            out = _draw(renderer, _each(scene, start, stop), state)
+            out = _draw(renderer, part_of(scene, start, stop), state)
             state = out.state
             _same(
                 out.frames,
@@ -228,7 +180,7 @@ def state_of_tensors(subject: Subject) -> None:
 def moves_to_another_device(subject: Subject) -> None:
     """``to(device)`` moves all its tensors (checked with torch's meta device)."""
     renderer, scene = _made(subject).to("meta"), sample_scene(subject.sizes[0])
-    frames = _draw(renderer, Scene(**{name: tensor.to("meta") for name, tensor in _tensors(scene)})).frames
+    frames = _draw(renderer, mapped(scene, lambda name, tensor: tensor.to("meta"))).frames
     require(frames.is_meta, f"moved to the meta device, it gives frames on {frames.device}")
 
 
@@ -239,7 +191,7 @@ def shape_without_data(subject: Subject) -> None:
     scene = sample_scene(subject.sizes[0])
     with torch.device("meta"):
         renderer = subject.build().eval()
-        frames = _draw(renderer, Scene(**{name: tensor.to("meta") for name, tensor in _tensors(scene)})).frames
+        frames = _draw(renderer, mapped(scene, lambda name, tensor: tensor.to("meta"))).frames
     require(frames.is_meta, f"made on the meta device, it gives frames on {frames.device}")
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from vast_renderers.cgan_convlstm import CganConvLstm
-from vast_renderers.config import CganConvLstmConfig, MeshConfig
+from vast_renderers.config import CganConvLstmConfig, MeshConfig, OwnFrameConfig
 from vast_renderers.convlstm import ConvLstm
 from vast_renderers.discriminator import PatchDiscriminator
 from vast_renderers.generator import Generator
@@ -98,7 +98,7 @@ def test_a_patch_is_38_pixels():
     assert rows.max() - rows.min() + 1 == 38
 
 
-@pytest.mark.parametrize("config", [CganConvLstmConfig, MeshConfig])
+@pytest.mark.parametrize("config", [CganConvLstmConfig, OwnFrameConfig, MeshConfig])
 def test_a_size_that_cannot_be_halved_three_times_is_refused(config):
     assert config(size=96).sizes() == {"image": 96}
     with pytest.raises(ValueError, match=r"size must be a multiple of 8.*100"):
@@ -107,7 +107,7 @@ def test_a_size_that_cannot_be_halved_three_times_is_refused(config):
 
 def test_the_declarations_name_what_exists_and_need_no_torch():
     components = {component.name: component for component in vast_components()}
-    assert set(components) == {"cgan_convlstm", "mesh"}
+    assert set(components) == {"cgan_convlstm", "own_frame", "mesh"}
     assert components["cgan_convlstm"].load() is CganConvLstm
     probe = "import sys, vast_renderers.plugin; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", probe], check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""What every renderer of this package must do with a scene."""
+"""What the paper's renderer must do with a scene."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import torch
 from safetensors.torch import load, save
 
 from vast_renderers.cgan_convlstm import CganConvLstm
-from vast_renderers.config import CganConvLstmConfig, MeshConfig
-from vast_renderers.mesh import MeshRenderer
+from vast_renderers.config import CganConvLstmConfig
 
 TO_THE_LETTER = {"texture": False, "skips": False, "residual": False}
 VARIANTS = {
@@ -21,11 +20,9 @@ VARIANTS = {
 }
 
 
-@pytest.fixture(params=[*VARIANTS, "mesh"])
+@pytest.fixture(params=VARIANTS)
 def renderer(request, sizes):
     torch.manual_seed(0)
-    if request.param == "mesh":
-        return MeshRenderer.from_config(MeshConfig(size=32), sizes).eval()
     config = CganConvLstmConfig(size=32, width=8, **VARIANTS[request.param])
     return CganConvLstm.from_config(config, sizes).eval()
 
@@ -115,14 +112,6 @@ def test_no_seam_where_a_plain_background_meets_the_hole(name, sizes, make_batch
     at_border = (change * border).sum() / border.sum()
     inside = (change * (scene.hole - border)).sum() / (scene.hole - border).sum()
     assert at_border < 0.5 * inside
-
-
-def test_the_preview_has_nothing_to_train(sizes, make_batch):
-    renderer = MeshRenderer.from_config(MeshConfig(), sizes)
-    assert not renderer.trainable
-    assert not list(renderer.parameters())
-    with pytest.raises(TypeError, match="MeshRenderer"):
-        renderer.training_objectives(make_batch(1), 0.0)
 
 
 @pytest.mark.parametrize("name", VARIANTS)

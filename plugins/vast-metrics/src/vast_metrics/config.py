@@ -171,6 +171,26 @@ class FIDConfig:
 
 
 @attrs.frozen(kw_only=True)
+class MouthPSNRConfig:
+    """``mouth_psnr`` has no options."""
+
+
+@attrs.frozen(kw_only=True)
+class DetailConfig:
+    """``detail`` has no options."""
+
+
+@attrs.frozen(kw_only=True)
+class RingConfig:
+    """``ring`` has no options."""
+
+
+@attrs.frozen(kw_only=True)
+class FlickerConfig:
+    """``flicker`` has no options."""
+
+
+@attrs.frozen(kw_only=True)
 class SharpnessConfig:
     """``sharpness`` has no options."""
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 from typing import ClassVar, Self
 
 from vast_core.interfaces import Renderer, RendererOutput, Scene, Sizes, State
+from vast_core.mesh import paste_close_up
 
-from .compositing import composite
 from .config import MeshConfig
+from .own_frame import parts
 
 
 class MeshRenderer(Renderer):
-    """The textured mesh over the background; the rest of the hole, including an open mouth, is filled smoothly.
+    """The moment's own frame, warped to the mesh, with the most similar remembered mouths over its own.
 
-    Without a texture, the scene's ``texture`` is the shaded mesh, and that is drawn. It has no parameters and no state:
-    each frame is drawn independently. Our choice, for previews and as the baseline that training must beat.
+    It has no parameters and no state: each frame is drawn independently. Our choice, for previews and as the baseline
+    that training must beat.
     """
 
     trainable: ClassVar[bool] = False
+    draws_close_up: ClassVar[bool] = True
 
     @classmethod
     def from_config(cls, config: MeshConfig, sizes: Sizes) -> Self:
@@ -25,5 +27,9 @@ class MeshRenderer(Renderer):
         return cls()
 
     def forward(self, scene: Scene, state: State | None = None) -> RendererOutput:
-        """Frames of a scene."""
-        return RendererOutput(composite(scene).clamp(0, 1), {})
+        """Frames of a scene, and their close-ups."""
+        own, close_up = parts(scene)
+        mouth = (close_up.likeness[..., None, None, None] * close_up.remembered).sum(2)
+        picture = close_up.own + close_up.region * (mouth - close_up.own)
+        frames = paste_close_up(own, picture, close_up.region, close_up.place)
+        return RendererOutput(frames.clamp(0, 1), {}, picture.clamp(0, 1))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from vast_core import Component, hookimpl
 
-from .config import CganConvLstmConfig, MeshConfig
+from .config import CganConvLstmConfig, MeshConfig, OwnFrameConfig
 
 
 @hookimpl
@@ -26,7 +26,13 @@ def vast_components() -> Iterable[Component]:
             name="mesh",
             target="vast_renderers.mesh:MeshRenderer",
             config=MeshConfig,
-            summary="the textured mesh over the background, the rest of the hole filled smoothly; no training",
-            reference="Gortler et al. 1996, The Lumigraph (pull-push)",
+            summary="the moment's own frame, warped, with the most similar mouths of the footage; no training",
+        ),
+        Component(
+            kind="renderer",
+            name="own_frame",
+            target="vast_renderers.own_frame:OwnFrame",
+            config=OwnFrameConfig,
+            summary="the moment's own frame, warped, with a mouth painted from the footage's most similar mouths",
         ),
     ]

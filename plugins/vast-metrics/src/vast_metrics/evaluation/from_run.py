@@ -249,8 +249,14 @@ class PreparedClips:
             prediction=sides[0],
             reference=attrs.evolve(sides[1], pose=torch.from_numpy(view.pose(spoken.pose.numpy()))),
             videos=videos,
-            notes=(*pair.notes, "drawn into the clip's footage, with its head pose and blinks"),
+            notes=(*pair.notes, *self._notes()),
         )
+
+    def _notes(self) -> tuple[str, ...]:
+        drawn = "drawn into the clip's footage, with its head pose and blinks"
+        if self.run.renderer is not None and self.run.renderer.draws_close_up:
+            return drawn, "the face but the mouth is the clip's own, warped, so that pictures tell only of the mouth"
+        return (drawn,)
 
     def draw(
         self, clip: PreparedClip, spoken: Spoken, folder: Path, view: View | None = None

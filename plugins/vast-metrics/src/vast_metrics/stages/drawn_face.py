@@ -10,12 +10,17 @@ import torch
 from torch import Tensor
 
 from vast_core.files import write_picture
-from vast_core.interfaces import Performance, RendererBatch, State
+from vast_core.interfaces import Face, Performance, RendererBatch, State
 from vast_core.mesh import erosion_radius
 from vast_core.speak.trained import load_renderer
 from vast_core.stages import StageContext
 from vast_core.stages.avatar_pictures import AvatarPictures, Piece, image_vertices, make_avatar
+from vast_core.stages.own_frames import OwnFrames
 
+from ..config import MouthPSNRConfig
+from ..evaluation.tracked import mouth_boxes
+from ..telltales import MouthPSNR
+from .drawn_video import drawn_video
 from .scores import Scores
 
 
@@ -26,19 +31,25 @@ def rendering(context: StageContext) -> dict[str, Any]:
     pipeline, avatar = context.pipeline, make_avatar(context)
     renderer = load_renderer(context.run.weights, pipeline)
     metrics = [metric for metric in pipeline.metrics if metric.needs == "frames"]
+    if not any(isinstance(metric, MouthPSNR) for metric in metrics):
+        metrics.append(MouthPSNR.from_config(MouthPSNRConfig(), pipeline.sizes))
     scores = {name: Scores(metrics) for name in ("ours", "nearest training frame", "textured mesh")}
     radius = erosion_radius(pipeline.sizes.image)
     nearest = NearestFrame(context, avatar)
+    own_frames = OwnFrames(context, avatar) if renderer.draws_close_up else None
     pieces = avatar.of("held_out")
     rows: list[dict[str, Any]] = []
     strips: dict[str, list[Tensor]] = {"real": [], "ours": [], "nearest training frame": [], "textured mesh": []}
     for piece in pieces:
         drawn: dict[str, list[Tensor]] = {name: [] for name in strips}
         regions: list[Tensor] = []
+        mouths: list[Tensor] = []
         state: State | None = None
         for start in range(0, piece.clip.frames, 32):
             stop = min(start + 32, piece.clip.frames)
             batch = avatar.batch(piece, start, stop, radius, context.device)
+            if own_frames is not None:
+                batch = own_frames.added(batch, piece, start, stop)
             out = renderer(batch.scene, state)
             state = out.state
             drawn["real"].append(batch.frames[0].cpu())
@@ -46,13 +57,19 @@ def rendering(context: StageContext) -> dict[str, Any]:
             drawn["nearest training frame"].append(nearest(piece, start, stop))
             drawn["textured mesh"].append(_bare(batch))
             regions.append(batch.face[0].cpu())
+            mouths.append(_mouths(pipeline.face, batch))
         videos = {name: torch.cat(parts) for name, parts in drawn.items()}
-        region = torch.cat(regions)
+        region, mouth = torch.cat(regions), torch.cat(mouths)
         row: dict[str, Any] = {"clip": piece.clip.name}
         for name, own in scores.items():
             prediction, reference = (
                 Performance(
-                    face=pipeline.face, fps=pipeline.sizes.fps, frames=videos[v], region=region, name=piece.clip.name
+                    face=pipeline.face,
+                    fps=pipeline.sizes.fps,
+                    frames=videos[v],
+                    region=region,
+                    mouth=mouth,
+                    name=piece.clip.name,
                 )
                 for v in (name, "real")
             )
@@ -71,9 +88,19 @@ def rendering(context: StageContext) -> dict[str, Any]:
     keys = {"ours": "face", "nearest training frame": "nearest_frame", "textured mesh": "textured_mesh"}
     for name, key in keys.items():
         figures |= {f"{measure}_{key}": value for measure, value in scores[name].overall().items()}
+    if moving := drawn_video(context, avatar, renderer):
+        figures["video"] = moving
     if reasons := scores["ours"].not_computed:
         figures["not_computed"] = reasons
     return figures
+
+
+def _mouths(face: Face, batch: RendererBatch) -> Tensor:
+    """The boxes (T, 4) of the mouth in a batch of one clip."""
+    vertices = batch.scene.vertices
+    if vertices is None:
+        raise ValueError("the batch has no vertices")
+    return mouth_boxes(face, vertices[0].cpu().numpy())
 
 
 def _bare(batch: RendererBatch) -> Tensor:

@@ -148,10 +148,26 @@ def _renderer(run: Run, figures: Figures) -> Iterator[Block]:
     for other, found in others.items():
         table.append([f"run {other.name}", *(found.get(f"{m}_face") for m in measures)])
     yield Table(columns, table, highlight=0)
+    yield from _video(run, renderer, others)
     yield from _not_computed(renderer)
     missing = [str(other) for other in run.recipe.options("evaluate", EvaluateStage).compare if other not in others]
     if missing:
         yield Text(f"Not compared, because there is no evaluation.json: {', '.join(missing)}")
+
+
+def _video(run: Run, renderer: Figures, others: Mapping[Path, Figures]) -> Iterator[Block]:
+    """What the avatar's video shows at its own size, beside that of the runs compared."""
+    if not (video := renderer.get("video")):
+        return
+    yield Text(f"{video['measure']}. All but the error are relative to the real clip, which has 1.")
+    names = [name for name in video if name != "measure"]
+    table: list[list[Any]] = [["ours", *(video[name] for name in names)]]
+    table += [
+        [f"run {other.name}", *(found["video"].get(name) for name in names)]
+        for other, found in others.items()
+        if "video" in found
+    ]
+    yield Table(["drawn by", *names], table, highlight=0)
 
 
 def _compared(run: Run) -> dict[Path, Figures]:

@@ -1,0 +1,160 @@
+"""A block of faces, drawn into the frames of the avatar's footage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..errors import WeightsError
+from ..interfaces import CloseUp, Face, Renderer, RendererOutput, Scene, State, place
+from ..mesh.close_up import Mouths, close_ups, traits
+from ..mesh.scene import Image, as_images, erosion_radius, hull_masks, make_scene
+from ..mesh.warp import with_face
+from .base_clip import BaseClip
+
+__all__ = ["WantedFaces", "draw"]
+
+
+@attrs.frozen(eq=False)
+class WantedFaces:
+    """The T faces that are to be drawn."""
+
+    vertices: NDArray[np.float32]
+    """(T, V, 3), in pixels of the footage."""
+    pose: Tensor
+    """(T, 3, 4), canonical to the footage's pixels."""
+    expression: Tensor
+    """(T, E)."""
+    audio: Tensor
+    """(T, A)."""
+
+
+@torch.no_grad()
+def draw(
+    face: Face,
+    renderer: Renderer,
+    base: BaseClip,
+    originals: Sequence[Image],
+    played: Sequence[int],
+    wanted: WantedFaces,
+    state: State | None,
+) -> tuple[list[Image], State]:
+    """The frames ``originals`` (Y, X, 3), which are those ``played`` of the base clip, with the wanted faces in them.
+
+    Of a renderer that draws the close-up, that is pasted over the own frame, warped at the footage's size; of another,
+    its picture is pasted over the hole.
+    """
+    rows = list(played)
+    before = place(base.identity + base.displacement[rows].float(), base.pose[rows]).numpy()
+    if not renderer.draws_close_up:
+        scene = _scene(face, base, originals, before, wanted)
+        out: RendererOutput = renderer(scene, state)
+        soft = [_feathered(hole[0].cpu().numpy()) for hole in scene.hole[0]]
+        drawn = zip(originals, _bytes(out.frames), soft, strict=True)
+        return [base.crop.paste(*each) for each in drawn], out.state
+    own = [
+        with_face(frame, there, here, face)
+        for frame, there, here in zip(originals, before, wanted.vertices, strict=True)
+    ]
+    scene = _scene(face, base, originals, before, wanted, own)
+    out = renderer(scene, state)
+    if out.close_up is None or scene.close_up is None:
+        raise TypeError(f"{type(renderer).__name__} has draws_close_up = True, but gives no close_up")
+    crops = [_mouths(base).place.crop(pose) for pose in wanted.pose]
+    regions = scene.close_up.region[0, :, 0].cpu().numpy()
+    mouths = zip(crops, own, _bytes(out.close_up), regions, strict=True)
+    return [crop.paste(frame, mouth, region) for crop, frame, mouth, region in mouths], out.state
+
+
+def _scene(
+    face: Face,
+    base: BaseClip,
+    originals: Sequence[Image],
+    before: NDArray[np.float32],
+    wanted: WantedFaces,
+    own: Sequence[Image] | None = None,
+) -> Scene:
+    size, device = base.crop.size, wanted.audio.device
+    now, pose = base.crop.vertices(wanted.vertices), base.crop.pose(wanted.pose)
+    drawing = face.draw(now, size, base.texture.numpy())
+    # the hole must cover both the face of the footage and the new face
+    hull = np.maximum(hull_masks(base.crop.vertices(before), size), hull_masks(now, size))
+
+    def batch(array: NDArray[np.uint8]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array))[None].to(device)
+
+    def cut(frames: Sequence[Image]) -> Tensor:
+        return batch(np.stack([base.crop.cut(frame) for frame in frames]).transpose(0, 3, 1, 2))
+
+    scene = make_scene(
+        cut(originals),
+        batch(hull),
+        batch(drawing.mesh),
+        batch(drawing.texture),
+        batch(drawing.coverage),
+        wanted.audio[None],
+        erosion_radius(size),
+        vertices=torch.from_numpy(now)[None].to(device),
+        pose=pose[None].to(device),
+        expression=wanted.expression[None],
+        reference=as_images(base.reference)[None].to(device),
+        reference_vertices=base.reference_vertices[None].to(device),
+    )
+    if own is None:
+        return scene
+    close_up = _close_up(face, base, originals, before, wanted, pose, device)
+    return attrs.evolve(scene, own=as_images(cut(own)), close_up=close_up)
+
+
+def _close_up(
+    face: Face,
+    base: BaseClip,
+    originals: Sequence[Image],
+    before: NDArray[np.float32],
+    wanted: WantedFaces,
+    pose: Tensor,
+    device: torch.device,
+) -> CloseUp:
+    mouths = _mouths(base)
+    crops = [mouths.place.crop(pose) for pose in wanted.pose]
+    now, then = (
+        np.stack([crop.vertices(own) for crop, own in zip(crops, faces, strict=True)])
+        for faces in (wanted.vertices, before)
+    )
+    rows = close_ups(
+        face,
+        mouths,
+        now,
+        traits(face, now, wanted.pose, mouths.place),
+        [crop.cut(frame) for crop, frame in zip(crops, originals, strict=True)],
+        then,
+    )
+    rows["place"] = mouths.place.places(pose)
+    return CloseUp(**{name: value[None].to(device) for name, value in rows.items()})
+
+
+def _mouths(base: BaseClip) -> Mouths:
+    if base.mouths is None:
+        raise WeightsError(
+            f"the avatar {base.avatar} was made without mouths to remember, which its renderer needs; make it again "
+            "with `vast run RECIPE --stages synthesize`"
+        )
+    return base.mouths
+
+
+def _bytes(frames: Tensor) -> list[Image]:
+    """Pictures (Y, X, 3) of the only scene of frames (1, T, 3, Y, X)."""
+    return list((frames[0].float().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy())
+
+
+def _feathered(hole: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Weights (Y, X) that fall to 0 just inside the edge of the hole."""
+    width = 2 * max(1, hole.shape[-1] // 64) + 1
+    inner = cv2.erode(hole, np.ones((width, width), np.uint8), borderValue=0.0)
+    return np.asarray(cv2.GaussianBlur(inner, (width, width), 0), np.float32)
