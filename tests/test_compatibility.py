@@ -60,7 +60,7 @@ PUBLIC = (
     "vast_core.testing",
     "vast_core.api",
     "vast_core.cli",
-    "vast_core.cli.console",
+    "vast_core.console",
 )
 """Modules from which plugins may import the names of ``__all__``; everything else is private."""
 

@@ -18,6 +18,7 @@ ORDER = (
     "version",
     "places",
     "stopping",
+    "console",
     "registry",
     "recipe",
     "phones",

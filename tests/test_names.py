@@ -6,9 +6,11 @@ import os
 import unicodedata
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from vast_core.files import safe_name, safe_path
+from vast_core.files import composed, find_file, safe_name, safe_path, write_text
+from vast_core.media import VideoWriter
 
 NAMES = (
     *(
@@ -60,3 +62,33 @@ def test_folders_in_a_name_stay_folders():
     assert safe_path("ann/happy/03") == "ann/happy/03"
     assert safe_path("../x") == "%2E%2E/x"
     assert safe_path("/x") == "%/x"
+
+
+NFC, NFD = (unicodedata.normalize(form, "José müde") for form in ("NFC", "NFD"))
+
+
+@pytest.mark.parametrize(("stored", "asked"), [(NFC, NFD), (NFD, NFC), (NFC, NFC)])
+def test_a_file_is_found_in_whichever_form_its_accents_have(tmp_path, stored, asked):
+    (tmp_path / stored).mkdir()
+    (tmp_path / stored / f"{stored}.mp4").touch()
+    found = find_file(tmp_path, f"{asked}/{asked}.mp4")
+    assert found is not None
+    assert found.samefile(tmp_path / stored / f"{stored}.mp4")
+    assert find_file(tmp_path, f"{asked}/other.mp4") is None
+    assert find_file(tmp_path, "x" * 5000) is None
+
+
+def test_names_of_data_are_text():
+    assert composed(NFD) == NFC
+    composed("caf\udce9/x").encode()
+    assert composed("caf\udce9") != composed("caf\udcea")
+
+
+@pytest.mark.parametrize("name", ["x" * 251 + ".mp4", "é" * 125 + ".mp4", "a." + "x" * 250])
+def test_the_longest_names_can_be_written(tmp_path, name):
+    write_text(tmp_path / name, "text")
+    assert (tmp_path / name).read_text() == "text"
+    with VideoWriter(tmp_path / name, 25) as video:
+        video.write(np.zeros((64, 64, 3), np.uint8))
+    assert (tmp_path / name).stat().st_size > 500
+    assert len(list(tmp_path.iterdir())) == 1

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from .console import Terminal
 from .errors import InputError
 from .interfaces import SAMPLE_RATE, CloseUp, Scene
 from .mesh.close_up import REMEMBERED
@@ -27,7 +27,7 @@ __all__ = [
 
 def check_recipe(recipe: Recipe, registry: Registry) -> None:
     """Assemble ``recipe`` on torch's meta device and print stages, shapes at the joints, parameters and memory."""
-    console = Console()
+    console = Terminal()
     table = Table("stage", "package", "what it does", title=f"{recipe.name}: its stages", title_justify="left")
     for stage in recipe.run:
         stage.load()

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from .console import Terminal
 from .errors import ComponentError, InputError
 from .files.outputs import check_own_folder
 from .pipeline import assemble
@@ -40,7 +39,7 @@ def run_recipe(
     check_own_folder(out, mark=ENVIRONMENT, ours=(LOCK, RECIPE, "log.txt"), what="a run")
     with held(out):
         run.start()
-        _walk(StageContext(run=run, pipeline=pipeline, console=Console(), resume=resume), chosen)
+        _walk(StageContext(run=run, pipeline=pipeline, console=Terminal(), resume=resume), chosen)
     return run
 
 
@@ -52,10 +51,10 @@ def _walk(context: StageContext, chosen: list[tuple[StageSpec, Any]]) -> None:
         if not run.finished(spec.name, key):
             notify("vast_stage_starting", run=run, stage=spec.name, key=key)
         if run.finished(spec.name, key):
-            console.print(f"[dim]{spec.name}: nothing has changed, kept[/dim]")
+            console.print(f"{spec.name}: nothing has changed, kept", style="dim")
         else:
             _require_below(context, spec.name)
-            console.print(f"[bold]{spec.name}[/bold]")
+            console.print(spec.name, style="bold")
             began = time.perf_counter()
             files = _written(spec, stage.run(context))
             run.finish(spec.name, key, time.perf_counter() - began, files)

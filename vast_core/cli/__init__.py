@@ -8,6 +8,7 @@ SIGHUP. Neither ``vast --help`` nor
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 import os
 import sys
@@ -220,6 +221,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `vast plugins | head` has closed the pipe
         sys.exit(0)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            click.echo(_explain_fault(error, session.traceback), err=True)
+            sys.exit(1)
+        click.echo(f"Error: {error.filename}: this name is too long; choose a shorter one", err=True)
+        sys.exit(2)
     except Exception as error:  # noqa: BLE001 - unexpected: a short message, and the details in a log
         click.echo(_explain_fault(error, session.traceback), err=True)
         sys.exit(1)

@@ -24,7 +24,7 @@ def inspect(file: Path) -> None:
     from rich import box
     from rich.table import Table
 
-    from .console import plain_console
+    from ..console import plain_console
 
     header, tensors = read_contents(file)
     console = plain_console()

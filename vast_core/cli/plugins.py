@@ -37,7 +37,7 @@ def plugins(context: click.Context) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from .console import plain_console
+    from ..console import plain_console
 
     console, session = plain_console(), context.ensure_object(Session)
     _ = session.added  # calls the plugins' vast_commands, which shows whether they work

@@ -41,7 +41,7 @@ def check(
       vast plugins check vast-avatar
       vast plugins check flow/planar steps=3 --all
     """
-    from .console import plain_console
+    from ..console import plain_console
 
     console, registry = plain_console(), context.ensure_object(Session).registry
     from ..testing.suite import components

@@ -26,7 +26,7 @@ def doctor(context: click.Context) -> None:
     """
     import textwrap
 
-    from .console import plain_console
+    from ..console import plain_console
     from .findings import findings
 
     console, session = plain_console(), context.ensure_object(Session)

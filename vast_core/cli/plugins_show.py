@@ -36,7 +36,7 @@ def show(session: Session, name: str) -> None:
     """
     from rich.text import Text
 
-    from .console import plain_console
+    from ..console import plain_console
 
     console = plain_console()
     for number, line in enumerate(page(find(session.registry, name), session.registry, min(console.width, 100))):

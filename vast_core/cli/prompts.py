@@ -51,7 +51,7 @@ def style_of(
             seed=seed,
         )
     for note in style.notes:
-        console.print(f"[dim]{note}[/dim]")
+        console.print(note, style="dim")
     return style
 
 

@@ -42,11 +42,10 @@ def save(
       vast style save --style-factor smile=+1 --style-factor brow=-0.5 --run runs/mine --name sly
       vast style save sample --seed 3 --run runs/mine --name lively
     """
-    from rich.console import Console
-
     from ..api import load
+    from ..console import Terminal
 
-    console = Console()
+    console = Terminal()
     avatar = load(run, registry=session.registry)
     style = style_of(avatar, prompts, style_strength, factors, seed, console)
     path = avatar.save_style(style, name, force=force)

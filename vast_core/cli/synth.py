@@ -59,15 +59,13 @@ def synth(
       vast synth mine.vast --audio hello.wav --style happy --style-factor brow=-0.5 --out happy.mp4
       vast synth mine.vast --audio hello.wav --style sample --seed 3 --force
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
     from ..api import load
+    from ..console import Terminal, progress
 
-    console = Console()
+    console = Terminal()
     avatar = load(run, registry=session.registry)
     style = style_of(avatar, styles, style_strength, factors, seed, console)
-    with Progress(console=console) as bar:
+    with progress(console) as bar:
         task = bar.add_task("speaking")
         avatar.write(
             out,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .atomic import replacing, write_picture, write_text
-from .names import safe_name, safe_path
+from .names import composed, find_file, is_file, safe_name, safe_path, temporary_name
 from .outputs import check_output, check_replaced
 from .packaged import named_file
 from .results import read_results, write_results
@@ -11,11 +11,15 @@ from .results import read_results, write_results
 __all__ = [
     "check_output",
     "check_replaced",
+    "composed",
+    "find_file",
+    "is_file",
     "named_file",
     "read_results",
     "replacing",
     "safe_name",
     "safe_path",
+    "temporary_name",
     "write_picture",
     "write_results",
     "write_text",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import unicodedata
+from pathlib import Path, PurePosixPath
 
 LONGEST = 160
 """Most bytes of a safe name; file systems allow 255 with all that is put around it."""
@@ -30,6 +32,51 @@ def safe_name(name: str) -> str:
 def safe_path(name: str) -> str:
     """:func:`safe_name` of each part of a name between slashes, which stay."""
     return "/".join(map(safe_name, name.split("/")))
+
+
+def composed(name: str) -> str:
+    """The name with composed accents (Unicode NFC), in which names are compared: file systems may change the form.
+
+    ``%`` and two digits stand for a byte that is not UTF-8, so that the name is text.
+    """
+    text = re.sub("[\udc80-\udcff]", lambda byte: f"%{ord(byte[0]) - 0xDC00:02X}", name)
+    return unicodedata.normalize("NFC", text)
+
+
+def find_file(folder: Path, name: str) -> Path | None:
+    """The file of this name below a folder, whichever form its accents have there; None if there is none."""
+    path = folder / name
+    if is_file(path):
+        return path
+    found = folder
+    for part in PurePosixPath(name).parts:
+        same = [own for own in _listed(found) if composed(own) == composed(part)]
+        if part not in ("..", ".", "/") and not same:
+            return None
+        found = found / (same[0] if same else part)
+    return found if is_file(found) else None
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file; False also for names that no file can have, because they are too long."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def temporary_name(name: str) -> str:
+    """A hidden name for a file while it is written, as short as any and of the same ending."""
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    ending = Path(name).suffix
+    return f".{digest}.{os.getpid()}.part{ending if len(ending.encode('utf-8', 'surrogatepass')) <= 16 else ''}"
+
+
+def _listed(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def _escaped(character: str) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from ..errors import InputError
 from ..places import expanded
+from .names import is_file
 
 
 def named_file(name_or_path: str, packaged: Mapping[str, Path], option: str) -> Path:
@@ -18,8 +18,7 @@ def named_file(name_or_path: str, packaged: Mapping[str, Path], option: str) -> 
     if name_or_path in packaged:
         return packaged[name_or_path]
     path = expanded(name_or_path)
-    with suppress(OSError, ValueError):  # a name that is too long, or has a null character
-        if path.is_file():
-            return path
+    if is_file(path):
+        return path
     known = ", ".join(packaged)
     raise InputError(f"{option} {name_or_path}: no such file, and no packaged file of that name (packaged: {known})")

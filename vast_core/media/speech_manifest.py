@@ -25,6 +25,7 @@ import attrs
 
 from ..errors import InputError
 from ..files.atomic import write_text
+from ..files.names import composed, find_file
 from ..interfaces import Phone
 from ..phones import phone_index
 
@@ -57,7 +58,7 @@ class Recording:
     def name(self, folder: Path) -> str:
         """``source/file`` without the suffix: the name of the recording in messages and figures."""
         inner = self.file.with_suffix("")
-        return str(inner if len(inner.parts) > 1 else PurePosixPath(self.source(folder), inner))
+        return composed(str(inner if len(inner.parts) > 1 else PurePosixPath(self.source(folder), inner)))
 
 
 def read_manifest(folder: Path) -> list[Recording]:
@@ -86,9 +87,11 @@ def read_manifest(folder: Path) -> list[Recording]:
         recording = _recording(dict(zip(columns, map(str.strip, cells), strict=True)), place)
         if recording.file in recordings:
             raise InputError(f"{place}: {recording.file} is listed twice; keep one row")
-        if not (folder / recording.file).is_file():
+        file = find_file(folder, recording.file.as_posix())
+        if file is None:
             raise InputError(f"{place}: {folder / recording.file} does not exist; correct the name or remove the row")
-        recordings[recording.file] = recording
+        own = PurePosixPath(file.relative_to(folder).as_posix())
+        recordings[recording.file] = attrs.evolve(recording, file=own)
     if not recordings:
         raise InputError(f"{path}: lists no file; add one row for each recording")
     return list(recordings.values())

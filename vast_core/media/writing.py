@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import StorageError, VastError
+from ..files.names import temporary_name
 from ..interfaces import SAMPLE_RATE
 from .colour import EXACT_COLOUR
 
@@ -70,14 +70,14 @@ class VideoWriter:
         self._size: tuple[int, int] | None = None
         self._heard = 0
         self._container: Any = None
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self._temporary = path.with_name(temporary_name(path.name))
 
     def __enter__(self) -> Self:
         try:
             with self._storing():
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._temporary.touch()  # FFmpeg opens its file late; this finds a path that cannot be written now.
-                # The name ends in .part, so the format is named.
+                # The format is named, because the name need not end in .mp4.
                 self._container = av.open(
                     f"file:{self._temporary}", "w", format="mp4", options={"movflags": "+faststart"}
                 )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
+from ..files.names import is_file
 from ..interfaces import FaceTrack, listen
 from ..media.hearing import is_silent
 from ..media.reading import VideoFile
@@ -50,7 +51,7 @@ class Prompt:
         Raises :class:`InputError` where the weight is not above 0.
         """
         source, colon, weight = text.rpartition(":")
-        if not colon or source + colon == LABEL or Path(text).exists():
+        if not colon or source + colon == LABEL or is_file(Path(text)):
             return cls(text)
         try:
             share = float(weight)

@@ -14,12 +14,14 @@ import cattrs
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.text import Text
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..errors import InputError
 from ..files.atomic import replacing, write_text
+from ..files.names import composed
 from ..interfaces import Clip, Corpus, RendererBatch, place
 from ..mesh.close_up import MouthPlace, Mouths, traits
 from ..mesh.scene import Crop, Image, as_images, eyes_masks, hull_masks, make_scene, most_neutral, mouth_masks
@@ -53,9 +55,10 @@ def choose_avatar(context: StageContext) -> str:
     wanted = context.options("renderer", RendererStage).avatar
     if wanted is None:
         return max(own or amount, key=lambda speaker: amount[speaker])
-    if wanted not in amount:
+    same = [speaker for speaker in amount if composed(speaker) == composed(wanted)]
+    if not same:
         raise InputError(f"stages.renderer.avatar: no speaker {wanted!r}; the corpus has {', '.join(sorted(amount))}")
-    return wanted
+    return same[0]
 
 
 def footage_of(context: StageContext, clip: PreparedClip) -> Iterator[Image]:
@@ -199,7 +202,7 @@ def make_avatar(context: StageContext) -> AvatarPictures:
             save_file({"texture": torch.from_numpy(texture), **reference}, temporary)
         pieces = []
         for number, (clip, crop, position) in enumerate(zip(chosen, crops, positions, strict=True)):
-            status.update(f"drawing {name}: {clip.name}")
+            status.update(Text(f"drawing {name}: {clip.name}"))
             piece = Piece(clip=clip, crop=crop, file=f"{number:04d}.safetensors")
             _write_piece(context, avatar, piece, position, texture)
             pieces.append(piece)

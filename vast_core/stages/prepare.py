@@ -23,6 +23,7 @@ from torch import Tensor
 
 from ..errors import SURROUNDINGS, InputError
 from ..files.atomic import replacing
+from ..files.names import composed
 from ..interfaces import SAMPLE_RATE, Clip, Face, FaceTrack, listen, unposed
 from ..media.hearing import is_silent
 from ..media.lip_regression import LipSync
@@ -104,7 +105,7 @@ def run(context: StageContext) -> list[Path]:
     store, face = context.store, context.pipeline.face
     weights = context.run.weights / "face.safetensors"
     if store.complete:
-        context.console.print(f"[dim]prepared clips of an earlier run are used: {store.path}[/dim]")
+        context.console.print(f"prepared clips of an earlier run are used: {store.path}", style="dim")
     else:
         rejected: list[RejectedClip] = []
         shots = list(_tracked(context, rejected))
@@ -119,7 +120,7 @@ def run(context: StageContext) -> list[Path]:
         store.write_identities({name: torch.from_numpy(shape) for name, shape in identities.items()})
         store.write_index(clips, rejected)
     for item in store.rejected:
-        context.console.print(f"[yellow]left out {item.clip}: {item.reason}[/yellow]")
+        context.console.print(f"left out {item.clip}: {item.reason}", style="yellow")
     state, _ = load_weights(store.path / "face.safetensors")
     load_into(face, state, store.path / "face.safetensors")
     save_weights(weights, state, _header(context))
@@ -146,8 +147,8 @@ def _tracked(context: StageContext, rejected: list[RejectedClip]) -> Iterator[_S
     face, fps = context.pipeline.face, context.run.recipe.fps
     least = context.options("prepare", PrepareStage).min_seconds
     clips = list(context.pipeline.corpus.clips())
-    speakers = {clip.speaker for clip in clips}
-    if unknown := sorted(set(context.options("prepare", PrepareStage).held_out_speakers) - speakers):
+    speakers = {composed(clip.speaker) for clip in clips}
+    if unknown := sorted(_held_out_speakers(context) - speakers):
         raise InputError(
             f"stages.prepare.held_out_speakers: no speaker {unknown[0]!r} in the corpus; "
             f"its speakers are {', '.join(sorted(speakers))}"
@@ -209,13 +210,17 @@ def _shot(clip: Clip, file: Path) -> _Shot:
 def _training_frames(context: StageContext, shot: _Shot) -> int:
     """Number of a shot's frames, from the first, that are training data."""
     settings, fps = context.options("prepare", PrepareStage), context.run.recipe.fps
-    if shot.clip.speaker in settings.held_out_speakers:
+    if composed(shot.clip.speaker) in _held_out_speakers(context):
         return 0
     if shot.clip.split is not None:
         return shot.frames if shot.clip.split == "train" else 0
     held_out = round(settings.held_out * shot.frames)
     # an end that is too short for a clip of its own is training data
     return shot.frames - held_out if held_out >= settings.min_seconds * fps else shot.frames
+
+
+def _held_out_speakers(context: StageContext) -> set[str]:
+    return set(map(composed, context.options("prepare", PrepareStage).held_out_speakers))
 
 
 def _fit(context: StageContext, shots: list[_Shot]) -> dict[str, NDArray[np.float32]]:

@@ -180,7 +180,7 @@ class Trainer(Generic[Batch]):
         tensors, header = load_weights(self.checkpoint, str(self.device))
         if header["key"] != self.key:
             self.console.print(
-                f"[yellow]{self.checkpoint} is of another recipe, other data or other code; starting afresh[/yellow]"
+                f"{self.checkpoint} is of another recipe, other data or other code; starting afresh", style="yellow"
             )
             return 0
 
@@ -205,13 +205,15 @@ class Trainer(Generic[Batch]):
 
     def _progress(self) -> Progress:
         return Progress(
-            TextColumn("[bold]{task.description:>9}"),
+            TextColumn("{task.description:>9}", style="bold", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             # takes the rest of the line: on a narrow terminal the losses are cut, not the bar
-            TextColumn("{task.fields[losses]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+            TextColumn(
+                "{task.fields[losses]}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
+            ),
             console=self.console,
             refresh_per_second=4,
             expand=True,

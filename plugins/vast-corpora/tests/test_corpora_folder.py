@@ -1,6 +1,7 @@
 """corpus/folder on folders of small files; only their names matter, save where a film is made."""
 
 import os
+import unicodedata
 from fractions import Fraction
 from pathlib import Path
 
@@ -210,3 +211,40 @@ def test_mistakes_in_a_manifest(tmp_path, text, message):
 def test_no_manifest(tmp_path):
     with pytest.raises(InputError, match=r"absent\.csv: the manifest cannot be read"):
         corpus(tmp_path, manifest="absent.csv").clips()
+
+
+NFC, NFD = (unicodedata.normalize(form, "José") for form in ("NFC", "NFD"))
+
+
+@pytest.mark.parametrize(("stored", "written"), [(NFC, NFD), (NFD, NFC)])
+def test_accents_of_either_form_name_the_same_file_and_speaker(tmp_path, stored, written):
+    fill(tmp_path, f"{stored}/1.mp4", f"{written}_2.mp4")
+    manifest(tmp_path, f"file\n{written}/1.mp4\n{written}_2.mp4\n")
+    clips = corpus(tmp_path, manifest="manifest.csv").clips()
+    assert {(clip.name, clip.speaker) for clip in clips} == {(f"{NFC}/1", NFC), (f"{NFC}_2", NFC)}
+    assert [clip.name for clip in corpus(tmp_path).clips()] == [clip.name for clip in clips]
+
+
+def test_two_files_whose_names_differ_in_form_only_stay_two_clips(tmp_path):
+    fill(tmp_path, f"{NFC}_1.mp4", f"{NFD}_1.mp4")
+    if len(list(tmp_path.iterdir())) < 2:
+        pytest.skip("this file system has one form only")
+    assert len({clip.name for clip in corpus(tmp_path).clips()}) == 2
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("text", ["file;speaker\na.mp4;ann,e\n", "sep=;\r\nfile;speaker\r\na.mp4;ann,e\r\n"])
+def test_a_manifest_with_semicolons_as_spreadsheets_write_it(tmp_path, text, encoding):
+    fill(tmp_path, "a.mp4")
+    (tmp_path / "list.csv").write_bytes(text.encode(encoding))
+    assert [clip.speaker for clip in corpus(tmp_path, manifest="list.csv").clips()] == ["ann,e"]
+
+
+def test_names_that_are_not_utf_8_become_text(tmp_path):
+    name = os.fsdecode(b"caf\xe9_1.mp4")
+    try:
+        fill(tmp_path, name)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    (clip,) = corpus(tmp_path).clips()
+    assert (clip.name, clip.speaker) == ("caf%E9_1", "caf%E9")

@@ -65,7 +65,7 @@ def ablate(
       vast ablate vast_default --vary flow.use=none,planar,householder --vary flow.steps=4,16
       vast ablate ablations/flows --jobs 4 --out runs/flows
     """
-    from rich.console import Console
+    from vast_core.console import Terminal
 
     from .design import Design
 
@@ -80,7 +80,7 @@ def ablate(
     from .engine import Work  # imported after the recipes were checked, because it imports torch
     from .plan import Plan
 
-    console = Console(highlight=False)
+    console = Terminal()
     with console.status("assembling every cell"):
         plan = Plan.make(design, session.registry)
     folder = out or Path("runs", f"{design.recipe.name}-ablation")

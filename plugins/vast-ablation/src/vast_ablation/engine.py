@@ -10,8 +10,8 @@ from pathlib import Path
 
 import attrs
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from vast_core.errors import InputError, Interrupted
 from vast_core.files import write_text
@@ -113,8 +113,9 @@ class Work:
     def _say(self, line: _Line, ended: int, total: int, remaining: str) -> None:
         line.remove()
         error = self.errors.get(line.run.path)
-        how = f"[red]failed[/red]: {escape(_gist(error))}" if error else f"done in {_duration(line.seconds)}"
-        self.console.print(f"[{ended}/{total}] {_title(line.run)}: {how}  [dim]{remaining}[/dim]", soft_wrap=True)
+        how = [("failed", "red"), f": {_gist(error)}"] if error else [f"done in {_duration(line.seconds)}"]
+        told = Text.assemble(f"[{ended}/{total}] {_title(line.run)}: ", *how, "  ", (remaining, "dim"))
+        self.console.print(told, soft_wrap=True)
 
     # ----------------------------------------------------------------------------------------- results
 
@@ -178,17 +179,17 @@ def _seconds(path: Path, stages: Mapping[str, str]) -> float:
 
 
 def _title(run: PlannedRun) -> str:
-    """Title in rich's markup."""
-    return escape(f"{run.cell.name}, seed {run.seed}")
+    """What a run is called."""
+    return f"{run.cell.name}, seed {run.seed}"
 
 
 def _progress(console: Console) -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[what]}"),
+        TextColumn("{task.fields[what]}", markup=False),
         console=console,
         refresh_per_second=4,
         disable=not console.is_terminal,

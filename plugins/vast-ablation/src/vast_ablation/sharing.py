@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 import attrs
-from rich.console import Console
 
+from vast_core.console import Terminal
 from vast_core.files import replacing, write_text
 from vast_core.runs import Run
 
@@ -103,7 +103,7 @@ class Siblings:
         taken = os.path.relpath(donor.path.resolve(), self.folder)
         record["taken_from"] = record.get("taken_from", taken)
         write_text(self.run.path / "stages" / f"{stage}.json", json.dumps(record, indent=1))
-        Console(highlight=False, markup=False).print(f"{stage}: taken from {taken}, where it is the same")
+        Terminal().print(f"{stage}: taken from {taken}, where it is the same")
 
 
 def _link(source: Path, target: Path) -> None:
@@ -124,7 +124,7 @@ def acquire(path: Path, waiting: str) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        Console(highlight=False, markup=False).print(waiting, style="dim")
+        Terminal().print(waiting, style="dim")
         fcntl.flock(file, fcntl.LOCK_EX)
     _HELD[path] = file
 

@@ -63,7 +63,7 @@ def show(
       vast ppg show talk.mp4
       vast ppg show hello.wav --transcript "Hello, Bob." --out hello.png
     """
-    from vast_core.cli.console import plain_console
+    from vast_core.console import plain_console
     from vast_core.files import check_output
 
     from .alignment import align
@@ -160,10 +160,9 @@ def evaluate_folder(
     """
     import json
 
-    from rich.console import Console
     from rich.progress import track
 
-    from vast_core.cli.console import plain_console
+    from vast_core.console import Terminal, plain_console
     from vast_core.errors import InputError
     from vast_core.files import check_output, write_text
 
@@ -177,7 +176,7 @@ def evaluate_folder(
     recognised = recogniser(context.obj.registry, name, weights, look_ahead)
     clips = chosen_clips(context.obj.registry, folder, only, sources)
     noise = None if noise_db is None else Noise(decibels=noise_db, shape=shape, seed=seed)
-    progress = Console(stderr=True)
+    progress = Terminal(stderr=True)
     shown = track(clips, "listening", console=progress, transient=True, disable=not progress.is_terminal)
     evaluation = evaluate(recognised, shown, noise)
     if not evaluation.by_source:
@@ -238,7 +237,7 @@ def measure_leakage(context: click.Context, folder: Path, figures: Path | None, 
     """
     import json
 
-    from vast_core.cli.console import plain_console
+    from vast_core.console import plain_console
     from vast_core.files import check_output, write_text
 
     from .leakage import leakage_table, measure

@@ -14,6 +14,7 @@ from typing import Literal, Self, cast
 import attrs
 
 from vast_core.errors import InputError
+from vast_core.files import composed, find_file
 from vast_core.interfaces import Clip, Corpus, Sizes
 from vast_core.media import VideoFile, file_digest, read_label
 from vast_core.places import expanded
@@ -68,14 +69,14 @@ class FolderCorpus(Corpus):
         Raises :class:`InputError` if there are none, a name does not match the pattern, or the manifest is wrong.
         """
         rows = list(self._found() if self._config.manifest is None else self._listed(self._config.manifest))
-        names = Counter(row.relative.with_suffix("") for row in rows)
+        names = Counter(composed(row.relative.with_suffix("").as_posix()) for row in rows)
         clips = []
         for row in rows:
-            short = row.relative.with_suffix("")
+            short = composed(row.relative.with_suffix("").as_posix())
             clips.append(
                 Clip(
-                    name=(short if names[short] == 1 else row.relative).as_posix(),
-                    speaker=row.speaker or self._speaker(row.relative),
+                    name=_unique(row, short, names),
+                    speaker=composed(row.speaker or self._speaker(row.relative)),
                     style=row.style or self._style(row.relative),
                     transcript=row.transcript,
                     split=row.split,
@@ -106,12 +107,10 @@ class FolderCorpus(Corpus):
     def _listed(self, name: str) -> Iterator[_Row]:
         manifest = self._path / name
         try:
-            text = manifest.read_text(encoding="utf-8-sig")
+            text = _decoded(manifest.read_bytes())
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{manifest}: the manifest cannot be read ({error}); it must be CSV in UTF-8") from error
-        reader = csv.DictReader(
-            io.StringIO(text, newline=""), delimiter="\t" if manifest.suffix.lower() == ".tsv" else ","
-        )
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
         columns = reader.fieldnames or ()
         if "file" not in columns or (unknown := [column for column in columns if column not in COLUMNS]):
             wrong = "lacks the column file" if "file" not in columns else f"has unknown columns {', '.join(unknown)}"
@@ -134,11 +133,12 @@ class FolderCorpus(Corpus):
         name, split = values.pop("file"), values.pop("split", None)
         if name is None:
             raise InputError(f"{place}: has no file name; fill in the column file or remove the row")
-        if not (self._path / name).is_file():
+        file = find_file(self._path, name)
+        if file is None:
             raise InputError(f"{place}: {self._path / name} does not exist; correct the name or remove the row")
         if split not in ("train", "held_out", None):
             raise InputError(f"{place}: split is {split!r}; write train, held_out, or nothing")
-        return _Row(file=self._path / name, relative=Path(os.path.normpath(name)), split=cast(Split, split), **values)
+        return _Row(file=file, relative=Path(os.path.relpath(file, self._path)), split=cast(Split, split), **values)
 
     def _speaker(self, relative: Path) -> str:
         pattern = self._config.speaker
@@ -149,7 +149,7 @@ class FolderCorpus(Corpus):
                 return label.speaker
             found = NAME.match(relative.stem)
         else:
-            found = re.search(pattern, relative.as_posix())
+            found = re.search(pattern, composed(relative.as_posix()))
         if found is None or not found["speaker"]:
             raise InputError(
                 f"{relative.as_posix()}: the pattern corpus.speaker = {pattern!r} does not match this name; "
@@ -160,5 +160,28 @@ class FolderCorpus(Corpus):
     def _style(self, relative: Path) -> str | None:
         if self._config.style is None:
             return relative.parts[1] if len(relative.parts) > 2 else None
-        found = re.search(self._config.style, relative.as_posix())
+        found = re.search(self._config.style, composed(relative.as_posix()))
         return found["style"] or None if found else None
+
+
+def _unique(row: _Row, short: str, names: Counter[str]) -> str:
+    """The name of a clip: with its suffix if another differs in that only, and as it is on disk if in accents only."""
+    if names[short] == 1:
+        return short
+    return (
+        composed(row.relative.as_posix())
+        if short == row.relative.with_suffix("").as_posix()
+        else row.relative.as_posix()
+    )
+
+
+def _decoded(content: bytes) -> str:
+    """The text of a manifest in UTF-8, or in UTF-16 as some spreadsheets write it, without their line ``sep=;``."""
+    text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    return text.partition("\n")[2] if text.startswith("sep=") else text
+
+
+def _delimiter(text: str) -> str:
+    """The character between the columns of the header: a comma, or what spreadsheets of other languages write."""
+    header = text.partition("\n")[0]
+    return max(",;\t", key=header.count)

@@ -95,12 +95,12 @@ def report(file: Path, out: Path | None, keep_all: bool) -> None:
     withdrew are excluded.
     """
     with study_extra():
-        from rich.console import Console
+        from vast_core.console import Terminal
 
         from .analysis.commands import report as report_study
         from .reading import read_study
 
-        report_study(read_study(file, sources=False), Console(highlight=False), out=out, keep_all=keep_all)
+        report_study(read_study(file, sources=False), Terminal(), out=out, keep_all=keep_all)
 
 
 @study.command(short_help="Write every score as a table.")
@@ -129,12 +129,12 @@ def export(file: Path, out: Path | None) -> None:
     Text that a spreadsheet would run as a formula is preceded by an apostrophe.
     """
     with study_extra():
-        from rich.console import Console
+        from vast_core.console import Terminal
 
         from .analysis.commands import export as export_study
         from .reading import read_study
 
-        export_study(read_study(file, sources=False), Console(highlight=False), out=out)
+        export_study(read_study(file, sources=False), Terminal(), out=out)
 
 
 @study.command(short_help="Open a study to judges.")
@@ -158,14 +158,14 @@ def serve(
     After an interruption, the same command continues: no score that was shown to a judge as saved is lost.
     """
     with study_extra():
-        from rich.console import Console
+        from vast_core.console import Terminal
 
         from .reading import read_study
         from .server.serve import serve as serve_study
 
         serve_study(
             read_study(file),
-            Console(highlight=False),
+            Terminal(),
             host=host,
             port=port,
             root_path=root_path,

@@ -178,11 +178,9 @@ def prepare(study: Study, storage: Storage, console: Console) -> None:
         media_now = planned(session, study)
         for kind, clips in (("training", media_now.plan.training), ("gold", media_now.plan.gold)):
             if study.made.get(kind):
-                console.print(
-                    f"not rated, because they are used for {kind}: {', '.join(clips)}", markup=False, soft_wrap=True
-                )
+                console.print(f"not rated, because they are used for {kind}: {', '.join(clips)}")
         for warning in _warnings(study, media_now):
-            console.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
+            console.print(f"warning: {warning}", style="yellow")
 
 
 def _digest(encoding: str, source: str, own: Wanted) -> str:

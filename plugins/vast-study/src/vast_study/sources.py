@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vast_core.errors import InputError
+from vast_core.files import composed
 
 ENDINGS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 
@@ -25,11 +26,10 @@ def videos(folder: Path) -> dict[str, Path]:
         raise InputError(f"{folder}: cannot be read ({error.strerror}); name a folder of videos") from error
     found: dict[str, Path] = {}
     for file in files:
-        if file.stem in found:
-            raise InputError(
-                f"{folder}: {found[file.stem].name} and {file.name} have the same name; rename one of them"
-            )
-        found[file.stem] = file
+        name = composed(file.stem)
+        if name in found:
+            raise InputError(f"{folder}: {found[name].name} and {file.name} have the same name; rename one of them")
+        found[name] = file
     if not found:
         raise InputError(f"{folder}: has no videos ({', '.join(ENDINGS)}); name a folder of videos")
     return found

@@ -38,8 +38,7 @@ def compare(session: Session, folders: tuple[Path, ...], measures: str | None, o
       vast compare eval/ours eval/theirs
       vast compare runs/first runs/second --measures lip_vertex_error,psnr --out compare/lips
     """
-    from rich.console import Console
-
+    from vast_core.console import Terminal
     from vast_core.errors import InputError
 
     from .compare import FILE
@@ -52,6 +51,6 @@ def compare(session: Session, folders: tuple[Path, ...], measures: str | None, o
     only = [name.strip() for name in measures.split(",")] if measures else []
     found = compare_evaluations(folders, only)
     files = [write_page(out, found), found.write(out), write_csv(out, found)]
-    console = Console(highlight=False)
+    console = Terminal()
     console.print(print_comparison(found))
-    console.print("written: " + ", ".join(map(str, files)), markup=False)
+    console.print("written: " + ", ".join(map(str, files)))

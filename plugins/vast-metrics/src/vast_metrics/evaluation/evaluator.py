@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,11 +12,10 @@ from typing import Any, Literal
 
 import attrs
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import Progress
 
+from vast_core.console import Terminal, progress
 from vast_core.errors import SURROUNDINGS, InputError, StorageError
-from vast_core.files import check_replaced
+from vast_core.files import check_replaced, temporary_name
 from vast_core.registry import Registry
 
 from ..prepared import spread
@@ -41,7 +39,7 @@ class Evaluator:
 
     protocol: Protocol
     registry: Registry
-    console: Console = attrs.field(factory=lambda: Console(highlight=False))
+    console: Console = attrs.field(factory=Terminal)
 
     def videos(self, generated: Path, reference: Path, prompts: Path | None, out: Path) -> Evaluation:
         """Videos of a system compared with their references.
@@ -94,13 +92,13 @@ class Evaluator:
             raise InputError(f"{path}: no clip of the split {split} shows its avatar, {trained.base.avatar}")
         with results_folder(out, [path]) as folder:
             spoken = folder / "spoken"
-            with Progress(console=self.console, transient=True) as progress:
-                bar = progress.add_task("speaking", total=len(own))
+            with progress(self.console, transient=True) as shown:
+                bar = shown.add_task("speaking", total=len(own))
                 for clip in own:
-                    progress.update(bar, description=f"speaking {escape(clip.name)}")
+                    shown.update(bar, description=f"speaking {clip.name}")
                     clips.draw(clip, clips.spoken(clip), spoken)
                     clips.show_prompt(clip, spoken)
-                    progress.advance(bar)
+                    shown.advance(bar)
             generated, reference, prompts = (spoken / "videos" / n for n in ("generated", "reference", "prompts"))
             return self._videos(
                 generated, reference, prompts, folder, out, (trained.name, f"footage of {trained.base.avatar}")
@@ -112,7 +110,7 @@ class Evaluator:
         inputs = [path, people] if sound is None else [path, people, sound]
         with results_folder(out, inputs, PEOPLE_FILE) as folder:
             figures = measure_people(trained, people, sound, folder)
-        self.console.print(f"wrote {out / PEOPLE_FILE} and {out / PEOPLE_PAGE}", markup=False)
+        self.console.print(f"wrote {out / PEOPLE_FILE} and {out / PEOPLE_PAGE}")
         return figures
 
     def _videos(
@@ -140,17 +138,17 @@ class Evaluator:
         geometry: Literal["tracked", "model"],
     ) -> Evaluation:
         began = time.perf_counter()
-        with Progress(console=self.console, transient=True) as progress:
-            bar = progress.add_task("measuring", total=len(tasks))
+        with progress(self.console, transient=True) as shown:
+            bar = shown.add_task("measuring", total=len(tasks))
             for name, make in tasks:
-                progress.update(bar, description=f"measuring {escape(name)}")
+                shown.update(bar, description=f"measuring {name}")
                 try:
                     engine.measure(make())
                 except SURROUNDINGS:
                     raise
                 except InputError as error:
                     self._leave_out(engine, name, str(error))
-                progress.advance(bar)
+                shown.advance(bar)
         evaluation = engine.conclude(generated=names[0], reference=names[1], geometry=geometry)
         with self.console.status("writing the report"):
             files = [
@@ -163,13 +161,12 @@ class Evaluator:
         self.console.print(
             f"{engine.seconds:.1f} s in {len(evaluation.clips)} clips measured in {seconds:.1f} s; wrote "
             + ", ".join(str(out / file.relative_to(folder)) for file in files),
-            markup=False,
         )
         return evaluation
 
     def _leave_out(self, engine: Engine, clip: str, reason: str) -> None:
         engine.leave_out(clip, reason)
-        self.console.print(f"[yellow]left out {escape(clip)}: {escape(reason)}[/yellow]")
+        self.console.print(f"left out {clip}: {reason}", style="yellow")
 
 
 @contextmanager
@@ -182,7 +179,7 @@ def results_folder(out: Path, inputs: Iterable[Path], file: str = FILE) -> Itera
     check_replaced(out, inputs=inputs)
     if out.exists() and not (out / file).is_file() and any(out.iterdir()):
         raise InputError(f"{out}: contains files that are not from an evaluation; choose another --out")
-    temporary, old = (out.with_name(f".{out.name}.{os.getpid()}.{what}") for what in ("part", "old"))
+    temporary, old = (out.with_name(temporary_name(f"{out.name} {what}")) for what in ("new", "old"))
     try:
         temporary.mkdir(parents=True)
         yield temporary

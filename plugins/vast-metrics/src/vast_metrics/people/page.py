@@ -8,8 +8,8 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table as Grid
+from rich.text import Text as Line
 
 from vast_core.report import Block, Cell, Rejected, Section, Table, Text, Verdict
 
@@ -56,19 +56,19 @@ def print_figures(console: Console, figures: Figures) -> None:
         interval = "-" if bounds is None else f"{_shown(bounds[0])} to {_shown(bounds[1])}"
         others = (_shown(own[name]) for own in figures["rows"].values())
         chance = _shown(figures["retrieval_chance"]) if name == "retrieval" else "0"
-        grid.add_row(title, f"[bold]{_shown(figures[name])}[/bold]", interval, *others, chance)
+        grid.add_row(title, Line(_shown(figures[name]), "bold"), interval, *others, chance)
     console.print(grid)
     alone = Grid("speaker", box=box.SIMPLE_HEAD)
     for column in SHORT:
         alone.add_column(column, justify="right")
     for speaker, own in figures["by_speaker"].items():
-        alone.add_row(escape(speaker), *(_shown(own[name]) for name in COLUMNS))
+        alone.add_row(speaker, *(_shown(own[name]) for name in COLUMNS))
     console.print(alone)
     reasons: dict[str, list[str]] = {}
     for name, reason in figures["left_out"].items():
         reasons.setdefault(reason, []).append(name)
     for reason, names in reasons.items():
-        console.print(f"[yellow]left out {escape(', '.join(names))}: {escape(reason)}[/yellow]")
+        console.print(f"left out {', '.join(names)}: {reason}", style="yellow")
 
 
 def section(figures: Figures, pictures: Path) -> Section:

@@ -59,7 +59,7 @@ def run(context: StageContext) -> list[Path]:
         with context.console.status("renderer"):
             figures["renderer"] = rendering(context)
     if warning := figures.get("style_retrieval", {}).get("warning"):
-        context.console.print(f"[yellow]Warning: {warning}[/yellow]")
+        context.console.print(f"Warning: {warning}", style="yellow")
     path = write_evaluation(context.run, figures)
     samples = context.run.samples
     return [path, samples / "lip_opening.json", *sorted(samples.glob("renderer_*.png"))]

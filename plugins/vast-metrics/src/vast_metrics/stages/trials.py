@@ -44,7 +44,7 @@ def trial(
     run = tuple(registry.stage(stage) for stage in stages)
     options = {**recipe.stages, "prepare": prepare}
     own = attrs.evolve(recipe, name=name, audio=audio, seed=seed, renderer=None, run=run, stages=options)
-    context.console.print(f"[bold cyan]{', '.join(parts)}[/bold cyan]")
+    context.console.print(", ".join(parts), style="bold cyan")
     done = run_recipe(own, registry, context.run.path / "trials" / name, resume=context.resume)
     return StageContext(run=done, pipeline=assemble(own, registry), console=context.console)
 

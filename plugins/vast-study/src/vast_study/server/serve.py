@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import uvicorn
 from rich.console import Console
-from rich.markup import escape
 from sqlalchemy.orm import Session
 
 from vast_core.errors import InputError
@@ -55,7 +54,8 @@ def serve(
             _announce(console, address, token, left, study)
             if not https and not _is_local(host):
                 console.print(
-                    "[yellow]Links travel unencrypted:[/] admit judges from outside through a proxy that speaks https."
+                    "Links travel unencrypted: admit judges from outside through a proxy that speaks https.",
+                    style="yellow",
                 )
             config = uvicorn.Config(
                 application(site, hosts),
@@ -111,7 +111,7 @@ def _address(listener: socket.socket, root: str) -> str:
 
 
 def _announce(console: Console, address: str, token: str | None, left: int, study: Study) -> None:
-    console.print(f"[bold]{escape(study.title)}[/]")
+    console.print(study.title, style="bold")
     console.print(f"  for judges            {address}  ({left} of {study.judges} places free)", soft_wrap=True)
     console.print(f"  for the experimenter  {address}experimenter{'#' + token if token else ''}", soft_wrap=True)
     if token:
