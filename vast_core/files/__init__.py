@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from .atomic import replacing, write_picture, write_text
-from .names import composed, find_file, is_file, safe_name, safe_path, temporary_name
+from .names import VIDEO_ENDINGS, composed, find_file, is_file, safe_name, safe_path, temporary_name
 from .outputs import check_output, check_replaced
 from .packaged import named_file
 from .results import read_results, write_results
 
 __all__ = [
+    "VIDEO_ENDINGS",
     "check_output",
     "check_replaced",
     "composed",

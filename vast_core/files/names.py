@@ -11,6 +11,12 @@ from pathlib import Path, PurePosixPath
 LONGEST = 160
 """Most bytes of a safe name; file systems allow 255 with all that is put around it."""
 
+VIDEO_ENDINGS = (
+    *(".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mts", ".m2ts", ".ts", ".mpg", ".mpeg", ".vob", ".wmv", ".asf"),
+    *(".flv", ".f4v", ".3gp", ".3g2", ".ogv", ".mxf", ".qt", ".dv", ".mod", ".tod"),
+)
+"""Endings of the names of video files, in lower case."""
+
 _UNSAFE = re.compile(r'[%<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]|^[ .~-]|[ .]$')
 
 

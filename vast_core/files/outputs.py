@@ -50,7 +50,13 @@ def check_own_folder(out: Path, *, mark: str, ours: Collection[str], what: str) 
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for place, _, names in os.walk(folder, followlinks=False):
+    seen: set[str] = set()
+    for place, below, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:  # a link in a circle
+            below.clear()
+            continue
+        seen.add(real)
         yield from (Path(place, name) for name in names)
 
 

@@ -8,7 +8,7 @@ from .labelled_names import NEUTRAL, ClipLabel, read_label
 from .lip_regression import LipSync, pearson
 from .opening import file_digest, opened
 from .playing import forward_and_back
-from .reading import VideoFile
+from .reading import VideoFile, is_spoken
 from .speech_manifest import NAME, Recording, format_phones, parse_phones, read_manifest, write_manifest
 from .sync import LEAD_MS, LipOffset, Offset, estimate_offsets, shift_wave
 from .writing import VideoWriter
@@ -31,6 +31,7 @@ __all__ = [
     "format_phones",
     "forward_and_back",
     "is_silent",
+    "is_spoken",
     "opened",
     "parse_phones",
     "pearson",

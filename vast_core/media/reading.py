@@ -21,6 +21,15 @@ from .decoding import decoded
 from .hearing import SoundReader
 from .opening import opened
 
+SPOKEN = "An avatar of vast speaks."
+"""Comment in the metadata of a video in which an avatar speaks."""
+
+
+def is_spoken(path: Path) -> bool:
+    """Whether a video says that an avatar of vast speaks in it. Raises :class:`MediaError` if it cannot be opened."""
+    with opened(path) as container:
+        return container.metadata.get("comment") == SPOKEN
+
 
 def _upright(image: NDArray[np.uint8], matrix: tuple[int, int, int, int]) -> NDArray[np.uint8]:
     """Turn and mirror an image (Y, X, 3) as the display matrix (a, b; c, d), to the nearest quarter turn, says."""

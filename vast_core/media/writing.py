@@ -17,6 +17,7 @@ from ..errors import StorageError, VastError
 from ..files.names import temporary_name
 from ..interfaces import SAMPLE_RATE
 from .colour import EXACT_COLOUR
+from .reading import SPOKEN
 
 ENCODERS = ("libx264", "libopenh264")
 """H.264 encoders; the first available one is used. PyAV's wheels contain libx264 (GPL), which is called, not linked."""
@@ -49,11 +50,13 @@ class VideoWriter:
         crf: int = 18,
         full_colour: bool = False,
         key_frames: int | None = None,
+        spoken: bool = False,
     ) -> None:
         """Prepare to write ``path``; ``wave`` is mono (S,) at ``sample_rate``, ``crf`` 0 (lossless) to 51 (worst).
 
         ``full_colour`` keeps the colour of every pixel (yuv444p) where the encoder can; browsers do not play that.
-        Key frames are at most ``key_frames`` frames apart; None leaves this to the encoder.
+        Key frames are at most ``key_frames`` frames apart; None leaves this to the encoder. ``spoken`` marks a video in
+        which an avatar speaks, so that no avatar is trained on it.
         """
         if wave is not None and wave.ndim != 1:
             raise ValueError(f"{path}: wave is {wave.shape}; give one channel, (S,)")
@@ -65,6 +68,7 @@ class VideoWriter:
         self._sample_rate = sample_rate
         self._crf = crf
         self._key_frames = key_frames
+        self._spoken = spoken
         self._encoder = _encoder()
         self._format = "yuv444p" if full_colour and self._encoder == "libx264" else "yuv420p"
         self._size: tuple[int, int] | None = None
@@ -81,6 +85,8 @@ class VideoWriter:
                 self._container = av.open(
                     f"file:{self._temporary}", "w", format="mp4", options={"movflags": "+faststart"}
                 )
+            if self._spoken:
+                self._container.metadata["comment"] = SPOKEN
             self._video: Any = self._container.add_stream(self._encoder, rate=self._fps)
             self._audio: Any = None
             if self._wave is not None:
@@ -179,7 +185,8 @@ class VideoWriter:
         if self._container is not None:
             with suppress(OSError, av.FFmpegError):
                 self._container.close()
-        self._temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # its folder may be missing
+            self._temporary.unlink(missing_ok=True)
 
 
 def _encoder() -> str:

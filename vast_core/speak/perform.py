@@ -107,8 +107,8 @@ def perform(
 
 
 def write_video(frames: Iterable[Image], fps: float, wave: NDArray[np.float32], out: Path) -> None:
-    """Write ``frames`` with their sound to ``out``; a full disk leaves no half-written video."""
-    with VideoWriter(out, fps, wave) as writer:
+    """Write ``frames`` with their sound to ``out``, marked as spoken; a full disk leaves no half-written video."""
+    with VideoWriter(out, fps, wave, spoken=True) as writer:
         for frame in frames:
             writer.write(frame)
 

@@ -9,8 +9,9 @@ import av
 import numpy as np
 import pytest
 
-from vast_core.errors import InputError, MediaError
+from vast_core.errors import InputError, MediaError, MediaWarning
 from vast_core.interfaces import Sizes
+from vast_core.media import VideoWriter
 from vast_corpora.config import FolderConfig
 from vast_corpora.folder import FolderCorpus
 from vast_corpora.plugin import vast_components
@@ -248,3 +249,49 @@ def test_names_that_are_not_utf_8_become_text(tmp_path):
         pytest.skip("this file system takes UTF-8 only")
     (clip,) = corpus(tmp_path).clips()
     assert (clip.name, clip.speaker) == ("caf%E9_1", "caf%E9")
+
+
+def passed_over(folder, **options):
+    with pytest.warns(MediaWarning) as caught:
+        clips = corpus(folder, **options).clips()
+    assert len({str(own.message) for own in caught}) == 1
+    return [clip.name for clip in clips], str(caught[0].message)
+
+
+def test_links_to_folders_are_followed_once(tmp_path):
+    fill(tmp_path / "elsewhere", "ann/1.mp4")
+    fill(tmp_path / "videos", "bob/1.mp4")
+    (tmp_path / "videos" / "carl").symlink_to(tmp_path / "elsewhere" / "ann")
+    assert [clip.name for clip in corpus(tmp_path / "videos").clips()] == ["bob/1", "carl/1"]
+    (tmp_path / "videos" / "bob" / "loop").symlink_to(tmp_path / "videos")
+    (tmp_path / "videos" / "dan").symlink_to(tmp_path / "videos" / "bob")
+    names, said = passed_over(tmp_path / "videos")
+    assert names == ["bob/1", "carl/1"]
+    assert "links to folders that are read anyway: bob/loop, dan" in said
+
+
+def test_what_is_no_footage_is_passed_over_and_listed_once(tmp_path):
+    fill(tmp_path, "ann_1.mp4", "B.MTS", ".hidden_1.mp4", ".Trash-1000/x_1.mp4", "$RECYCLE.BIN/x_2.mp4", "@eaDir/x.mp4")
+    fill(tmp_path, "runs/r/environment.json", "runs/r/base.mp4", "runs/r/samples/ann.mp4", "runs/r/stages/x.json")
+    fill(tmp_path, "eval/v/eval.json", "eval/v/videos/a_1.mp4", "notes.txt", "sound.wav", "sound2.wav", ".DS_Store")
+    (tmp_path / "gone_1.mp4").symlink_to(tmp_path / "nowhere")
+    names, said = passed_over(tmp_path)
+    assert names == ["B", "ann_1"]
+    for line in (
+        "hidden files: .hidden_1.mp4",
+        "hidden folders and trash: $RECYCLE.BIN, .Trash-1000, @eaDir",
+        "folders that vast has written: eval/v, runs/r",
+        "links that lead nowhere: gone_1.mp4",
+        "files with other endings: .txt (1), .wav (2)",
+    ):
+        assert line in said, said
+
+
+def test_an_avatar_is_not_trained_on_itself(tmp_path):
+    for name, spoken in (("ann_1", False), ("out", True)):
+        with VideoWriter(tmp_path / f"{name}.mp4", 25, spoken=spoken) as video:
+            video.write(np.zeros((64, 64, 3), np.uint8))
+    names, said = passed_over(tmp_path)
+    assert names == ["ann_1"]
+    assert "videos in which an avatar of vast speaks: out.mp4" in said
+    assert [clip.name for clip in corpus(tmp_path, synthesised=True).clips()] == ["ann_1", "out"]

@@ -76,6 +76,9 @@ class FolderConfig:
     style: str | None = attrs.field(default=None, validator=optional(_pattern("style")))
     """Regular expression with a group ``style``, searched in the same way; a path without a match has no style. By
     default the style is the second sub-folder, if there is one."""
+    synthesised: bool = False
+    """Whether videos that `vast synth` has made count as footage. Otherwise they are passed over, so that an avatar is
+    not trained on itself."""
     manifest: str | None = None
     """CSV (or .tsv) under ``path`` with the column ``file`` and any of ``speaker``, ``style``, ``transcript`` and
     ``split`` (train or held_out). Only the files listed in it are used; for empty cells the rules above apply."""

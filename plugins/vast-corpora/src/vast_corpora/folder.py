@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,17 +14,17 @@ from typing import Literal, Self, cast
 
 import attrs
 
-from vast_core.errors import InputError
-from vast_core.files import composed, find_file
+from vast_core.errors import InputError, MediaWarning
+from vast_core.files import VIDEO_ENDINGS, composed, find_file
 from vast_core.interfaces import Clip, Corpus, Sizes
 from vast_core.media import VideoFile, file_digest, read_label
 from vast_core.places import expanded
 
 from .config import FolderConfig
+from .walk import Walk
 
 Split = Literal["train", "held_out"] | None
 
-SUFFIXES = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi")
 COLUMNS = ("file", "speaker", "style", "transcript", "split")
 
 NAME = re.compile(r"(?P<speaker>.+?)([ _.-]+((clip|part|take|short)\d*|\d+)(?=[ _.-]|$).*)?$", re.IGNORECASE)
@@ -45,6 +46,9 @@ class _Row:
 
 class FolderCorpus(Corpus):
     """All videos under a folder, or those that a manifest lists, sorted by path.
+
+    Links to folders are followed. Hidden folders, trash and what vast itself has written are passed over; a warning
+    says once what was. A manifest may list any file.
 
     The speaker is the first of these that is known: the manifest's entry, the match of the pattern ``speaker``, the
     first sub-folder, the start of the file name (``Obama`` of ``Obama_clip1.mp4``, ``M030`` of ``M030_happy_1.mp4``).
@@ -93,15 +97,14 @@ class FolderCorpus(Corpus):
             return
         if not path.is_dir():
             raise InputError(f"{path}: no such folder or video; check corpus.path")
-        files = [
-            file
-            for file in path.rglob("*")
-            if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
-        ]
+        walk = Walk(path, self._config.synthesised)
+        files = walk.videos()
+        if note := walk.note():
+            warnings.warn(note, MediaWarning, stacklevel=2)
         if not files:
-            looked_for = ", ".join(f"*{suffix}" for suffix in SUFFIXES)
+            looked_for = ", ".join(f"*{suffix}" for suffix in VIDEO_ENDINGS)
             raise InputError(f"{path}: no video in this folder or its sub-folders (looked for {looked_for})")
-        for file in sorted(files):
+        for file in files:
             yield _Row(file=file, relative=file.relative_to(path))
 
     def _listed(self, name: str) -> Iterator[_Row]:

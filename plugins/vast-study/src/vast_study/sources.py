@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vast_core.errors import InputError
-from vast_core.files import composed
-
-ENDINGS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
+from vast_core.files import VIDEO_ENDINGS, composed
 
 
 def videos(folder: Path) -> dict[str, Path]:
@@ -20,7 +18,7 @@ def videos(folder: Path) -> dict[str, Path]:
         files = sorted(
             file
             for file in folder.iterdir()
-            if file.suffix.lower() in ENDINGS and not file.name.startswith(".") and file.is_file()
+            if file.suffix.lower() in VIDEO_ENDINGS and not file.name.startswith(".") and file.is_file()
         )
     except OSError as error:
         raise InputError(f"{folder}: cannot be read ({error.strerror}); name a folder of videos") from error
@@ -31,7 +29,7 @@ def videos(folder: Path) -> dict[str, Path]:
             raise InputError(f"{folder}: {found[name].name} and {file.name} have the same name; rename one of them")
         found[name] = file
     if not found:
-        raise InputError(f"{folder}: has no videos ({', '.join(ENDINGS)}); name a folder of videos")
+        raise InputError(f"{folder}: has no videos ({', '.join(VIDEO_ENDINGS)}); name a folder of videos")
     return found
 
 

@@ -39,7 +39,9 @@ class Match:
 def videos_in(folder: Path, protocol: Protocol, registry: Registry) -> Corpus:
     """The videos of a folder, read by the corpus ``folder`` at the protocol's rate."""
     component = registry.get("corpus", "folder")
-    corpus: Corpus = component.load().from_config(component.config(path=folder), Sizes(fps=protocol.fps))
+    corpus: Corpus = component.load().from_config(
+        component.config(path=folder, synthesised=True), Sizes(fps=protocol.fps)
+    )
     return corpus
 
 
