@@ -31,7 +31,7 @@ def footage(pipeline):
 def test_features_are_standardised_and_what_was_never_heard_does_not_come_a_hundredfold(pipeline):
     rows = footage(pipeline)
     model = StyleModel(pipeline)
-    model.expect(rows)
+    model.expect(rows, rows)
     heard = model.hear(torch.cat([audio for _, audio, _ in rows]))
     assert torch.allclose(heard.mean(0), torch.zeros(pipeline.sizes.audio), atol=1e-4)
     assert torch.allclose(heard[:, [0, *range(2, pipeline.sizes.audio)]].std(0), torch.ones(1), atol=1e-3)

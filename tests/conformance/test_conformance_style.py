@@ -252,6 +252,27 @@ class IgnoresLabels(Tells):
 OF_LABELS = {ComparesLabels: "labels", GuessesUnknownLabels: "labels", IgnoresLabels: "labels used"}
 """Each broken reader of labels, and the rule that catches it, alone."""
 
+
+class StartsFromNothing(Mean):
+    """Divides by the frames of each clip that are masked."""
+
+    def start_from(self, clips):
+        with torch.no_grad():
+            rows = torch.stack([face[~mask].mean(0) for _, face, mask in clips])
+            self.face.weight.mul_(rows.std())
+
+
+class StartsWithAnotherLayer(Mean):
+    def start_from(self, clips):
+        self.added = nn.Linear(1, 1)
+
+
+class CentresTheClips(Mean):
+    def start_from(self, clips):
+        for _, face, _ in clips:
+            face -= face.mean(0)
+
+
 BROKEN = {
     WritesTheContextForTheMean: "shapes",
     NeedsAWindow: "shapes",
@@ -270,6 +291,9 @@ BROKEN = {
     NothingOverNothing: "empty prompt",
     Unbiased: "finite",
     InfiniteGradientOfAStillFace: "finite",
+    StartsFromNothing: "start from",
+    StartsWithAnotherLayer: "start from",
+    CentresTheClips: "start from",
     DeadParameter: "gradients",
     Forgetful: "weights tell all",
 }

@@ -48,6 +48,13 @@ class StyleEncoder(nn.Module, ABC):
     @abstractmethod
     def from_config(cls, config: Any, sizes: Sizes) -> Self: ...
 
+    def start_from(self, clips: Sequence[tuple[Tensor, Tensor, Tensor]]) -> None:
+        """Initialise from the training footage, before the first step; by default, this does nothing.
+
+        ``clips`` has audio (T, A), expression (T, E) and mask (T,), on the CPU, of training clips, the audio of clips
+        without sound being that of silence.
+        """
+
     def forward(self, expression: Tensor, audio: Tensor, mask: Tensor, heard: Tensor) -> Posterior:
         """q(z0 given X, A) of expression (B, T, E) and audio (B, T, A).
 

@@ -73,11 +73,15 @@ class StyleModel(nn.Module):
         self.register_buffer("prior_mean", torch.zeros(pipeline.sizes.style))
         self.register_buffer("prior_factor", torch.eye(pipeline.sizes.style))
 
-    def expect(self, rows: Sequence[tuple[Tensor, Tensor, Tensor]]) -> None:
-        """Set the scale of the audio features and the initial noise from training footage, and initialise the decoder.
+    def expect(
+        self, rows: Sequence[tuple[Tensor, Tensor, Tensor]], prompts: Sequence[tuple[Tensor, Tensor, Tensor]]
+    ) -> None:
+        """Set the scale of the audio features and the initial noise from training footage, and initialise decoder and
+        style encoder.
 
-        ``rows`` are expression (T, E), audio features (T, A) and mask (T,) of training clips. The initial noise is
-        half of each coefficient's standard deviation, a level that training reaches soon.
+        ``rows`` are expression (T, E), audio features (T, A) and mask (T,) of training clips to reconstruct,
+        ``prompts`` of those that show styles. The initial noise is half of each coefficient's standard deviation, a
+        level that training reaches soon.
         """
         expression, audio = (torch.cat([row[part][row[2]] for row in rows]) for part in (0, 1))
         self.log_noise.data = (0.5 * expression.std(0)).clamp_min(LEAST_NOISE).log().to(self.log_noise)
@@ -85,6 +89,7 @@ class StyleModel(nn.Module):
         self.audio_mean.copy_(audio.mean(0))
         self.audio_std.copy_(deviation.clamp_min(LEAST_DEVIATION * float(deviation.mean())))
         self.decoder.start_from([(self.hear(heard), face, valid) for face, heard, valid in rows])
+        self.style.start_from([(self.hear(heard), face, valid) for face, heard, valid in prompts])
 
     def hear(self, audio: Tensor) -> Tensor:
         """Standardised audio features (B, T, A), the input of encoder and decoder."""

@@ -120,7 +120,7 @@ def run(context: StageContext) -> list[Path]:
     context.pipeline.to(context.device, face=context.device)  # the gradient of the lip loss passes through the face
     settings = context.options("style", StyleStage)
     model, windows = StyleModel(context.pipeline, settings.enhancer, settings.reconstruct), Windows(context)
-    model.expect(windows.clips())
+    model.expect(windows.clips(), windows.prompts())
     identity = torch.stack(list(context.store.identities.values())).mean(0).to(context.device)
     trainer = Trainer(
         run=context.run,

@@ -138,6 +138,12 @@ class Windows:
         chosen = [self._load(clip) for clip in main[:: -(-len(main) // most)]]
         return [(rows["expression"], rows["audio"], rows["valid"]) for rows in chosen]
 
+    def prompts(self, most: int = 1000) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """The same of up to ``most`` clips of all corpora, with and without sound, evenly chosen."""
+        clips = list(self._store.of("train"))
+        chosen = [self._load(clip) for clip in clips[:: -(-len(clips) // most)]]
+        return [(rows["expression"], rows["audio"], rows["valid"]) for rows in chosen]
+
     def __call__(self, step: int) -> StyleBatch:
         """The batch of a step."""
         chance = np.random.default_rng((self._seed, step))

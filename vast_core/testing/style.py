@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..errors import InputError, VastError
 from ..interfaces import Posterior, Sizes, StyleEncoder
 from .kit import Subject, not_applicable, require, rule
-from .probes import device_rules, draws, off, reached, same_weights, scattered, seeded
+from .probes import device_rules, draws, off, reached, same_weights, scattered, seeded, start_gently
 
 FRAMES = 30
 _CLOSE = 1e-4
@@ -294,6 +294,22 @@ def labels_used(subject: Subject) -> None:
 
 
 # ------------------------------------------------------------------------------------------- in training
+
+
+@rule("style")
+def start_from(subject: Subject) -> None:
+    """start_from() keeps the clips and the names and shapes of its state; the posterior stays finite."""
+    sizes, encoder = subject.sizes[0], subject.make()
+    clips = []
+    for seed in range(5):
+        prompt = PromptSample.of(sizes, batch=1, frames=150, seed=seed)
+        prompt.mask[0, :seed] = False
+        clips.append((prompt.audio[0], prompt.expression[0], prompt.mask[0]))
+    start_gently(encoder, clips)
+    if encoder.reads != "labels":
+        posterior = _read(encoder.eval(), PromptSample.of(sizes))
+        finite = all(bool(tensor.isfinite().all()) for tensor in _tensors(posterior).values())
+        require(finite, "after start_from(), the posterior is not finite")
 
 
 @rule("style")

@@ -233,3 +233,42 @@ def test_meta_device_and_lower_precision():
         narrow = encoder(*inputs())
     assert narrow.mean.dtype == narrow.log_std.dtype == narrow.context.dtype == torch.float32
     close(narrow, wide, tolerance=0.1)
+
+
+@torch.no_grad()
+def test_the_code_starts_in_units_of_what_differs_between_clips():
+    """Moving a mean by one deviation over the clips moves the code by 1, be the coefficient large as a jaw or small as
+    a brow; so does a deviation of the logarithm of an amplitude."""
+    encoder = make(size=2 * E)
+    torch.nn.init.zeros_(encoder.mean.weight)
+    chance = torch.Generator().manual_seed(2)
+    scale = torch.logspace(0.5, -1, E)
+    faces = [
+        scale * (torch.randn(E, generator=chance) + 0.3 * torch.randn(1, E, generator=chance).exp() * wave)
+        for wave in torch.randn(40, 100, E, generator=chance)
+    ]
+    every = torch.ones(100, dtype=torch.bool)
+    encoder.start_from([(torch.zeros(100, A), face, every) for face in faces])
+    statistics = torch.stack(
+        [torch.cat([face.mean(0), 0.5 * (face.var(0, correction=0) + 1e-5).log()]) for face in faces]
+    )
+    unit = statistics.std(0)
+
+    def code(face):
+        return encoder(face[None], torch.zeros(1, 100, A), every[None], torch.tensor([True])).mean[0]
+
+    still = code(faces[0])
+    for number in range(E):
+        moved, wider = faces[0].clone(), faces[0].clone()
+        moved[:, number] += unit[number]
+        centre = wider[:, number].mean()
+        wider[:, number] = centre + (wider[:, number] - centre) * unit[E + number].exp()
+        assert (code(moved) - still).norm() == pytest.approx(1, abs=0.01)
+        assert (code(wider) - still).norm() == pytest.approx(1, abs=0.05)
+
+
+def test_clips_too_short_to_compare_leave_the_start_as_it_is():
+    encoder = make()
+    before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+    encoder.start_from([(torch.zeros(20, A), torch.randn(20, E), torch.ones(20, dtype=torch.bool))])
+    assert all(torch.equal(tensor, before[name]) for name, tensor in encoder.state_dict().items())

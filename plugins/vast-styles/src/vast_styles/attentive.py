@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Self
 
 import torch
@@ -19,6 +20,10 @@ LOWEST, HIGHEST = -6.0, 1.0
 """Bounds of log_std, approached smoothly."""
 START = -2.0
 """log_std at the start of training."""
+PIECE = 100
+"""Frames of a clip whose statistics count as those of one prompt, for the units of statistics."""
+LEAST_UNIT = 0.01
+"""Smallest unit: a coefficient that hardly differs between clips is not amplified without limit."""
 LAGS = (-3, -1, 0, 1, 3)
 """Frames by which the face may lag behind the sound in the slopes."""
 
@@ -33,7 +38,8 @@ class AttentiveEncoder(StyleEncoder):
       style is largely offset and amplitude, and the slope separates amplitude from the words of the prompt. The mean of
       the code starts as a linear map of these statistics, which generalises better to unseen styles than nonlinear
       maps: with 12 training styles on artificial curves, the error on unseen styles fell from 0.56 to 0.50 of that of
-      the zero code;
+      the zero code. It starts as an orthogonal map of means and deviations in units of their own deviation over the
+      training footage: otherwise what moves little, as brows do, drowns in the noise of the posterior;
     * a prompt longer than ``window`` frames is read in windows that are pooled together, so that memory grows linearly
     with
       its length;
@@ -44,6 +50,9 @@ class AttentiveEncoder(StyleEncoder):
         StyleTalk: One-shot Talking Head Generation with Controllable Speaking Styles (Ma et al., 2023),
         https://arxiv.org/abs/2301.01081; VAST (Chen et al., 2023), for q(z0 | X, A).
     """
+
+    centre: Tensor
+    unit: Tensor
 
     def __init__(self, config: AttentiveConfig, sizes: Sizes) -> None:
         super().__init__()
@@ -60,6 +69,8 @@ class AttentiveEncoder(StyleEncoder):
         statistics = (4 + len(LAGS)) * sizes.expression
         self.read_statistics = nn.Linear(statistics, width)
         self.gather = nn.Sequential(nn.LayerNorm(2 * width), nn.Linear(2 * width, width), nn.GELU())
+        self.register_buffer("centre", torch.zeros(statistics))
+        self.register_buffer("unit", torch.ones(statistics))
         self.plain_mean = nn.Linear(statistics, config.size)
         self.mean = nn.Linear(width, config.size, bias=False)
         self.log_std = nn.Linear(width, config.size)
@@ -72,6 +83,27 @@ class AttentiveEncoder(StyleEncoder):
     def from_config(cls, config: AttentiveConfig, sizes: Sizes) -> Self:
         """Build an encoder; ``sizes.style`` and ``sizes.context`` are the config's own."""
         return cls(config, sizes)
+
+    @torch.no_grad()
+    def start_from(self, clips: Sequence[tuple[Tensor, Tensor, Tensor]]) -> None:
+        """Set the units of means and deviations to those of pieces of the clips, and start as a map of these alone."""
+        pieces = [
+            (face[start : start + PIECE], mask[start : start + PIECE])
+            for _, face, mask in clips
+            for start in range(0, len(mask), PIECE)
+            if mask[start : start + PIECE].sum() > PIECE // 2
+        ]
+        if len(pieces) < 2:
+            return
+        rows = torch.cat([torch.cat(mean_and_log_deviation(face[None], mask[None]), -1) for face, mask in pieces]).to(
+            self.centre
+        )
+        count = rows.shape[1]
+        self.centre[:count] = rows.mean(0)
+        self.unit[:count] = rows.std(0).clamp_min(LEAST_UNIT)
+        nn.init.zeros_(self.plain_mean.weight)
+        nn.init.zeros_(self.plain_mean.bias)
+        nn.init.orthogonal_(self.plain_mean.weight[:, :count])
 
     def forward(self, expression: Tensor, audio: Tensor, mask: Tensor, heard: Tensor) -> Posterior:
         """q(z0 | X, A) in float32; see :meth:`StyleEncoder.forward`.
@@ -108,7 +140,7 @@ class AttentiveEncoder(StyleEncoder):
             x, y = expression[:, later][:, :length], expected[:, earlier][:, :length]
             together = mask[:, later][:, :length] & mask[:, earlier][:, :length]
             slopes.append(regression(x, y, together, ridge=0.1))
-        return torch.cat(
+        rows = torch.cat(
             [
                 *mean_and_log_deviation(expression, mask),
                 *mean_and_log_deviation(change, known),
@@ -116,6 +148,7 @@ class AttentiveEncoder(StyleEncoder):
             ],
             -1,
         )
+        return (rows - self.centre) / self.unit
 
     def _check(self, expression: Tensor, audio: Tensor, mask: Tensor, heard: Tensor) -> None:
         batch, length = mask.shape
