@@ -87,12 +87,10 @@ class StyleStage(TrainingStage):
     restyled: float = attrs.field(default=0.0, validator=[ge(0), le(1)])
     """Share of training rows whose target and prompt are given a random lasting expression and amplitude, so that codes
     of unseen styles are not shrunk towards those of the footage."""
-    spread: float = attrs.field(default=0.0, validator=ge(0))
-    """Weight of the squared difference of mean, deviation and deviation of velocity over a window, in nats per
-    coefficient²: against lips that move too little."""
     any_sound: float = attrs.field(default=0.0, validator=ge(0))
-    """Weight of the same difference between a prompt and its style spoken with the sound of another clip. Prompts of
-    this term include clips without sound."""
+    """Weight of the squared difference of mean, deviation and deviation of velocity between a prompt and its style
+    spoken with the sound of another clip, in nats per coefficient². Prompts of this term include clips without sound.
+    """
     any_sound_rows: int = attrs.field(default=8, validator=ge(1))
     """Rows of a batch for `any_sound`."""
     closing: float = attrs.field(default=0.0, validator=ge(0))

@@ -66,11 +66,6 @@ def objectives(
         logged |= {"velocity": velocity, "lips": lips}
         if settings.closing:
             loss, logged["closing"] = loss + settings.closing * closing, closing
-        if settings.spread:
-            tempo = context.recipe.fps / 10
-            wanted = statistics(batch.expression, batch.mask, tempo)
-            logged["spread"] = statistics_error(statistics(final, batch.mask, tempo), wanted, windows.weights)
-            loss = loss + settings.spread * logged["spread"]
     if batch.spoken is not None:
         logged["any sound"] = _any_sound(model, context, windows, batch.spoken)
         loss = loss + settings.any_sound * logged["any sound"]
