@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..interfaces import SAMPLE_RATE
+from ..interfaces import SAMPLE_RATE, listen
 from ..mesh.motion import head_motion, rest_pose
 from ..registry.core_stages import StyleStage
 from ..runs.store import PreparedClip
@@ -22,6 +22,9 @@ from .restyling import RandomStyle, Restyling
 
 LIP_SHARES = (0.18, 0.27, 0.5)
 """Shares of a clip's frames by the opening of the lips: shut below the first, parted above the last, limit between."""
+
+SILENCE = 0.8
+"""Seconds of silence before the rows that teach rest, which last half as long."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -101,6 +104,7 @@ class Windows:
         self._seed, self._device = context.run.recipe.seed, context.device
         self._fps, pipeline = context.run.recipe.fps, context.pipeline
         self._trained_audio = pipeline.audio if pipeline.audio.trainable else None
+        self._audio, self._sizes = pipeline.audio, pipeline.sizes
         self._moves_head, self._reads = pipeline.decoder.moves_head, pipeline.style.reads
         self._clips = [clip for clip in context.store.of("train") if clip.heard]
         if not self._clips:
@@ -132,11 +136,30 @@ class Windows:
     def clips(self, most: int = 500) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Expression (T, E), audio features (T, A) and mask (T,) of up to ``most`` training clips, evenly chosen.
 
-        In a union of corpora they are of the first, whose lips the run is for.
+        In a union of corpora they are of the first, whose lips the run is for. Each is followed by silence, in which
+        the face rests: footage hardly shows what lips do when nothing at all is heard.
         """
         main = [clip for clip in self._clips if clip.group == self._store.main_group] or self._clips
         chosen = [self._load(clip) for clip in main[:: -(-len(main) // most)]]
-        return [(rows["expression"], rows["audio"], rows["valid"]) for rows in chosen]
+        silence = self._silence()
+        still = torch.ones(len(silence), dtype=torch.bool)
+        followed = []
+        for rows in chosen:
+            resting = rows["expression"][rows["shut"]].mean(0).expand(len(silence), -1)
+            faces = torch.cat([rows["expression"], resting])
+            followed.append((faces, torch.cat([rows["audio"], silence]), torch.cat([rows["valid"], still])))
+        return followed
+
+    def _silence(self) -> Tensor:
+        """Audio features (T, A) of digital silence, then of noise at -60 dB; T = 0 if the features are trained."""
+        if self._trained_audio is not None:
+            return torch.zeros(0, self._sizes.audio)
+        samples = round(2 * SILENCE * SAMPLE_RATE)
+        hiss = 1e-3 * np.random.default_rng(self._seed).standard_normal(samples)
+        inside, frames = slice(round(SILENCE * self._fps), None), round(1.5 * SILENCE * self._fps)
+        waves = (np.zeros(samples), hiss)
+        heard = [listen(self._audio, wave.astype(np.float32), frames, self._device)[inside] for wave in waves]
+        return torch.cat(heard)
 
     def prompts(self, most: int = 1000) -> list[tuple[Tensor, Tensor, Tensor]]:
         """The same of up to ``most`` clips of all corpora, with and without sound, evenly chosen."""

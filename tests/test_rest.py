@@ -1,0 +1,67 @@
+"""Lips rest in silence: what the decoder starts from, and what it says to a long pause."""
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from vast_core.interfaces import SAMPLE_RATE, listen
+from vast_core.pipeline import assemble
+from vast_core.recipe import load_recipe
+from vast_core.registry import Registry
+from vast_core.runner import run_recipe
+from vast_core.runs.directory import Run
+from vast_core.speak.style_model import StyleModel, decode_whole
+from vast_core.speak.trained import load_face
+from vast_core.stages.context import StageContext
+from vast_core.stages.windows import Windows
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory):
+    """A small prepared run of synthetic speakers, with the regression alone as decoder."""
+    place = tmp_path_factory.mktemp("rest")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VAST_CACHE", str(place / "cache"))
+        registry = Registry.discover()
+        changes = ["run=[prepare]", "decoder={use: hybrid, parts: linear}", "renderer=null"]
+        recipe = load_recipe("vast_tiny", registry, changes)
+        run_recipe(recipe, registry, place / "run")
+        run, pipeline = Run(place / "run", recipe, registry), assemble(recipe, registry)
+        made = StageContext(run=run, pipeline=pipeline, console=Console(quiet=True))
+        load_face(run.weights, pipeline)
+        yield made
+
+
+def test_each_clip_is_followed_by_silence_in_which_its_face_has_shut_lips(context):
+    rows = Windows(context).clips()
+    clips = [clip for clip in context.store.of("train") if clip.heard]
+    assert len(rows) == len(clips)
+    silence = listen(context.pipeline.audio, np.zeros(4 * SAMPLE_RATE, np.float32), 100, torch.device("cpu"))[50]
+    face, identity = context.pipeline.face, next(iter(context.store.identities.values()))
+    for (expression, audio, mask), clip in zip(rows, clips, strict=True):
+        own, added = slice(0, clip.frames), slice(clip.frames, None)
+        torch.testing.assert_close(expression[own], context.store.read(clip, "expression"))
+        assert mask[added].all()
+        assert len(mask[added]) == 20  # 0.4 s of digital silence, and of noise
+        torch.testing.assert_close(audio[added][:10], silence.expand(10, -1), atol=1e-3, rtol=0)
+        opening = face.lip_opening(face.decode(expression, identity))
+        rest = opening[added]
+        assert (rest - rest[0]).abs().max() < 1e-5
+        assert rest[0] < torch.quantile(opening[own][mask[own]], 0.2)
+
+
+def test_lips_shut_in_a_long_pause(context):
+    """After the start from the footage alone; without the added silence they hover half open."""
+    windows, face = Windows(context), context.pipeline.face
+    model = StyleModel(context.pipeline).eval()
+    model.expect(windows.clips(), windows.prompts())
+    identity = next(iter(context.store.identities.values()))
+    pause = listen(context.pipeline.audio, np.zeros(3 * SAMPLE_RATE, np.float32), 75, torch.device("cpu"))
+
+    def opening(audio):
+        return face.lip_opening(face.decode(decode_whole(model, audio, torch.zeros(1, 32)), identity))
+
+    said = torch.cat([opening(context.store.features(clip, None)) for clip in context.store.of("train") if clip.heard])
+    low, high = torch.quantile(said, torch.tensor([0.1, 0.9]))
+    assert float((opening(pause)[25:50].mean() - low) / (high - low)) < 0.15
