@@ -126,6 +126,7 @@ class Avatar:
         a second, if a name or a factor is unknown, or if a factor is out of range, and
         :class:`vast_core.errors.WeightsError` if a saved style belongs to another avatar's weights.
         """
+        _check_seed(seed)
         sliders = self._need_sliders() if factors else None
         shares = [1.0] * len(prompts) if weights is None else list(weights)
         named = style_files(self._folder)
@@ -186,6 +187,7 @@ class Avatar:
         """
         if at_once < 1:
             raise InputError(f"{at_once} frames at once: make at least one")
+        _check_seed(seed)
         style.require(self._digest)
         return perform(
             self._pipeline,
@@ -286,6 +288,11 @@ def pack(run: str | Path, out: str | Path, *, force: bool = False) -> Path:
     check_output(out, inputs=[*(run / name for name in members(run)), *_corpus_of(run)], force=force)
     pack_run(run, out)
     return out
+
+
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed < 2**63:
+        raise InputError(f"the seed {seed}: give a whole number from 0 to {2**63 - 1}")
 
 
 def _check_installed(path: Path, components: dict[str, str], registry: Registry) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import InputError
+from .numbers import FiniteRange
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,7 +25,11 @@ factor_option = click.option(
     "`vast style list` shows which the avatar has.",
 )
 strength_option = click.option(
-    "--style-strength", default=1.0, show_default=True, help="Factor on the style: 0 is neutral, above 1 exaggerates."
+    "--style-strength",
+    type=FiniteRange(),
+    default=1.0,
+    show_default=True,
+    help="Factor on the style: 0 is neutral, above 1 exaggerates.",
 )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ..cli import Session
+from .numbers import SEED
 from .prompts import factor_option, strength_option, style_of
 
 
@@ -16,7 +17,7 @@ from .prompts import factor_option, strength_option, style_of
 @click.option("--name", required=True, help="Name of the style: lower-case letters, digits, - and _.")
 @strength_option
 @factor_option
-@click.option("--seed", default=0, show_default=True, help="Random seed of the prompt `sample`.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Random seed of the prompt `sample`.")
 @click.option("--force", is_flag=True, help="Overwrite a style of this name.")
 @click.pass_obj
 def save(

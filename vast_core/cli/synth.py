@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ..cli import Session
+from .numbers import SEED
 from .prompts import factor_option, strength_option, style_of
 
 
@@ -25,7 +26,11 @@ from .prompts import factor_option, strength_option, style_of
 @strength_option
 @factor_option
 @click.option(
-    "--seed", default=0, show_default=True, help="Random seed of `--style sample` and of stochastic decoders."
+    "--seed",
+    type=SEED,
+    default=0,
+    show_default=True,
+    help="Random seed of `--style sample` and of stochastic decoders.",
 )
 @click.option(
     "--out",

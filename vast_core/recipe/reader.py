@@ -110,10 +110,9 @@ class Reader:
         if type(value) is int and kind in (int, float):
             if not re.fullmatch(r"[-+]?(0|[1-9][0-9_]*)", node.raw):
                 return self.note(node, path, f"YAML reads {node.raw} as {value}; write it as a plain decimal number")
-            try:
-                return kind(value)
-            except OverflowError:
+            if abs(value) >= 2**63:
                 return self.note(node, path, f"{_given(node)} is too large")
+            return kind(value)
         if type(value) is float and kind is float and not math.isnan(value) and ":" not in node.raw:
             return value
         if type(value) is kind and kind in (bool, str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import attrs
@@ -22,7 +23,7 @@ class PrepareStage:
     """Tracks shorter than this, in seconds, are left out."""
     synchronise: bool = False
     """Whether the offset between sound and lips is estimated and corrected in each clip."""
-    max_offset_ms: float = attrs.field(default=400.0, validator=gt(0))
+    max_offset_ms: float = attrs.field(default=400.0, validator=[gt(0), lt(math.inf)])
     """Largest offset that is searched for, early or late, in milliseconds."""
 
 
@@ -36,7 +37,7 @@ class TrainingStage:
     """Batch size, B."""
     frames: int = attrs.field(default=64, validator=ge(2))
     """Length of a training window in video frames, T."""
-    learning_rate: float = attrs.field(default=1.0e-3, validator=gt(0))
+    learning_rate: float = attrs.field(default=1.0e-3, validator=[gt(0), lt(math.inf)])
     """Learning rate at the end of the warm-up; it then falls to 0 along a cosine."""
     warmup: int = attrs.field(default=100, validator=ge(0))
     """Steps over which the learning rate rises from 0."""

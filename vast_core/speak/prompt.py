@@ -20,7 +20,7 @@ from ..media.reading import VideoFile
 from ..pipeline import Pipeline
 from .named_styles import may_be_name, named_style
 from .style import Style
-from .style_model import StyleModel
+from .style_model import StyleModel, folded
 
 __all__ = ["code_of_track"]
 
@@ -86,7 +86,7 @@ def read_style(
         label = str(source).removeprefix(LABEL)
         return Style(code=model.code_of_label(label)[0].cpu(), model=digest, source=label)
     if str(source) == SAMPLE:
-        generator = torch.Generator().manual_seed(seed * 1_009 + number)
+        generator = torch.Generator().manual_seed((folded(seed) * 1_009 + number) % 2**63)
         noise = torch.randn(pipeline.sizes.style, generator=generator).to(model.prior_mean)
         return Style(code=model.code_from(noise).cpu(), model=digest, source=SAMPLE)
     path = Path(source)

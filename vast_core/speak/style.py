@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from pathlib import Path
 from typing import Self
 
@@ -46,8 +47,11 @@ class Style:
     def mix(self, other: Style, share: float = 0.5) -> Style:
         """(1 - ``share``) of this style and ``share`` of ``other``; a share outside [0, 1] extrapolates.
 
-        Raises :class:`WeightsError` if they belong to different style weights.
+        Raises :class:`WeightsError` if they belong to different style weights, :class:`InputError` if the share is not
+        finite.
         """
+        if not math.isfinite(share):
+            raise InputError(f"the share {share:g} of a style: give a finite number, such as 0.5")
         other.require(self.model)
         return attrs.evolve(
             self,
@@ -58,7 +62,12 @@ class Style:
         )
 
     def strengthened(self, strength: float) -> Style:
-        """The code times ``strength``: 0 is neutral, above 1 exaggerates."""
+        """The code times ``strength``: 0 is neutral, above 1 exaggerates.
+
+        Raises :class:`InputError` if the strength, or the code times it, is not finite.
+        """
+        if not math.isfinite(strength) or not bool((strength * self.code).isfinite().all()):
+            raise InputError(f"the strength {strength:g} of a style: give a finite number, such as 0.5 or 1.5")
         return attrs.evolve(self, code=strength * self.code, source=f"{strength:g} times ({self.source})")
 
     def save(self, path: str | Path) -> None:

@@ -27,12 +27,17 @@ _DRAWN_TOGETHER = 32
 """Frames whose noise is drawn from one seed."""
 
 
+def folded(seed: int) -> int:
+    """A seed whose upper bits count, too: torch's generator on the CPU reads the lower 32."""
+    return seed + 0x9E3779B1 * (seed >> 32)
+
+
 def frame_noise(width: int, start: int, stop: int, seed: int) -> Tensor:
     """Standard normal noise (1, T, N) of the frames from ``start`` to ``stop``, each the same in every chunk."""
     first = start // _DRAWN_TOGETHER
     blocks = []
     for block in range(first, -(-stop // _DRAWN_TOGETHER)):
-        chance = torch.Generator().manual_seed(1_000_003 * seed + block)
+        chance = torch.Generator().manual_seed((1_000_003 * folded(seed) + block) % 2**63)
         blocks.append(torch.randn(_DRAWN_TOGETHER, width, generator=chance))
     rows = torch.cat(blocks)[start - first * _DRAWN_TOGETHER :]
     return rows[None, : stop - start]

@@ -182,11 +182,13 @@ def make_avatar(context: StageContext) -> AvatarPictures:
     name, settings, fps = choose_avatar(context), context.options("renderer", RendererStage), context.run.recipe.fps
     chosen: list[PreparedClip] = []
     for split, seconds in (("train", settings.max_seconds), ("held_out", settings.max_seconds / 4)):
-        left = round(seconds * fps)
+        left = seconds * fps
         # the longest clips first: the avatar's base clip is one of them
         for clip in sorted(context.store.of(split, speaker=name), key=lambda c: -c.frames):
             if left > fps:
-                chosen.append(attrs.evolve(clip, frames=min(clip.frames, left)))
+                chosen.append(
+                    attrs.evolve(clip, frames=min(clip.frames, round(left)) if left < clip.frames else clip.frames)
+                )
                 left -= chosen[-1].frames
     size = context.pipeline.sizes.image
     crops, positions = [], []

@@ -7,6 +7,8 @@ from typing import Literal
 
 import click
 
+from vast_core.cli.numbers import SEED, FiniteRange
+
 _SECONDS = 10.0
 """Seconds shown by default."""
 _MOST_SECONDS = 120.0
@@ -33,12 +35,12 @@ def ppg() -> None:
 @click.option("--audio", "name", default="ppg", show_default=True, help="Audio component whose columns are phones.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Other weights for that component.")
 @click.option(
-    "--look-ahead", type=click.FloatRange(min=0, min_open=True), help="Seconds of later sound that a row may hear."
+    "--look-ahead", type=FiniteRange(min=0, min_open=True), help="Seconds of later sound that a row may hear."
 )
-@click.option("--start", type=click.FloatRange(min=0), default=0.0, show_default=True, help="Seconds into the file.")
+@click.option("--start", type=FiniteRange(min=0), default=0.0, show_default=True, help="Seconds into the file.")
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0.1, max=_MOST_SECONDS),
+    type=FiniteRange(min=0.1, max=_MOST_SECONDS),
     help=f"Seconds to show, at most {_MOST_SECONDS:g}; {_SECONDS:g} by default.",
 )
 @click.pass_context
@@ -113,7 +115,7 @@ def show(
 @click.option("--audio", "name", default="ppg", show_default=True, help="Audio component whose columns are phones.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Other weights for that component.")
 @click.option(
-    "--look-ahead", type=click.FloatRange(min=0, min_open=True), help="Seconds of later sound that a row may hear."
+    "--look-ahead", type=FiniteRange(min=0, min_open=True), help="Seconds of later sound that a row may hear."
 )
 @click.option(
     "--only",
@@ -123,7 +125,7 @@ def show(
     help="held-out: only what training on that folder holds out.",
 )
 @click.option("--source", "sources", multiple=True, help="Sub-folder to judge; may be given several times.")
-@click.option("--noise-db", type=click.FloatRange(-20, 80), help="Add noise this many dB below the speech.")
+@click.option("--noise-db", type=FiniteRange(-20, 80), help="Add noise this many dB below the speech.")
 @click.option(
     "--noise",
     "shape",
@@ -132,7 +134,7 @@ def show(
     show_default=True,
     help="Spectrum of the noise.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the noise.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the noise.")
 @click.pass_context
 def evaluate_folder(
     context: click.Context,
