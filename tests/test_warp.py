@@ -58,6 +58,13 @@ def test_the_same_face_leaves_the_picture_as_it_is():
     assert np.array_equal(with_face(noise, NEUTRAL, NEUTRAL, FACE), noise)
 
 
+def test_several_faces_at_once_are_as_each_alone():
+    wanted = Wanted(NEUTRAL, FACE, SIZE)
+    faces = [opened(by) for by in (0.3, 0.8, 1.2)]
+    for face, shift in zip(faces, wanted.shifts_from(faces), strict=True):
+        assert np.allclose(shift, wanted.shift_from(face), atol=1e-4)
+
+
 def test_beyond_the_ring_and_at_the_upper_rim_nothing_moves():
     after = opened()
     after[:, 0] += 3  # an error of the tracker that moves everything

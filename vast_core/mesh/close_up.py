@@ -167,11 +167,11 @@ def close_ups(
         around.append(_grown(mask, 0.25 * pixels) - _grown(mask, 0.04 * pixels))
     for number, target in enumerate(wanted):
         face_there = Wanted(target, face, size, same_pose=False)
-        shift = face_there.shift_from(own_vertices[number])
+        found, likeness = bank.nearest(wanted_traits[number], None if allowed is None else allowed[number])
+        shift, *shifts = face_there.shifts_from([own_vertices[number], *bank.vertices[found]])
         mine = warped(own[number], shift)
         opening = lips[number, 0] * ~face_there.covered
-        found, likeness = bank.nearest(wanted_traits[number], None if allowed is None else allowed[number])
-        others = [warped(bank.pictures[j], face_there.shift_from(bank.vertices[j])) for j in found]
+        others = [warped(picture, way) for picture, way in zip(bank.pictures[found], shifts, strict=True)]
         rows["own"].append(mine)
         rows["known"].append(known(shift) * (1 - opening))
         rows["remembered"].append(np.stack([_recoloured(other, mine, around[number]) for other in others]))

@@ -23,12 +23,12 @@ def of_kind(module: nn.Module, kind: type[nn.Module]) -> list[nn.Module]:
 
 @pytest.fixture
 def letter() -> Generator:
-    return Generator(images=6, audio=40, width=32, skips=False)
+    return Generator(images=6, audio=40, width=32, skips=False, shuffle=False)
 
 
 @pytest.mark.parametrize("skips", [False, True])
 def test_the_parts_that_the_paper_counts(skips):
-    generator = Generator(images=6, audio=40, width=32, skips=skips)
+    generator = Generator(images=6, audio=40, width=32, skips=skips, shuffle=False)
     encoder = of_kind(generator.encoder, nn.Conv2d)
     assert [conv.stride for conv in encoder] == [(2, 2)] * 3
     assert encoder[0].in_channels == 6
@@ -64,6 +64,15 @@ def test_by_default_the_options_are_on_and_they_cost_no_paper_part(sizes):
     assert (config.texture, config.skips, config.residual) == (True, True, True)
     renderer = CganConvLstm.from_config(config, sizes)
     assert of_kind(renderer.generator.encoder, nn.Conv2d)[0].in_channels == 9
+
+
+def test_the_pixel_shuffle_starts_without_a_pattern():
+    torch.manual_seed(0)
+    decoder = Generator(images=6, audio=40, width=16, skips=False, shuffle=True).decoder
+    enlarged = decoder[1](torch.rand(1, 32, 8, 8))
+    assert enlarged.shape == (1, 3, 32, 32)
+    groups = enlarged.unfold(2, 4, 4).unfold(3, 4, 4)
+    assert torch.allclose(groups, groups[..., :1, :1].expand_as(groups))
 
 
 def test_without_a_game_no_discriminator_is_built(sizes):

@@ -6,7 +6,7 @@ from vast_core.testing import conformance
 from vast_renderers.config import CganConvLstmConfig, MeshConfig, OwnFrameConfig
 
 SMALL = {"size": 32, "width": 8, "discriminator_width": 4}
-LETTER = SMALL | {"texture": False, "skips": False, "residual": False}
+LETTER = SMALL | {"texture": False, "skips": False, "residual": False, "upsampling": "transposed"}
 GAN = [
     CganConvLstmConfig(**SMALL),
     CganConvLstmConfig(**LETTER),

@@ -10,7 +10,7 @@ from safetensors.torch import load, save
 from vast_renderers.cgan_convlstm import CganConvLstm
 from vast_renderers.config import CganConvLstmConfig
 
-TO_THE_LETTER = {"texture": False, "skips": False, "residual": False}
+TO_THE_LETTER = {"texture": False, "skips": False, "residual": False, "upsampling": "transposed"}
 VARIANTS = {
     "default": {},
     "to_the_letter": TO_THE_LETTER,

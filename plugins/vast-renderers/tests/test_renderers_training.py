@@ -38,7 +38,9 @@ def train(renderer, batch: RendererBatch, steps: int, progress: float, rate: flo
 
 @pytest.mark.parametrize("letter", [False, True])
 def test_each_objective_reaches_all_its_parameters_and_no_others(make_renderer, make_batch, letter):
-    renderer = make_renderer(**({"texture": False, "skips": False, "residual": False} if letter else {}))
+    renderer = make_renderer(
+        **({"texture": False, "skips": False, "residual": False, "upsampling": "transposed"} if letter else {})
+    )
     owners = {"discriminator": renderer.discriminators, "generator": renderer.generator}
     names = []
     for objective in renderer.training_objectives(make_batch(3), 1.0):
@@ -148,7 +150,9 @@ def test_patches_of_background_do_not_count(make_batch):
 
 @pytest.mark.parametrize("letter", [False, True])
 def test_it_learns_what_only_the_audio_tells(make_renderer, make_batch, letter):
-    renderer = make_renderer(**({"texture": False, "skips": False, "residual": False} if letter else {}))
+    renderer = make_renderer(
+        **({"texture": False, "skips": False, "residual": False, "upsampling": "transposed"} if letter else {})
+    )
     batch = make_batch(6)
     scene = batch.scene
     grey = (0.5 * scene.coverage).expand_as(scene.mesh)

@@ -23,8 +23,8 @@ class CganConvLstm(Renderer):
     with its border softened inward, and ``inside`` the network's picture, or ``base`` plus the network's residual.
     Outside the hole a frame therefore equals its background.
 
-    The network, its input images, and the conditional GAN follow the paper; texture, skips and residual are our
-    options, and the discriminators and loss weights are our choice.
+    The network, its input images, and the conditional GAN follow the paper; texture, skips, residual and pixel
+    shuffle are our options, and the discriminators and loss weights are our choice.
 
     References:
         L. Chen et al., "VAST: Vivify Your Talking Avatar via Zero-Shot Expressive Facial Style Transfer",
@@ -35,7 +35,11 @@ class CganConvLstm(Renderer):
         super().__init__()
         self.config = config
         self.generator = Generator(
-            images=9 if config.texture else 6, audio=audio, width=config.width, skips=config.skips
+            images=9 if config.texture else 6,
+            audio=audio,
+            width=config.width,
+            skips=config.skips,
+            shuffle=config.upsampling == "shuffle",
         )
         self.discriminators: Discriminators | None = None
         if config.adversarial or config.feature_matching:

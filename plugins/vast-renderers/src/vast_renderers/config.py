@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 from attrs import validators
@@ -24,7 +24,10 @@ _share = [validators.ge(0.0), validators.le(1.0)]
 
 @attrs.frozen(kw_only=True)
 class CganConvLstmConfig:
-    """Options of ``renderer/cgan_convlstm``; without ``texture``, ``skips`` and ``residual`` it follows the paper."""
+    """Options of ``renderer/cgan_convlstm``.
+
+    Without ``texture``, ``skips`` and ``residual``, and with transposed convolutions, it follows the paper.
+    """
 
     size: int = attrs.field(default=128, validator=_multiple_of_eight)
     """Height and width (Y = X) of the crop, in pixels."""
@@ -36,6 +39,11 @@ class CganConvLstmConfig:
     """Pass encoder features and the images themselves around the bottleneck (ours)."""
     residual: bool = True
     """Predict a correction of the composite of mesh and background instead of the picture (ours)."""
+    upsampling: Literal["shuffle", "transposed"] = attrs.field(
+        default="shuffle", validator=validators.in_(("shuffle", "transposed"))
+    )
+    """`shuffle`: convolutions and pixel shuffles (ours). `transposed`: the paper's transposed convolutions, which leave
+    the pattern of their grid as specks at edges."""
     l1: float = attrs.field(default=1.0, validator=validators.gt(0.0))
     """Weight of the mean absolute error (of colours in [0, 1])."""
     face: float = attrs.field(default=1.0, validator=validators.ge(0.0))
@@ -74,7 +82,7 @@ class OwnFrameConfig:
     """Weight of the mean absolute error (of colours in [0, 1])."""
     detail: float = attrs.field(default=1.0, validator=validators.ge(0.0))
     """Weight of the mean absolute error of differences between neighbouring pixels."""
-    sharpness: float = attrs.field(default=0.5, validator=validators.ge(0.0))
+    sharpness: float = attrs.field(default=1.0, validator=validators.ge(0.0))
     """Weight of the mean absolute error of the strength of fine detail around each pixel."""
     opening: float = attrs.field(default=4.0, validator=validators.ge(0.0))
     """Additional weight of errors between the lips, relative to 1 in the whole region."""
@@ -84,7 +92,7 @@ class OwnFrameConfig:
     """Weight of the adversarial loss; if ``feature_matching`` is also 0, no discriminators are built."""
     feature_matching: float = attrs.field(default=0.5, validator=validators.ge(0.0))
     """Weight of the distance between the discriminators' features of real and drawn close-ups."""
-    adversarial_start: float = attrs.field(default=0.4, validator=_share)
+    adversarial_start: float = attrs.field(default=0.5, validator=_share)
     """Share of training, in [0, 1], after which the adversarial loss is used."""
     discriminator_width: int = attrs.field(default=16, validator=validators.ge(4))
     """Channels after a discriminator's first convolution."""

@@ -26,6 +26,18 @@ def _block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Se
     )
 
 
+def _enlarging(inputs: int, outputs: int, times: int, shuffle: bool) -> nn.Module:
+    """A layer that makes a picture ``times`` as large."""
+    if not shuffle:
+        return nn.ConvTranspose2d(inputs, outputs, 2 * times, stride=times, padding=times // 2)
+    group = times * times
+    convolution = nn.Conv2d(inputs, group * outputs, 3, padding=1)
+    with torch.no_grad():
+        for parameter in convolution.parameters():
+            parameter.copy_(parameter[::group].repeat_interleave(group, 0))
+    return nn.Sequential(convolution, nn.PixelShuffle(times))
+
+
 class Generator(nn.Module):
     """Encoder, fusion with the audio, conv-LSTM, decoder.
 
@@ -35,11 +47,14 @@ class Generator(nn.Module):
     only restore a half, so the second one here has stride 4: a necessary deviation from the paper. Widths, kernels,
     normalisation and the linear layer for the audio are our choice.
 
+    Transposed convolutions, most of all the one with stride 4, leave the pattern of their grid at edges. With
+    ``shuffle`` (ours), a convolution at the lower size gives all pixels of a group instead, from equal initial weights.
+
     With ``skips`` (ours), the fused features bypass the LSTM, the encoder's features at a quarter of the size go to the
     second transposed convolution, and the images themselves to two last convolutions at full size.
     """
 
-    def __init__(self, *, images: int, audio: int, width: int, skips: bool) -> None:
+    def __init__(self, *, images: int, audio: int, width: int, skips: bool, shuffle: bool) -> None:
         super().__init__()
         self.skips = skips
         bottleneck = 4 * width
@@ -61,11 +76,11 @@ class Generator(nn.Module):
         self.decoder = nn.ModuleList(
             [
                 nn.Sequential(
-                    nn.ConvTranspose2d(bottleneck, 2 * width, 4, stride=2, padding=1),
+                    _enlarging(bottleneck, 2 * width, 2, shuffle),
                     nn.GroupNorm(max(1, 2 * width // _GROUP), 2 * width),
                     nn.LeakyReLU(0.2),
                 ),
-                nn.ConvTranspose2d((4 if skips else 2) * width, width // 2 if skips else 3, 8, stride=4, padding=2),
+                _enlarging((4 if skips else 2) * width, width // 2 if skips else 3, 4, shuffle),
             ]
         )
         self.detail = (
