@@ -29,23 +29,27 @@ def load(tmp_path, registry, text):
     return Protocol.load(str(tmp_path / "mine.yaml"), registry)
 
 
-def test_the_packaged_protocol_is_sound_and_comments_every_part(registry):
-    protocol = Protocol.load("v1", registry)
-    assert protocol.name == "v1"
+@pytest.mark.parametrize("name", ["v1", "v2"])
+def test_the_packaged_protocol_is_sound_and_comments_every_part(registry, name):
+    protocol = Protocol.load(name, registry)
+    assert protocol.name == name
     assert [use.component.kind for use in (protocol.parts.part("face"), protocol.parts.part("audio"))] == [
         "face",
         "audio",
     ]
-    text = packaged_protocols()["v1"].read_text()
+    text = packaged_protocols()[name].read_text()
     for key in (field.alias for field in attrs.fields(Protocol) if field.alias != "parts"):
-        assert f"\n{key}:" in text, f"v1 leaves {key} to a default"
+        assert f"\n{key}:" in text, f"{name} leaves {key} to a default"
 
 
-def test_the_packaged_protocol_has_every_metric_of_this_package(registry):
+def test_the_newest_protocol_has_every_metric_of_this_package(registry):
     own = {
         component.name for component in registry.components("metric") if component.target.startswith("vast_metrics.")
     }
-    assert {use.name for use in Protocol.load("v1", registry).parts.metrics} == own
+    newest, before = (Protocol.load(name, registry) for name in ("v2", "v1"))
+    names = [use.name for use in newest.parts.metrics]
+    assert set(names) == own
+    assert names[: len(before.parts.metrics)] == [use.name for use in before.parts.metrics]
 
 
 def test_what_is_not_said_has_a_default(tmp_path, registry):

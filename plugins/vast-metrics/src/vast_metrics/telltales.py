@@ -82,7 +82,7 @@ class Ring(Metric):
     """
 
     needs: ClassVar[Literal["vertices", "frames"]] = "frames"
-    measures = (Measure(name="ring_error", better="lower", unit="/255"), Measure(name="ring_pattern", better="lower"))
+    measures = (Measure(name="ring_error", better="lower", unit="/255"), Measure(name="ring_pattern", better="neither"))
 
     @classmethod
     def from_config(cls, config: RingConfig, sizes: Sizes) -> Self:

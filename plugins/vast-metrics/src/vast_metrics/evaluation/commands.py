@@ -33,7 +33,7 @@ _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
     help="With --style-of-people: what is said.",
 )
 @click.option(
-    "--protocol", "protocol_name", default="v1", show_default=True, help="Name of a packaged protocol, or a file."
+    "--protocol", "protocol_name", default="v2", show_default=True, help="Name of a packaged protocol, or a file."
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Output folder.")
 @click.pass_obj
