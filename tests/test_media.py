@@ -18,7 +18,7 @@ import pytest
 
 from vast_core.errors import MediaError, StorageError
 from vast_core.interfaces import SAMPLE_RATE, Footage
-from vast_core.media import VideoFile, VideoWriter, file_digest, forward_and_back, read_wave
+from vast_core.media import VideoFile, VideoWriter, file_digest, forward_and_back, opening, read_wave
 from vast_core.media import reading as media
 
 
@@ -631,3 +631,37 @@ def test_full_colour_keeps_the_colour_of_every_pixel(tmp_path):
         shown = next(iter(VideoFile(tmp_path / "v.mp4", 25).frames()))
         errors[full] = np.abs(shown[:, :33].astype(int) - stripes).mean()
     assert errors[True] < 2 < 30 < errors[False]
+
+
+def test_a_pointer_of_a_checkout_is_told(tmp_path):
+    (tmp_path / "a.mp4").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(MediaError, match="is a pointer of Git LFS, not the file itself; get it with `git lfs pull`"):
+        read_all(tmp_path / "a.mp4")
+
+
+def test_the_digest_of_a_large_file_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("VAST_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(opening, "KEPT_BYTES", 1000)
+    path, read = tmp_path / "a.mp4", []
+    path.write_bytes(b"a" * 2000)
+    os.utime(path, (1, 1))
+    whole = opening.content_digest
+    monkeypatch.setattr(opening, "content_digest", lambda own: read.append(own) or whole(own))
+
+    def digest():
+        opening._known_digest.cache_clear()  # as in another process
+        return file_digest(path)
+
+    for _ in range(3):
+        assert digest() == hashlib.sha256(b"a" * 2000).hexdigest()
+    assert len(read) == 1
+    path.write_bytes(b"b" * 2000)
+    os.utime(path, (2, 2))
+    assert digest() == hashlib.sha256(b"b" * 2000).hexdigest()
+    path.write_bytes(b"c" * 2000)  # just now: another change within the same tick would not be seen
+    assert [digest(), digest()] == [hashlib.sha256(b"c" * 2000).hexdigest()] * 2
+    assert len(read) == 4
+    os.utime(path, (3, 3))
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("VAST_CACHE", str(tmp_path / "file"))
+    assert digest() == hashlib.sha256(b"c" * 2000).hexdigest(), "a cache that cannot be written does no harm"

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from vast_core.runs import PreparedClip, RejectedClip, Store
+from vast_core.runs.store import reasons
 
 
 def clip(number, **other):
@@ -56,3 +57,9 @@ def test_clips_are_found_by_what_they_are(store):
     assert [c.name for c in store.of("train")] == ["c0", "c1", "c3"]
     assert [c.name for c in store.of("train", speaker="ann", style="sad")] == ["c3"]
     assert [c.name for c in store.of("held_out")] == ["c2"]
+
+
+def test_a_reason_of_many_clips_is_told_once():
+    many = [RejectedClip(clip=f"clip{number}", reason="no sound") for number in range(200)]
+    lines = reasons([*many, RejectedClip(clip="other", reason="no face")])
+    assert lines == ["clip0, clip1, clip2, clip3, clip4 and 195 more: no sound", "other: no face"]

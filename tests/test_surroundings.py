@@ -50,6 +50,7 @@ def test_missing_weights_end_the_stage_after_one_download(prepare, tmp_path, mon
         raise urllib.error.URLError("no network")
 
     monkeypatch.setattr("vast_faces.weights._download", download)
+    monkeypatch.setattr("vast_faces.weights._failures", {})
     monkeypatch.setattr("vast_faces.weights.cache_file", lambda: tmp_path / "nowhere.task")
     monkeypatch.delenv("VAST_WEIGHTS", raising=False)
     with pytest.raises(WeightsError, match="no network"):
@@ -69,12 +70,12 @@ def test_a_fault_of_the_surroundings_ends_the_stage(prepare, tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("error", [InputError, MediaError])
-def test_a_fault_of_the_clip_is_told_of_each(prepare, monkeypatch, error):
+def test_a_fault_of_clips_is_told_with_their_names(prepare, monkeypatch, error):
     def track(face, frames, fps):
         raise error("shows a cat")
 
     monkeypatch.setattr("vast_faces.landmarks.LandmarkFace.track", track)
-    with pytest.raises(InputError, match=r"(?s)no clip of the corpus can be used.*a_0: shows a cat.*a_1: shows a cat"):
+    with pytest.raises(InputError, match=r"(?s)no clip of the corpus can be used.*a_0, a_1: shows a cat"):
         prepare()
 
 

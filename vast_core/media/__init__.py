@@ -6,7 +6,7 @@ from .colour import EXACT_COLOUR
 from .hearing import SoundReader, is_silent, read_wave
 from .labelled_names import NEUTRAL, ClipLabel, read_label
 from .lip_regression import LipSync, pearson
-from .opening import file_digest, opened
+from .opening import file_digest, is_pointer, opened
 from .playing import forward_and_back
 from .reading import VideoFile, is_spoken
 from .speech_manifest import NAME, Recording, format_phones, parse_phones, read_manifest, write_manifest
@@ -30,6 +30,7 @@ __all__ = [
     "file_digest",
     "format_phones",
     "forward_and_back",
+    "is_pointer",
     "is_silent",
     "is_spoken",
     "opened",

@@ -10,7 +10,7 @@ It may have ``coefficients/<name>`` (T, K), further measurements of the tracker,
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -34,6 +34,17 @@ class RejectedClip:
 
     clip: str
     reason: str
+
+
+def reasons(rejected: Iterable[RejectedClip], most: int = 5) -> list[str]:
+    """Clips and reason in words, one line a reason: a reason of many clips is told once, with ``most`` of them."""
+    clips: dict[str, list[str]] = {}
+    for item in rejected:
+        clips.setdefault(item.reason, []).append(item.clip)
+    return [
+        ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "") + f": {reason}"
+        for reason, names in clips.items()
+    ]
 
 
 @attrs.frozen(kw_only=True)

@@ -11,7 +11,7 @@ import cattrs
 from torch import Tensor
 
 from ..errors import MediaError, WeightsError
-from ..media.opening import file_digest
+from ..media.opening import content_digest
 from ..media.playing import forward_and_back
 from ..media.writing import VideoWriter
 from ..mesh.close_up import Mouths
@@ -55,14 +55,14 @@ class Video:
                 raise MediaError(
                     f"{source}: only {written} of {length} frames could be read; the file has changed: prepare again"
                 )
-        return cls(digest=file_digest(path), size=size)
+        return cls(digest=content_digest(path), size=size)
 
     def check(self, path: Path) -> None:
         """Raise :class:`MediaError` if ``path`` is missing or is not the video that was written."""
         again = "copy it from the run again, or make it with `vast run RECIPE --stages synthesize`"
         if not path.is_file():
             raise MediaError(f"{path}: the avatar's own video is missing; {again}")
-        if file_digest(path) != self.digest:
+        if content_digest(path) != self.digest:
             raise MediaError(f"{path}: is not the video that this avatar was made with (its SHA-256 differs); {again}")
 
 

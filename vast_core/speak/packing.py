@@ -20,7 +20,7 @@ import yaml
 
 from ..errors import InputError
 from ..files.atomic import replacing
-from ..media.opening import file_digest
+from ..media.opening import content_digest
 from ..registry.declarations import Part
 from ..version import __version__
 from .base_clip import BASE_VIDEO, BaseClip
@@ -102,7 +102,7 @@ def pack(run: Path, out: Path) -> None:
     files = [Entry(name=RECIPE, size=len(text), sha256=hashlib.sha256(text).hexdigest())]
     others = members(run)[1:]
     for name in others:
-        files.append(Entry(name=name, size=(run / name).stat().st_size, sha256=file_digest(run / name)))
+        files.append(Entry(name=name, size=(run / name).stat().st_size, sha256=content_digest(run / name)))
     manifest = Manifest(format=FORMAT, vast=__version__, files=files)
     with replacing(out) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as packed:
         packed.writestr(MANIFEST, json.dumps(cattrs.unstructure(manifest), indent=1))

@@ -31,7 +31,7 @@ from ..media.sync import Offset, estimate_offsets, shift_wave
 from ..places import cache_root
 from ..registry.core_stages import PrepareStage
 from ..runs.keys import code_digest, component_key, digest
-from ..runs.store import PreparedClip, RejectedClip
+from ..runs.store import PreparedClip, RejectedClip, reasons
 from ..runs.weights import load_into, load_weights, save_weights
 from .context import StageContext
 
@@ -119,8 +119,8 @@ def run(context: StageContext) -> list[Path]:
         save_weights(store.path / "face.safetensors", face.state_dict(), _header(context))
         store.write_identities({name: torch.from_numpy(shape) for name, shape in identities.items()})
         store.write_index(clips, rejected)
-    for item in store.rejected:
-        context.console.print(f"left out {item.clip}: {item.reason}", style="yellow")
+    for line in reasons(store.rejected):
+        context.console.print(f"left out {line}", style="yellow")
     state, _ = load_weights(store.path / "face.safetensors")
     load_into(face, state, store.path / "face.safetensors")
     save_weights(weights, state, _header(context))
@@ -135,7 +135,7 @@ def run(context: StageContext) -> list[Path]:
 
 
 def _reasons(rejected: list[RejectedClip]) -> str:
-    return "\n".join(f"  {item.clip}: {item.reason}" for item in rejected[:20])
+    return "\n".join(f"  {line}" for line in reasons(rejected)[:20])
 
 
 def _header(context: StageContext) -> dict[str, Any]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import socket
 import threading
+import time
 from functools import partial
+from typing import ClassVar
 
 import pytest
 
@@ -24,6 +27,7 @@ def places(tmp_path, monkeypatch):
     monkeypatch.setattr(weights, "downloads", lambda: tmp_path / "cache" / "vast")
     monkeypatch.setattr(weights, "ADDRESS", "http://127.0.0.1:9/face_landmarker.task")
     monkeypatch.delenv(weights.VARIABLE, raising=False)
+    monkeypatch.setattr(weights, "_failures", {})
     return tmp_path
 
 
@@ -102,3 +106,95 @@ def test_a_wrong_digest_is_refused_wherever_it_comes_from(places, server, monkey
 def test_the_pinned_digest_is_that_of_the_real_file():
     assert weights.SHA256 == "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
     assert weights.ADDRESS.startswith("https://storage.googleapis.com/mediapipe-models/face_landmarker/")
+
+
+def test_a_wrong_file_of_the_users_is_not_to_be_deleted(places, monkeypatch):
+    """It may be part of a checkout, and nothing is downloaded in its place."""
+    for place in ("recipe", "variable"):
+        (places / place / weights.NAME).write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    monkeypatch.setenv(weights.VARIABLE, str(places / "variable"))
+    with pytest.raises(WeightsError, match="git lfs pull") as caught:
+        weights.landmarker_bytes(places / "recipe")
+    assert "elete" not in str(caught.value)
+    (places / "variable" / weights.NAME).write_bytes(b"another")
+    with pytest.raises(WeightsError, match="in its place, or let VAST_WEIGHTS name another") as caught:
+        weights.landmarker_bytes()
+    assert "elete" not in str(caught.value)
+
+
+def test_a_network_that_hangs_is_waited_for_once(places, monkeypatch):
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(9)
+        monkeypatch.setattr(weights, "ADDRESS", f"http://127.0.0.1:{listener.getsockname()[1]}/x.task")
+        monkeypatch.setattr(weights, "TIMEOUT", 0.3)
+        for _ in range(3):
+            began = time.monotonic()
+            with pytest.raises(WeightsError, match="timed out"):
+                weights.landmarker_bytes()
+        assert time.monotonic() - began < 0.2
+        listener.setblocking(False)
+        listener.accept()
+        with pytest.raises(BlockingIOError):  # no second connection was made
+            listener.accept()
+        monkeypatch.setattr(weights, "REMEMBERED", 0.0)
+        began = time.monotonic()
+        with pytest.raises(WeightsError, match="timed out"):
+            weights.landmarker_bytes()
+        assert time.monotonic() - began > 0.2, "after a while it is asked again"
+
+
+class Slow(http.server.BaseHTTPRequestHandler):
+    """Sends a part of the file and goes away, or sends it drop by drop; asked for a rest, it sends the rest."""
+
+    asked: ClassVar[list[str | None]] = []
+    ranges, drops = True, False
+
+    def do_GET(self):
+        begin = self.headers.get("Range")
+        self.asked.append(begin)
+        first = int(begin.removeprefix("bytes=").rstrip("-")) if begin and self.ranges else 0
+        content = CONTENT[first:]
+        self.send_response(206 if first else 200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.drops:
+            for at in range(0, len(content), 100):
+                self.wfile.write(content[at : at + 100])
+                time.sleep(0.1)
+        else:
+            self.wfile.write(content if len(self.asked) > 1 else content[:1000])
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def slow(places, monkeypatch):
+    handler = type("Own", (Slow,), {"asked": []})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        monkeypatch.setattr(weights, "ADDRESS", f"http://127.0.0.1:{running.server_port}/x.task")
+        monkeypatch.setattr(weights, "REMEMBERED", 0.0)
+        yield handler
+        running.shutdown()
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_download_that_broke_off_goes_on(slow, ranges):
+    slow.ranges = ranges
+    with pytest.raises(WeightsError, match="1000 of 4300 bytes"):
+        weights.landmarker_bytes()
+    assert weights.landmarker_bytes() == CONTENT
+    assert slow.asked == [None, "bytes=1000-"]
+    assert [file.name for file in weights.cache_file().parent.iterdir()] == [weights.NAME]
+
+
+def test_a_download_has_a_limit(slow, monkeypatch):
+    slow.drops = True
+    monkeypatch.setattr(weights, "LIMIT", 0.3)
+    monkeypatch.setattr(weights, "BLOCK", 100)
+    began = time.monotonic()
+    with pytest.raises(WeightsError, match=r"bytes came in 0\.3 s; repeat the command to go on"):
+        weights.landmarker_bytes()
+    assert time.monotonic() - began < 2
