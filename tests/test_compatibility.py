@@ -60,7 +60,10 @@ PUBLIC = (
     "vast_core.testing",
     "vast_core.api",
     "vast_core.cli",
+    "vast_core.cli.numbers",
     "vast_core.console",
+    "vast_core.places",
+    "vast_core.stopping",
 )
 """Modules from which plugins may import the names of ``__all__``; everything else is private."""
 

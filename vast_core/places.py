@@ -14,6 +14,8 @@ from platformdirs import user_cache_path, user_log_path
 
 from .errors import InputError
 
+__all__ = ["downloads", "expanded", "weights_folder"]
+
 CACHE, WEIGHTS = "VAST_CACHE", "VAST_WEIGHTS"
 """Environment variables that name the folder of prepared features, and a folder of weights of other projects."""
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+__all__ = ["SEED", "FiniteRange"]
+
 MOST_SEED = 2**63 - 1
 """Largest seed: random generators take 64 bits."""
 
