@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from zoo import pictures, sounds
 from zoo.reading import check_pictures, check_sound
+from zoo.table import PAGE, table
 
 SOUNDS, PICTURES = list(sounds.forms()), list(pictures.forms())
 
@@ -12,6 +13,10 @@ SOUNDS, PICTURES = list(sounds.forms()), list(pictures.forms())
 def test_the_zoo_is_large():
     assert len(SOUNDS) >= 60
     assert len(PICTURES) >= 40
+
+
+def test_the_documentation_has_the_table_of_the_zoo():
+    assert PAGE.read_text(encoding="utf-8").endswith("\n" + table()), "run python -m zoo.table in tests/"
 
 
 @pytest.mark.slow

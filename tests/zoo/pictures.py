@@ -41,6 +41,8 @@ class PictureForm:
     """Largest difference of a patch, of 255."""
     sound: float | None = None
     """Seconds from the first frame at which the pause in the sound begins."""
+    turned: bool = False
+    """Whether the frames are shown upside down."""
     twice: bool = False
     """Whether the frames are there twice, one after the other."""
     refused: str = ""
@@ -252,7 +254,7 @@ def _forms() -> Iterator[tuple[str, str, Content, dict[str, Any]]]:
         {"sound": 0.3},
     )
     yield "sound starts late", "mkv", filmed("matroska", sound="flac", sound_start=0.2), {"sound": 0.9}
-    yield "turned upside down", "mp4", filmed("mp4", rotation=180), {"first": -1, "last": -1, "colour": 255.0}
+    yield "turned upside down", "mp4", filmed("mp4", rotation=180), {"turned": True}
     yield "oblong pixels", "mp4", filmed("mp4", aspect=Fraction(2)), {"size": (ROWS, 2 * COLUMNS)}
     # headers and edits
     yield (

@@ -54,7 +54,7 @@ def check_pictures(form: PictureForm, folder: Path) -> str:
     wrong: list[str] = []
     with _told(form.refused, form.warned, wrong):
         video = VideoFile(path, 25)
-        frames = list(video.frames())
+        frames = [frame[::-1, ::-1] if form.turned else frame for frame in video.frames()]
         rows, columns = frames[0].shape[:2]
         if (rows, columns) != form.size or video.size != form.size:
             wrong.append(f"has {rows} x {columns} pixels, not {form.size[0]} x {form.size[1]}")
