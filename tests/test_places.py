@@ -34,7 +34,7 @@ def homeless(code: str, folder: Path, **variables: str) -> subprocess.CompletedP
 
 
 def test_without_a_home_folder_the_temporary_folder_serves(tmp_path):
-    code = "from vast_core.places import cache_root, downloads, log_folder; print(cache_root(), downloads(), log_folder(), sep='\\n')"
+    code = "import vast_core.places as p; print(p.cache_root(), p.downloads(), p.log_folder(), sep='\\n')"
     done = homeless(code, tmp_path)
     own = str(Path(tempfile.gettempdir(), f"vast-{os.getuid()}"))
     assert done.stdout.split() == [own, own, own], done.stderr

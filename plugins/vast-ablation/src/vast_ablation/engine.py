@@ -98,8 +98,10 @@ class Work:
 
     def _start(self, run: PlannedRun, engine: Engine) -> Running:
         out = (self.folder / run.path).absolute()
-        write_text(out / "recipe.yaml", run.recipe.to_yaml())
-        return engine.start(Job(recipe=out / "recipe.yaml", out=out, cwd=Path.cwd(), threads=1))
+        # beside the runs, which write recipe.yaml themselves and refuse a folder with files of others
+        planned = self.folder / "planned" / f"{run.path.relative_to('cells').as_posix().replace('/', '_')}.yaml"
+        write_text(planned, run.recipe.to_yaml())
+        return engine.start(Job(recipe=planned.absolute(), out=out, cwd=Path.cwd(), threads=1))
 
     def _ended(self, run: PlannedRun, error: str) -> None:
         unfinished = run.unfinished(self.folder, self.registry)
