@@ -27,6 +27,7 @@ from ..files.names import composed
 from ..interfaces import SAMPLE_RATE, Clip, Face, FaceTrack, listen, unposed
 from ..media.hearing import is_silent
 from ..media.lip_regression import LipSync
+from ..media.same_footage import doubles, glimpse
 from ..media.sync import Offset, estimate_offsets, shift_wave
 from ..places import cache_root
 from ..registry.core_stages import PrepareStage
@@ -61,6 +62,9 @@ def track_inputs(context: StageContext) -> dict[str, Any]:
 
 FURTHER = "coefficients/"
 """Prefix of the names of further tracked coefficients, in files of tracks and prepared clips."""
+
+GLIMPSES = "glimpses.safetensors"
+"""What a tracked clip shows, beside its tracks; not of clips whose tracks the corpus has."""
 
 
 @attrs.define(eq=False)
@@ -108,7 +112,7 @@ def run(context: StageContext) -> list[Path]:
         context.console.print(f"prepared clips of an earlier run are used: {store.path}", style="dim")
     else:
         rejected: list[RejectedClip] = []
-        shots = list(_tracked(context, rejected))
+        shots = _once(context, list(_tracked(context, rejected)), rejected)
         if not shots:
             raise InputError("no clip of the corpus can be used:\n" + _reasons(rejected))
         identities = _fit(context, shots)
@@ -177,14 +181,19 @@ def _tracked(context: StageContext, rejected: list[RejectedClip]) -> Iterator[_S
 def _track(clip: Clip, face: Face, fps: float, folder: Path) -> None:
     """Write the tracks of one clip, one file per shot."""
     size: list[tuple[int, int]] = [] if clip.size is None else [clip.size]
+    seen: list[NDArray[np.float32]] = []
 
     def frames() -> Iterator[NDArray[np.uint8]]:
         for frame in clip.footage.frames():
             if not size:
                 size.append((frame.shape[0], frame.shape[1]))
+            seen.append(glimpse(frame))
             yield frame
 
     tracks = [clip.track] if clip.track is not None else face.track(frames(), fps)
+    if seen:
+        with replacing(folder / GLIMPSES) as temporary:
+            save_file({"levels": np.stack(seen)}, temporary)
     if not size:
         first = next(clip.footage.frames())
         size.append((first.shape[0], first.shape[1]))
@@ -205,6 +214,22 @@ def _shot(clip: Clip, file: Path) -> _Shot:
     rows, columns = map(int, meta["size"].split())
     notes = tuple(meta["notes"].splitlines())
     return _Shot(clip, file, frames, int(meta["start"]), notes, (rows, columns))
+
+
+def _once(context: StageContext, shots: list[_Shot], rejected: list[RejectedClip]) -> list[_Shot]:
+    """The shots without those of clips that show the same as another one, which would be trained on and held out.
+
+    The longer clip is kept, and of equally long ones that which is held out.
+    """
+    first = {shot.clip.name: shot for shot in reversed(shots)}
+    files = {name: file for name, shot in first.items() if (file := shot.file.with_name(GLIMPSES)).is_file()}
+    levels = {name: load_file(file)["levels"].numpy() for name, file in files.items()}
+    order = sorted(levels, key=lambda name: (-len(levels[name]), _training_frames(context, first[name]) > 0))
+    found = doubles({name: levels[name] for name in order})
+    rejected += [
+        RejectedClip(clip=name, reason=f"shows the same as {one}, which is kept") for name, one in found.items()
+    ]
+    return [shot for shot in shots if shot.clip.name not in found]
 
 
 def _training_frames(context: StageContext, shot: _Shot) -> int:
@@ -244,9 +269,7 @@ def _fit(context: StageContext, shots: list[_Shot]) -> dict[str, NDArray[np.floa
 
 
 def _features(
-    context: StageContext,
-    shots: list[_Shot],
-    rejected: list[RejectedClip],
+    context: StageContext, shots: list[_Shot], rejected: list[RejectedClip]
 ) -> tuple[dict[str, Tensor], dict[str, Offset]]:
     """Synchronised audio features (T, A) of each clip with usable sound, and the corrected offsets."""
     settings = context.options("prepare", PrepareStage)
