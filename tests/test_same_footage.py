@@ -105,3 +105,14 @@ def test_a_clip_in_train_and_held_out_is_held_out_only_and_listed(tmp_path, prep
     ]
     other = prepared("ann_1.mp4,held_out\nann_2.mp4,train\nben_7.mp4,train\n")
     assert {clip.name: clip.split for clip in other.clips} == {"ann_1": "held_out", "ann_2": "train"}
+
+
+def test_of_copies_that_with_sound_is_kept_though_a_mute_one_is_longer_and_comes_first(tmp_path, prepared):
+    wave = np.random.default_rng(0).normal(0, 0.1, FRAMES * 640).astype(np.float32)
+    clip = list(scene(1))
+    write(tmp_path / "footage/ann_0.mp4", clip)
+    write(tmp_path / "footage/ann_1.mp4", clip, wave=np.zeros_like(wave))
+    write(tmp_path / "footage/ann_2.mp4", clip[:80], wave=wave[: 80 * 640])
+    store = prepared("ann_0.mp4,train\nann_1.mp4,train\nann_2.mp4,train\n")
+    assert [(clip.name, clip.heard) for clip in store.clips] == [("ann_2", True)]
+    assert {item.clip for item in store.rejected} == {"ann_0", "ann_1"}

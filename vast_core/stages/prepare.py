@@ -219,17 +219,33 @@ def _shot(clip: Clip, file: Path) -> _Shot:
 def _once(context: StageContext, shots: list[_Shot], rejected: list[RejectedClip]) -> list[_Shot]:
     """The shots without those of clips that show the same as another one, which would be trained on and held out.
 
-    The longer clip is kept, and of equally long ones that which is held out.
+    Of such clips one with sound is kept, of these the longest, and of equally long ones that which is held out.
     """
     first = {shot.clip.name: shot for shot in reversed(shots)}
     files = {name: file for name, shot in first.items() if (file := shot.file.with_name(GLIMPSES)).is_file()}
     levels = {name: load_file(file)["levels"].numpy() for name, file in files.items()}
-    order = sorted(levels, key=lambda name: (-len(levels[name]), _training_frames(context, first[name]) > 0))
-    found = doubles({name: levels[name] for name in order})
+
+    def order(name: str) -> tuple[bool, int, bool]:
+        shot = first[name]
+        return not _audible(shot.clip), -len(levels[name]), _training_frames(context, shot) > 0
+
+    found = doubles(levels)
+    found = doubles({name: levels[name] for name in sorted({*found, *found.values()}, key=order)})
     rejected += [
         RejectedClip(clip=name, reason=f"shows the same as {one}, which is kept") for name, one in found.items()
     ]
     return [shot for shot in shots if shot.clip.name not in found]
+
+
+def _audible(clip: Clip) -> bool:
+    """Whether a clip has sound that can be read and is not silent."""
+    try:
+        wave = clip.footage.wave()
+    except SURROUNDINGS:
+        raise
+    except InputError:
+        return False
+    return wave is not None and len(wave) > 0 and not is_silent(wave)
 
 
 def _training_frames(context: StageContext, shot: _Shot) -> int:
