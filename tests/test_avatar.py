@@ -20,7 +20,7 @@ import yaml
 
 import vast_core
 from vast_core import api
-from vast_core.errors import InputError, MediaError, WeightsError
+from vast_core.errors import InputError, MediaError, RecipeError, WeightsError
 from vast_core.interfaces import SAMPLE_RATE
 from vast_core.media import VideoFile, read_wave
 from vast_core.recipe import load_recipe
@@ -140,10 +140,13 @@ def test_frames_are_of_the_footage_and_the_face_moves_with_the_sound(avatar, mad
 @pytest.mark.parametrize("chunk", [37, 1600, 10**6])
 def test_sound_in_chunks_gives_the_frames_of_the_whole(avatar, chunk):
     style, wave = avatar.style("sample", seed=1), wave_of(2.73)
-    whole = list(avatar.speak(wave, style))
-    parts = list(avatar.speak((wave[at : at + chunk] for at in range(0, len(wave), chunk)), style))
-    assert len(whole) == frames_of(len(wave), 25) == 69
-    assert all(np.array_equal(one, two) for one, two in zip(whole, parts, strict=True))
+    whole = np.stack(list(avatar.speak(wave, style))).astype(float)
+    chunks = [wave[at : at + chunk] for at in range(0, len(wave), chunk)]
+    parts = np.stack(list(avatar.speak(iter(chunks), style))).astype(float)
+    assert len(whole) == len(parts) == frames_of(len(wave), 25) == 69
+    assert (np.square(whole - parts).mean((1, 2, 3)) < 255**2 / 1e5).all(), "PSNR above 50 dB"
+    blocks = list(avatar.speak(iter(chunks), style, at_once=32))
+    assert np.array_equal(np.stack(blocks), whole)
 
 
 @slow
@@ -169,6 +172,25 @@ def test_frames_come_as_soon_as_their_sound_is_there(avatar):
     for block, seconds in needed.items():
         assert block / 25 <= seconds <= block / 25 + margin + 0.02
     assert needed[32] - needed[4] == pytest.approx(28 / 25, abs=0.011)
+
+
+@slow
+def test_a_live_avatar_idles_and_speaks(avatar, made):
+    own = vast_core.load(made, device="cpu", look_ahead=0.12)
+    assert own.latency == pytest.approx(own._model.decoder.lookahead / 25 + 0.12, abs=0.02)
+    assert avatar.latency > own.latency + 1
+    live = own.live(own.style("sample", seed=1))
+    idle = [next(live) for _ in range(20)]
+    live.hear(wave_of(1))
+    spoken = [next(live) for _ in range(40)]
+    assert {(moment.frame.shape, len(moment.sound)) for moment in idle + spoken} == {((128, 128, 3), 640)}
+    assert not any(moment.sound.any() for moment in idle)
+    sound = np.concatenate([moment.sound for moment in idle + spoken])
+    whole = np.stack(list(own.speak(sound, live.style))).astype(float)[:50]
+    frames = np.stack([moment.frame for moment in idle + spoken]).astype(float)[:50]
+    assert (np.square(whole - frames).mean((1, 2, 3)) < 255**2 / 1e5).all(), "PSNR above 50 dB"
+    with pytest.raises(RecipeError, match="look_ahead"):
+        vast_core.load(made, device="cpu", look_ahead=-1)
 
 
 @slow

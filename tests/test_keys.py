@@ -104,6 +104,8 @@ CODE = [
     ("vast_core/training/bound.py", TRAINED),
     ("vast_core/speak/style_model.py", TRAINED),
     ("vast_core/speak/perform.py", {"synthesize"}),
+    ("vast_core/speak/expressing.py", {"synthesize"}),
+    ("vast_core/speak/live.py", set()),
     ("vast_core/stages/context.py", ALL),
     ("vast_core/stages/prepare.py", ALL),
     ("vast_core/stages/style.py", STYLE),

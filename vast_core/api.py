@@ -39,18 +39,21 @@ from .recipe.loading import load_recipe
 from .registry.registry import Registry
 from .runs.weights import read_header
 from .speak.base_clip import BASE_VIDEO, BaseClip
+from .speak.expressing import latency
+from .speak.live import Live, Moment
 from .speak.named_styles import STYLES, style_files, style_path
 from .speak.packing import AVATAR, MEMBERS, RECIPE, SLIDERS, SPEAKING, check_run, members, unpack
 from .speak.packing import pack as pack_run
-from .speak.perform import CHUNK, perform, write_video
+from .speak.perform import CHUNK, Cast, write_video
 from .speak.prompt import read_style
 from .speak.sliders import Factor, Sliders, load_sliders
-from .speak.sound import Sound, Speech, frames_of
+from .speak.sound import AsyncSpeech, Sound, Speech, frames_of, is_whole
+from .speak.stream import Stream
 from .speak.style import Style, mean_of, weights_digest
 from .speak.style_model import StyleModel
 from .speak.trained import load_face, load_renderer, load_style
 
-__all__ = ["Avatar", "Factor", "Speech", "Style", "load", "pack"]
+__all__ = ["AsyncSpeech", "Avatar", "Factor", "Live", "Moment", "Speech", "Stream", "Style", "load", "pack"]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -174,31 +177,48 @@ class Avatar:
         style.save(path)
         return path
 
-    def speak(self, sound: Speech, style: Style, *, at_once: int = CHUNK, seed: int = 0) -> Iterator[Image]:
+    @property
+    def latency(self) -> float:
+        """Seconds of sound after a frame on which it depends. :func:`load` can make it shorter."""
+        return latency(self._pipeline)
+
+    def speak(self, sound: Speech | AsyncSpeech, style: Style, *, at_once: int | None = None, seed: int = 0) -> Stream:
         """Frames (Y, X, 3), uint8, RGB, of the avatar speaking ``sound`` in a ``style``.
 
-        ``sound`` is a sound or video file, a wave (S,) of floats in [-1, 1] at 16 kHz, or an iterable of chunks of one.
-        Frames are made in blocks of ``at_once``, as soon as the sound that they depend on has arrived; chunks of sound
-        give the same frames as the whole. Smaller blocks wait for less sound, but cost more time per frame. ``seed``
-        fixes the noise of a stochastic decoder.
+        ``sound`` is a sound or video file, a wave (S,) of floats in [-1, 1] at 16 kHz, or an iterable, or an async
+        iterable, of chunks of one. Frames are made in blocks of ``at_once``, as soon as the sound that they depend on
+        has arrived, :attr:`latency` after them; by default one by one for chunks, and 32 for a file or a wave. Chunks
+        of any size give the same frames as the whole. Larger blocks wait for more sound, but cost less time per frame.
+        ``seed`` fixes the noise of a stochastic decoder.
 
         Raises :class:`vast_core.errors.InputError` if the sound cannot be read or is empty, and
         :class:`vast_core.errors.WeightsError` if the style belongs to another avatar's weights.
         """
+        if at_once is None:
+            at_once = CHUNK if is_whole(sound) else 1
         if at_once < 1:
             raise InputError(f"{at_once} frames at once: make at least one")
         _check_seed(seed)
-        style.require(self._digest)
-        return perform(
-            self._pipeline,
-            self._model,
-            self._renderer,
-            self._base,
-            self._base.play(self._folder / BASE_VIDEO),
-            Sound.of(sound),
-            style.code[None].to(self._pipeline.device),
-            at_once,
-            seed,
+        return Stream(self._cast, Sound.of(sound), style, at_once, seed)
+
+    def live(self, style: Style, *, seed: int = 0) -> Live:
+        """The avatar without end, with sound: it idles, and speaks what it is given to say, always in time.
+
+        Raises :class:`vast_core.errors.WeightsError` if the style belongs to another avatar's weights.
+        """
+        _check_seed(seed)
+        return Live(self._cast, style, seed)
+
+    @property
+    def _cast(self) -> Cast:
+        return Cast(
+            pipeline=self._pipeline,
+            model=self._model,
+            renderer=self._renderer,
+            base=self._base,
+            video=self._folder / BASE_VIDEO,
+            digest=self._digest,
+            unpacked=self._unpacked,
         )
 
     def write(
@@ -237,11 +257,18 @@ class Avatar:
         return out
 
 
-def load(run: str | Path, *, device: str | torch.device | None = None, registry: Registry | None = None) -> Avatar:
+def load(
+    run: str | Path,
+    *,
+    device: str | torch.device | None = None,
+    look_ahead: float | None = None,
+    registry: Registry | None = None,
+) -> Avatar:
     """The avatar of a finished run's folder, or of a file that :func:`pack` wrote.
 
-    It computes on ``device``, by default a GPU if there is one. ``registry`` has the components, by default all
-    installed ones.
+    It computes on ``device``, by default a GPU if there is one. ``look_ahead``, in seconds, is how much later sound the
+    audio features may hear, for :attr:`Avatar.latency`; by default as in training. Features without such an option
+    keep their own. ``registry`` has the components, by default all installed ones.
 
     Raises :class:`vast_core.errors.InputError` if the path is neither, if a file is missing or has changed, or if a
     component is not installed; the message names its package.
@@ -260,6 +287,8 @@ def load(run: str | Path, *, device: str | torch.device | None = None, registry:
     registry = Registry.discover() if registry is None else registry
     _check_installed(path, read_header(folder / AVATAR).get("components", {}), registry)
     recipe = load_recipe(folder / RECIPE, registry, parts=SPEAKING)
+    if look_ahead is not None and hasattr(recipe.part("audio").config, "look_ahead"):
+        recipe = load_recipe(folder / RECIPE, registry, [f"audio.look_ahead={float(look_ahead)!r}"], parts=SPEAKING)
     pipeline = assemble(recipe, registry).to(best_device() if device is None else torch.device(device))
     weights = (folder / AVATAR).parent
     load_face(weights, pipeline)

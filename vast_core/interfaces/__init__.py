@@ -37,7 +37,7 @@ its arguments.
 
 from __future__ import annotations
 
-from .audio import SILENCE_RMS, AudioFeatures, listen, listen_between, sound_around
+from .audio import SILENCE_RMS, AudioFeatures, ahead_of, listen, listen_between, sound_around
 from .corpus import Clip, Corpus, Footage, Phone
 from .decoder import Decoder, DecoderLoss, DecoderOutput, State
 from .face import Drawing, Face, FaceDrawer, FaceModel, FaceTrack, FaceTracker, place, unposed
@@ -83,6 +83,7 @@ __all__ = [
     "Sizes",
     "State",
     "StyleEncoder",
+    "ahead_of",
     "listen",
     "listen_between",
     "place",

@@ -38,6 +38,14 @@ class AudioFeatures(nn.Module, ABC):
         After the end of the sound, rows are those of silence; sound beyond the last frame is ignored.
         """
 
+    def rows(self, wave: Tensor, start: int, stop: int) -> Tensor:
+        """The features (B, T, A) of the frames from ``start`` to ``stop`` alone.
+
+        By default all are computed that come before. Where rows do not depend on each other, this can be avoided.
+        """
+        features: Tensor = self(wave, stop)
+        return features[:, start:]
+
 
 SILENCE_RMS = 10 ** (-60 / 20)
 """Root mean square over a clip, for a full scale of 1, below which the clip counts as having no sound (-60 dB)."""
@@ -58,8 +66,12 @@ def listen_between(
     Only the sound that these rows depend on is moved to the device, so memory does not grow with the wave.
     """
     first, low, high = sound_around(audio, start, stop, fps)
-    rows: Tensor = audio(wave[:, low:high].to(device), stop - first)[:, start - first :]
-    return rows
+    return audio.rows(wave[:, low:high].to(device), start - first, stop - first)
+
+
+def ahead_of(audio: AudioFeatures) -> float:
+    """Seconds after a frame within which sound may change its row."""
+    return audio.receptive_field if audio.look_ahead is None else audio.look_ahead
 
 
 def sound_around(audio: AudioFeatures, start: int, stop: int, fps: float) -> tuple[int, int, int]:
@@ -69,4 +81,5 @@ def sound_around(audio: AudioFeatures, start: int, stop: int, fps: float) -> tup
     """
     margin = math.ceil(audio.receptive_field * fps) + 1  # one more frame, because the ends are rounded
     first = max(0, start - margin) // audio.block * audio.block
-    return first, round(first / fps * SAMPLE_RATE), round((stop + margin) / fps * SAMPLE_RATE)
+    after = math.ceil(ahead_of(audio) * SAMPLE_RATE) + 2  # two more samples, for the same reason
+    return first, round(first / fps * SAMPLE_RATE), round((stop - 1) / fps * SAMPLE_RATE) + after

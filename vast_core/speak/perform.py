@@ -7,43 +7,32 @@ size.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
 import attrs
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
-from ..interfaces import Face, Renderer, State, place, sound_around
+from ..interfaces import Face, Renderer, State, place
 from ..media.writing import VideoWriter
 from ..mesh.motion import rest_pose, with_motion
 from ..mesh.scene import Image
 from ..pipeline import Pipeline
 from .base_clip import BaseClip
 from .drawing import WantedFaces, draw
-from .sound import Sound, frames_of
+from .expressing import Chunk, Expressing
+from .sound import Sound
+from .style import Style
 from .style_model import StyleModel
 
 __all__ = ["CHUNK", "perform", "write_video"]
 
 CHUNK = 32
 """Default number of frames per block."""
-
-
-@attrs.frozen(eq=False)
-class Chunk:
-    """Consecutive frames from the decoder, with their audio features."""
-
-    expression: Tensor
-    """(T, E)."""
-    audio: Tensor
-    """(T, A)."""
-    pose: Tensor | None
-    """(T, 3, 4): see :attr:`vast_core.interfaces.DecoderOutput.pose`."""
 
 
 def express(
@@ -54,29 +43,71 @@ def express(
     A block is computed as soon as the sound that it depends on has arrived; the result does not depend on the chunks.
     ``seed`` fixes the noise of a stochastic decoder.
     """
-    fps, device = pipeline.sizes.fps, code.device
-    state: State | None = None
-    start = 0
-    while True:
-        # rows of the block and of the decoder's look-ahead, with the sound on which they depend
-        stop, last = start + at_once, start + at_once + model.decoder.lookahead
-        sound.wait_for(sound_around(pipeline.audio, start, last, fps)[2])
-        frames = frames_of(sound.samples, fps) if sound.ended else last
-        if start >= frames:
-            return
-        stop, last = min(stop, frames), min(last, frames)
-        first, low, high = sound_around(pipeline.audio, start, last, fps)
-        wave = torch.from_numpy(sound.between(low, high)).to(device)[None]
-        rows = pipeline.audio(wave, last - first)[:, start - first :]
-        own, future = rows[:, : stop - start], rows[:, stop - start :]
-        mask = torch.ones(1, stop - start, dtype=torch.bool, device=device)
-        out = model.speak(own, code, mask, state, future if future.shape[1] else None, start=start, seed=seed)
-        state = out.state
-        yield Chunk(out.expression[0].float(), own[0].float(), None if out.pose is None else out.pose[0].float())
-        start = stop
+    expressing = Expressing(pipeline, model, sound, seed)
+    while (chunk := expressing.next(at_once, code)) is not None:
+        yield chunk
 
 
-@torch.no_grad()
+@attrs.frozen(kw_only=True, eq=False)
+class Cast:
+    """The trained parts of one avatar."""
+
+    pipeline: Pipeline
+    model: StyleModel
+    renderer: Renderer
+    base: BaseClip
+    video: Path
+    """The base clip's pictures."""
+    digest: str
+    """Digest of the style weights."""
+    unpacked: object = None
+    """Keeps the temporary folder of a packed avatar while it speaks."""
+
+    def code(self, style: Style) -> Tensor:
+        """The code (1, Z) of a style. Raises :class:`vast_core.errors.WeightsError` if it belongs to others."""
+        style.require(self.digest)
+        return style.code[None].to(self.pipeline.device)
+
+    def play(self) -> Iterator[tuple[int, Image]]:
+        """Number and picture of each frame of the base clip, forward and back endlessly."""
+        return self.base.play(self.video)
+
+
+class Appearing:
+    """An avatar before its base clip, block by block: the renderer goes on where it stopped."""
+
+    def __init__(self, face: Face, renderer: Renderer, base: BaseClip, shown: Iterator[tuple[int, Image]]) -> None:
+        """``shown`` yields the frames of the base clip that are played, each with its number in ``base``."""
+        self._face, self._renderer, self._base, self._shown = face, renderer, base, shown
+        self._state: State | None = None
+
+    def next(self, chunk: Chunk) -> list[Image]:
+        """The next frames (Y, X, 3), with these faces, at the size of the footage.
+
+        Raises :class:`vast_core.errors.InputError` if the base clip ends before.
+        """
+        base, count = self._base, len(chunk.expression)
+        shots = list(islice(self._shown, count))
+        if len(shots) < count:
+            raise InputError(f"{base.source}: its pictures end before the sound; has the file changed?")
+        played, originals = [number for number, _ in shots], [picture for _, picture in shots]
+        pose = _pose(base, chunk, played)
+        vertices = _posed(self._face, base, chunk.expression.cpu(), pose, played)
+        wanted = WantedFaces(vertices, pose, chunk.expression, chunk.audio)
+        images, self._state = draw(self._face, self._renderer, base, originals, played, wanted, self._state)
+        return images
+
+    def close(self) -> None:
+        """Close the video of the base clip."""
+        if isinstance(self._shown, Generator):
+            self._shown.close()
+
+    def skip(self, count: int = 1) -> None:
+        """Leave ``count`` frames out, because there is no time to draw them."""
+        for _ in islice(self._shown, count):
+            pass
+
+
 def perform(
     pipeline: Pipeline,
     model: StyleModel,
@@ -93,17 +124,9 @@ def perform(
     ``shown`` yields the frames of the base clip that are played, each with its number in ``base``. ``seed`` fixes the
     noise of a stochastic decoder. Raises :class:`vast_core.errors.InputError` if these frames end before the sound.
     """
-    state: State | None = None
+    appearing = Appearing(pipeline.face, renderer, base, shown)
     for chunk in express(pipeline, model, sound, code, at_once, seed):
-        shots = list(islice(shown, len(chunk.expression)))
-        if len(shots) < len(chunk.expression):
-            raise InputError(f"{base.source}: its pictures end before the sound; has the file changed?")
-        played, originals = [number for number, _ in shots], [picture for _, picture in shots]
-        pose = _pose(base, chunk, played)
-        vertices = _posed(pipeline.face, base, chunk.expression.cpu(), pose, played)
-        wanted = WantedFaces(vertices, pose, chunk.expression, chunk.audio)
-        images, state = draw(pipeline.face, renderer, base, originals, played, wanted, state)
-        yield from images
+        yield from appearing.next(chunk)
 
 
 def write_video(frames: Iterable[Image], fps: float, wave: NDArray[np.float32], out: Path) -> None:

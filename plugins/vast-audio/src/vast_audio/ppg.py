@@ -45,13 +45,18 @@ class _OfModel(AudioFeatures):
 
         Raises :class:`vast_core.errors.InputError` if a sample is not a number.
         """
+        return self.rows(wave, 0, frames)
+
+    def rows(self, wave: Tensor, start: int, stop: int) -> Tensor:
+        """The rows from ``start`` to ``stop`` alone, because the windows of blocks do not depend on each other."""
         wave = checked(wave)
+        first = start // self.block * self.block
         rows = []
-        for energy, count in self.windows.batches(self.energy, wave, frames):
+        for energy, count in self.windows.batches(self.energy, wave, first, stop):
             steps = self.steps(energy, self.windows.before, self.windows.after).float()
             block = at_frames(steps, self.windows.clock.per_frame)
             rows.append(rearrange(block, "(b count) t a -> b (count t) a", count=count))
-        return torch.cat(rows, dim=1)[:, :frames]
+        return torch.cat(rows, dim=1)[:, start - first : stop - first]
 
 
 class Ppg(_OfModel):

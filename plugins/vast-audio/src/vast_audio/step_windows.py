@@ -88,11 +88,14 @@ class StepWindows:
         """Samples before the last frame of a block that its row depends on."""
         return (self.block * self.clock.per_frame + self.before - 1) * self.clock.hop + WINDOW / 2
 
-    def batches(self, energy: MelEnergy, wave: Tensor, frames: int) -> Iterator[tuple[Tensor, int]]:
-        """Energies (B * W, N, 2, bands) of the windows of wave (B, S), W at a time, and W."""
+    def batches(self, energy: MelEnergy, wave: Tensor, begin: int, frames: int) -> Iterator[tuple[Tensor, int]]:
+        """Energies (B * W, N, 2, bands) of the windows of wave (B, S), W at a time, and W.
+
+        The windows are those of the frames from ``begin``, which starts a block, to ``frames``.
+        """
         stride = self.block * self.clock.per_frame
         most = max(1, _AT_ONCE // self.steps)
-        for first in range(0, frames, self.block * most):
+        for first in range(begin, frames, self.block * most):
             count = min(most, -(-(frames - first) // self.block))
             start = (first - 1) * self.clock.per_frame + 1 - self.before
             numbers = np.arange(start, start + (count - 1) * stride + self.steps)
