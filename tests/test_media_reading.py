@@ -13,7 +13,7 @@ from zoo import pictures, sounds
 from zoo.reading import check_pictures, check_sound
 
 from vast_core.errors import MediaError, MediaWarning
-from vast_core.media import VideoFile, read_wave
+from vast_core.media import VideoFile, is_silent, read_wave
 
 TOPICS = ("pipe", "no Xing", "raw", "two ", "three tracks", "opposite", "cut", "one side", "promises", "overflows")
 
@@ -70,3 +70,8 @@ def test_an_ordinary_mix_stays_a_mix(tmp_path, left, right):
     with warnings.catch_warnings():
         warnings.simplefilter("error", MediaWarning)
         assert np.abs(read_wave(path)).max() == pytest.approx(0.5 * abs(left + right) / 2, abs=0.01)
+
+
+def test_a_constant_is_silence():
+    assert is_silent(np.full(1000, 0.3, np.float32))
+    assert not is_silent(0.3 + np.sin(np.arange(1000)).astype(np.float32))

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from vast_core import places
-from vast_core.errors import InputError, MediaError, RecipeError
+from vast_core.errors import InputError, MediaError, RecipeError, StorageError
+from vast_core.files import replacing
+from vast_core.files.outputs import check_output
 from vast_core.media import read_wave
 from vast_core.recipe import load_recipe
 from vast_core.registry import Registry
@@ -139,3 +141,13 @@ def test_a_terminal_of_any_encoding_ends_no_run(packages, encoding):
     os.close(ours)
     assert process.wait() == 0, shown.decode(encoding, "replace")
     assert b"done: " in shown
+
+
+def test_a_device_is_not_replaced_by_a_file(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match="is a device or a pipe"):
+        check_output(pipe, inputs=[], force=True)
+    with pytest.raises(StorageError, match="is a device or a pipe"), replacing(pipe):
+        raise AssertionError("not reached")
+    assert pipe.is_fifo()

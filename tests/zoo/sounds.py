@@ -157,6 +157,25 @@ def wav(
     return content
 
 
+def aiff(size: int) -> Callable[[], bytes]:
+    """An AIFF file with this size in the headers of the file and of the sound."""
+
+    def content() -> bytes:
+        rate = b"\x40\x0c\xfa\x00" + bytes(6)  # 16,000 in 80 bits
+        common = struct.pack(">4sIhIh", b"COMM", 18, 1, 0, 16) + rate
+        sound = (tone(16_000) * 32767).astype(">i2").tobytes()
+        return (
+            struct.pack(">4sI4s", b"FORM", size, b"AIFF") + common + struct.pack(">4sIII", b"SSND", size, 0, 0) + sound
+        )
+
+    return content
+
+
+def au(size: int) -> Callable[[], bytes]:
+    """An AU file with this size in its header."""
+    return lambda: b".snd" + struct.pack(">5I", 24, size, 3, 16_000, 1) + (tone(16_000) * 32767).astype(">i2").tobytes()
+
+
 def rf64(data: int) -> Callable[[], bytes]:
     """An RF64 file with this number of bytes in its chunk ds64."""
 
@@ -225,7 +244,9 @@ def _forms() -> Iterator[tuple[str, str, Callable[[], bytes], dict[str, Any]]]:
         plain,
     )
     yield "RF64", "wav", rf64(n), plain
-    yield "RF64 from a pipe", "wav", rf64(0), {"refused": "has no sound"}
+    yield "WAV, a placeholder of 1 GiB", "wav", wav(0x40000024, 0x40000000), plain
+    yield "RF64 from a pipe", "wav", rf64(0), plain
+    yield "RF64 from a pipe: 2^64 - 1", "wav", rf64(2**64 - 1), plain
     yield "RF64, cut", "wav", cut(rf64(n)), {"refused": "its header announces 51,200 bytes of sound"}
     for bits, kind, scale, offset, number in (
         (8, "u1", 127, 128, 1),
@@ -240,15 +261,18 @@ def _forms() -> Iterator[tuple[str, str, Callable[[], bytes], dict[str, Any]]]:
     yield "WAV, mu-law", "wav", coded("wav", "pcm_mulaw", 8_000), plain
     yield "WAV, ADPCM", "wav", coded("wav", "adpcm_ms"), {"longer": 0.07}
     yield "AIFF", "aiff", coded("aiff", "pcm_s16be"), plain
-    yield "AIFF from a pipe", "aiff", coded("aiff", "pcm_s16be", pipe=True), {"refused": "is no video or sound file"}
+    yield "AIFF from a pipe", "aiff", coded("aiff", "pcm_s16be", pipe=True), plain
+    for size in (0x7FFFFFFF, 0x7FFFFFF0, 0):
+        yield f"AIFF from a pipe: {size:#x}", "aiff", aiff(size), plain
     yield "AIFF, cut", "aiff", cut(coded("aiff", "pcm_s16be")), {"refused": "announces 51,208 bytes of sound"}
     yield "AU", "au", coded("au", "pcm_s16be"), plain
     yield "AU from a pipe", "au", coded("au", "pcm_s16be", pipe=True), plain
+    yield "AU from a pipe: 0", "au", au(0), plain
     yield "AU, cut", "au", cut(coded("au", "pcm_s16be")), {"refused": "announces 51,200 bytes of sound"}
     yield "CAF", "caf", coded("caf", "pcm_s16le"), plain
     yield "CAF from a pipe", "caf", coded("caf", "pcm_s16le", pipe=True), plain
     yield "W64", "w64", coded("w64", "pcm_s16le"), plain
-    yield "W64 from a pipe", "w64", coded("w64", "pcm_s16le", pipe=True), {"refused": "is no video or sound file"}
+    yield "W64 from a pipe", "w64", coded("w64", "pcm_s16le", pipe=True), plain
     yield "W64, cut", "w64", cut(coded("w64", "pcm_s16le")), {"refused": "its header announces"}
     yield "FLAC", "flac", coded("flac", "flac", form="s16"), plain
     yield "FLAC from a pipe", "flac", coded("flac", "flac", form="s16", pipe=True), plain
@@ -366,4 +390,12 @@ def _forms() -> Iterator[tuple[str, str, Callable[[], bytes], dict[str, Any]]]:
     yield "two MPEG-PS", "mpg", joined(*[coded("mpeg", "mp2", 48_000)] * 2), {**twice, "late": 0.1, "longer": 0.12}
     webm = coded("webm", "libopus", 48_000, pipe=True)
     yield "two WebM from pipes", "webm", joined(webm, webm), {**twice, "late": 0.007, "longer": 0.007}
+    for name, suffix, own in (
+        ("AIFF", "aiff", coded("aiff", "pcm_s16be")),
+        ("CAF", "caf", coded("caf", "pcm_s16le")),
+        ("W64", "w64", coded("w64", "pcm_s16le")),
+        ("True Audio", "tta", coded("tta", "tta", form="s16")),
+        ("Flash videos", "flv", coded("flv", "pcm_s16le", 44_100)),
+    ):
+        yield f"two {name}", suffix, joined(own, own), {"warned": "another recording"}
     yield "two WAV", "wav", joined(wav(), wav()), {"warned": "another recording"}

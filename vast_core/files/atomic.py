@@ -20,8 +20,10 @@ from .names import temporary_name
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` on success, remove it on failure.
 
-    Raises :class:`StorageError` if the disk is full or the folder cannot be written.
+    Raises :class:`StorageError` if the disk is full, the folder cannot be written, or ``path`` is a device or a pipe.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise StorageError(f"{path}: is a device or a pipe, where no file can be put; name a file")
     temporary = path.with_name(temporary_name(path.name))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,15 +10,18 @@ from ..errors import InputError
 
 
 def check_output(out: Path, *, inputs: Iterable[Path], force: bool) -> None:
-    """Raise :class:`InputError` if ``out`` is a folder, is one of the ``inputs``, or lies in a folder among them.
+    """Raise :class:`InputError` if ``out`` is one of the ``inputs``, or lies in a folder among them.
 
-    It is also raised if ``out`` exists and ``force`` is False. Files themselves are compared, not paths, so that links
-    are recognised, also those in a folder. A file that does not exist yet is always accepted.
+    It is also raised if ``out`` is a folder, a device or a pipe, or exists and ``force`` is False. Files themselves are
+    compared, not paths, so that links are recognised, also those in a folder. A file that does not exist yet is always
+    accepted.
     """
     if not out.exists():
         return
     if out.is_dir():
         raise InputError(f"{out}: is a folder; name a file to write")
+    if not out.is_file():
+        raise InputError(f"{out}: is a device or a pipe, where no file can be put; name a file to write")
     for own in inputs:
         if own.is_dir():
             if any(place.samefile(own) for place in out.resolve().parents):

@@ -7,19 +7,23 @@ leave a placeholder there, which announces nothing.
 
 from __future__ import annotations
 
+import mmap
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-PLACEHOLDER = 1 << 16
-"""Sizes within this many bytes below or above 2^31, or below 2^32, are placeholders: programs subtract their header."""
+LEAST, ROUND, HEADER = 1 << 30, 1 << 24, 1 << 16
+"""Placeholders are 0, and numbers from ``LEAST`` bytes on within ``HEADER`` bytes of a multiple of ``ROUND``, such as
+2^31 - 1 or 0x7FFFF000: round numbers, of which programs subtract their header."""
 
 _BOXES = (b"moov", b"mdat", b"moof")
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
-_W64 = bytes.fromhex("726966662e91cf11a5d628db04c10000")
+W64 = bytes.fromhex("726966662e91cf11a5d628db04c10000")
+_SIGNATURES = ((b"FORM", 8, 16), (b"caff", 0, 16), (b"TTA1", 0, 12), (b"FLV\1", 0, 9), (W64[:12], 0, 16))
+"""How a form begins, and the first and last of those bytes that every recording of a program begins with."""
 
 
 def missing_bytes(path: Path) -> str:
@@ -40,7 +44,7 @@ def missing_bytes(path: Path) -> str:
             parts = _matroska(file)
         elif head == _ASF:
             parts = _asf(file, size)
-        elif head == _W64:
+        elif head == W64:
             parts = _w64(file, size)
         elif kind[:3] == b"ID3" or (kind[:1] == b"\xff" and kind[1:2] >= b"\xe0"):
             parts = _mp3(file, head)
@@ -49,7 +53,7 @@ def missing_bytes(path: Path) -> str:
         else:
             parts = iter(())
         for name, start, length in parts:
-            if start + length > size and not _is_placeholder(length):
+            if start + length > size and not is_placeholder(length):
                 return f"its header announces {length:,} bytes of {name}, of which {max(0, size - start):,} are there"
     return ""
 
@@ -64,11 +68,18 @@ def second_recording(path: Path) -> bool:
             file.seek(behind + behind % 2)
             other = file.read(12)
             return other[:4] == b"RIFF" and other[8:] == head[8:]
+        for begins, first, last in _SIGNATURES:
+            if head.startswith(begins):
+                file.seek(0)
+                signature = file.read(last)[first:]
+                with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                    return content.find(signature, last) >= 0
         return head[4:8] == b"ftyp" and sum(name == b"ftyp" for name, _, _ in _every_box(file, size)) > 1
 
 
-def _is_placeholder(length: int) -> bool:
-    return length == 0 or abs(length - 2**31) <= PLACEHOLDER or (length >= 2**32 - PLACEHOLDER and length <= 2**32)
+def is_placeholder(length: int) -> bool:
+    """Whether a length announces nothing."""
+    return length == 0 or (LEAST - HEADER <= length <= 2**32 and (length + HEADER) % ROUND <= 2 * HEADER)
 
 
 Part = tuple[str, int, int]
@@ -76,14 +87,19 @@ Part = tuple[str, int, int]
 
 
 def _chunks(file: BinaryIO, at: int, size: int, order: str, wanted: bytes) -> Iterator[Part]:
-    """The chunk of this name, in a form whose chunks have a name of four letters and a length."""
+    if found := chunk_after(file, at, size, order, wanted):
+        yield ("sound", *found)
+
+
+def chunk_after(file: BinaryIO, at: int, size: int, order: str, wanted: bytes) -> tuple[int, int] | None:
+    """First byte and length of the chunk of this name from ``at`` on, if chunks have a name of four letters."""
     while at + 8 <= size:
         file.seek(at)
         name, length = struct.unpack(f"{order}4sI", file.read(8))
         if name == wanted:
-            yield "sound", at + 8, length
-            return
+            return at + 8, length
         at += 8 + length + length % 2
+    return None
 
 
 def _wave(file: BinaryIO, size: int) -> Iterator[Part]:
@@ -100,7 +116,7 @@ def _avi(file: BinaryIO, size: int) -> Iterator[Part]:
     while at + 8 <= size:
         file.seek(at)
         name, length = struct.unpack("<4sI", file.read(8))
-        if name != b"RIFF" or _is_placeholder(length):
+        if name != b"RIFF" or is_placeholder(length):
             return
         yield "video and sound", at + 8, length
         at += 8 + length
@@ -119,14 +135,20 @@ def _caf(file: BinaryIO, size: int) -> Iterator[Part]:
 
 
 def _w64(file: BinaryIO, size: int) -> Iterator[Part]:
+    for name, start, length in w64_chunks(file, size):
+        if name == b"data" and length < 2**63 - ROUND:
+            yield "sound", start, length
+
+
+def w64_chunks(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
+    """First four letters, first byte and length, both with its header, of the chunks of a W64 file."""
     at = 40
     while at + 24 <= size:
         file.seek(at)
         name, length = struct.unpack("<16sQ", file.read(24))
-        if length < 24 or length >= 2**63:
+        if length < 24:
             return
-        if name[:4] == b"data":
-            yield "sound", at, length
+        yield name[:4], at, length
         at += -(-length // 8) * 8
 
 

@@ -190,8 +190,8 @@ def is_silent(wave: NDArray[Any]) -> bool:
 
 
 def rms(wave: NDArray[Any]) -> float:
-    """Root of the mean square; 0 of nothing."""
-    return float(np.sqrt(np.mean(np.square(wave, dtype=np.float64)))) if wave.size else 0.0
+    """Root of the mean square about the mean of each channel, since a constant is not heard; 0 of nothing."""
+    return float(np.sqrt(np.var(wave, axis=-1, dtype=np.float64).mean())) if wave.size else 0.0
 
 
 def _channels(frame: Any) -> NDArray[np.float64]:

@@ -18,6 +18,7 @@ from av.container import InputContainer
 from ..errors import MediaError, StorageError, UnreachableError
 from ..files.atomic import write_text
 from ..places import cache_root
+from .lengths import mended
 
 KEPT_BYTES = 8 * 2**20
 """Size from which a file's digest is kept in the cache; smaller files are read faster than looked up."""
@@ -61,7 +62,8 @@ def opened(path: Path) -> Iterator[InputContainer]:
         raise MediaError(f"{path}: the file is empty; copy or download it again")
     try:
         # The prefix keeps a colon in a name from being read as a protocol, the list a playlist from the network.
-        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
+        source = mended(path) or f"file:{path}"
+        container = av.open(source, "r", options={"protocol_whitelist": "file"}, metadata_errors="replace")
     except (OSError, av.FFmpegError) as error:
         reach(path)
         if is_pointer(path):

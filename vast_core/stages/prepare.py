@@ -7,16 +7,14 @@ clips. A clip that cannot be used is listed with the reason, and the others are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
-import attrs
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.progress import track as progress_over
-from safetensors import safe_open
 from safetensors.numpy import save_file
 from safetensors.torch import load_file
 from torch import Tensor
@@ -24,7 +22,7 @@ from torch import Tensor
 from ..errors import SURROUNDINGS, InputError
 from ..files.atomic import replacing
 from ..files.names import composed
-from ..interfaces import SAMPLE_RATE, Clip, Face, FaceTrack, listen, unposed
+from ..interfaces import SAMPLE_RATE, Clip, Face, listen, unposed
 from ..media.hearing import is_silent
 from ..media.lip_regression import LipSync
 from ..media.same_footage import doubles, glimpse
@@ -35,6 +33,7 @@ from ..runs.keys import code_digest, component_key, digest
 from ..runs.store import PreparedClip, RejectedClip, reasons
 from ..runs.weights import load_into, load_weights, save_weights
 from .context import StageContext
+from .shots import FURTHER, Shot, Tracks
 
 
 def inputs(context: StageContext) -> dict[str, Any]:
@@ -60,48 +59,8 @@ def track_inputs(context: StageContext) -> dict[str, Any]:
     }
 
 
-FURTHER = "coefficients/"
-"""Prefix of the names of further tracked coefficients, in files of tracks and prepared clips."""
-
 GLIMPSES = "glimpses.safetensors"
 """What a tracked clip shows, beside its tracks; not of clips whose tracks the corpus has."""
-
-
-@attrs.define(eq=False)
-class _Shot:
-    """One tracked shot of one clip; the track is on disk."""
-
-    clip: Clip
-    file: Path
-    frames: int
-    start: int
-    notes: tuple[str, ...]
-    image_size: tuple[int, int]
-
-    def track(self, stop: int | None = None) -> FaceTrack:
-        """The track's frames up to ``stop``."""
-        arrays = {name: tensor.numpy()[:stop] for name, tensor in load_file(self.file).items()}
-        further = {name.removeprefix(FURTHER): arrays.pop(name) for name in list(arrays) if name.startswith(FURTHER)}
-        return FaceTrack(start=self.start, notes=self.notes, coefficients=further, **arrays)
-
-
-class _Tracks(Sequence[FaceTrack]):
-    """Tracks, read from disk on access, so that a large corpus need not fit in memory."""
-
-    def __init__(self, shots: Sequence[_Shot], stops: Sequence[int]) -> None:
-        self._shots, self._stops = shots, stops
-
-    def __len__(self) -> int:
-        return len(self._shots)
-
-    @overload
-    def __getitem__(self, index: int) -> FaceTrack: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[FaceTrack]: ...
-    def __getitem__(self, index: int | slice) -> FaceTrack | Sequence[FaceTrack]:
-        if isinstance(index, slice):
-            return _Tracks(self._shots[index], self._stops[index])
-        return self._shots[index].track(self._stops[index])
 
 
 def run(context: StageContext) -> list[Path]:
@@ -146,7 +105,7 @@ def _header(context: StageContext) -> dict[str, Any]:
     return {"what": "face", "components": context.run.components(), "sizes": context.pipeline.sizes.known()}
 
 
-def _tracked(context: StageContext, rejected: list[RejectedClip]) -> Iterator[_Shot]:
+def _tracked(context: StageContext, rejected: list[RejectedClip]) -> Iterator[Shot]:
     """Every shot of every clip, with its track on disk; clips that cannot be tracked are added to ``rejected``."""
     face, fps = context.pipeline.face, context.run.recipe.fps
     least = context.options("prepare", PrepareStage).min_seconds
@@ -163,7 +122,7 @@ def _tracked(context: StageContext, rejected: list[RejectedClip]) -> Iterator[_S
         try:
             if not (folder / "done").is_file():
                 _track(clip, face, fps, folder)
-            shots = [_shot(clip, file) for file in sorted(folder.glob("[0-9]*.safetensors"))]
+            shots = [Shot.of(clip, file) for file in sorted(folder.glob("[0-9]*.safetensors"))]
             usable = [shot for shot in shots if shot.frames >= least * fps]
             if not usable:
                 longest = max(shot.frames for shot in shots)
@@ -207,16 +166,7 @@ def _track(clip: Clip, face: Face, fps: float, folder: Path) -> None:
         temporary.write_text(clip.name, encoding="utf-8")
 
 
-def _shot(clip: Clip, file: Path) -> _Shot:
-    with safe_open(file, framework="numpy") as opened:
-        meta = opened.metadata()
-        frames = opened.get_slice("vertices").get_shape()[0]
-    rows, columns = map(int, meta["size"].split())
-    notes = tuple(meta["notes"].splitlines())
-    return _Shot(clip, file, frames, int(meta["start"]), notes, (rows, columns))
-
-
-def _once(context: StageContext, shots: list[_Shot], rejected: list[RejectedClip]) -> list[_Shot]:
+def _once(context: StageContext, shots: list[Shot], rejected: list[RejectedClip]) -> list[Shot]:
     """The shots without those of clips that show the same as another one, which would be trained on and held out.
 
     Of such clips one with sound is kept, of these the longest, and of equally long ones that which is held out.
@@ -248,7 +198,7 @@ def _audible(clip: Clip) -> bool:
     return wave is not None and len(wave) > 0 and not is_silent(wave)
 
 
-def _training_frames(context: StageContext, shot: _Shot) -> int:
+def _training_frames(context: StageContext, shot: Shot) -> int:
     """Number of a shot's frames, from the first, that are training data."""
     settings, fps = context.options("prepare", PrepareStage), context.run.recipe.fps
     if composed(shot.clip.speaker) in _held_out_speakers(context):
@@ -264,28 +214,28 @@ def _held_out_speakers(context: StageContext) -> set[str]:
     return set(map(composed, context.options("prepare", PrepareStage).held_out_speakers))
 
 
-def _fit(context: StageContext, shots: list[_Shot]) -> dict[str, NDArray[np.float32]]:
+def _fit(context: StageContext, shots: list[Shot]) -> dict[str, NDArray[np.float32]]:
     """Fit the face component on the training frames; returns each speaker's neutral face."""
     face = context.pipeline.face
     identities = {}
     with context.console.status("learning the expression basis"):
         seen = [shot for shot in shots if _training_frames(context, shot)]
         frames = [_training_frames(context, shot) for shot in seen]
-        face.learn_neutral(_Tracks(seen, frames), [shot.clip.speaker for shot in seen])
+        face.learn_neutral(Tracks(seen, frames), [shot.clip.speaker for shot in seen])
         for speaker in dict.fromkeys(shot.clip.speaker for shot in shots):
             own = [shot for shot in shots if shot.clip.speaker == speaker]
             trained = [shot for shot in own if _training_frames(context, shot)] or own
             stops = [_training_frames(context, shot) or shot.frames for shot in trained]
-            identities[speaker] = face.identity(_Tracks(trained, stops))
+            identities[speaker] = face.identity(Tracks(trained, stops))
         if not seen:
             raise InputError("every clip of the corpus is held out; there is nothing to train on")
         if face.fits:
-            face.fit(_Tracks(seen, frames), [identities[shot.clip.speaker] for shot in seen])
+            face.fit(Tracks(seen, frames), [identities[shot.clip.speaker] for shot in seen])
     return identities
 
 
 def _features(
-    context: StageContext, shots: list[_Shot], rejected: list[RejectedClip]
+    context: StageContext, shots: list[Shot], rejected: list[RejectedClip]
 ) -> tuple[dict[str, Tensor], dict[str, Offset]]:
     """Synchronised audio features (T, A) of each clip with usable sound, and the corrected offsets."""
     settings = context.options("prepare", PrepareStage)
@@ -338,7 +288,7 @@ def _features(
     return sounds, offsets
 
 
-def _lip_sync(face: Face, shot: _Shot, rows: Tensor) -> LipSync:
+def _lip_sync(face: Face, shot: Shot, rows: Tensor) -> LipSync:
     track = shot.track()
     own = rows[track.start : track.start + len(track)]
     return LipSync.of(shot.clip.name, face, unposed(track), own, track.valid)
@@ -346,7 +296,7 @@ def _lip_sync(face: Face, shot: _Shot, rows: Tensor) -> LipSync:
 
 def _write(
     context: StageContext,
-    shots: list[_Shot],
+    shots: list[Shot],
     identities: dict[str, NDArray[np.float32]],
     sounds: dict[str, Tensor],
     offsets: dict[str, Offset],
@@ -366,7 +316,7 @@ def _write(
             name = shot.clip.name + (f" from {shot.start / fps:.2f} s" if several else "")
             name += " (end)" if split == "held_out" and start else ""
             if track.valid[start:stop].mean() < 0.5:
-                rejected.append(RejectedClip(clip=name, reason="a face is seen in less than half of its frames"))
+                rejected.append(RejectedClip(clip=name, reason="a mouth is seen in less than half of its frames"))
                 continue
             sound = sounds.get(shot.clip.name)
             audio = (

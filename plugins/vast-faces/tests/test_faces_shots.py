@@ -11,7 +11,7 @@ from vast_core.errors import InputError
 from vast_core.mesh import canonical_face
 from vast_faces.config import LandmarksConfig
 from vast_faces.shots import CutDetector, Followed, follow
-from vast_faces.tracker import Detection, Region, region_of
+from vast_faces.tracker import Detection, Look, Region, region_of
 from vast_faces.tracks import build_tracks
 
 FPS = 25.0
@@ -24,6 +24,7 @@ class Scene:
 
     def __init__(self, faces: Callable[[int], list[Place]], brightness: Callable[[int], int] = lambda n: 0) -> None:
         self._faces, self._brightness = faces, brightness
+        self.mouth: Callable[[int], float] = lambda n: 0.9
         self._now = -1
 
     def frames(self, count: int) -> Iterator[np.ndarray]:
@@ -39,11 +40,11 @@ class Scene:
         found = [Detection(region_of(self.points(face)), face[2], 0.9) for face in self._faces(self._now)]
         return sorted(found, key=lambda detection: -detection.width)
 
-    def landmarks(self, image: np.ndarray, region: Region) -> tuple[np.ndarray, float]:
+    def landmarks(self, image: np.ndarray, region: Region) -> Look:
         for face in self._faces(self._now):
             if max(abs(face[0] - region.x), abs(face[1] - region.y)) < region.side / 2:
-                return self.points(face), 1.0
-        return self.points((region.x, region.y, region.side)), 0.0
+                return Look(self.points(face), 1.0, self.mouth(self._now))
+        return Look(self.points((region.x, region.y, region.side)), 0.0, 0.0)
 
     def scores(self, points: np.ndarray) -> np.ndarray:
         """The same for all faces: these tests do not read them."""
@@ -174,3 +175,36 @@ def test_a_flicker_of_the_whole_picture_is_one_cut_at_most():
     cut = CutDetector(0.04)
     found = [cut(rng.integers(0, 255, (90, 90, 3), dtype=np.uint8)) for _ in range(40)]
     assert sum(found) <= 1
+
+
+def test_frames_with_a_covered_mouth_are_flagged():
+    scene = Scene(lambda n: [(60, 50, 40)])
+    scene.mouth = lambda n: 0.1 if 50 <= n < 90 else 0.9
+    (track,) = build_tracks(run(scene, 150), FPS, LandmarksConfig())
+    np.testing.assert_array_equal(np.flatnonzero(~track.valid), np.arange(50, 90))
+    assert any("covered in 40 of 150 frames" in note and "2.0 to 3.6 s" in note for note in track.notes)
+
+
+def test_a_hand_that_passes_by_and_a_doubt_of_one_frame_cover_nothing():
+    scene = Scene(lambda n: [(60, 50, 40)])
+    scene.mouth = lambda n: 0.1 if 50 <= n < 56 or n % 10 == 0 else 0.9
+    (track,) = build_tracks(run(scene, 150), FPS, LandmarksConfig())
+    assert track.valid.all()
+
+
+def test_a_face_whose_mouth_is_covered_most_of_the_time_is_refused():
+    scene = Scene(lambda n: [(60, 50, 40)])
+    scene.mouth = lambda n: 0.1 if n >= 60 else 0.9
+    followed = run(scene, 150)
+    with pytest.raises(InputError, match="150 of them one whose mouth is covered most of the time"):
+        build_tracks(followed, FPS, LandmarksConfig())
+    (track,) = build_tracks(followed, FPS, LandmarksConfig(mouth=0.0))
+    assert track.valid.all()
+
+
+def test_of_two_shots_the_one_with_a_covered_mouth_is_left_out():
+    scene = Scene(lambda n: [(60, 50, 40)], lambda n: 200 if n >= 60 else 0)
+    scene.mouth = lambda n: 0.1 if n >= 60 else 0.9
+    (track,) = build_tracks(run(scene, 120), FPS, LandmarksConfig())
+    assert track.start == 0
+    assert any("frames 60 to 119" in note and "left out" in note for note in track.notes)

@@ -18,6 +18,7 @@ from vast_core.mesh import canonical_face
 from vast_faces.alignment import split
 from vast_faces.config import LandmarksConfig
 from vast_faces.landmarks import LandmarkFace
+from vast_faces.mouth import SECONDS
 from vast_faces.tracker import Landmarker, region_of
 
 SHARED = Path(__file__).resolve().parents[3] / "../shared"
@@ -129,7 +130,7 @@ def test_a_repeated_image_does_not_jitter(face, landmarker, clip):
     region = landmarker.detect(clip[0])[0].region
     points = []
     for _ in range(25):
-        found, _ = landmarker.landmarks(clip[0], region)
+        found = landmarker.landmarks(clip[0], region).points
         region = region_of(found)
         points.append(found)
     assert np.stack(points[5:]).std(0).mean() / eyes < 0.0002, "already without smoothing"
@@ -139,7 +140,7 @@ def test_points_move_with_the_picture(landmarker, clip):
     """A shifted, turned and enlarged picture has its points shifted, turned and enlarged."""
     region = landmarker.detect(clip[0])[0].region
     for _ in range(3):
-        points, _ = landmarker.landmarks(clip[0], region)
+        points = landmarker.landmarks(clip[0], region).points
         region = region_of(points)
     for degrees, scale, shift in ((0, 1.0, 20), (15, 1.0, 40), (-25, 2.0, 60), (5, 3.5, 0)):
         matrix = cv2.getRotationMatrix2D((128, 128), degrees, scale)
@@ -148,7 +149,8 @@ def test_points_move_with_the_picture(landmarker, clip):
         moved = cv2.warpAffine(clip[0], matrix, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         found_region = landmarker.detect(moved)[0].region
         for _ in range(3):
-            found, presence = landmarker.landmarks(moved, found_region)
+            look = landmarker.landmarks(moved, found_region)
+            found, presence = look.points, look.presence
             found_region = region_of(found)
         assert presence > 0.9
         expected = points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
@@ -163,7 +165,7 @@ def test_the_mirrored_picture_has_the_mirrored_face(landmarker, clip):
     for image in (clip[0], np.ascontiguousarray(clip[0][:, ::-1])):
         region = landmarker.detect(image)[0].region
         for _ in range(3):
-            points, _ = landmarker.landmarks(image, region)
+            points = landmarker.landmarks(image, region).points
             region = region_of(points)
         both.append(points[:468])
     eyes = np.linalg.norm(both[0][33] - both[0][263])
@@ -222,3 +224,40 @@ def test_weights_are_only_needed_for_tracking(monkeypatch, tmp_path):
     face = LandmarkFace(LandmarksConfig())
     with pytest.raises(InputError, match="four places"):
         face.track([np.zeros((64, 64, 3), np.uint8)], 25.0)
+
+
+def covered(frame: np.ndarray, lips: np.ndarray, kind: str) -> np.ndarray:
+    """The frame with something in front of the lips (40, 2)."""
+    (x, y), width = lips.mean(0), float(np.ptp(lips[:, 0]))
+    across, down = np.meshgrid(np.arange(frame.shape[1]) - x, np.arange(frame.shape[0]) - y)
+    waves = 1 + 0.15 * np.cos(down / width * 12)[..., None]
+    skin = frame[int(y - 0.9 * width), int(x - 0.6 * width)].astype(float)
+    shape, colour = {
+        "hand": ((np.abs(down) < 0.6 * width) & (across > -0.9 * width), skin * waves),
+        "microphone": (np.hypot(across, down - 0.2 * width) < 0.8 * width, [40, 40, 44] * waves),
+        "mask": (
+            (np.abs(across) < 1.2 * width) & (down > -0.6 * width) & (down < width),
+            [150, 190, 225] * np.ones_like(waves),
+        ),
+        "chin": ((np.abs(across) < 1.2 * width) & (down > 0.9 * width), skin * waves),
+    }[kind]
+    soft = cv2.GaussianBlur(shape.astype(np.float32), (0, 0), width / 40)[..., None]
+    return (frame * (1 - soft) + colour * soft).astype(np.uint8)
+
+
+@pytest.mark.parametrize("kind", ["hand", "microphone", "mask"])
+def test_a_covered_mouth_is_told_from_a_visible_one(face, track, clip, kind):
+    lips = track.vertices[:, canonical_face().lips, :2]
+    shown = [covered(frame, lips[t], kind) if t >= 25 else frame for t, frame in enumerate(clip[:45])]
+    found = face.track(shown, FPS)  # one shot, or one that is kept and one behind what was taken for a cut
+    kept = np.concatenate([one.start + np.flatnonzero(one.valid) for one in found])
+    np.testing.assert_array_equal(kept, np.arange(len(kept)))
+    assert abs(len(kept) - 25) < SECONDS * FPS / 2, "the running median may be late by half its length"
+    with pytest.raises(InputError, match="mouth is covered"):
+        face.track([covered(frame, lips[t], kind) for t, frame in enumerate(clip[:20])], FPS)
+
+
+def test_what_covers_the_chin_covers_no_mouth(face, track, clip):
+    lips = track.vertices[:, canonical_face().lips, :2]
+    (found,) = face.track([covered(frame, lips[t], "chin") for t, frame in enumerate(clip[:20])], FPS)
+    assert found.valid.all()

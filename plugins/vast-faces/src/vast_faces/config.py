@@ -30,6 +30,9 @@ class LandmarksConfig:
     """Minimum width of a face in pixels; narrower faces are ignored."""
     confidence: float = attrs.field(default=0.5, validator=[gt(0), le(1)])
     """Minimum confidence, in (0, 1], of the detector and the landmark network."""
+    mouth: float = attrs.field(default=0.5, validator=[ge(0), le(1)])
+    """Minimum confidence, in [0, 1], that the mouth is visible; frames below it, in which a hand, a mask or a
+    microphone covers it, teach nothing. 0 takes all."""
     gap: float = attrs.field(default=0.4, validator=ge(0))
     """Longest gap without a face, in seconds, that is interpolated; a longer gap ends the track."""
     shortest: float = attrs.field(default=0.5, validator=gt(0))

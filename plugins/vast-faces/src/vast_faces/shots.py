@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from .config import VERTICES, LandmarksConfig
-from .tracker import LEFT_EYE, RIGHT_EYE, Floats, Image, Landmarker, Region, region_of
+from .tracker import LEFT_EYE, RIGHT_EYE, Floats, Image, Landmarker, Look, Region, region_of
 
 SETTLE = 3
 """Iterations in which a new face is cropped around its points, because the box of the detector is coarse."""
@@ -32,6 +32,8 @@ class FollowedFace:
     """Expression scores (52,) for each."""
     region: Region
     """Where to look next."""
+    mouth: list[float] = attrs.field(factory=list)
+    """Confidence that the mouth is visible, for each."""
 
     @property
     def last(self) -> Floats:
@@ -43,12 +45,13 @@ class FollowedFace:
         """Sum over the frames of the squared width of the face, in square pixels."""
         return float(sum(float(np.ptp(points[:, 0])) ** 2 for points in self.points))
 
-    def add(self, frame: int, points: Floats, scores: Floats) -> None:
-        """Append the points (478, 3) and expression scores (52,) of frame ``frame``."""
+    def add(self, frame: int, look: Look, scores: Floats) -> None:
+        """Append what is seen in frame ``frame``, and its expression scores (52,)."""
         self.frames.append(frame)
-        self.points.append(points[:VERTICES].copy())
+        self.points.append(look.points[:VERTICES].copy())
         self.scores.append(scores.copy())
-        self.region = region_of(points)
+        self.mouth.append(look.mouth)
+        self.region = region_of(look.points)
 
 
 @attrs.frozen(eq=False)
@@ -118,20 +121,22 @@ class _Shot:
         """Look where the face was in the previous frame; False if it is gone."""
         if face.frames[-1] != frame - 1:
             return False
-        points, presence = self._landmarker.landmarks(image, face.region)
-        known = presence >= self._config.confidence and _displacement(points, face.last) <= JUMP
+        look = self._landmarker.landmarks(image, face.region)
+        points = look.points
+        known = look.presence >= self._config.confidence and _displacement(points, face.last) <= JUMP
         alone = not any(
             other.frames[-1] == frame and _same_place(points, other.last) for other in self._active if other is not face
         )
         if known and alone:
-            face.add(frame, points, self._landmarker.scores(points))
+            face.add(frame, look, self._landmarker.scores(points))
         return known and alone
 
     def _acquire(self, frame: int, image: Image, region: Region, seen: list[FollowedFace]) -> FollowedFace | None:
         """The face in ``region``, new or recently lost; None if it is already followed, or there is none."""
         for _ in range(SETTLE):
-            points, presence = self._landmarker.landmarks(image, region)
-            if presence < self._config.confidence:
+            look = self._landmarker.landmarks(image, region)
+            points = look.points
+            if look.presence < self._config.confidence:
                 return None
             region = region_of(points)
         if np.ptp(points[:, 0]) < self._config.min_face or any(_same_place(points, face.last) for face in seen):
@@ -141,9 +146,10 @@ class _Shot:
             # Anywhere within reach of continuous motion in the elapsed time.
             away = min(frame - face.frames[-1], 3)
             if face not in seen and _displacement(points, face.last) <= JUMP * away:
-                face.add(frame, points, scores)
+                face.add(frame, look, scores)
                 return face
-        face = FollowedFace([frame], [points[:VERTICES].copy()], [scores.copy()], region)
+        face = FollowedFace([], [], [], region)
+        face.add(frame, look, scores)
         self._active.append(face)
         self.faces.append(face)
         return face

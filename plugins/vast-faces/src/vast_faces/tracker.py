@@ -17,6 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .mouth import confidence, with_features
+
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
@@ -53,6 +55,18 @@ class Detection:
     width: float
     """Width of the face in pixels."""
     score: float
+
+
+@attrs.frozen(eq=False)
+class Look:
+    """What the landmark network sees."""
+
+    points: Floats
+    """(478, 3) in the image frame, z in the scale of x."""
+    presence: float
+    """Confidence that there is a face."""
+    mouth: float
+    """Confidence that its mouth is visible (:mod:`vast_faces.mouth`)."""
 
 
 # The points that the expression network reads, in its order: MediaPipe's kLandmarksSubsetIdxs.
@@ -94,7 +108,7 @@ class Landmarker:
         """Load the networks; ``task`` is the content of ``face_landmarker.task``."""
         with zipfile.ZipFile(BytesIO(task)) as archive:
             self._detector = _Network(archive.read("face_detector.tflite"), threads)
-            self._landmarks = _Network(archive.read("face_landmarks_detector.tflite"), threads)
+            self._landmarks = _Network(with_features(archive.read("face_landmarks_detector.tflite")), threads)
             self._scores = _Network(archive.read("face_blendshapes.tflite"), 1)
         self._anchors = _anchors()
 
@@ -128,8 +142,8 @@ class Landmarker:
             detections.append(Detection(region, float(extent[0]), score))
         return sorted(detections, key=lambda detection: -detection.width)
 
-    def landmarks(self, image: Image, region: Region) -> tuple[Floats, float]:
-        """Points (478, 3) in the image frame, z in the scale of x, and the confidence that there is a face."""
+    def landmarks(self, image: Image, region: Region) -> Look:
+        """What the landmark network sees in ``region``."""
         to_crop = _crop_matrix(region)
         source, shrink = _shrunk(image, region)
         matrix = to_crop @ shrink
@@ -140,13 +154,17 @@ class Landmarker:
             flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        points, presence, *_ = self._landmarks(crop.astype(np.float32) / 255)
+        points, presence, features = self._landmarks(crop.astype(np.float32) / 255)
         logit = float(np.clip(presence.reshape(-1)[0], -80, 80))
         found = points.reshape(POINTS, 3)
         homogeneous = np.concatenate([found[:, :2] - 0.5, np.ones((POINTS, 1))], axis=1)
         plane = homogeneous @ np.linalg.inv(to_crop)[:2].T
         depth = found[:, 2:] * (region.side / LANDMARK_SIZE)
-        return np.concatenate([plane, depth], axis=1).astype(np.float32), 1 / (1 + math.exp(-logit))
+        return Look(
+            points=np.concatenate([plane, depth], axis=1).astype(np.float32),
+            presence=1 / (1 + math.exp(-logit)),
+            mouth=confidence(features[0], found, LANDMARK_SIZE),
+        )
 
     def scores(self, points: Floats) -> Floats:
         """Expression scores (52,), in [0, 1], of points (478, 3): how strongly each of MediaPipe's blendshapes is seen.

@@ -12,6 +12,7 @@ from vast_core.mesh import canonical_face
 
 from .alignment import place, robust_similarity, similarity, smooth_pose, unplace
 from .config import LandmarksConfig
+from .mouth import over_time
 from .shots import Followed, FollowedFace
 from .smoothing import smooth
 
@@ -25,18 +26,22 @@ def build_tracks(followed: Followed, fps: float, config: LandmarksConfig) -> lis
     Raises :class:`InputError` if there are none, with the number of frames that show a face.
     """
     needed = max(2, round(config.shortest * fps))
-    tracks, left_out = [], []
+    tracks, left_out, covered = [], [], 0
     for face, notes in zip(followed.faces, followed.notes, strict=True):
+        where = f"frames {face.frames[0]} to {face.frames[-1]}"
         if len(face.frames) < needed:
-            left_out.append(
-                f"frames {face.frames[0]} to {face.frames[-1]}: a face in {len(face.frames)} frames, "
-                f"left out: {needed} are needed"
-            )
+            left_out.append(f"{where}: a face in {len(face.frames)} frames, left out: {needed} are needed")
+            continue
+        track = _track(face, notes, fps, config)
+        if 2 * track.valid.sum() < len(face.frames):
+            covered += len(face.frames)
+            left_out.append(f"{where}: a face whose mouth is covered most of the time, left out")
         else:
-            tracks.append(_track(face, notes, fps, config))
+            tracks.append(track)
     if not tracks:
+        mouth = f", {covered} of them one whose mouth is covered most of the time" if covered else ""
         raise InputError(
-            f"{followed.seen} of {followed.frames} frames show a face; a track needs at least {needed} frames "
+            f"{followed.seen} of {followed.frames} frames show a face{mouth}; a track needs at least {needed} frames "
             f"({config.shortest:g} s) of one shot"
         )
     if left_out:
@@ -54,6 +59,14 @@ def _track(face: FollowedFace, notes: tuple[str, ...], fps: float, config: Landm
             *notes,
             f"{int((~valid).sum())} of {len(valid)} frames from frame {start} without a face are interpolated",
         )
+    mouth = _interpolated(over_time(np.array(face.mouth, np.float32), fps)[:, None, None], at)[:, 0, 0]
+    if (hidden := valid & (mouth < config.mouth)).any():
+        notes = (
+            *notes,
+            f"the mouth is covered in {int(hidden.sum())} of {len(valid)} frames from frame {start}, which teach "
+            f"nothing: {_spans(hidden, start, fps)}",
+        )
+        valid &= ~hidden
     vertices, pose = separate(_interpolated(np.stack(face.points), at), fps, config)
     scores = _interpolated(np.stack(face.scores)[..., None], at)[..., 0]
     return FaceTrack(
@@ -64,6 +77,13 @@ def _track(face: FollowedFace, notes: tuple[str, ...], fps: float, config: Landm
         notes=notes,
         coefficients={"scores": scores.astype(np.float32)},
     )
+
+
+def _spans(marked: NDArray[np.bool_], start: int, fps: float, most: int = 4) -> str:
+    """The times of the frames that are marked, in words."""
+    edges = np.flatnonzero(np.diff(marked, prepend=False, append=False)).reshape(-1, 2)
+    told = [f"{(start + first) / fps:.1f} to {(start + stop) / fps:.1f} s" for first, stop in edges]
+    return ", ".join(told[:most]) + (f" and {len(told) - most} more" if len(told) > most else "")
 
 
 def separate(
