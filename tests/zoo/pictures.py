@@ -288,6 +288,14 @@ def _forms() -> Iterator[tuple[str, str, Content, dict[str, Any]]]:
     yield "two MPEG-TS, the second earlier", "ts", joined(filmed("mpegts", sound="aac", start=20_000), transport), twice
     yield "MPEG-TS whose clock overflows", "ts", filmed("mpegts", start=2**33 / 90_000 - 0.6), plain
     yield "two MPEG-PS", "mpg", joined(*[filmed("mpeg", "mpeg2video")] * 2), twice
+    yield "two AVI", "avi", joined(*[filmed("avi", "mpeg4")] * 2), twice
+    yield (
+        "two MPEG-TS, the second with another codec",
+        "ts",
+        joined(filmed("mpegts", "mpeg2video"), filmed("mpegts")),
+        short | {"warned": "another codec"},
+    )
+    yield "two Flash videos", "flv", joined(*[filmed("flv", "flv")] * 2), {"warned": "another recording"}
     webm = filmed("webm", "libvpx-vp9", pipe=True, coding={"crf": "4", "b": "0", "cpu-used": "8"})
     yield "two WebM from pipes", "webm", joined(webm, webm), twice
     yield (

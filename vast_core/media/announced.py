@@ -67,7 +67,7 @@ def second_recording(path: Path) -> bool:
             behind = 8 + struct.unpack("<I", head[4:8])[0]
             file.seek(behind + behind % 2)
             other = file.read(12)
-            return other[:4] == b"RIFF" and other[8:] == head[8:]
+            return other[:4] == b"RIFF" and other[8:] == head[8:] == b"WAVE"  # that of a second AVI file is read
         for begins, first, last in _SIGNATURES:
             if head.startswith(begins):
                 file.seek(0)

@@ -18,6 +18,9 @@ from .timeline import TS_DISCONT, packets
 _ENDLESS = TS_DISCONT | 0x80 | 0x100
 """Flags of formats that are written as it comes: also AVFMT_NOTIMESTAMPS and AVFMT_GENERIC_INDEX."""
 
+_UNDECODED = 0.5
+"""Seconds of packets behind the last frame that give no frame and no error (our choice)."""
+
 _FAILURES = 4
 """Broken packets in a row that are damage, and no tag or change between two recordings (our choice)."""
 
@@ -33,7 +36,7 @@ def decoded(path: Path, container: InputContainer, stream: Any) -> Iterator[Any]
     announced = len(stream.index_entries) if "mp4" in container.format.name else 0
     endless = bool(container.format.flags & _ENDLESS)
     unit = "frame" if stream.type == "video" else "block of sound"
-    count, number, second, end = 0, 0, 0.0, 0.0
+    count, number, second, end, reached = 0, 0, 0.0, 0.0, 0.0
     failures: list[str] = []
 
     def broken(why: str) -> MediaError:
@@ -48,6 +51,8 @@ def decoded(path: Path, container: InputContainer, stream: Any) -> Iterator[Any]
             if failures and packet.size and not (endless and (number == 0 or len(failures) < _FAILURES)):
                 raise broken(failures[0])
             count += packet.size > 0
+            if packet.size and packet.pts is not None:
+                reached = max(reached, float(packet.pts * packet.time_base))
             try:
                 frames = packet.decode()
             except av.FFmpegError as error:
@@ -76,6 +81,12 @@ def decoded(path: Path, container: InputContainer, stream: Any) -> Iterator[Any]
         warnings.warn(
             f"{path}: has another recording behind the first, which no player finds either, and is not read; join them "
             "with a program for video or sound, or keep them apart",
+            MediaWarning,
+            stacklevel=2,
+        )
+    elif number and reached - end > _UNDECODED:
+        warnings.warn(
+            f"{path}: what follows {end:.2f} s cannot be decoded; does it go on with another codec? Convert it to one",
             MediaWarning,
             stacklevel=2,
         )

@@ -182,7 +182,7 @@ def _compared(run: Run) -> dict[Path, Figures]:
 
 def _frames(path: Path) -> list[Image]:
     """The square frames of a strip written by the evaluation; empty if it is missing."""
-    image = cv2.imread(str(path))
+    image = cv2.imread(str(path)) if path.is_file() else None  # OpenCV prints a warning of a missing file
     if image is None:
         return []
     side = image.shape[0]
