@@ -439,3 +439,33 @@ def test_the_example_of_the_documentation(made, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout == "(128, 128, 3) (128, 128) True\n"
     assert VideoFile(tmp_path / "out.mp4", 25).size == (128, 128)
+
+
+OPENED = """
+import os, sys
+corpus, *sys.argv[1:] = sys.argv[1:]
+def note(event, told):
+    if event in ("open", "os.listdir", "os.scandir") and str(told[0]).startswith(corpus):
+        print("READ", os.path.basename(told[0]), flush=True)
+sys.addaudithook(note)
+from vast_core.cli import main
+main()
+"""
+
+
+@slow
+def test_nothing_of_a_large_corpus_is_read(avatar, made, tmp_path):
+    shutil.copytree(made, tmp_path / "run")
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    for number in range(40):
+        (corpus / f"ann_{number}.mp4").write_bytes(b"never read")
+    avatar.style("sample").save(corpus / "prompt.safetensors")
+    path = tmp_path / "run" / "recipe.yaml"
+    document = yaml.safe_load(path.read_text()) | {"corpus": {"use": "folder", "path": str(corpus)}}
+    path.write_text(yaml.safe_dump(document))
+    asked = ["--audio", str(made / "samples" / "alma.mp4"), "--style", str(corpus / "prompt.safetensors")]
+    command = [sys.executable, "-c", OPENED, str(corpus), "synth", str(tmp_path / "run"), *asked]
+    done = subprocess.run([*command, "--out", str(tmp_path / "out.mp4")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.findall("READ (.*)", done.stdout) == [], "the style is read by another language, which Python cannot see"
