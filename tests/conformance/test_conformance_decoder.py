@@ -227,6 +227,11 @@ class CentresTheClips(Taps):
             face -= face.mean(0)
 
 
+class AdaptsToNothing(Taps):
+    def adapt_to(self, clips):
+        StartsFromNothing.start_from(self, clips)
+
+
 class Unguarded(Taps):
     def faces(self, audio, style, mask, state=None, future=None):
         return super().faces(audio, style / style.norm(dim=-1, keepdim=True), mask, state, future)
@@ -355,6 +360,7 @@ BROKEN = {
     StartsFromNothing: "start from",
     StartsWithAnotherLayer: "start from",
     CentresTheClips: "start from",
+    AdaptsToNothing: "start from",
     Unguarded: "finite",
     InfiniteGradientOfSilence: "finite",
     DeadParameter: "gradients",

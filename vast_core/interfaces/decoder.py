@@ -77,6 +77,13 @@ class Decoder(nn.Module, ABC):
         ``clips`` has audio (T, A), expression (T, E) and mask (T,), on the CPU, of each training clip.
         """
 
+    def adapt_to(self, clips: Sequence[tuple[Tensor, Tensor, Tensor]]) -> None:
+        """Adapt weights of another run to the training footage, before the first step; by default, this does nothing.
+
+        It is called instead of :meth:`start_from`, with the same arguments, and must not start anew: with little
+        footage, or none with sound that differs, the weights should stay as they are.
+        """
+
     def reconstruct(
         self, audio: Tensor, style: Tensor, mask: Tensor, target: Tensor, progress: float
     ) -> Sequence[Tensor]:

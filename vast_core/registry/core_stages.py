@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Literal
 
 import attrs
@@ -25,6 +26,9 @@ class PrepareStage:
     """Whether the offset between sound and lips is estimated and corrected in each clip."""
     max_offset_ms: float = attrs.field(default=400.0, validator=[gt(0), lt(math.inf)])
     """Largest offset that is searched for, early or late, in milliseconds."""
+    face: Path | None = None
+    """Another run's `weights/face.safetensors`, whose expression is used as it is; by default, the expression is
+    learned from the corpus."""
 
 
 @attrs.frozen(kw_only=True)
@@ -57,6 +61,11 @@ class TrainingStage:
 class StyleStage(TrainingStage):
     """Training of style encoder, flow and decoder by the bound of VAST, eq. 7."""
 
+    steps: int = attrs.field(default=2000, validator=ge(0))
+    """Training steps; 0, for weights that start from those of another run, adapts only what needs no training."""
+    start: Path | None = None
+    """Another run's `weights/style.safetensors`, from which training starts; the decoder is adapted to the footage
+    first. Needs the face of that run in `stages.prepare.face`. Without steps, the sliders beside it are kept."""
     enhancer: Literal["variational", "deterministic"] = attrs.field(
         default="variational", validator=in_(("variational", "deterministic"))
     )
@@ -99,6 +108,11 @@ class StyleStage(TrainingStage):
     of the outer eye corners, about 9 mm)²."""
     audio_dropout: float = attrs.field(default=0.0, validator=[ge(0), lt(1)])
     """Share of the decoder's audio features set to zero in training, against overfitting to little footage."""
+
+    @steps.validator
+    def _none_only_with_a_start(self, attribute: attrs.Attribute[int], value: int) -> None:
+        if not value and self.start is None:
+            raise ValueError("0 steps train nothing; give stages.style.start weights to use as they are")
 
     def enhancer_in_words(self, flow: str, orthogonal: bool) -> str:
         """What `enhancer` and `reconstruct` mean with the flow called ``flow``, for the check and the report."""

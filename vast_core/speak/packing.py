@@ -25,6 +25,7 @@ from ..registry.declarations import Part
 from ..version import __version__
 from .base_clip import BASE_VIDEO, BaseClip
 from .named_styles import is_member, style_files
+from .sliders import SLIDERS_FILE
 
 SPEAKING: tuple[Part, ...] = ("face", "audio", "style", "flow", "decoder", "renderer")
 """Sections of a recipe that an avatar needs to speak."""
@@ -41,7 +42,7 @@ MEMBERS = (
 )
 """Files of every avatar, by path in its run's folder; sliders and named styles come in addition."""
 
-SLIDERS = "weights/sliders.safetensors"
+SLIDERS = f"weights/{SLIDERS_FILE}"
 """Made by the style stage if the corpus has factors of styles."""
 
 FORMAT = 1

@@ -23,10 +23,13 @@ from ..runs.weights import load_weights, save_weights
 from .style import Style, weights_digest
 from .style_model import StyleModel
 
-__all__ = ["Factor", "Sliders", "load_sliders"]
+__all__ = ["SLIDERS_FILE", "Factor", "Sliders", "load_sliders"]
 
 KIND = "style sliders"
 """Value of ``what`` in the header of the file."""
+
+SLIDERS_FILE = "sliders.safetensors"
+"""Name of the file beside the style weights."""
 
 LEAST_R2 = 0.1
 """Factors whose R2 is below this have no slider: the codes hardly show them (our choice)."""
@@ -107,7 +110,7 @@ def load_sliders(weights: Path, model: StyleModel) -> Sliders | None:
 
     Raises :class:`WeightsError` if they belong to other style weights than those of ``model``.
     """
-    path = weights / "sliders.safetensors"
+    path = weights / SLIDERS_FILE
     if not path.is_file():
         return None
     sliders = Sliders.load(path)

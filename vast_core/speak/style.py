@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Self
 
 import attrs
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import InputError, WeightsError
 from ..runs.weights import load_weights, save_weights
-from .style_model import StyleModel
 
 __all__ = ["Style"]
 
@@ -20,8 +19,8 @@ KIND = "style code"
 """Value of ``what`` in the header of a saved style."""
 
 
-def weights_digest(model: StyleModel) -> str:
-    """SHA-256 of a style model's weights; style codes are valid only for one model."""
+def weights_digest(model: nn.Module) -> str:
+    """SHA-256 of a model's weights; style codes are valid only for one style model, this for one expression."""
     joint = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         joint.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

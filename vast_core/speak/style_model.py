@@ -82,7 +82,7 @@ class StyleModel(nn.Module):
         self, rows: Sequence[tuple[Tensor, Tensor, Tensor]], prompts: Sequence[tuple[Tensor, Tensor, Tensor]]
     ) -> None:
         """Set the scale of the audio features and the initial noise from training footage, and initialise decoder and
-        style encoder.
+        style encoder, before weights are trained from scratch.
 
         ``rows`` are expression (T, E), audio features (T, A) and mask (T,) of training clips to reconstruct,
         ``prompts`` of those that show styles. The initial noise is half of each coefficient's standard deviation, a
@@ -95,6 +95,10 @@ class StyleModel(nn.Module):
         self.audio_std.copy_(deviation.clamp_min(LEAST_DEVIATION * float(deviation.mean())))
         self.decoder.start_from([(self.hear(heard), face, valid) for face, heard, valid in rows])
         self.style.start_from([(self.hear(heard), face, valid) for face, heard, valid in prompts])
+
+    def adapt(self, rows: Sequence[tuple[Tensor, Tensor, Tensor]]) -> None:
+        """Adapt the decoder, which has weights of another run, to training footage; ``rows`` as in :meth:`expect`."""
+        self.decoder.adapt_to([(self.hear(heard), face, valid) for face, heard, valid in rows])
 
     def hear(self, audio: Tensor) -> Tensor:
         """Standardised audio features (B, T, A), the input of encoder and decoder."""

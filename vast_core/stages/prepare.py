@@ -32,6 +32,7 @@ from ..registry.core_stages import PrepareStage
 from ..runs.keys import code_digest, component_key, digest
 from ..runs.store import PreparedClip, RejectedClip, reasons
 from ..runs.weights import load_into, load_weights, save_weights
+from ..speak.parts import load_part
 from .context import StageContext
 from .shots import FURTHER, Shot, Tracks
 
@@ -215,13 +216,16 @@ def _held_out_speakers(context: StageContext) -> set[str]:
 
 
 def _fit(context: StageContext, shots: list[Shot]) -> dict[str, NDArray[np.float32]]:
-    """Fit the face component on the training frames; returns each speaker's neutral face."""
-    face = context.pipeline.face
+    """Fit the face component on the training frames, or load it; returns each speaker's neutral face."""
+    face, given = context.pipeline.face, context.options("prepare", PrepareStage).face
     identities = {}
+    if given is not None:
+        load_part(face, given, context.pipeline, "face")
     with context.console.status("learning the expression basis"):
         seen = [shot for shot in shots if _training_frames(context, shot)]
         frames = [_training_frames(context, shot) for shot in seen]
-        face.learn_neutral(Tracks(seen, frames), [shot.clip.speaker for shot in seen])
+        if given is None:
+            face.learn_neutral(Tracks(seen, frames), [shot.clip.speaker for shot in seen])
         for speaker in dict.fromkeys(shot.clip.speaker for shot in shots):
             own = [shot for shot in shots if shot.clip.speaker == speaker]
             trained = [shot for shot in own if _training_frames(context, shot)] or own
@@ -229,7 +233,7 @@ def _fit(context: StageContext, shots: list[Shot]) -> dict[str, NDArray[np.float
             identities[speaker] = face.identity(Tracks(trained, stops))
         if not seen:
             raise InputError("every clip of the corpus is held out; there is nothing to train on")
-        if face.fits:
+        if face.fits and given is None:
             face.fit(Tracks(seen, frames), [identities[shot.clip.speaker] for shot in seen])
     return identities
 

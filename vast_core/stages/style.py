@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import torch
 from torch import Tensor, nn
 
@@ -14,9 +15,10 @@ from ..interfaces import DecoderLoss, Objective, Posterior
 from ..registry.core_stages import StyleStage
 from ..runs.store import PreparedClip, Store
 from ..runs.weights import save_weights
+from ..speak.sliders import SLIDERS_FILE, Sliders
 from ..speak.style import weights_digest
 from ..speak.style_model import StyleModel
-from ..speak.trained import load_face
+from ..speak.trained import load_face, load_style_file
 from ..training.bound import beta_at, bound, gaussian_log_likelihood
 from ..training.loop import Trainer
 from ..training.motion import closing_error, statistics, statistics_error, velocity_error
@@ -115,7 +117,11 @@ def run(context: StageContext) -> list[Path]:
     context.pipeline.to(context.device, face=context.device)  # the gradient of the lip loss passes through the face
     settings = context.options("style", StyleStage)
     model, windows = StyleModel(context.pipeline, settings.enhancer, settings.reconstruct), Windows(context)
-    model.expect(windows.clips(), windows.prompts())
+    if settings.start is None:
+        model.expect(windows.clips(), windows.prompts())
+    else:
+        _load_start(settings.start, model, context)
+        model.adapt(windows.clips())
     identity = torch.stack(list(context.store.identities.values())).mean(0).to(context.device)
     trainer = Trainer(
         run=context.run,
@@ -129,7 +135,7 @@ def run(context: StageContext) -> list[Path]:
         console=context.console,
     )
     trainer.fit(context.resume)
-    if not model.has_prior:
+    if not model.has_prior and settings.steps:
         model.fit_prior(drawn_codes(model, context.store, context.device))
     path = context.run.weights / "style.safetensors"
     header = {
@@ -137,6 +143,7 @@ def run(context: StageContext) -> list[Path]:
         "recipe": context.key("style"),
         "components": context.run.components(),
         "sizes": context.pipeline.sizes.known(),
+        "face": weights_digest(context.pipeline.face),
         "enhancer": model.enhancer,
         "reconstruct": model.reconstruct,
     }
@@ -144,12 +151,32 @@ def run(context: StageContext) -> list[Path]:
     return [path, *_write_sliders(model, context)]
 
 
+def _load_start(start: Path, model: StyleModel, context: StageContext) -> None:
+    """Load weights of another run, whose expression basis must be the one in use."""
+    header = load_style_file(start, model, context.pipeline)
+    made, own = header.get("face"), weights_digest(context.pipeline.face)
+    if made != own:
+        raise InputError(
+            f"stages.style.start: {start} was trained on another expression than this run's; name the face.safetensors "
+            "of the same run in stages.prepare.face"
+        )
+    if header["enhancer"] != model.enhancer or header["reconstruct"] != model.reconstruct:
+        raise InputError(
+            f"stages.style.start: {start} was trained with enhancer {header['enhancer']} and reconstruct "
+            f"{header['reconstruct']}; give stages.style the same"
+        )
+
+
 def _write_sliders(model: StyleModel, context: StageContext) -> list[Path]:
-    """Write ``weights/sliders.safetensors`` if the styles of the corpus have factors; otherwise remove an older one."""
-    sliders = learn_sliders(
-        context, weights_digest(model), lambda clip: prompt_code(model, context.store, clip, context.device)
-    )
-    path = context.run.weights / "sliders.safetensors"
+    """Write ``weights/sliders.safetensors`` if the styles of the corpus have factors, or codes are those of ``start``;
+    otherwise remove an older one."""
+    settings, digest = context.options("style", StyleStage), weights_digest(model)
+    given = None if settings.start is None or settings.steps else settings.start.with_name(SLIDERS_FILE)
+    if given is not None and given.is_file():
+        sliders: Sliders | None = attrs.evolve(Sliders.load(given), model=digest)
+    else:
+        sliders = learn_sliders(context, digest, lambda clip: prompt_code(model, context.store, clip, context.device))
+    path = context.run.weights / SLIDERS_FILE
     if sliders is None:
         path.unlink(missing_ok=True)
         return []

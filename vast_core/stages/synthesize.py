@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ..errors import InputError
 from ..files.atomic import write_picture
@@ -20,7 +21,9 @@ from ..registry.core_stages import SynthesizeStage
 from ..runs.store import PreparedClip
 from ..speak.base_clip import BASE_VIDEO, BaseClip, Video
 from ..speak.perform import perform, write_video
+from ..speak.sliders import Sliders, load_sliders
 from ..speak.sound import Sound
+from ..speak.style import Style
 from ..speak.trained import load_face, load_renderer, load_style
 from .avatar_pictures import as_base, choose_avatar, find_clip, footage_of, make_avatar
 from .context import StageContext
@@ -47,21 +50,31 @@ def run(context: StageContext) -> list[Path]:
     spoken, prompts = _choose(context)
     wave = _sound(context, spoken)
     fps = context.run.recipe.fps
+    codes = [prompt_code(model, context.store, prompt, context.device) for prompt in prompts]
 
-    def frames(prompt: PreparedClip, sound: NDArray[np.float32]) -> Iterator[Image]:
-        code = prompt_code(model, context.store, prompt, context.device)
+    def frames(code: Tensor, sound: NDArray[np.float32]) -> Iterator[Image]:
         return perform(pipeline, model, renderer, base, base.play(video), Sound.of(sound), code)
 
     out = context.run.samples / f"{safe_name(base.avatar)}.mp4"
     what = f"{base.avatar} says {spoken.name} in the style of {prompts[0].name}"
     with context.console.status(what):
-        write_video(frames(prompts[0], wave), fps, wave, out)
+        write_video(frames(codes[0], wave), fps, wave, out)
     context.console.print(f"{what}: {out}")
     picture = context.run.samples / "styles.png"
     with context.console.status("the same words in other styles"):
         brief = wave[: round(STRIP_SECONDS * SAMPLE_RATE)]
-        _write_strip(picture, [[_reduced(frame) for frame in frames(prompt, brief)] for prompt in prompts])
+        codes += _from_sliders(load_sliders(weights, model), codes[0], STRIP_ROWS - len(codes))
+        _write_strip(picture, [[_reduced(frame) for frame in frames(code, brief)] for code in codes])
     return [path, video, out, picture]
+
+
+def _from_sliders(sliders: Sliders | None, code: Tensor, count: int) -> list[Tensor]:
+    """Up to ``count`` further codes: the code with each of the sliders that show best at its upper end."""
+    if sliders is None:
+        return []
+    best = sorted(sliders.factors, key=lambda name: -sliders.factors[name].r2)[: max(count, 0)]
+    style = Style(code=code[0].cpu(), model=sliders.model, source="")
+    return [sliders.moved(style, {name: 1.0}).code[None].to(code) for name in best]
 
 
 def _sound(context: StageContext, spoken: PreparedClip) -> NDArray[np.float32]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import attrs
 import torch
@@ -320,16 +320,18 @@ def reconstruct(subject: Subject) -> None:
 
 @rule("decoder")
 def start_from(subject: Subject) -> None:
-    """start_from() keeps the clips and the names and shapes of its state; the output stays finite."""
+    """start_from() and adapt_to() keep the clips and the names and shapes of its state; the output stays finite."""
     sizes, decoder = subject.sizes[0], subject.make()
     clips = []
     for seed in range(5):
         speech = SpeechSample.of(sizes, batch=1, frames=60, seed=seed)
         speech.mask[0, :seed] = False
         clips.append((speech.audio[0], math.sqrt(0.1) * _target(sizes, speech)[0], speech.mask[0]))
-    start_gently(decoder, clips)
-    spoken = speak(decoder.eval(), SpeechSample.of(sizes)).expression
-    require(bool(spoken.isfinite().all()), "after start_from(), expression is not finite")
+    ways: tuple[Literal["start_from", "adapt_to"], ...] = ("start_from", "adapt_to")
+    for how in ways:
+        start_gently(decoder, clips, how)
+        spoken = speak(decoder.eval(), SpeechSample.of(sizes)).expression
+        require(bool(spoken.isfinite().all()), f"after {how}(), expression is not finite")
 
 
 @rule("decoder")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -113,13 +113,15 @@ def without_data(subject: Subject, call: Callable[[nn.Module, torch.device], lis
         return call(network, meta)
 
 
-def start_gently(part: Any, clips: Sequence[tuple[Tensor, Tensor, Tensor]]) -> None:
-    """Call ``part.start_from``; it must keep the clips, and the names and shapes of its state."""
+def start_gently(
+    part: Any, clips: Sequence[tuple[Tensor, Tensor, Tensor]], how: Literal["start_from", "adapt_to"] = "start_from"
+) -> None:
+    """Call ``part.start_from`` or ``part.adapt_to``; it must keep the clips, and the names and shapes of its state."""
     given = [tuple(tensor.clone() for tensor in clip) for clip in clips]
     before = {name: tensor.shape for name, tensor in part.state_dict().items()}
-    part.start_from(given)
+    getattr(part, how)(given)
     after = {name: tensor.shape for name, tensor in part.state_dict().items()}
     differing = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
-    require(not differing, f"start_from() changes names or shapes in its state: {', '.join(differing)}")
+    require(not differing, f"{how}() changes names or shapes in its state: {', '.join(differing)}")
     same = all(torch.equal(a, b) for one, two in zip(clips, given, strict=True) for a, b in zip(one, two, strict=True))
-    require(same, "start_from() changed its clips")
+    require(same, f"{how}() changed its clips")

@@ -9,7 +9,7 @@ import torch
 from vast_core.interfaces import Sizes
 from vast_decoders.config import HybridConfig
 from vast_decoders.hybrid import HybridDecoder
-from vast_decoders.ridge import PENALTIES, TAPERS, fit_ridge, windows
+from vast_decoders.ridge import ADAPTING, ADAPTING_TAPER, PENALTIES, TAPERS, fit_ridge, windows
 
 SIZES = Sizes(fps=25, image=64, audio=5, expression=4, lower_face=2, vertices=10, style=3, context=4)
 
@@ -47,6 +47,48 @@ def test_it_is_least_squares_on_data_with_the_penalty_as_further_rows():
         targets = np.concatenate([y, np.zeros((x.shape[1], 4))])
         fits.append(np.linalg.lstsq(rows, targets, rcond=None)[0].T.reshape(found.shape))
     assert min(np.abs(fit - found).max() for fit in fits) < 1e-5
+
+
+@pytest.mark.parametrize("clips", [1, 6])
+def test_from_a_start_it_is_least_squares_on_the_difference_from_it(clips):
+    true, made = footage(noise=3.0, clips=clips)
+    start = true + torch.randn(true.shape, generator=torch.Generator().manual_seed(2))
+    found = fit_ridge(made, 2, start).weights.double().numpy()
+    x = np.concatenate([windows(a, 2)[m].double().numpy() for a, _, m in made])
+    y = np.concatenate([(f[m] - f[m].mean(0)).double().numpy() for _, f, m in made])
+    s = start.flatten(1).T.double().numpy()
+    fits = []
+    for penalty in ADAPTING:
+        each = np.array([penalty * np.exp(ADAPTING_TAPER * abs(lag)) for _ in range(5) for lag in (-2, -1, 0, 1, 2)])
+        rows = np.concatenate([x, np.diag(np.sqrt(each * len(x)))])
+        targets = np.concatenate([y, np.sqrt(each * len(x))[:, None] * s])
+        fits.append(np.linalg.lstsq(rows, targets, rcond=None)[0].T.reshape(found.shape))
+    assert min(np.abs(fit - found).max() for fit in fits) < 1e-5
+
+
+def test_adapting_moves_towards_what_the_footage_shows_and_keeps_the_rest():
+    """Nearly right weights predict unseen clips better when little footage is added to them than if it had to do."""
+    true, clips = footage(noise=4.0, clips=2, frames=60)
+    _, unseen = footage(noise=0.0, clips=2, frames=400, seed=0)
+    start = true + 0.5 * torch.randn(true.shape, generator=torch.Generator().manual_seed(2))
+    options = {"parts": "linear", "linear_reach": 2, "linear_trained": False}
+    errors = {}
+    for name in ("start", "adapted", "anew"):
+        decoder = HybridDecoder.from_config(HybridConfig(**options), SIZES).eval()
+        decoder.linear.weight.data.copy_(start)
+        if name != "start":
+            (decoder.adapt_to if name == "adapted" else decoder.start_from)(clips)
+        audio, face, _ = unseen[0]
+        spoken = decoder(audio[None], torch.zeros(1, 3), torch.ones(1, len(audio), dtype=torch.bool)).expression[0]
+        errors[name] = float((spoken - face + face.mean(0)).square().mean().detach())
+    assert errors["adapted"] < 0.9 * errors["start"]
+    assert errors["adapted"] < 0.7 * errors["anew"]
+
+
+def test_a_start_that_is_right_is_kept_where_footage_is_noise():
+    true, clips = footage(noise=40.0, clips=2, frames=60)
+    found = fit_ridge(clips, 2, true).weights
+    assert (found - true).norm() < 0.15 * true.norm()
 
 
 @pytest.mark.parametrize("noise", [0.1, 30.0])

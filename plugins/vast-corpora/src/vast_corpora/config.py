@@ -29,6 +29,9 @@ class SyntheticConfig:
     """Number of training sentences that each speaker says in each training style."""
     pool: int = attrs.field(default=36, validator=ge(1))
     """Number of sentences from which those are drawn; with fewer, more styles share a sentence."""
+    recordings: tuple[Path, ...] = ()
+    """Folders of recordings, each with a ``MANIFEST.tsv`` (file, speaker, seconds, transcript, phones), whose aligned
+    ones are said instead of the sentences of this package, with their own voices: real sound with generated faces."""
     held_out_sentences: int = attrs.field(default=3, validator=ge(0))
     """Number of sentences excluded from training. Each speaker says all of them in each held-out style, and one speaker
     says one of them in each other style."""

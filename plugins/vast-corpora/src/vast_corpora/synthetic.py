@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Literal, Self
 
@@ -19,8 +19,9 @@ from .articulation import Curves, articulate, head_motion
 from .config import SyntheticConfig
 from .head import pose_face, speaker_shape
 from .lazy_clip import LazyClip
+from .lines import WRITTEN, Line, recorded_lines
 from .look import Look
-from .speech import SENTENCES, VOICES, Speech, Voice, say
+from .speech import VOICES, Speech, Voice, say
 from .style import FACTORS, Style, draw_styles
 
 VERSION = 2
@@ -28,8 +29,6 @@ VERSION = 2
 
 _NECK = np.array([0.0, -7.0, -4.5])
 """Canonical point about which the head rotates."""
-_SECONDS_A_LETTER = 0.05
-"""Minimum duration per letter over all voices, which bounds the footage of a sentence from below."""
 
 # First number of every random stream, so that each purpose has its own.
 _SPEAKER, _STYLES, _HELD_OUT_STYLES, _SENTENCES, _ASSIGNMENT, _MOTION, _SURFACE = range(7)
@@ -84,10 +83,11 @@ class SyntheticCorpus(Corpus):
     """Several speakers, styles and sentences, generated at run time from a seed; nothing is downloaded."""
 
     def __init__(self, config: SyntheticConfig, fps: float) -> None:
-        if config.held_out_sentences >= len(SENTENCES):
+        self._lines: Sequence[Line] = recorded_lines(config.recordings) if config.recordings else WRITTEN
+        if config.held_out_sentences >= len(self._lines):
             raise InputError(
                 f"corpus/synthetic: held_out_sentences is {config.held_out_sentences}, but at least one of the "
-                f"{len(SENTENCES)} sentences must be left for training; use at most {len(SENTENCES) - 1}"
+                f"{len(self._lines)} sentences must be left for training; use at most {len(self._lines) - 1}"
             )
         self.config = config
         self.fps = fps
@@ -167,7 +167,7 @@ class SyntheticCorpus(Corpus):
         )
 
     def _all_plans(self) -> Iterator[Plan]:
-        order = self._generator(_SENTENCES).permutation(len(SENTENCES))
+        order = self._generator(_SENTENCES).permutation(len(self._lines))
         held_out = order[: self.config.held_out_sentences]
         pool = order[self.config.held_out_sentences :][: self.config.pool]
         names = self.training_styles
@@ -181,7 +181,7 @@ class SyntheticCorpus(Corpus):
             sentence = int(pool[number % len(pool)])
             style = names[0] if number % 2 == 0 else names[(1 + number // 2) % len(names)]
             yield plan(0, style, sentence, "train", f"avatar{number:02d}-")
-            seconds += _SECONDS_A_LETTER * len(SENTENCES[sentence])
+            seconds += self._lines[sentence].seconds
             number += 1
         for speaker in range(len(self.speakers)):
             for index, style in enumerate(names):
@@ -206,7 +206,7 @@ class SyntheticCorpus(Corpus):
             digest=self._digest(plan),
             split=plan.split,
             style=plan.style if plan.factors is None else None,
-            transcript=SENTENCES[plan.sentence],
+            transcript=self._lines[plan.sentence].text or None,
             factors=attrs.asdict(self._style(plan)),
             size=(self.config.image, self.config.image),
         )
@@ -222,7 +222,7 @@ class SyntheticCorpus(Corpus):
             self.fps,
             plan.speaker,
             VOICES[plan.speaker],
-            SENTENCES[plan.sentence],
+            self._lines[plan.sentence].facts,
             self._style(plan),
             self.styles[plan.moves_like].head,
         )
@@ -231,11 +231,14 @@ class SyntheticCorpus(Corpus):
     # ------------------------------------------------------------------------------------------ content
 
     def speech(self, plan: Plan) -> Speech:
-        """The sentence in the speaker's voice; generated once for all styles."""
+        """The sentence in the speaker's voice, generated once for all styles, or the recording."""
+        line = self._lines[plan.sentence]
+        if line.recording is not None:
+            return line.recording.speech()
         key = (plan.speaker, plan.sentence)
         if key not in self._speeches:
             voice = self.speakers[plan.speaker].voice
-            self._speeches[key] = say(SENTENCES[plan.sentence], voice, self.config.seed)
+            self._speeches[key] = say(line.text, voice, self.config.seed)
         return self._speeches[key]
 
     def track(self, plan: Plan) -> FaceTrack:

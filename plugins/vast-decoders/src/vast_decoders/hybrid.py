@@ -14,7 +14,7 @@ from vast_core.interfaces import Decoder, DecoderOutput, Sizes, State
 
 from .config import HybridConfig
 from .recurrent import LowerFaceHead
-from .ridge import fit_ridge
+from .ridge import RidgeFit, fit_ridge
 from .trunk import Trunk
 
 LARGEST_GAIN = 1.5
@@ -96,13 +96,20 @@ class HybridDecoder(Decoder):
         Gradient descent then only adds what a regression cannot represent; with little footage this largely decides
         whether the result is better or worse than the regression.
         """
-        fit = fit_ridge(clips, self.reach)
-        self.linear.weight.copy_(fit.weights)
-        self.enlargement.copy_((1 / fit.size.clamp_min(1 / self.largest)).clamp_min(1))
-        self.linear.weight.requires_grad_(self.linear_trained)
+        self._regress(fit_ridge(clips, self.reach))
         if self.trunk is not None:
             nn.init.zeros_(self.whole_face.weight)
             nn.init.zeros_(self.whole_face.bias)
+
+    @torch.no_grad()
+    def adapt_to(self, clips: Sequence[tuple[Tensor, Tensor, Tensor]]) -> None:
+        """Move the linear path towards the regression on the footage, as far as that predicts unseen parts of it."""
+        self._regress(fit_ridge(clips, self.reach, self.linear.weight))
+
+    def _regress(self, fit: RidgeFit) -> None:
+        self.linear.weight.copy_(fit.weights)
+        self.enlargement.copy_((1 / fit.size.clamp_min(1 / self.largest)).clamp_min(1))
+        self.linear.weight.requires_grad_(self.linear_trained)
 
     def forward(
         self,

@@ -10,9 +10,12 @@ from torch import Tensor, nn
 
 PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)
 """Candidate penalties of the frame itself, as shares of the number of frames."""
+ADAPTING = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+"""Candidate penalties where there are weights to start from, which little footage hardly improves."""
 TAPERS = (0.0, 0.5, 1.0, 1.5)
 """Candidate slopes a: the penalty of a frame at distance d is exp(a d) times as high. Distant audio carries less
 information about the mouth, and with equal penalties a short training footage overfits to it."""
+ADAPTING_TAPER = 1.0
 FOLDS = 4
 
 
@@ -43,11 +46,10 @@ class _Moments:
         rest.frames = self.frames - other.frames
         return rest
 
-    def solve(self, penalty: Tensor) -> Tensor:
-        """Weights (inputs, outputs) with a penalty per input (inputs,)."""
-        ridge = torch.diag(penalty * max(self.frames, 1))
-        weights: Tensor = torch.linalg.solve(self.xx + ridge, self.xy)
-        return weights
+    def solve(self, penalty: Tensor, start: Tensor) -> Tensor:
+        """Weights (inputs, outputs) with a penalty per input (inputs,) on their difference from ``start``."""
+        factor = torch.linalg.cholesky(self.xx + torch.diag(penalty * max(self.frames, 1)))
+        return start + torch.cholesky_solve(self.xy - self.xx @ start, factor)
 
     def error(self, weights: Tensor) -> Tensor:
         """Sum of squared errors of ``weights``."""
@@ -68,35 +70,46 @@ class RidgeFit:
     """(E,): root mean square of the predictions, relative to that of the targets."""
 
 
-def fit_ridge(clips: Sequence[tuple[Tensor, Tensor, Tensor]], reach: int) -> RidgeFit:
+def fit_ridge(clips: Sequence[tuple[Tensor, Tensor, Tensor]], reach: int, start: Tensor | None = None) -> RidgeFit:
     """The regression from audio (T, A) to each clip's centred expression (T, E), with mask (T,).
 
-    W = argmin |Y - X W|^2 + N sum_d penalty exp(taper |d|) |W_d|^2; W_d applies to the frame at distance d. Penalty and
-    taper are chosen by cross-validation. A fold is a run of whole clips, so that neighbouring frames are never on both
-    sides.
+    W = argmin |Y - X W|^2 + N sum_d penalty exp(taper |d|) |W_d - S_d|^2; W_d applies to the frame at distance d, and S
+    is ``start`` (E, A, 2 ``reach`` + 1), by default 0. Penalty and taper are chosen by cross-validation. A fold is a
+    run of whole clips, so that neighbouring frames are never on both sides; with fewer clips than folds, a fold is a
+    part of each clip.
     """
     width, outputs = clips[0][0].shape[1], clips[0][1].shape[1]
-    folds = [_Moments(width * (2 * reach + 1), outputs) for _ in range(FOLDS)]
+    inputs = width * (2 * reach + 1)
+    folds = [_Moments(inputs, outputs) for _ in range(FOLDS)]
     for number, (audio, expression, mask) in enumerate(clips):
         if mask.any():
-            target = expression[mask] - expression[mask].mean(0)
-            folds[number * FOLDS // len(clips)].add(windows(audio, reach)[mask].double(), target.double())
-    whole = _Moments(width * (2 * reach + 1), outputs)
+            x = windows(audio, reach)[mask].double()
+            y = (expression[mask] - expression[mask].mean(0)).double()
+            if len(clips) >= FOLDS:
+                folds[number * FOLDS // len(clips)].add(x, y)
+            else:
+                for fold, *part in zip(folds, x.tensor_split(FOLDS), y.tensor_split(FOLDS), strict=True):
+                    fold.add(*part)
+    whole = _Moments(inputs, outputs)
     for fold in folds:
         whole.xx += fold.xx
         whole.xy += fold.xy
         whole.yy += fold.yy
         whole.frames += fold.frames
     seen = [fold for fold in folds if fold.frames]
+    begin = torch.zeros(inputs, outputs).double() if start is None else start.flatten(1).T.double()
 
     def held_out_error(penalty: Tensor) -> float:
-        return float(sum(fold.error(whole.without(fold).solve(penalty)) for fold in seen))
+        return float(sum(fold.error(whole.without(fold).solve(penalty, begin)) for fold in seen))
 
     distance = torch.arange(-reach, reach + 1).abs().double().repeat(width)
-    tried = [penalty * torch.exp(taper * distance) for taper in TAPERS for penalty in PENALTIES]
+    candidates = [(penalty, taper) for taper in TAPERS for penalty in PENALTIES]
+    if start is not None:
+        candidates = [(penalty, ADAPTING_TAPER) for penalty in ADAPTING]
+    tried = [penalty * torch.exp(taper * distance) for penalty, taper in candidates]
     best = min(tried, key=held_out_error)
-    moved = sum((fold.energy(whole.without(fold).solve(best)) for fold in seen), torch.zeros(outputs).double())
+    moved = sum((fold.energy(whole.without(fold).solve(best, begin)) for fold in seen), torch.zeros(outputs).double())
     return RidgeFit(
-        weights=whole.solve(best).T.reshape(outputs, width, 2 * reach + 1).float(),
+        weights=whole.solve(best, begin).T.reshape(outputs, width, 2 * reach + 1).float(),
         size=(moved / whole.yy.clamp_min(1e-12)).sqrt().float(),
     )

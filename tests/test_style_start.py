@@ -1,0 +1,82 @@
+"""Training that starts from another run's weights, or uses them as they are."""
+
+import pytest
+import torch
+
+from vast_core.errors import InputError, RecipeError
+from vast_core.pipeline import assemble
+from vast_core.recipe import load_recipe
+from vast_core.registry import Registry
+from vast_core.runner import run_recipe
+from vast_core.runs.weights import load_weights
+from vast_core.speak.sliders import Sliders, load_sliders
+from vast_core.speak.trained import load_style
+
+SMALL = ("run=[prepare, style]", "corpus.avatar_seconds=2", "corpus.sentences=1", "corpus.held_out_styles=0")
+LINEAR = "decoder={use: hybrid, parts: linear, linear_trained: false, linear_reach: 2, enlarged: 1.4}"
+
+
+@pytest.fixture(scope="module")
+def registry():
+    return Registry.discover()
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VAST_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory, registry, cache):
+    """A run on synthetic speakers of 24 styles, whose weights the others start from."""
+    options = [*SMALL, LINEAR, "corpus.styles=24", "stages.style.steps=20"]
+    return run_recipe(load_recipe("vast_tiny", registry, options), registry, tmp_path_factory.mktemp("first") / "run")
+
+
+@pytest.fixture(scope="module")
+def start(registry, first, tmp_path_factory):
+    """``start(*options)`` runs on another speaker, from the weights of the first run."""
+    face, style = first.weights / "face.safetensors", first.weights / "style.safetensors"
+
+    def run(*options, decoder=LINEAR, face=face):
+        given = [f"stages.style.start={style}", "corpus.seed=7", "corpus.styles=1", "corpus.speakers=1"]
+        given += [f"stages.prepare.face={face}"] if face else []
+        recipe = load_recipe("vast_tiny", registry, [*SMALL, decoder, *given, *options])
+        return run_recipe(recipe, registry, tmp_path_factory.mktemp("second") / "run")
+
+    return run
+
+
+def test_without_steps_only_the_decoder_is_adapted_and_face_and_sliders_are_kept(first, start, registry):
+    run = start("stages.style.steps=0")
+    (face, _), (old_face, _) = (load_weights(each.weights / "face.safetensors") for each in (run, first))
+    assert all(torch.equal(face[name], old_face[name]) for name in old_face)
+    (style, _), (old, _) = (load_weights(each.weights / "style.safetensors") for each in (run, first))
+    changed = {name for name in old if not torch.equal(style[name], old[name])}
+    assert changed <= {"decoder.linear.weight", "decoder.enlargement"}
+    assert "decoder.linear.weight" in changed
+    model = load_style(run.weights, assemble(load_recipe(run.path / "recipe.yaml", registry), registry))
+    sliders, old_sliders = load_sliders(run.weights, model), Sliders.load(first.weights / "sliders.safetensors")
+    assert torch.equal(sliders.directions, old_sliders.directions)
+
+
+def test_with_steps_training_goes_on_from_the_weights(first, start):
+    run = start("stages.style.steps=1", "stages.style.learning_rate=1.0e-6")
+    (style, _), (old, _) = (load_weights(each.weights / "style.safetensors") for each in (run, first))
+    for name, value in old.items():
+        if name.startswith("style.") and value.is_floating_point():
+            torch.testing.assert_close(style[name], value, atol=1e-4, rtol=0)
+
+
+def test_another_face_or_decoder_is_refused_with_what_to_do(start):
+    with pytest.raises(InputError, match=r"style\.start: .*trained on another expression.*stages\.prepare\.face"):
+        start("stages.style.steps=0", face=None)
+    with pytest.raises(Exception, match=r"style\.safetensors: these weights belong to other components"):
+        start("stages.style.steps=0", decoder="decoder={use: hybrid, width: 16}")
+
+
+def test_no_steps_and_no_start_is_a_mistake_of_the_recipe(registry):
+    with pytest.raises(RecipeError, match=r"0 steps train nothing; give stages\.style\.start"):
+        load_recipe("vast_tiny", registry, ["stages.style.steps=0"])
