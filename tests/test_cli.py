@@ -312,7 +312,7 @@ def test_show_says_who_uses_a_component_or_stage(packages):
     )
     assert "\nNeeds corpus, face, audio, style, flow, decoder\n" in stage
     assert "\n  beta_warmup: a number; >= 0, <= 1; default 0.3\n      Share of the training steps over" in stage
-    assert re.search(r"\n  vast_default: steps 1400, batch 24\n", stage)
+    assert re.search(r"\n  vast_default: batch 24, steps 1400\n", stage)
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,27 @@
 """Training that starts from another run's weights, or uses them as they are."""
 
+import os
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
+from vast_core import load
 from vast_core.errors import InputError, RecipeError
+from vast_core.media import VideoFile, VideoWriter
 from vast_core.pipeline import assemble
 from vast_core.recipe import load_recipe
-from vast_core.registry import Registry
+from vast_core.registry import PrepareStage, Registry, StyleStage
 from vast_core.runner import run_recipe
 from vast_core.runs.weights import load_weights
+from vast_core.speak.parts import load_part
 from vast_core.speak.sliders import Sliders, load_sliders
-from vast_core.speak.trained import load_style
+from vast_core.speak.style import weights_digest
+from vast_core.speak.style_model import StyleModel
+from vast_core.speak.trained import load_style, load_style_file
 
+MODELS = Path(os.environ.get("VAST_WEIGHTS", Path(__file__).resolve().parents[2] / "shared" / "models"))
 SMALL = ("run=[prepare, style]", "corpus.avatar_seconds=2", "corpus.sentences=1", "corpus.held_out_styles=0")
 LINEAR = "decoder={use: hybrid, parts: linear, linear_trained: false, linear_reach: 2, enlarged: 1.4}"
 
@@ -80,3 +90,31 @@ def test_another_face_or_decoder_is_refused_with_what_to_do(start):
 def test_no_steps_and_no_start_is_a_mistake_of_the_recipe(registry):
     with pytest.raises(RecipeError, match=r"0 steps train nothing; give stages\.style\.start"):
         load_recipe("vast_tiny", registry, ["stages.style.steps=0"])
+
+
+def test_the_weights_that_are_shipped_fit_the_recipe_that_names_them(registry, tmp_path):
+    recipe = load_recipe("vast_quick", registry, [f"corpus.path={tmp_path}"])
+    pipeline = assemble(recipe, registry)
+    settings = recipe.options("style", StyleStage)
+    load_part(pipeline.face, recipe.options("prepare", PrepareStage).face, pipeline, "face")
+    header = load_style_file(settings.start, StyleModel(pipeline), pipeline)
+    assert header["face"] == weights_digest(pipeline.face)
+    assert {"smile", "brow", "eyes"} <= set(Sliders.load(settings.start.with_name("sliders.safetensors")).factors)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (MODELS / "face_landmarker.task").is_file(), reason="face_landmarker.task is not here")
+def test_one_clip_makes_an_avatar_without_training(registry, tmp_path, monkeypatch, cache):
+    monkeypatch.setenv("VAST_WEIGHTS", str(MODELS))
+    clip = next(iter(assemble(load_recipe("vast_tiny", registry, ["corpus.image=192"]), registry).corpus.clips()))
+    with VideoWriter(tmp_path / "ann.mp4", 25, clip.footage.wave()) as writer:
+        for frame in clip.footage.frames():
+            writer.write(frame)
+    recipe = load_recipe("vast_quick", registry, [f"corpus.path={tmp_path / 'ann.mp4'}"])
+    run = run_recipe(recipe, registry, tmp_path / "run")
+    avatar = load(run.path)
+    assert {"smile", "brow"} <= set(avatar.factors)
+    frames, own = list(VideoFile(run.samples / "ann.mp4", 25).frames()), list(clip.footage.frames())
+    assert len(frames) == len(own)
+    worst = max(np.abs(a[:20].astype(int) - b[:20]).mean() for a, b in zip(frames, own, strict=True))
+    assert worst < 6, "above the head the picture is the clip's own"

@@ -234,7 +234,10 @@ def test_each_rule_has_its_mutant():
 
 @pytest.mark.parametrize("rule", MUTANTS)
 def test_a_mutant_falls_to_its_own_rule_alone(rule):
-    assert {o.rule.name: o.detail for o in outcomes(MUTANTS[rule]) if o.state == "broken"}.keys() == {rule}
+    broken = {o.rule.name: o.detail for o in outcomes(MUTANTS[rule]) if o.state == "broken"}
+    # a chunk lacks what is read beyond the receptive field
+    follows = {"chunks equal the whole"} if rule == "receptive field is declared" else set()
+    assert broken.keys() - follows == {rule}
 
 
 def test_rows_of_blocks_are_those_of_the_whole_where_the_block_is_declared():

@@ -25,6 +25,7 @@ from ..pipeline import Pipeline
 from .base_clip import BaseClip
 from .drawing import WantedFaces, draw
 from .expressing import Chunk, Expressing
+from .lids import with_lids
 from .sound import Sound
 from .style import Style
 from .style_model import StyleModel
@@ -145,7 +146,5 @@ def _pose(base: BaseClip, chunk: Chunk, played: Sequence[int]) -> Tensor:
 
 def _posed(face: Face, base: BaseClip, expression: Tensor, pose: Tensor, played: Sequence[int]) -> NDArray[np.float32]:
     """The speaking face (T, V, 3) in the footage's pixels, with the base clip's blinks."""
-    shape = face.decode(expression, base.identity)
-    lids = base.displacement[:, face.eyes].float()
-    shape[:, face.eyes] += lids[list(played)] - lids.median(0).values
+    shape = with_lids(face, base, face.decode(expression, base.identity), played)
     return place(shape, pose).numpy()

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..files.atomic import write_picture
 from ..files.names import safe_name
-from ..interfaces import SAMPLE_RATE
+from ..interfaces import SAMPLE_RATE, listen
 from ..media.sync import shift_wave
 from ..mesh.scene import Image
 from ..registry.core_stages import SynthesizeStage
@@ -24,6 +24,7 @@ from ..speak.perform import perform, write_video
 from ..speak.sliders import Sliders, load_sliders
 from ..speak.sound import Sound
 from ..speak.style import Style
+from ..speak.style_model import StyleModel, decode_whole
 from ..speak.trained import load_face, load_renderer, load_style
 from .avatar_pictures import as_base, choose_avatar, find_clip, footage_of, make_avatar
 from .context import StageContext
@@ -63,18 +64,29 @@ def run(context: StageContext) -> list[Path]:
     picture = context.run.samples / "styles.png"
     with context.console.status("the same words in other styles"):
         brief = wave[: round(STRIP_SECONDS * SAMPLE_RATE)]
-        codes += _from_sliders(load_sliders(weights, model), codes[0], STRIP_ROWS - len(codes))
+        if len(codes) < STRIP_ROWS and (sliders := load_sliders(weights, model)):
+            heard = listen(pipeline.audio, brief, round(len(brief) / SAMPLE_RATE * fps), context.device)
+            codes += _from_sliders(sliders, model, heard, codes[0], STRIP_ROWS - len(codes))
         _write_strip(picture, [[_reduced(frame) for frame in frames(code, brief)] for code in codes])
     return [path, video, out, picture]
 
 
-def _from_sliders(sliders: Sliders | None, code: Tensor, count: int) -> list[Tensor]:
-    """Up to ``count`` further codes: the code with each of the sliders that show best at its upper end."""
-    if sliders is None:
-        return []
-    best = sorted(sliders.factors, key=lambda name: -sliders.factors[name].r2)[: max(count, 0)]
+def _from_sliders(sliders: Sliders, model: StyleModel, heard: Tensor, code: Tensor, count: int) -> list[Tensor]:
+    """``count`` further codes: the code (1, Z) with a slider at its end, of those that move the face most.
+
+    ``heard`` has audio features (T, A) to speak.
+    """
     style = Style(code=code[0].cpu(), model=sliders.model, source="")
-    return [sliders.moved(style, {name: 1.0}).code[None].to(code) for name in best]
+    moved = {
+        (name, end): sliders.moved(style, {name: end}).code[None].to(code)
+        for name in sliders.factors
+        for end in (-1.0, 1.0)
+    }
+    plain = decode_whole(model, heard, code)
+    motion = {key: float((decode_whole(model, heard, other) - plain).square().mean()) for key, other in moved.items()}
+    most = sorted(moved, key=lambda key: -motion[key])
+    chosen = {name: moved[name, end] for name, end in reversed(most)}  # each factor at the end that moves more
+    return [chosen[name] for name in list(dict.fromkeys(name for name, _ in most))[:count]]
 
 
 def _sound(context: StageContext, spoken: PreparedClip) -> NDArray[np.float32]:

@@ -1,0 +1,63 @@
+"""The lids of a speaking face: those of its style, with the blinks of the base clip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..interfaces import Face
+from .base_clip import BaseClip
+
+__all__ = ["with_lids"]
+
+NARROWEST = 0.5
+"""Least opening of an eye that a style may leave, as a share of that at rest; only a blink closes it further."""
+
+AROUND_EYES = 18.0
+"""Distance from an eye, in millimetres, up to which the skin follows where its lids are held open; brows are further
+away."""
+
+
+def with_lids(face: Face, base: BaseClip, shape: Tensor, played: Sequence[int]) -> Tensor:
+    """The face ``shape`` (T, V, 3), canonical, whose eyes also move as in the frames of the base clip ``played`` (T).
+
+    A style that narrows the eyes and a clip whose eyes are narrow together would push the lids through each other. An
+    eye is therefore moved towards the base clip's own, as far as its opening is not below that and ``NARROWEST``.
+    """
+    moved = base.displacement.float()
+    chosen = list(played)
+    shape = shape.clone()
+    shape[:, face.eyes] += (moved[:, face.eyes] - moved[:, face.eyes].median(0).values)[chosen]
+    own = base.identity + moved
+    eyes = torch.as_tensor(face.eyes)
+    right = base.identity[eyes, 0] < base.identity[eyes, 0].mean()
+    for eye in (eyes[right], eyes[~right]):
+        contour = eye[_around(base.identity[eye])]
+        openings = _opening(own[:, contour])
+        least = openings[chosen].minimum(NARROWEST * openings.median())
+        found, there = _opening(shape[:, contour]), openings[chosen]
+        share = ((least - found) / (there - found).clamp_min(1e-6)).clamp(0, 1)
+        distance = torch.cdist(base.identity, base.identity[eye]).amin(1) * face.millimetres
+        weight = _smoothly(1 - distance / AROUND_EYES)
+        shape += share[:, None, None] * weight[:, None] * (own[chosen] - shape)
+    return shape
+
+
+def _around(points: Tensor) -> Tensor:
+    """The order (N,) of points (N, 3) around their middle, seen from the front."""
+    from_middle = points - points.mean(0)
+    return torch.atan2(from_middle[:, 1], from_middle[:, 0]).argsort()
+
+
+def _opening(contour: Tensor) -> Tensor:
+    """Area (T,) within a contour (T, N, 3), seen from the front; negative where it is turned inside out."""
+    x, y = contour[..., 0], contour[..., 1]
+    return (x * y.roll(-1, -1) - x.roll(-1, -1) * y).sum(-1) / 2
+
+
+def _smoothly(share: Tensor) -> Tensor:
+    """From 0 to 1 as the share goes from 0 to 1, level at both ends."""
+    held = share.clamp(0, 1)
+    return held.square() * (3 - 2 * held)
