@@ -18,7 +18,7 @@ import vast_core
 
 ROOT = Path(__file__).resolve().parents[1]
 PLUGINS = sorted((ROOT / "plugins").glob("*/pyproject.toml"))
-EXTRAS = {"vast-splines": "splines", "vast-study": "study"}
+EXTRAS = {"vast-live": "serve", "vast-splines": "splines", "vast-study": "study"}
 """Plugins whose requirements are an extra of the distribution, by the name of the extra."""
 each_plugin = pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: path.parent.name)
 
@@ -57,8 +57,8 @@ def imported(package):
     return found
 
 
-def test_there_are_thirteen_plugins():
-    assert len(PLUGINS) == 13
+def test_there_are_fourteen_plugins():
+    assert len(PLUGINS) == 14
     assert [path.parent for path in PLUGINS] == sorted(p for p in (ROOT / "plugins").iterdir() if p.is_dir())
 
 

@@ -8,16 +8,17 @@ from .labelled_names import NEUTRAL, ClipLabel, read_label
 from .lip_regression import LipSync, pearson
 from .opening import file_digest, is_pointer, opened
 from .playing import forward_and_back
-from .reading import VideoFile, is_spoken
+from .reading import SPOKEN, VideoFile, is_spoken
 from .speech_manifest import NAME, Recording, format_phones, parse_phones, read_manifest, write_manifest
 from .sync import LEAD_MS, LipOffset, Offset, estimate_offsets, shift_wave
-from .writing import VideoWriter
+from .writing import VideoWriter, h264_encoder
 
 __all__ = [
     "EXACT_COLOUR",
     "LEAD_MS",
     "NAME",
     "NEUTRAL",
+    "SPOKEN",
     "ClipLabel",
     "LipOffset",
     "LipSync",
@@ -30,6 +31,7 @@ __all__ = [
     "file_digest",
     "format_phones",
     "forward_and_back",
+    "h264_encoder",
     "is_pointer",
     "is_silent",
     "is_spoken",

@@ -69,7 +69,7 @@ class VideoWriter:
         self._crf = crf
         self._key_frames = key_frames
         self._spoken = spoken
-        self._encoder = _encoder()
+        self._encoder = h264_encoder()
         self._format = "yuv444p" if full_colour and self._encoder == "libx264" else "yuv420p"
         self._size: tuple[int, int] | None = None
         self._heard = 0
@@ -189,7 +189,8 @@ class VideoWriter:
             self._temporary.unlink(missing_ok=True)
 
 
-def _encoder() -> str:
+def h264_encoder() -> str:
+    """Name of the H.264 encoder that PyAV has. Raises :class:`VastError` if it has none."""
     for name in ENCODERS:
         if name in av.codecs_available:
             return name
