@@ -20,6 +20,10 @@ HEADERS = {
 }
 
 
+FORBEARANCE = 4
+"""Times the largest request that are read, and dropped, before a larger one is cut off."""
+
+
 class _TooLarge(Exception):
     pass
 
@@ -36,12 +40,13 @@ class Shield:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        read, started = 0, False
+        read, started, more = 0, False, True
 
         async def receive_counted() -> Message:
-            nonlocal read
+            nonlocal read, more
             message = await receive()
             read += len(message.get("body", b""))
+            more = message["type"] == "http.request" and message.get("more_body", False)
             if read > self._most:
                 raise _TooLarge
             return message
@@ -64,6 +69,10 @@ class Shield:
         except _TooLarge:
             if started:
                 raise
+            while more and read < FORBEARANCE * self._most:  # who still sends does not see an answer
+                message = await receive()
+                read += len(message.get("body", b""))
+                more = message["type"] == "http.request" and message.get("more_body", False)
             words = {"error": f"this request is larger than {self._most / 1e6:g} MB"}
             headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
             await send_shielded({"type": "http.response.start", "status": 413, "headers": headers})
