@@ -117,6 +117,13 @@ class FaceModel(nn.Module, ABC):
     def decode(self, expression: Tensor, identity: Tensor) -> Tensor:
         """Canonical vertices (..., V, 3) of expression (..., E) on the neutral face ``identity`` (V, 3)."""
 
+    def settled(self, vertices: Tensor) -> Tensor:
+        """Canonical vertices (..., V, 3) whose lips have not passed through each other; by default, as they are.
+
+        A spoken face is drawn from these: a prediction may press lips together further than lips can go.
+        """
+        return vertices
+
     @abstractmethod
     def lip_opening(self, vertices: Tensor) -> Tensor:
         """Inner-lip opening over the distance of the outer eye corners (...,), of vertices (..., V, 3)."""

@@ -146,5 +146,5 @@ def _pose(base: BaseClip, chunk: Chunk, played: Sequence[int]) -> Tensor:
 
 def _posed(face: Face, base: BaseClip, expression: Tensor, pose: Tensor, played: Sequence[int]) -> NDArray[np.float32]:
     """The speaking face (T, V, 3) in the footage's pixels, with the base clip's blinks."""
-    shape = with_lids(face, base, face.decode(expression, base.identity), played)
+    shape = with_lids(face, base, face.settled(face.decode(expression, base.identity)), played)
     return place(shape, pose).numpy()

@@ -19,6 +19,7 @@ from . import texture as textures
 from .alignment import Doubles, split, unplace
 from .basis import TURNS, Moments, turning
 from .config import VERTICES, LandmarksConfig
+from .lips import Lips
 from .neutral import Reading, ReadingMoments, median
 from .shots import follow
 from .tracker import SCORES, Landmarker
@@ -62,6 +63,7 @@ class LandmarkFace(Face):
         self.upper_face = self._canonical.upper_face.copy()
         self.eyes = np.union1d(self._canonical.eye_left, self._canonical.eye_right)
         self.millimetres = 10.0
+        self._lips = Lips.of(self._canonical)
         self._weights: bytes | None = None  # kept, so that a download is made once even where it cannot be cached
         self._read: tuple[Doubles, Doubles, Doubles] | None = None
         self.register_buffer("basis", torch.zeros(config.coefficients, VERTICES, 3))
@@ -184,6 +186,10 @@ class LandmarkFace(Face):
         """Canonical vertices (..., V, 3) = identity + mean + expression @ basis."""
         moved = torch.einsum("...e,evc->...vc", expression, self.basis.to(expression.dtype))
         return identity + self.mean.to(expression.dtype) + moved
+
+    def settled(self, vertices: Tensor) -> Tensor:
+        """Vertices (..., V, 3) whose inner lips are at least ``SHUT`` apart; see :mod:`vast_faces.lips`."""
+        return self._lips.parted(vertices)
 
     def lip_opening(self, vertices: Tensor) -> Tensor:
         """Distance (...,) between the middles of the inner lips, divided by that of the outer eye corners."""
