@@ -123,20 +123,22 @@ def run(context: StageContext) -> list[Path]:
         _load_start(settings.start, model, context)
         model.adapt(windows.clips())
     identity = torch.stack(list(context.store.identities.values())).mean(0).to(context.device)
-    trainer = Trainer(
-        run=context.run,
-        stage="style",
-        key=context.key("style"),
-        model=model,
-        settings=settings,
-        batch_at=windows,
-        objectives=lambda batch, progress: objectives(model, context, windows, identity, batch, progress),
-        device=context.device,
-        console=context.console,
-    )
-    trainer.fit(context.resume)
-    if not model.has_prior and settings.steps:
-        model.fit_prior(drawn_codes(model, context.store, context.device))
+    model.to(context.device).eval()
+    if settings.steps:
+        trainer = Trainer(
+            run=context.run,
+            stage="style",
+            key=context.key("style"),
+            model=model,
+            settings=settings,
+            batch_at=windows,
+            objectives=lambda batch, progress: objectives(model, context, windows, identity, batch, progress),
+            device=context.device,
+            console=context.console,
+        )
+        trainer.fit(context.resume)
+        if not model.has_prior:
+            model.fit_prior(drawn_codes(model, context.store, context.device))
     path = context.run.weights / "style.safetensors"
     header = {
         "what": "style",
@@ -167,12 +169,19 @@ def _load_start(start: Path, model: StyleModel, context: StageContext) -> None:
         )
 
 
+def _kept_sliders(settings: StyleStage) -> Path | None:
+    """The sliders beside weights of another run that are used without training, if there are any."""
+    if settings.start is None or settings.steps:
+        return None
+    beside = settings.start.with_name(SLIDERS_FILE)
+    return beside if beside.is_file() else None
+
+
 def _write_sliders(model: StyleModel, context: StageContext) -> list[Path]:
     """Write ``weights/sliders.safetensors`` if the styles of the corpus have factors, or codes are those of ``start``;
     otherwise remove an older one."""
-    settings, digest = context.options("style", StyleStage), weights_digest(model)
-    given = None if settings.start is None or settings.steps else settings.start.with_name(SLIDERS_FILE)
-    if given is not None and given.is_file():
+    digest, given = weights_digest(model), _kept_sliders(context.options("style", StyleStage))
+    if given is not None:
         sliders: Sliders | None = attrs.evolve(Sliders.load(given), model=digest)
     else:
         sliders = learn_sliders(context, digest, lambda clip: prompt_code(model, context.store, clip, context.device))
@@ -181,8 +190,11 @@ def _write_sliders(model: StyleModel, context: StageContext) -> list[Path]:
         path.unlink(missing_ok=True)
         return []
     sliders.save(path)
-    shown = ", ".join(f"{name} {own.r2:.2f}" for name, own in sliders.learned.items())
-    context.console.print(f"factors of {sliders.styles} styles, R2 in the codes of styles left out: {shown}")
+    if given is None:
+        shown = ", ".join(f"{name} {own.r2:.2f}" for name, own in sliders.learned.items())
+        context.console.print(f"factors of {sliders.styles} styles, R2 in the codes of styles left out: {shown}")
+    else:
+        context.console.print(f"sliders of {given} are kept: {', '.join(sliders.factors)}")
     return [path]
 
 
