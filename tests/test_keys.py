@@ -105,6 +105,7 @@ CODE = [
     ("vast_core/speak/style_model.py", TRAINED),
     ("vast_core/speak/perform.py", {"synthesize"}),
     ("vast_core/speak/expressing.py", {"synthesize"}),
+    ("vast_core/speak/overlap.py", {"synthesize"}),
     ("vast_core/speak/live.py", set()),
     ("vast_core/stages/context.py", ALL),
     ("vast_core/stages/prepare.py", ALL),

@@ -20,6 +20,7 @@ import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,10 @@ from .speak.base_clip import BASE_VIDEO, BaseClip
 from .speak.expressing import latency
 from .speak.live import Live, Moment
 from .speak.named_styles import STYLES, style_files, style_path
+from .speak.overlap import ahead
 from .speak.packing import AVATAR, MEMBERS, RECIPE, SLIDERS, SPEAKING, check_run, members, unpack
 from .speak.packing import pack as pack_run
-from .speak.perform import CHUNK, Cast, write_video
+from .speak.perform import CHUNK, Cast, perform, write_video
 from .speak.prompt import read_style
 from .speak.sliders import Factor, Sliders, load_sliders
 from .speak.sound import AsyncSpeech, Sound, Speech, frames_of, is_whole
@@ -253,7 +255,20 @@ class Avatar:
                 if progress is not None:
                     progress(done, total)
 
-        write_video(counted(self.speak(wave, style, seed=seed)), self.fps, wave, out)
+        _check_seed(seed)
+        cast = self._cast
+        spoken = perform(
+            cast.pipeline,
+            cast.model,
+            cast.renderer,
+            cast.base,
+            cast.play(),
+            Sound.of(wave),
+            cast.code(style),
+            seed=seed,
+        )
+        with closing(ahead(spoken, CHUNK // 2)) as frames:  # painted while those before are encoded
+            write_video(counted(frames), self.fps, wave, out)
         return out
 
 

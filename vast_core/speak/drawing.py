@@ -14,7 +14,7 @@ from torch import Tensor
 from ..errors import WeightsError
 from ..interfaces import CloseUp, Face, Renderer, RendererOutput, Scene, State, place
 from ..mesh.close_up import Mouths, close_ups, traits
-from ..mesh.scene import Image, as_images, erosion_radius, hull_masks, make_scene
+from ..mesh.scene import Crop, Image, as_images, erosion_radius, hull_masks, make_scene
 from ..mesh.warp import with_face
 from .base_clip import BaseClip
 
@@ -35,7 +35,60 @@ class WantedFaces:
     """(T, A)."""
 
 
+@attrs.frozen(eq=False)
+class Prepared:
+    """All that a renderer and the paste into the footage need of T frames."""
+
+    scene: Scene
+    under: Sequence[Image]
+    """(Y, X, 3) each: what the drawn picture is pasted over."""
+    crops: Sequence[Crop]
+    """Where it is pasted."""
+
+
 @torch.no_grad()
+def prepare(
+    face: Face,
+    renderer: Renderer,
+    base: BaseClip,
+    originals: Sequence[Image],
+    played: Sequence[int],
+    wanted: WantedFaces,
+) -> Prepared:
+    """The scene of the wanted faces in the frames ``originals`` (Y, X, 3), those ``played`` of the base clip.
+
+    This needs no result of the renderer, so it can be done while the frames before are drawn.
+    """
+    rows = list(played)
+    before = place(base.identity + base.displacement[rows].float(), base.pose[rows]).numpy()
+    if not renderer.draws_close_up:
+        return Prepared(_scene(face, base, originals, before, wanted), originals, [base.crop] * len(rows))
+    own = [
+        with_face(frame, there, here, face)
+        for frame, there, here in zip(originals, before, wanted.vertices, strict=True)
+    ]
+    crops = [_mouths(base).place.crop(pose) for pose in wanted.pose]
+    return Prepared(_scene(face, base, originals, before, wanted, own), own, crops)
+
+
+@torch.no_grad()
+def paint(renderer: Renderer, prepared: Prepared, state: State | None) -> tuple[list[Image], State]:
+    """The finished frames (Y, X, 3), and the renderer's state.
+
+    Of a renderer that draws the close-up, that is pasted over the own frame, warped at the footage's size; of another,
+    its picture is pasted over the hole.
+    """
+    out: RendererOutput = renderer(prepared.scene, state)
+    if not renderer.draws_close_up:
+        drawn, soft = out.frames, [_feathered(hole[0].cpu().numpy()) for hole in prepared.scene.hole[0]]
+    elif out.close_up is None or prepared.scene.close_up is None:
+        raise TypeError(f"{type(renderer).__name__} has draws_close_up = True, but gives no close_up")
+    else:
+        drawn, soft = out.close_up, list(prepared.scene.close_up.region[0, :, 0].cpu().numpy())
+    parts = zip(prepared.crops, prepared.under, _bytes(drawn), soft, strict=True)
+    return [crop.paste(frame, picture, weight) for crop, frame, picture, weight in parts], out.state
+
+
 def draw(
     face: Face,
     renderer: Renderer,
@@ -45,31 +98,8 @@ def draw(
     wanted: WantedFaces,
     state: State | None,
 ) -> tuple[list[Image], State]:
-    """The frames ``originals`` (Y, X, 3), which are those ``played`` of the base clip, with the wanted faces in them.
-
-    Of a renderer that draws the close-up, that is pasted over the own frame, warped at the footage's size; of another,
-    its picture is pasted over the hole.
-    """
-    rows = list(played)
-    before = place(base.identity + base.displacement[rows].float(), base.pose[rows]).numpy()
-    if not renderer.draws_close_up:
-        scene = _scene(face, base, originals, before, wanted)
-        out: RendererOutput = renderer(scene, state)
-        soft = [_feathered(hole[0].cpu().numpy()) for hole in scene.hole[0]]
-        drawn = zip(originals, _bytes(out.frames), soft, strict=True)
-        return [base.crop.paste(*each) for each in drawn], out.state
-    own = [
-        with_face(frame, there, here, face)
-        for frame, there, here in zip(originals, before, wanted.vertices, strict=True)
-    ]
-    scene = _scene(face, base, originals, before, wanted, own)
-    out = renderer(scene, state)
-    if out.close_up is None or scene.close_up is None:
-        raise TypeError(f"{type(renderer).__name__} has draws_close_up = True, but gives no close_up")
-    crops = [_mouths(base).place.crop(pose) for pose in wanted.pose]
-    regions = scene.close_up.region[0, :, 0].cpu().numpy()
-    mouths = zip(crops, own, _bytes(out.close_up), regions, strict=True)
-    return [crop.paste(frame, mouth, region) for crop, frame, mouth, region in mouths], out.state
+    """The frames ``originals`` (Y, X, 3), those ``played`` of the base clip, with the wanted faces in them."""
+    return paint(renderer, prepare(face, renderer, base, originals, played, wanted), state)
 
 
 def _scene(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import attrs
 import torch
 from torch import Tensor
@@ -24,6 +26,12 @@ class Chunk:
     """(T, A)."""
     pose: Tensor | None
     """(T, 3, 4): see :attr:`vast_core.interfaces.DecoderOutput.pose`."""
+
+    def split(self, most: int) -> Iterator[Chunk]:
+        """The same frames in chunks of at most ``most``."""
+        for at in range(0, len(self.expression), most):
+            part = slice(at, at + most)
+            yield Chunk(self.expression[part], self.audio[part], None if self.pose is None else self.pose[part])
 
 
 class Expressing:

@@ -8,6 +8,7 @@ size.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
@@ -23,9 +24,10 @@ from ..mesh.motion import rest_pose, with_motion
 from ..mesh.scene import Image
 from ..pipeline import Pipeline
 from .base_clip import BaseClip
-from .drawing import WantedFaces, draw
+from .drawing import Prepared, WantedFaces, paint, prepare
 from .expressing import Chunk, Expressing
 from .lids import with_lids
+from .overlap import ahead
 from .sound import Sound
 from .style import Style
 from .style_model import StyleModel
@@ -34,6 +36,8 @@ __all__ = ["CHUNK", "perform", "write_video"]
 
 CHUNK = 32
 """Default number of frames per block."""
+PAINTED = 8
+"""Frames that are painted together: few, because all that they need is in memory twice."""
 
 
 def express(
@@ -83,7 +87,11 @@ class Appearing:
         self._state: State | None = None
 
     def next(self, chunk: Chunk) -> list[Image]:
-        """The next frames (Y, X, 3), with these faces, at the size of the footage.
+        """The next frames (Y, X, 3), with these faces, at the size of the footage; raises what :meth:`prepare` does."""
+        return self.paint(self.prepare(chunk))
+
+    def prepare(self, chunk: Chunk) -> Prepared:
+        """What the renderer needs for the next frames; the frames before need not be painted yet.
 
         Raises :class:`vast_core.errors.InputError` if the base clip ends before.
         """
@@ -95,7 +103,11 @@ class Appearing:
         pose = _pose(base, chunk, played)
         vertices = _posed(self._face, base, chunk.expression.cpu(), pose, played)
         wanted = WantedFaces(vertices, pose, chunk.expression, chunk.audio)
-        images, self._state = draw(self._face, self._renderer, base, originals, played, wanted, self._state)
+        return prepare(self._face, self._renderer, base, originals, played, wanted)
+
+    def paint(self, prepared: Prepared) -> list[Image]:
+        """The frames that were prepared, in the same order."""
+        images, self._state = paint(self._renderer, prepared, self._state)
         return images
 
     def close(self) -> None:
@@ -123,11 +135,14 @@ def perform(
     """Frames (Y, X, 3) of the avatar speaking ``sound`` in the style ``code`` (1, Z), at the size of its footage.
 
     ``shown`` yields the frames of the base clip that are played, each with its number in ``base``. ``seed`` fixes the
-    noise of a stochastic decoder. Raises :class:`vast_core.errors.InputError` if these frames end before the sound.
+    noise of a stochastic decoder. Hearing, expression and warps of the frames that follow are made in a second thread
+    while the renderer paints. Raises :class:`vast_core.errors.InputError` if these frames end before the sound.
     """
     appearing = Appearing(pipeline.face, renderer, base, shown)
-    for chunk in express(pipeline, model, sound, code, at_once, seed):
-        yield from appearing.next(chunk)
+    chunks = (part for chunk in express(pipeline, model, sound, code, at_once, seed) for part in chunk.split(PAINTED))
+    with closing(ahead((appearing.prepare(chunk) for chunk in chunks), 1)) as prepared:
+        for block in prepared:
+            yield from appearing.paint(block)
 
 
 def write_video(frames: Iterable[Image], fps: float, wave: NDArray[np.float32], out: Path) -> None:
