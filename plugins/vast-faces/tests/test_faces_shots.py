@@ -43,8 +43,8 @@ class Scene:
     def landmarks(self, image: np.ndarray, region: Region) -> Look:
         for face in self._faces(self._now):
             if max(abs(face[0] - region.x), abs(face[1] - region.y)) < region.side / 2:
-                return Look(self.points(face), 1.0, self.mouth(self._now))
-        return Look(self.points((region.x, region.y, region.side)), 0.0, 0.0)
+                return Look(self.points(face), 1.0, self.mouth(self._now), np.zeros(4))
+        return Look(self.points((region.x, region.y, region.side)), 0.0, 0.0, np.zeros(4))
 
     def scores(self, points: np.ndarray) -> np.ndarray:
         """The same for all faces: these tests do not read them."""

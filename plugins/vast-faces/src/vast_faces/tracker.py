@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .mouth import confidence, with_features
+from .mouth import at_lips, confidence, with_features
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -67,6 +67,8 @@ class Look:
     """Confidence that there is a face."""
     mouth: float
     """Confidence that its mouth is visible (:mod:`vast_faces.mouth`)."""
+    features: Floats
+    """(K,): what the network has seen at the lips."""
 
 
 # The points that the expression network reads, in its order: MediaPipe's kLandmarksSubsetIdxs.
@@ -160,10 +162,12 @@ class Landmarker:
         homogeneous = np.concatenate([found[:, :2] - 0.5, np.ones((POINTS, 1))], axis=1)
         plane = homogeneous @ np.linalg.inv(to_crop)[:2].T
         depth = found[:, 2:] * (region.side / LANDMARK_SIZE)
+        features = at_lips(features[0], found, LANDMARK_SIZE)
         return Look(
             points=np.concatenate([plane, depth], axis=1).astype(np.float32),
             presence=1 / (1 + math.exp(-logit)),
-            mouth=confidence(features[0], found, LANDMARK_SIZE),
+            mouth=confidence(features),
+            features=features,
         )
 
     def scores(self, points: Floats) -> Floats:
