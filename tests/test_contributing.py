@@ -157,11 +157,15 @@ if [[ $2 == venv ]]; then mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && echo "
 @pytest.mark.parametrize(
     ("arguments", "fail", "steps"),
     [
-        ([], "nothing", ["venv", "pip", "pip", "ruff", "ruff", "mypy", "mkdocs", "pytest", "pytest"]),
+        ([], "nothing", ["venv", "pip", "pip", "ruff", "ruff", "mypy", "mkdocs", "pytest", "pytest", "pytest"]),
         ([], "mypy", ["venv", "pip", "pip", "ruff", "ruff", "mypy"]),
-        (["--newest"], "nothing", ["venv", "pip", "pip", "ruff", "ruff", "mypy", "mkdocs", "pytest", "pytest", "pip"]),
+        (
+            ["--newest"],
+            "nothing",
+            ["venv", "pip", "pip", "ruff", "ruff", "mypy", "mkdocs", "pytest", "pytest", "pytest", "pip"],
+        ),
         (["--newest"], "slow", ["venv", "pip", "pip", "ruff", "ruff", "mypy", "mkdocs", "pytest"]),
-        (["--here"], "nothing", ["ruff", "ruff", "mypy", "mkdocs", "pytest", "pytest"]),
+        (["--here"], "nothing", ["ruff", "ruff", "mypy", "mkdocs", "pytest", "pytest", "pytest"]),
         (["--hree"], "nothing", []),
     ],
 )

@@ -42,6 +42,7 @@ def in_browser(go, url, *, width=1280, arguments=FAKE):
             try:
                 context = await browser.new_context(viewport={"width": width, "height": 844})
                 page = await context.new_page()
+                page.set_default_timeout(120_000)  # on a busy machine, too
                 page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
                 page.on("pageerror", lambda e: complaints.append(str(e)))
                 await page.goto(url)
