@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from vast_core.speak.lids import NARROWEST, with_lids
+from vast_core.speak.lids import NARROWEST, Lids
 
 POINTS, FRAMES = 16, 40
 BLINK = 20
@@ -58,7 +58,7 @@ def styled(opening):
 
 
 def test_a_style_that_narrows_the_eyes_leaves_them_open_and_the_blink_closes_them(base):
-    found = np.abs(openings(with_lids(FACE, base, styled(0.05), range(FRAMES))))
+    found = np.abs(openings(Lids(FACE, base).blinking(styled(0.05), range(FRAMES))))
     assert found[:BLINK].min() > 0.9 * NARROWEST
     assert found[BLINK] < 0.05
 
@@ -67,19 +67,19 @@ def test_lids_are_never_turned_inside_out_though_style_and_clip_both_close_them(
     plain = styled(0.05)
     plain[:, : 2 * POINTS] += base.displacement[:, : 2 * POINTS]
     assert openings(plain)[BLINK] * openings(plain)[0] < 0, "added up, they are"
-    found = openings(with_lids(FACE, base, styled(0.05), range(FRAMES)))
+    found = openings(Lids(FACE, base).blinking(styled(0.05), range(FRAMES)))
     assert (found * found[0] > 0).all()
 
 
 def test_eyes_wide_open_and_what_is_far_from_them_stay_the_styles(base):
     wide = styled(0.8)
     wide[:, -1, 1] += 1
-    found = with_lids(FACE, base, wide, range(FRAMES))
+    found = Lids(FACE, base).blinking(wide, range(FRAMES))
     others = torch.arange(FRAMES) != BLINK
     torch.testing.assert_close(found[others], wide[others], atol=1e-5, rtol=0)
     torch.testing.assert_close(found[:, -1], wide[:, -1])
 
 
 def test_the_frames_that_are_played_are_those_that_blink(base):
-    found = np.abs(openings(with_lids(FACE, base, styled(0.5)[:3], [BLINK - 1, BLINK, BLINK + 1])))
+    found = np.abs(openings(Lids(FACE, base).blinking(styled(0.5)[:3], [BLINK - 1, BLINK, BLINK + 1])))
     assert found[1] < 0.05 < 0.9 < min(found[0], found[2])

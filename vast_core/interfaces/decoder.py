@@ -80,8 +80,8 @@ class Decoder(nn.Module, ABC):
     def adapt_to(self, clips: Sequence[tuple[Tensor, Tensor, Tensor]]) -> None:
         """Adapt weights of another run to the training footage, before the first step; by default, this does nothing.
 
-        It is called instead of :meth:`start_from`, with the same arguments, and must not start anew: with little
-        footage, or none with sound that differs, the weights should stay as they are.
+        It is called instead of :meth:`start_from`, with the same arguments. It must not start anew: little footage
+        should change the weights little.
         """
 
     def reconstruct(

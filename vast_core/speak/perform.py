@@ -26,7 +26,7 @@ from ..pipeline import Pipeline
 from .base_clip import BaseClip
 from .drawing import Prepared, WantedFaces, paint, prepare
 from .expressing import Chunk, Expressing
-from .lids import with_lids
+from .lids import Lids
 from .overlap import ahead
 from .sound import Sound
 from .style import Style
@@ -84,6 +84,7 @@ class Appearing:
     def __init__(self, face: Face, renderer: Renderer, base: BaseClip, shown: Iterator[tuple[int, Image]]) -> None:
         """``shown`` yields the frames of the base clip that are played, each with its number in ``base``."""
         self._face, self._renderer, self._base, self._shown = face, renderer, base, shown
+        self._lids = Lids(face, base)
         self._state: State | None = None
 
     def next(self, chunk: Chunk) -> list[Image]:
@@ -101,7 +102,8 @@ class Appearing:
             raise InputError(f"{base.source}: its pictures end before the sound; has the file changed?")
         played, originals = [number for number, _ in shots], [picture for _, picture in shots]
         pose = _pose(base, chunk, played)
-        vertices = _posed(self._face, base, chunk.expression.cpu(), pose, played)
+        shape = self._face.settled(self._face.decode(chunk.expression.cpu(), base.identity))
+        vertices = place(self._lids.blinking(shape, played), pose).numpy()
         wanted = WantedFaces(vertices, pose, chunk.expression, chunk.audio)
         return prepare(self._face, self._renderer, base, originals, played, wanted)
 
@@ -157,9 +159,3 @@ def _pose(base: BaseClip, chunk: Chunk, played: Sequence[int]) -> Tensor:
     if chunk.pose is None:
         return base.pose[list(played)]
     return with_motion(rest_pose(base.pose), chunk.pose.cpu())
-
-
-def _posed(face: Face, base: BaseClip, expression: Tensor, pose: Tensor, played: Sequence[int]) -> NDArray[np.float32]:
-    """The speaking face (T, V, 3) in the footage's pixels, with the base clip's blinks."""
-    shape = with_lids(face, base, face.settled(face.decode(expression, base.identity)), played)
-    return place(shape, pose).numpy()
