@@ -114,6 +114,10 @@ def test_one_clip_makes_an_avatar_without_training(registry, tmp_path, monkeypat
     run = run_recipe(recipe, registry, tmp_path / "run")
     avatar = load(run.path)
     assert {"smile", "brow"} <= set(avatar.factors)
+    page = (run.path / "report.html").read_text()
+    assert "ann says ann in the style of ann." in page
+    assert page.count("<video") == 1, "the avatar's own footage is no result"
+    assert "by row: in the style of ann; the first with " in page
     frames, own = list(VideoFile(run.samples / "ann.mp4", 25).frames()), list(clip.footage.frames())
     assert len(frames) == len(own)
     worst = max(np.abs(a[:20].astype(int) - b[:20]).mean() for a, b in zip(frames, own, strict=True))

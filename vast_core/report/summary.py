@@ -25,7 +25,6 @@ from .page import (
     Table,
     Text,
     Verdict,
-    Video,
     write_report,
 )
 from .plots import plot_losses
@@ -57,10 +56,10 @@ def complete_evaluation(run: Run, store: Store | None) -> dict[str, Any]:
 def write_run_report(run: Run, store: Store | None) -> Path:
     """Write ``report.html`` of the finished stages of a run; ``store`` has the prepared clips, if there are any."""
     figures = complete_evaluation(run, store)
-    own = [section for stage in run.recipe.run for section in _stage_sections(run, stage)]
+    stages = sorted(run.recipe.run, key=lambda stage: stage.name != "synthesize")  # first what is to be seen
+    own = [section for stage in stages for section in _stage_sections(run, stage)]
     sections = [
         Section("At a glance", [*(verdict for section in own for verdict in section.glance), *_costs(figures)]),
-        Section("The avatar speaks", [*_videos(run), *_styles(run)]),
         *own,
         Section("Training", list(_training(run))),
         Section("Data", [] if store is None else list(_data(run, store, figures))),
@@ -96,22 +95,6 @@ def _costs(figures: Figures) -> Iterator[Block]:
     seconds = sum(figures["wall_seconds"].values())
     yield Verdict("time, all stages", round(seconds / 60, 1), "this machine", None, "min")
     yield Verdict("peak memory", round(figures["peak_memory_bytes"] / 1e9, 2), "this machine", None, "GB")
-
-
-def _videos(run: Run) -> Iterator[Block]:
-    made = (run.record("synthesize") or {"files": []})["files"] if run.recipe.runs("synthesize") else []
-    for path in (run.path / file for file in made if file.endswith(".mp4")):
-        yield Video(
-            f"{path.stem}: new words in the style of an unseen prompt, made with the trained weights only", path
-        )
-
-
-def _styles(run: Run) -> Iterator[Block]:
-    path = run.samples / "styles.png"
-    if run.recipe.runs("synthesize") and path.is_file():
-        yield Figure(
-            "The same words at the same times; each row has the style of one unseen prompt.", path.read_bytes()
-        )
 
 
 def _training(run: Run) -> Iterator[Block]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
-from ..files.atomic import write_picture
+from ..files.atomic import replacing, write_picture
 from ..files.names import safe_name
 from ..interfaces import SAMPLE_RATE, listen
 from ..media.sync import shift_wave
 from ..mesh.scene import Image
 from ..registry.core_stages import SynthesizeStage
+from ..report import Figure, Section
+from ..report import Video as Playable
+from ..runs.directory import Run
 from ..runs.store import PreparedClip
 from ..speak.base_clip import BASE_VIDEO, BaseClip, Video
 from ..speak.perform import perform, write_video
@@ -30,6 +34,9 @@ from .avatar_pictures import as_base, choose_avatar, find_clip, footage_of, make
 from .context import StageContext
 from .style import prompt_code
 
+SHOWN = "shown.json"
+"""What the sample video and the picture of styles show, beside them."""
+STYLES_PICTURE = "styles.png"
 STRIP_ROWS, STRIP_COLUMNS, STRIP_HEIGHT, STRIP_SECONDS = 3, 6, 192, 3.0
 """Layout of the picture of the same words in several styles: rows, columns, pixels and seconds."""
 
@@ -51,28 +58,49 @@ def run(context: StageContext) -> list[Path]:
     spoken, prompts = _choose(context)
     wave = _sound(context, spoken)
     fps = context.run.recipe.fps
-    codes = [prompt_code(model, context.store, prompt, context.device) for prompt in prompts]
+    codes = {
+        f"in the style of {prompt.name}": prompt_code(model, context.store, prompt, context.device)
+        for prompt in prompts
+    }
 
     def frames(code: Tensor, sound: NDArray[np.float32]) -> Iterator[Image]:
         return perform(pipeline, model, renderer, base, base.play(video), Sound.of(sound), code)
 
     out = context.run.samples / f"{safe_name(base.avatar)}.mp4"
-    what = f"{base.avatar} says {spoken.name} in the style of {prompts[0].name}"
+    style, code = next(iter(codes.items()))
+    what = f"{base.avatar} says {spoken.name} {style}"
     with context.console.status(what):
-        write_video(frames(codes[0], wave), fps, wave, out)
+        write_video(frames(code, wave), fps, wave, out)
     context.console.print(f"{what}: {out}")
-    picture = context.run.samples / "styles.png"
+    picture = context.run.samples / STYLES_PICTURE
     with context.console.status("the same words in other styles"):
         brief = wave[: round(STRIP_SECONDS * SAMPLE_RATE)]
         if len(codes) < STRIP_ROWS and (sliders := load_sliders(weights, model)):
             heard = listen(pipeline.audio, brief, round(len(brief) / SAMPLE_RATE * fps), context.device)
-            codes += _from_sliders(sliders, model, heard, codes[0], STRIP_ROWS - len(codes))
-        _write_strip(picture, [[_reduced(frame) for frame in frames(code, brief)] for code in codes])
-    return [path, video, out, picture]
+            codes |= _from_sliders(sliders, model, heard, code, STRIP_ROWS - len(codes))
+        _write_strip(picture, [[_reduced(frame) for frame in frames(code, brief)] for code in codes.values()])
+    shown = context.run.samples / SHOWN
+    with replacing(shown) as temporary:
+        temporary.write_text(json.dumps({"video": out.name, "what": what, "rows": list(codes)}), encoding="utf-8")
+    return [path, video, out, picture, shown]
 
 
-def _from_sliders(sliders: Sliders, model: StyleModel, heard: Tensor, code: Tensor, count: int) -> list[Tensor]:
-    """``count`` further codes: the code (1, Z) with a slider at its end, of those that move the face most.
+def report(run: Run) -> Iterator[Section]:
+    """The sample video and the picture of styles, with what they show."""
+    shown = json.loads((run.samples / SHOWN).read_text(encoding="utf-8"))
+    rows = "; ".join(shown["rows"])
+    yield Section(
+        "The avatar speaks",
+        [
+            Playable(f"{shown['what']}.", run.samples / shown["video"]),
+            Figure(f"The same words at the same times, by row: {rows}.", (run.samples / STYLES_PICTURE).read_bytes()),
+        ],
+    )
+
+
+def _from_sliders(sliders: Sliders, model: StyleModel, heard: Tensor, code: Tensor, count: int) -> dict[str, Tensor]:
+    """``count`` further codes: the code (1, Z) with a slider at its end, of those that move the face most; each with
+    its name.
 
     ``heard`` has audio features (T, A) to speak.
     """
@@ -85,8 +113,10 @@ def _from_sliders(sliders: Sliders, model: StyleModel, heard: Tensor, code: Tens
     plain = decode_whole(model, heard, code)
     motion = {key: float((decode_whole(model, heard, other) - plain).square().mean()) for key, other in moved.items()}
     most = sorted(moved, key=lambda key: -motion[key])
-    chosen = {name: moved[name, end] for name, end in reversed(most)}  # each factor at the end that moves more
-    return [chosen[name] for name in list(dict.fromkeys(name for name, _ in most))[:count]]
+    ends: dict[str, float] = {}
+    for name, end in most:
+        ends.setdefault(name, end)
+    return {f"the first with {name} {end:+g}": moved[name, end] for name, end in list(ends.items())[:count]}
 
 
 def _sound(context: StageContext, spoken: PreparedClip) -> NDArray[np.float32]:
