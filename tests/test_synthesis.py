@@ -1,4 +1,4 @@
-"""Synthesis in chunks equals synthesis of the whole, and plays the base clip forward and back."""
+"""Synthesis in chunks equals synthesis of the whole."""
 
 import numpy as np
 import pytest

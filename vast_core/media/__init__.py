@@ -7,7 +7,7 @@ from .hearing import SoundReader, is_silent, read_wave
 from .labelled_names import NEUTRAL, ClipLabel, read_label
 from .lip_regression import LipSync, pearson
 from .opening import file_digest, is_pointer, opened
-from .playing import forward_and_back
+from .playing import endlessly
 from .reading import SPOKEN, VideoFile, is_spoken
 from .speech_manifest import NAME, Recording, format_phones, parse_phones, read_manifest, write_manifest
 from .sync import LEAD_MS, LipOffset, Offset, estimate_offsets, shift_wave
@@ -27,10 +27,10 @@ __all__ = [
     "SoundReader",
     "VideoFile",
     "VideoWriter",
+    "endlessly",
     "estimate_offsets",
     "file_digest",
     "format_phones",
-    "forward_and_back",
     "h264_encoder",
     "is_pointer",
     "is_silent",

@@ -49,14 +49,12 @@ class VideoWriter:
         sample_rate: int = SAMPLE_RATE,
         crf: int = 18,
         full_colour: bool = False,
-        key_frames: int | None = None,
         spoken: bool = False,
     ) -> None:
         """Prepare to write ``path``; ``wave`` is mono (S,) at ``sample_rate``, ``crf`` 0 (lossless) to 51 (worst).
 
         ``full_colour`` keeps the colour of every pixel (yuv444p) where the encoder can; browsers do not play that.
-        Key frames are at most ``key_frames`` frames apart; None leaves this to the encoder. ``spoken`` marks a video in
-        which an avatar speaks, so that no avatar is trained on it.
+        ``spoken`` marks a video in which an avatar speaks, so that no avatar is trained on it.
         """
         if wave is not None and wave.ndim != 1:
             raise ValueError(f"{path}: wave is {wave.shape}; give one channel, (S,)")
@@ -67,7 +65,6 @@ class VideoWriter:
         self._wave = wave
         self._sample_rate = sample_rate
         self._crf = crf
-        self._key_frames = key_frames
         self._spoken = spoken
         self._encoder = h264_encoder()
         self._format = "yuv444p" if full_colour and self._encoder == "libx264" else "yuv420p"
@@ -142,8 +139,6 @@ class VideoWriter:
         self._video.width, self._video.height = x + halved * (x % 2), y + halved * (y % 2)
         self._video.pix_fmt = self._format
         context = self._video.codec_context
-        if self._key_frames is not None:
-            context.gop_size = self._key_frames
         context.time_base = 1 / self._fps
         context.color_range, context.colorspace, context.color_primaries, context.color_trc = 1, 1, 1, 1
         if self._video.codec.name == "libx264":

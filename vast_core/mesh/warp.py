@@ -22,8 +22,9 @@ from .scene import Crop, Image
 Shift = NDArray[np.float32]
 """(Y, X, 2): right and down, in pixels."""
 
-REACH = 0.18
-"""Width of the ring around the face in which the movement dies away, as a share of the face's extent."""
+REACH, HEAD = 0.18, 0.8
+"""Width of the ring around the face in which the movement dies away, as a share of the face's extent: if the expression
+moves, and if the head does, with hair and ears."""
 
 RIM = 0.15
 """Width of the rim, inside the upper half of the face, in which it dies away, as a share of the face's extent."""
@@ -47,12 +48,14 @@ class Wanted:
     """Y = X."""
     same_pose: bool = True
     """Whether the other faces have the same pose. If so, only expression moves, and the skull rests."""
+    reach: float = REACH
+    """Width of the ring around the face in which the movement dies away, as a share of the face's extent."""
 
     def shift_from(self, vertices: NDArray[np.floating[Any]]) -> Shift:
         """The shift of a picture whose face is ``vertices`` (V, 3) to this face.
 
         On the face it is linear on each triangle. In holes, such as an open mouth, it is interpolated smoothly; around
-        the face it is extrapolated and dies away, so that nothing moves beyond ``REACH`` times the face's extent. With
+        the face it is extrapolated and dies away, so that nothing moves beyond ``reach`` times the face's extent. With
         the same pose, it dies away at the rim of the upper half already: a skull does not move with the expression, so
         that what a tracker sees there is error, and would move hair and ears.
         """
@@ -80,7 +83,7 @@ class Wanted:
         extent = float(np.ptp(self.vertices[:, :2], axis=0).max())
         face = self._raster.coverage.astype(np.uint8)
         cv2.fillConvexPoly(face, cv2.convexHull(np.rint(self.vertices[:, :2]).astype(np.int32)), 1)
-        outside = _smoothly(1 - cv2.distanceTransform(1 - face, cv2.DIST_L2, 5) / (REACH * extent))
+        outside = _smoothly(1 - cv2.distanceTransform(1 - face, cv2.DIST_L2, 5) / (self.reach * extent))
         if not self.same_pose:
             return np.asarray(outside, np.float32)
         inside = _smoothly(cv2.distanceTransform(face, cv2.DIST_L2, 5) / (RIM * extent))
@@ -138,10 +141,17 @@ def known(shift: Shift) -> NDArray[np.float32]:
     return np.asarray(np.clip(STRETCH * smaller, 0, 1), np.float32)
 
 
-def with_face(frame: Image, before: NDArray[np.float32], after: NDArray[np.float32], face: Face) -> Image:
-    """``frame`` (Y, X, 3), at its own resolution, with its face ``before`` (V, 3) moved to ``after`` (V, 3)."""
-    crop = Crop.around(after[None], 1 + 2.2 * REACH, GRID)
-    return crop.moved(frame, Wanted(crop.vertices(after), face, GRID).shift_from(crop.vertices(before)))
+def with_face(
+    frame: Image, before: NDArray[np.float32], after: NDArray[np.float32], face: Face, same_pose: bool = True
+) -> Image:
+    """``frame`` (Y, X, 3), at its own resolution, with its face ``before`` (V, 3) moved to ``after`` (V, 3).
+
+    If the pose is not the same, the head moves along.
+    """
+    reach = REACH if same_pose else HEAD
+    crop = Crop.around(after[None], 1 + 2.2 * reach, GRID)
+    wanted = Wanted(crop.vertices(after), face, GRID, same_pose, reach)
+    return crop.moved(frame, wanted.shift_from(crop.vertices(before)))
 
 
 def warped(picture: Image, shift: Shift) -> Image:

@@ -1,4 +1,4 @@
-"""The base clip, which an avatar plays while it speaks."""
+"""The base clip, which an avatar plays while it speaks: it ends as it begins."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import MediaError, WeightsError
 from ..media.opening import content_digest
-from ..media.playing import forward_and_back
+from ..media.playing import endlessly
 from ..media.writing import VideoWriter
 from ..mesh.close_up import Mouths
 from ..mesh.scene import Crop, Image
@@ -23,8 +23,8 @@ __all__ = ["BaseClip", "Video"]
 BASE_VIDEO = "base.mp4"
 """Video of the base clip in a run's folder."""
 
-BASE_CRF, BASE_KEY_FRAMES = 6, 16
-"""Visually lossless (our choice). Playing backwards keeps the frames between two key frames in memory."""
+BASE_CRF = 6
+"""Visually lossless (our choice)."""
 
 _MOUTHS = "mouths/"
 _TENSORS = ("identity", "pose", "displacement", "texture", "reference", "reference_vertices")
@@ -46,7 +46,7 @@ class Video:
         Raises :class:`MediaError` with the clip ``source`` if there are fewer frames.
         """
         size, written = (0, 0), 0
-        with VideoWriter(path, fps, crf=BASE_CRF, full_colour=True, key_frames=BASE_KEY_FRAMES) as writer:
+        with VideoWriter(path, fps, crf=BASE_CRF, full_colour=True) as writer:
             for frame in frames:
                 size = (frame.shape[0], frame.shape[1])
                 writer.write(frame)
@@ -124,9 +124,9 @@ class BaseClip:
         )
 
     def play(self, path: Path) -> Iterator[tuple[int, Image]]:
-        """Number and picture of each frame of the video at ``path``, played forward and back endlessly."""
+        """Number and picture of each frame of the video at ``path``, played endlessly."""
         y, x = self.video.size
-        for number, picture in forward_and_back(path, len(self)):
+        for number, picture in endlessly(path, len(self)):
             yield number, picture[:y, :x]  # an encoder without full colour duplicates an odd last row or column
 
     def __len__(self) -> int:

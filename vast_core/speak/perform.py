@@ -1,6 +1,6 @@
 """Sound and a style code to a video of the avatar, in blocks of frames, so that memory does not grow with the sound.
 
-Head pose, background and blinks come from the avatar's base clip, played forward and back; expression comes from audio
+Head pose, background and blinks come from the avatar's base clip, played in a circle; expression comes from audio
 and style, and so does the head's pose if the decoder gives one. The face is drawn into the footage at the footage's
 size.
 """
@@ -74,7 +74,7 @@ class Cast:
         return style.code[None].to(self.pipeline.device)
 
     def play(self) -> Iterator[tuple[int, Image]]:
-        """Number and picture of each frame of the base clip, forward and back endlessly."""
+        """Number and picture of each frame of the base clip, endlessly."""
         return self.base.play(self.video)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..files.atomic import replacing, write_picture
 from ..files.names import safe_name
-from ..interfaces import SAMPLE_RATE, listen
+from ..interfaces import SAMPLE_RATE, listen, place
 from ..media.sync import shift_wave
 from ..mesh.scene import Image
 from ..registry.core_stages import SynthesizeStage
@@ -31,6 +32,7 @@ from ..speak.style import Style
 from ..speak.style_model import StyleModel, decode_whole
 from ..speak.trained import load_face, load_renderer, load_style
 from .avatar_pictures import as_base, choose_avatar, find_clip, footage_of, make_avatar
+from .base_loop import Loop
 from .context import StageContext
 from .style import prompt_code
 
@@ -146,13 +148,22 @@ def _reduced(frame: Image) -> Image:
 
 
 def base_clip(context: StageContext, video: Path) -> BaseClip:
-    """The avatar's longest training piece as base clip; its frames are written to ``video``."""
+    """The avatar's longest training piece, as a loop, as base clip; its frames are written to ``video``."""
     avatar = make_avatar(context)
     piece = max(avatar.of("train"), key=lambda p: p.clip.frames)
-    clip = piece.clip
+    clip, face, fps = piece.clip, context.pipeline.face, context.recipe.fps
+    base = as_base(context, avatar, piece, Video(digest="", size=(0, 0)))
+    loop = Loop.find(place(base.identity + base.displacement.float(), base.pose).numpy(), fps)
     with context.console.status("keeping the avatar's own video"):
-        own = Video.write(video, context.recipe.fps, footage_of(context, clip), clip.frames, clip.source)
-    return as_base(context, avatar, piece, own)
+        pictures = loop.pictures(footage_of(context, clip), base, face)
+        own = Video.write(video, fps, pictures, len(loop), clip.source)
+    return attrs.evolve(
+        base,
+        start=clip.start + loop.start,
+        video=own,
+        pose=loop.mixed(base.pose),
+        displacement=loop.mixed(base.displacement),
+    )
 
 
 def _choose(context: StageContext) -> tuple[PreparedClip, list[PreparedClip]]:

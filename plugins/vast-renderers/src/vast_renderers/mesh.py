@@ -8,6 +8,7 @@ from vast_core.interfaces import Renderer, RendererOutput, Scene, Sizes, State
 from vast_core.mesh import paste_close_up
 
 from .config import MeshConfig
+from .detail import mixed
 from .own_frame import parts
 
 
@@ -29,7 +30,7 @@ class MeshRenderer(Renderer):
     def forward(self, scene: Scene, state: State | None = None) -> RendererOutput:
         """Frames of a scene, and their close-ups."""
         own, close_up = parts(scene)
-        mouth = (close_up.likeness[..., None, None, None] * close_up.remembered).sum(2)
+        mouth = mixed(close_up.remembered, close_up.likeness[..., None, None, None])
         picture = close_up.own + close_up.region * (mouth - close_up.own)
         frames = paste_close_up(own, picture, close_up.region, close_up.place)
         return RendererOutput(frames.clamp(0, 1), {}, picture.clamp(0, 1))

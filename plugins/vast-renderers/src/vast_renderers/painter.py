@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from vast_core.interfaces import CloseUp
 
+from .detail import mixed
+
 _GROUP = 16
 """Channels that GroupNorm normalises together."""
 
@@ -23,11 +25,11 @@ def _block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 class Painter(nn.Module):
     """A U-net that chooses, pixel by pixel, among the own frame and remembered mouths, and corrects the choice.
 
-    ``picture = sum over k of softmax(logits)_k candidate_k + correction``. The own frame and K remembered mouths are
-    the candidates; logits and correction are the network's output, the logits relative to the mouths' likeness. So
-    what it copies is as sharp as the footage. The audio features are added at the bottleneck. It computes at half the
-    size of the pictures, of which four pixels become channels, and returns to full size in the same way (pixel
-    shuffle), which leaves no pattern of the sampling grid.
+    ``picture = mixed(candidates, softmax(logits)) + correction``, see :func:`mixed`. The own frame and K remembered
+    mouths are the candidates; logits and correction are the network's output, the logits relative to the mouths'
+    likeness. So what it copies is as sharp as the footage. The audio features are added at the bottleneck. It computes
+    at half the size of the pictures, of which four pixels become channels, and returns to full size in the same way
+    (pixel shuffle), which leaves no pattern of the sampling grid.
 
     References:
         O. Ronneberger, P. Fischer, T. Brox, "U-Net", MICCAI 2015; W. Shi et al., "Real-time single image and video
@@ -72,7 +74,7 @@ class Painter(nn.Module):
         prior = close_up.likeness.flatten(0, 1)[:, : self.remembered].clamp_min(1e-4).log()
         logits = out[:, 3:] + F.pad(prior, (1, 0), value=-2.0)[..., None, None]
         candidates = torch.cat([own[:, None], mouths], dim=1)
-        picture = (logits.softmax(1)[:, :, None] * candidates).sum(1) + out[:, :3]
+        picture = mixed(candidates, logits.softmax(1)[:, :, None]) + out[:, :3]
         drawn: Tensor = picture.unflatten(0, shape)
         return drawn
 
