@@ -27,9 +27,9 @@ class Painter(nn.Module):
 
     ``picture = mixed(candidates, softmax(logits)) + correction``, see :func:`mixed`. The own frame and K remembered
     mouths are the candidates; logits and correction are the network's output, the logits relative to the mouths'
-    likeness. So what it copies is as sharp as the footage. The audio features are added at the bottleneck. It computes
-    at half the size of the pictures, of which four pixels become channels, and returns to full size in the same way
-    (pixel shuffle), which leaves no pattern of the sampling grid.
+    likeness. So what it copies is as sharp as the footage; in training the mixture is a plain mean. The audio features
+    are added at the bottleneck. It computes at half the size of the pictures, of which four pixels become channels, and
+    returns to full size in the same way (pixel shuffle), which leaves no pattern of the sampling grid.
 
     References:
         O. Ronneberger, P. Fischer, T. Brox, "U-Net", MICCAI 2015; W. Shi et al., "Real-time single image and video
@@ -74,7 +74,10 @@ class Painter(nn.Module):
         prior = close_up.likeness.flatten(0, 1)[:, : self.remembered].clamp_min(1e-4).log()
         logits = out[:, 3:] + F.pad(prior, (1, 0), value=-2.0)[..., None, None]
         candidates = torch.cat([own[:, None], mouths], dim=1)
-        picture = mixed(candidates, logits.softmax(1)[:, :, None]) + out[:, :3]
+        weights = logits.softmax(1)[:, :, None]
+        # in training a plain mean: an error of colours prefers soft pictures, and would undo what is added
+        mixture = (weights * candidates).sum(1) if self.training else mixed(candidates, weights)
+        picture = mixture + out[:, :3]
         drawn: Tensor = picture.unflatten(0, shape)
         return drawn
 
