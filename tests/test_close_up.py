@@ -1,10 +1,21 @@
 """The close-up follows the head, remembers like mouths, and goes back to where it was cut."""
 
+import json
+import re
+from types import SimpleNamespace
+
+import cattrs
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
+from safetensors.torch import save_file
 
 from vast_core.mesh.close_up import MOST_MOUTHS, REMEMBERED, MouthPlace, Mouths, paste_close_up
+from vast_core.mesh.scene import Crop
+from vast_core.runs.store import PreparedClip
+from vast_core.stages.avatar_pictures import AvatarPictures, Piece
+from vast_core.stages.renderer import compare_sizes
 
 PLACE = MouthPlace(torch.tensor([0.0, -4.0, 5.0]), side=10.0, width=5.0, size=64)
 
@@ -72,3 +83,37 @@ def test_a_close_up_returns_to_its_square():
     red = paste_close_up(own, torch.ones_like(cut), region, where)
     assert (red[..., 21:43, 25:47] == 1).all()
     assert torch.equal(red[..., :19, :], own[..., :19, :])
+
+
+@pytest.mark.parametrize(
+    ("head", "said"), [(9.0, None), (30.0, "with 300 pixels, but it is drawn with 64.*=320 keeps")]
+)
+def test_a_mouth_that_the_footage_shows_larger_than_it_is_drawn_is_said(tmp_path, head, said):
+    crop = Crop(10.0, 20.0, 40 * head, 128)
+    save_file({"pose": crop.pose(pose(head, 300.0, 300.0).expand(5, 3, 4))}, tmp_path / "0.safetensors")
+    save_file({**mouths([[0.0]]).tensors, "origins": torch.zeros(1, 2)}, tmp_path / "mouths.safetensors")
+    clip = PreparedClip(
+        file="0",
+        name="a",
+        source="a",
+        start=0,
+        frames=5,
+        speaker="ann",
+        group="",
+        weight=1.0,
+        split="train",
+        style=None,
+        heard=True,
+        offset_ms=0.0,
+        image_size=(720, 720),
+        notes=(),
+    )
+    piece = Piece(clip=clip, crop=crop, file="0.safetensors")
+    (tmp_path / "index.json").write_text(json.dumps({"name": "ann", "pieces": [cattrs.unstructure(piece)]}))
+    avatar = AvatarPictures(tmp_path)
+    assert avatar.close_up_side == pytest.approx(10 * head)
+    console = Console(record=True, width=300)
+    sizes = SimpleNamespace(image=64)
+    compare_sizes(SimpleNamespace(console=console, pipeline=SimpleNamespace(sizes=sizes)), avatar)
+    text = console.export_text()
+    assert re.search(said, text) if said else not text

@@ -125,6 +125,13 @@ class AvatarPictures:
         """(N, 2): the piece from which each remembered mouth comes, and its frame there."""
         return load_file(self.path / "mouths.safetensors")["origins"].numpy()
 
+    @cached_property
+    def close_up_side(self) -> float:
+        """Side of the mouth's square in the footage, in pixels; median over the first piece's frames."""
+        piece = self.pieces[0]
+        poses = self.read(piece, 0, piece.clip.frames, ("pose",))["pose"][0]
+        return float(self.mouths.place.places(poses)[:, 2].median()) / piece.crop.scale
+
     def of(self, split: str) -> list[Piece]:
         """The pieces of one split."""
         return [piece for piece in self.pieces if piece.clip.split == split]

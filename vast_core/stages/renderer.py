@@ -22,6 +22,9 @@ from .avatar_pictures import AvatarPictures, choose_avatar, make_avatar, trained
 from .context import StageContext
 from .own_frames import OwnFrames
 
+SOFT = 1.5
+"""How many times as many pixels as a close-up has the footage may show, before a message says that detail is lost."""
+
 
 def inputs(context: StageContext) -> dict[str, Any]:
     """Inputs of the renderer stage."""
@@ -85,6 +88,8 @@ def run(context: StageContext) -> list[Path]:
     context.pipeline.to(context.device)
     avatar, model = make_avatar(context), context.pipeline.renderer
     context.console.print(f"avatar: {avatar.name}")
+    if model.draws_close_up:
+        compare_sizes(context, avatar)
     if model.trainable:
         trainer = Trainer(
             run=context.run,
@@ -109,3 +114,14 @@ def run(context: StageContext) -> list[Path]:
     }
     save_weights(path, model.state_dict(), header)
     return [path]
+
+
+def compare_sizes(context: StageContext, avatar: AvatarPictures) -> None:
+    """Say so if the footage shows the mouth with far more pixels than it is drawn with."""
+    drawn, shown = context.pipeline.sizes.image, avatar.close_up_side
+    if shown > SOFT * drawn:
+        context.console.print(
+            f"the footage shows the mouth with {shown:.0f} pixels, but it is drawn with {drawn}, so it will be softer "
+            f"than the face around it; renderer.size={-int(-shown // 32) * 32} keeps its detail, and takes longer",
+            style="yellow",
+        )
