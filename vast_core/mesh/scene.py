@@ -15,6 +15,12 @@ from ..interfaces import Face, Scene
 
 Image = NDArray[np.uint8]
 
+STILL = 1 / 64
+"""Pixels of the footage by which nothing moves: OpenCV's remap computes in steps of 1/32."""
+
+MARGIN = 4
+"""Pixels of the footage by which a box is larger than what is needed, because filters look around."""
+
 
 @attrs.frozen
 class Crop:
@@ -58,62 +64,86 @@ class Crop:
 
     def cut(self, frame: Image) -> Image:
         """The crop (size, size, 3) of a frame (Y, X, 3); outside the frame, its border is repeated."""
+        matrix = self._matrix
         if self.scale < 0.5:  # warpAffine does not average: reduce first
-            box = _resized(frame, max(self.scale, 1e-3) * 2)
-            ratio = box.shape[0] / frame.shape[0]
-            return Crop(self.x * ratio, self.y * ratio, self.side * ratio, self.size)._warped(box)
-        return self._warped(frame)
-
-    def _warped(self, frame: Image) -> Image:
-        size = (self.size, self.size)
+            rows, columns = self._around(frame)
+            frame, matrix = _reduced(frame[rows, columns], 2 * self.scale, matrix, rows.start, columns.start)
         flags = cv2.INTER_LINEAR if self.scale < 1 else cv2.INTER_CUBIC
-        return np.asarray(cv2.warpAffine(frame, self._matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE))
+        size = (self.size, self.size)
+        return np.asarray(cv2.warpAffine(frame, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE))
 
     def paste(self, frame: Image, crop: Image, weight: NDArray[np.float32]) -> Image:
         """``frame`` with ``crop`` (size, size, 3) blended in by ``weight`` (size, size) in [0, 1]."""
-        rows, columns, back = self._place_in(frame)
+        rows, columns, back = self._place_in(frame, weight > 0)
         size = (columns.stop - columns.start, rows.stop - rows.start)
+        pasted = frame.copy()
         if not all(size):
-            return frame.copy()
-        flags = cv2.INTER_LANCZOS4 if self.scale < 2 else cv2.INTER_AREA
+            return pasted
+        flags = cv2.INTER_CUBIC if self.scale < 2 else cv2.INTER_AREA
         image = cv2.warpAffine(crop, back, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
         alpha = cv2.warpAffine(weight, back, size, flags=cv2.INTER_LINEAR, borderValue=0.0)[..., None]
         below = frame[rows, columns]
-        pasted = frame.copy()
         pasted[rows, columns] = np.clip(np.rint(below + alpha * (image.astype(np.float32) - below)), 0, 255)
         return pasted
 
     def moved(self, frame: Image, shift: NDArray[np.float32]) -> Image:
-        """``frame`` seen through a backward map: ``shift`` (size, size, 2) in pixels of the crop, 0 at its border."""
-        rows, columns, back = self._place_in(frame)
+        """``frame`` seen through a backward map: ``shift`` (size, size, 2) in pixels of the crop, 0 at its border.
+
+        Only the rectangle in which something moves is computed.
+        """
+        rows, columns, back = self._place_in(frame, np.abs(shift).max(2) > self.scale * STILL)
         size = (columns.stop - columns.start, rows.stop - rows.start)
-        if not all(size):
-            return frame.copy()
-        away = cv2.warpAffine(shift / np.float32(self.scale), back, size, flags=cv2.INTER_LINEAR, borderValue=0.0)
-        y, x = np.mgrid[rows, columns].astype(np.float32)
         result = frame.copy()
-        result[rows, columns] = cv2.remap(
-            frame, x + away[..., 0], y + away[..., 1], cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE
-        )
+        if not all(size):
+            return result
+        there = cv2.warpAffine(shift / np.float32(self.scale), back, size, flags=cv2.INTER_LINEAR, borderValue=0.0)
+        there[..., 0] += np.arange(columns.start, columns.stop, dtype=np.float32)
+        there[..., 1] += np.arange(rows.start, rows.stop, dtype=np.float32)[:, None]
+        places = cv2.convertMaps(there, None, cv2.CV_16SC2)  # what remap does as well, but slower
+        result[rows, columns] = cv2.remap(frame, *places, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         return result
 
-    def _place_in(self, frame: Image) -> tuple[slice, slice, NDArray[np.float64]]:
-        """The rows and columns of a frame that the crop covers, and the matrix from crop pixels to these."""
-        starts = [
-            int(np.clip(np.floor(low), 0, most)) for low, most in ((self.y, frame.shape[0]), (self.x, frame.shape[1]))
-        ]
-        stops = [
-            int(np.clip(np.ceil(low + self.side), start, most))
-            for low, start, most in ((self.y, starts[0], frame.shape[0]), (self.x, starts[1], frame.shape[1]))
-        ]
+    def _place_in(self, frame: Image, wanted: NDArray[np.bool_]) -> tuple[slice, slice, NDArray[np.float64]]:
+        """The rows and columns of a frame that the ``wanted`` pixels (size, size) of the crop cover, and the matrix
+        from crop pixels to these."""
+        down, across = np.flatnonzero(wanted.any(1)), np.flatnonzero(wanted.any(0))
+        spans = [(int(found[0]), int(found[-1]) + 1) if len(found) else (0, 0) for found in (down, across)]
+        rows, columns = (
+            _within((start + low / self.scale, start + high / self.scale), most, bool(high))
+            for (low, high), start, most in zip(spans, (self.y, self.x), frame.shape, strict=False)
+        )
         back = cv2.invertAffineTransform(self._matrix)
-        back[:, 2] -= starts[1], starts[0]
-        return slice(starts[0], stops[0]), slice(starts[1], stops[1]), back
+        back[:, 2] -= columns.start, rows.start
+        return rows, columns, back
+
+    def _around(self, frame: Image) -> tuple[slice, slice]:
+        """The rows and columns of a frame that the crop covers, and some beyond; at least one of each."""
+        rows, columns = (
+            _within((start, start + self.side), most, True)
+            for start, most in zip((self.y, self.x), frame.shape, strict=False)
+        )
+        return rows, columns
 
 
-def _resized(frame: Image, ratio: float) -> Image:
-    size = (max(1, round(frame.shape[1] * ratio)), max(1, round(frame.shape[0] * ratio)))
-    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
+def _within(span: tuple[float, float], most: int, wanted: bool) -> slice:
+    """The pixels from 0 to ``most`` of a span of the footage, with a margin; none if it is not ``wanted``."""
+    if not wanted:
+        return slice(0, 0)
+    start = int(np.clip(np.floor(span[0]) - MARGIN, 0, most - 1))
+    return slice(start, int(np.clip(np.ceil(span[1]) + MARGIN, start + 1, most)))
+
+
+def _reduced(
+    box: Image, ratio: float, matrix: NDArray[np.float64], first_row: int, first_column: int
+) -> tuple[Image, NDArray[np.float64]]:
+    """A box of a frame, resized, and the ``matrix`` of a warp of the frame for it."""
+    rows, columns = (max(1, round(length * ratio)) for length in box.shape[:2])
+    smaller = np.asarray(cv2.resize(box, (columns, rows), interpolation=cv2.INTER_AREA))
+    down, across = box.shape[0] / rows, box.shape[1] / columns
+    to_frame = np.array(
+        [[across, 0, across / 2 - 0.5 + first_column], [0, down, down / 2 - 0.5 + first_row], [0, 0, 1]]
+    )
+    return smaller, matrix @ to_frame
 
 
 def hull_masks(vertices: NDArray[np.float32], size: int) -> Image:
