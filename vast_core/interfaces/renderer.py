@@ -69,7 +69,7 @@ class Scene:
     """(B, V, 3): the face in ``reference``, in its pixels."""
     own: Tensor | None = None
     """(B, T, 3, Y, X): the moment's own frame, whole, warped to the face that is to be drawn. This field and the next
-    are only for renderers that draw the close-up."""
+    are only for renderers that draw the close-up. It is None if only the close-up is wanted."""
     close_up: CloseUp | None = None
 
 
@@ -109,7 +109,10 @@ class Renderer(nn.Module, ABC):
     """Whether it draws the mouth alone, over the moment's own frame.
 
     Of such a renderer, only the close-up is pasted into the footage, over the own frame warped at the footage's size.
-    Of others the whole hole is pasted, and their scenes have no ``own`` and no ``close_up``.
+    While an avatar speaks, its scenes therefore have no ``own``, and ``background``, ``hole``, ``mesh``, ``texture``
+    and ``coverage`` are zeros, which saves the drawing of them; its close-up must not depend on these, and its
+    ``frames`` may be anything then. Of others the whole hole is pasted, and their scenes have no ``own`` and no
+    ``close_up``.
     """
 
     @classmethod

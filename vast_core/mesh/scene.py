@@ -173,9 +173,9 @@ def eyes_masks(face: Face, vertices: NDArray[np.float32], size: int) -> Image:
 
 def dilate(mask: Tensor, radius: int) -> Tensor:
     """Grow masks (..., 1, Y, X) by ``radius`` pixels."""
-    flat = mask.flatten(0, -4)
-    grown = torch.nn.functional.max_pool2d(flat, 2 * radius + 1, 1, radius)
-    return grown.view(mask.shape)
+    width, pool = 2 * radius + 1, torch.nn.functional.max_pool2d
+    along = pool(mask.flatten(0, -4), (1, width), 1, (0, radius))  # first rows, then columns: the same, and faster
+    return pool(along, (width, 1), 1, (radius, 0)).view(mask.shape)
 
 
 def erosion_radius(size: int, generator: np.random.Generator | None = None) -> int:

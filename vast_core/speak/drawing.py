@@ -68,7 +68,7 @@ def prepare(
         for frame, there, here in zip(originals, before, wanted.vertices, strict=True)
     ]
     crops = [_mouths(base).place.crop(pose) for pose in wanted.pose]
-    return Prepared(_scene(face, base, originals, before, wanted, own), own, crops)
+    return Prepared(_close_up_scene(face, base, originals, before, wanted, crops), own, crops)
 
 
 @torch.no_grad()
@@ -108,10 +108,9 @@ def _scene(
     originals: Sequence[Image],
     before: NDArray[np.float32],
     wanted: WantedFaces,
-    own: Sequence[Image] | None = None,
 ) -> Scene:
     size, device = base.crop.size, wanted.audio.device
-    now, pose = base.crop.vertices(wanted.vertices), base.crop.pose(wanted.pose)
+    now = base.crop.vertices(wanted.vertices)
     drawing = face.draw(now, size, base.texture.numpy())
     # the hole must cover both the face of the footage and the new face
     hull = np.maximum(hull_masks(base.crop.vertices(before), size), hull_masks(now, size))
@@ -119,27 +118,50 @@ def _scene(
     def batch(array: NDArray[np.uint8]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array))[None].to(device)
 
-    def cut(frames: Sequence[Image]) -> Tensor:
-        return batch(np.stack([base.crop.cut(frame) for frame in frames]).transpose(0, 3, 1, 2))
-
-    scene = make_scene(
-        cut(originals),
+    return make_scene(
+        batch(np.stack([base.crop.cut(frame) for frame in originals]).transpose(0, 3, 1, 2)),
         batch(hull),
         batch(drawing.mesh),
         batch(drawing.texture),
         batch(drawing.coverage),
         wanted.audio[None],
         erosion_radius(size),
-        vertices=torch.from_numpy(now)[None].to(device),
-        pose=pose[None].to(device),
-        expression=wanted.expression[None],
-        reference=as_images(base.reference)[None].to(device),
-        reference_vertices=base.reference_vertices[None].to(device),
+        **_geometry(base, now, wanted, device),
     )
-    if own is None:
-        return scene
-    close_up = _close_up(face, base, originals, before, wanted, pose, device)
-    return attrs.evolve(scene, own=as_images(cut(own)), close_up=close_up)
+
+
+def _geometry(base: BaseClip, now: NDArray[np.float32], wanted: WantedFaces, device: torch.device) -> dict[str, Tensor]:
+    """The fields of a scene that are no pictures of the moment; ``now`` (T, V, 3) are the faces in the crop."""
+    return {
+        "vertices": torch.from_numpy(now)[None].to(device),
+        "pose": base.crop.pose(wanted.pose)[None].to(device),
+        "expression": wanted.expression[None],
+        "reference": as_images(base.reference)[None].to(device),
+        "reference_vertices": base.reference_vertices[None].to(device),
+    }
+
+
+def _close_up_scene(
+    face: Face,
+    base: BaseClip,
+    originals: Sequence[Image],
+    before: NDArray[np.float32],
+    wanted: WantedFaces,
+    crops: Sequence[Crop],
+) -> Scene:
+    """A scene of which only the close-up will be drawn, so that nothing else of it is drawn here either."""
+    size, device = base.crop.size, wanted.audio.device
+    black = torch.zeros((), device=device).expand(1, len(originals), 3, size, size)
+    return Scene(
+        background=black,
+        hole=black[:, :, :1],
+        mesh=black,
+        texture=black,
+        coverage=black[:, :, :1],
+        audio=wanted.audio[None],
+        **_geometry(base, base.crop.vertices(wanted.vertices), wanted, device),
+        close_up=_close_up(face, base, originals, before, wanted, crops),
+    )
 
 
 def _close_up(
@@ -148,11 +170,9 @@ def _close_up(
     originals: Sequence[Image],
     before: NDArray[np.float32],
     wanted: WantedFaces,
-    pose: Tensor,
-    device: torch.device,
+    crops: Sequence[Crop],
 ) -> CloseUp:
-    mouths = _mouths(base)
-    crops = [mouths.place.crop(pose) for pose in wanted.pose]
+    mouths, device = _mouths(base), wanted.audio.device
     now, then = (
         np.stack([crop.vertices(own) for crop, own in zip(crops, faces, strict=True)])
         for faces in (wanted.vertices, before)
@@ -165,7 +185,7 @@ def _close_up(
         [crop.cut(frame) for crop, frame in zip(crops, originals, strict=True)],
         then,
     )
-    rows["place"] = mouths.place.places(pose)
+    rows["place"] = mouths.place.places(base.crop.pose(wanted.pose))
     return CloseUp(**{name: value[None].to(device) for name, value in rows.items()})
 
 

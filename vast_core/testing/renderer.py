@@ -68,6 +68,20 @@ def close_up(subject: Subject) -> None:
 
 
 @rule("renderer")
+def close_up_alone(subject: Subject) -> None:
+    """Its close-up is the same where the rest of the scene is not given, as while an avatar speaks."""
+    renderer, scene = _made(subject), sample_scene(subject.sizes[0], 2, 3)
+    if not renderer.draws_close_up:
+        not_applicable("it draws the whole face")
+    names = ("background", "hole", "mesh", "texture", "coverage")
+    alone = attrs.evolve(scene, own=None, **{name: torch.zeros_like(getattr(scene, name)) for name in names})
+    found, expected = (_draw(renderer, given).close_up for given in (alone, scene))
+    if found is None or expected is None:
+        not_applicable("it gives no close-up")
+    _same(found, expected, "its close-up depends on the pictures that show the whole face")
+
+
+@rule("renderer")
 def float32(subject: Subject) -> None:
     """Frames of a float32 scene are float32, under bfloat16 autocast too."""
     renderer, scene = _made(subject), sample_scene(subject.sizes[0])

@@ -88,5 +88,5 @@ def test_the_preview_has_nothing_to_train(sizes):
 
 
 def test_a_scene_without_a_close_up_is_refused(renderer, sizes):
-    with pytest.raises(ValueError, match="no own frame or no close-up"):
+    with pytest.raises(ValueError, match="the scene has no close-up"):
         renderer(attrs.evolve(make_batch(sizes).scene, close_up=None))

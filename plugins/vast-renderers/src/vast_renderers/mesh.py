@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import ClassVar, Self
 
 from vast_core.interfaces import Renderer, RendererOutput, Scene, Sizes, State
-from vast_core.mesh import paste_close_up
 
 from .config import MeshConfig
 from .detail import mixed
-from .own_frame import parts
+from .own_frame import close_up_of, shown
 
 
 class MeshRenderer(Renderer):
@@ -29,8 +28,7 @@ class MeshRenderer(Renderer):
 
     def forward(self, scene: Scene, state: State | None = None) -> RendererOutput:
         """Frames of a scene, and their close-ups."""
-        own, close_up = parts(scene)
+        close_up = close_up_of(scene)
         mouth = mixed(close_up.remembered, close_up.likeness[..., None, None, None])
         picture = close_up.own + close_up.region * (mouth - close_up.own)
-        frames = paste_close_up(own, picture, close_up.region, close_up.place)
-        return RendererOutput(frames.clamp(0, 1), {}, picture.clamp(0, 1))
+        return shown(scene, picture.clamp(0, 1))

@@ -17,11 +17,20 @@ from .discriminator import Discriminators, feature_distance, least_squares, set_
 from .painter import Painter
 
 
-def parts(scene: Scene) -> tuple[Tensor, CloseUp]:
-    """The own frame and the close-up of a scene. Raises ValueError if it has none."""
-    if scene.own is None or scene.close_up is None:
-        raise ValueError("the scene has no own frame or no close-up, which this renderer draws on; give it both")
-    return scene.own, scene.close_up
+def close_up_of(scene: Scene) -> CloseUp:
+    """The close-up of a scene. Raises ValueError if it has none."""
+    if scene.close_up is None:
+        raise ValueError("the scene has no close-up, which this renderer draws on; give it one")
+    return scene.close_up
+
+
+def shown(scene: Scene, picture: Tensor) -> RendererOutput:
+    """The output for a close-up (B, T, 3, Y, X), which is pasted into the own frame if the scene has one."""
+    close_up = close_up_of(scene)
+    if scene.own is None:
+        return RendererOutput(picture, {}, picture)
+    frames = paste_close_up(scene.own, picture, close_up.region, close_up.place)
+    return RendererOutput(frames.clamp(0, 1), {}, picture)
 
 
 class OwnFrame(Renderer):
@@ -51,15 +60,12 @@ class OwnFrame(Renderer):
 
     def forward(self, scene: Scene, state: State | None = None) -> RendererOutput:
         """Frames of a scene of any length, and their close-ups."""
-        own, close_up = parts(scene)
-        picture = self._draw(close_up, scene.audio).clamp(0, 1)
-        frames = paste_close_up(own, picture, close_up.region, close_up.place)
-        return RendererOutput(frames.clamp(0, 1), {}, picture)
+        return shown(scene, self._draw(close_up_of(scene), scene.audio).clamp(0, 1))
 
     def training_objectives(self, batch: RendererBatch, progress: float) -> Iterator[Objective]:
         """The discriminators' objective, then the painter's; before ``adversarial_start`` only the latter."""
         config, real = self.config, batch.close_up
-        close_up = parts(batch.scene)[1]
+        close_up = close_up_of(batch.scene)
         if real is None:
             raise ValueError("the batch has no close-up to learn from")
         drawn = self._draw(close_up, batch.scene.audio)
