@@ -144,12 +144,12 @@ def interpolate(
 ) -> NDArray[np.float32]:
     """Vertex ``attributes`` (V, C) interpolated at every pixel: (Y, X, C), 0 if there is no triangle."""
     pixels = np.flatnonzero(raster.triangle >= 0)
-    corners = triangles[raster.triangle.ravel()[pixels]]
-    weights = raster.weights.reshape(-1, 3)[pixels]
+    corners = triangles.take(raster.triangle.ravel().take(pixels), axis=0)
+    weights = raster.weights.reshape(-1, 3).take(pixels, axis=0)
     values = np.asarray(attributes, np.float32)
-    found = values[corners[:, 0]] * weights[:, :1]
-    found += values[corners[:, 1]] * weights[:, 1:2]
-    found += values[corners[:, 2]] * weights[:, 2:]
+    found = values.take(corners[:, 0], axis=0) * weights[:, :1]
+    found += values.take(corners[:, 1], axis=0) * weights[:, 1:2]
+    found += values.take(corners[:, 2], axis=0) * weights[:, 2:]
     image = np.zeros((raster.triangle.size, values.shape[1]), np.float32)
     image[pixels] = found
     return image.reshape(*raster.triangle.shape, values.shape[1])

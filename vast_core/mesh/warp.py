@@ -7,7 +7,7 @@ place minus the pixel's own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import attrs
@@ -89,8 +89,7 @@ class Wanted:
         inside = _smoothly(cv2.distanceTransform(face, cv2.DIST_L2, 5) / (RIM * extent))
         eyes, lips = (self.vertices[part, :2].mean(0) for part in (self.face.eyes, self.face.lips))
         down = (lips - eyes) / max(float(np.square(lips - eyes).sum()), 1e-6)
-        rows, columns = np.indices(face.shape, np.float32)
-        height = (columns - eyes[0]) * down[0] + (rows - eyes[1]) * down[1]  # 0 at the eyes, 1 at the lips
+        height = (_places(*face.shape) - eyes) @ down  # 0 at the eyes, 1 at the lips
         lower = _smoothly((height - 0.2) / 0.6)
         return np.asarray(outside * (lower + (1 - lower) * inside), np.float32)
 
@@ -107,11 +106,15 @@ def _spread(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np
     References:
         S. J. Gortler, R. Grzeszczuk, R. Szeliski, M. F. Cohen, "The Lumigraph", SIGGRAPH 1996, section 4 (pull-push).
     """
-    weighted = np.dstack([values, np.ones(known.shape, np.float32)]) * known[..., None]
+    weighted = np.empty((*known.shape, values.shape[2] + 1), np.float32)
+    np.multiply(values, known[..., None], out=weighted[..., :-1])
+    weighted[..., -1] = known
     levels = [weighted]
     while max(levels[-1].shape[:2]) > 1:
         rows, columns = levels[-1].shape[:2]
-        even = np.pad(levels[-1], ((0, rows % 2), (0, columns % 2), (0, 0)))  # what is padded has no weight
+        even = levels[-1]
+        if rows % 2 or columns % 2:
+            even = np.pad(even, ((0, rows % 2), (0, columns % 2), (0, 0)))  # what is padded has no weight
         smaller = cv2.resize(even, (even.shape[1] // 2, even.shape[0] // 2), interpolation=cv2.INTER_AREA)
         levels.append(smaller)
     filled = np.zeros((1, 1, values.shape[2]), np.float32)
@@ -119,7 +122,7 @@ def _spread(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np
         sums, weight = level[..., :-1], level[..., -1:]
         twice = (2 * filled.shape[1], 2 * filled.shape[0])
         coarse = cv2.resize(filled, twice, interpolation=cv2.INTER_LINEAR)[: level.shape[0], : level.shape[1]]
-        filled = sums + (1 - weight) * coarse if level is weighted else _filled(sums, weight, coarse)
+        filled = np.where(known[..., None], values, coarse) if level is weighted else _filled(sums, weight, coarse)
     return filled
 
 
@@ -156,8 +159,13 @@ def with_face(
 
 def warped(picture: Image, shift: Shift) -> Image:
     """``picture`` (Y, X, 3) moved by a shift of the same size; its border is repeated."""
-    rows, columns = np.indices(shift.shape[:2], np.float32)
-    moved = cv2.remap(
-        picture, columns + shift[..., 0], rows + shift[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
-    return np.asarray(moved)
+    there = shift + _places(*shift.shape[:2])
+    fixed = cv2.convertMaps(there, None, cv2.CV_16SC2)  # what remap does as well, but slower
+    return np.asarray(cv2.remap(picture, *fixed, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
+
+
+@cache
+def _places(rows: int, columns: int) -> Shift:
+    """The place of each pixel of a picture."""
+    down, across = np.indices((rows, columns), np.float32)
+    return np.stack([across, down], axis=2)

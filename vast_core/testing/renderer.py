@@ -73,8 +73,9 @@ def close_up_alone(subject: Subject) -> None:
     renderer, scene = _made(subject), sample_scene(subject.sizes[0], 2, 3)
     if not renderer.draws_close_up:
         not_applicable("it draws the whole face")
-    names = ("background", "hole", "mesh", "texture", "coverage")
-    alone = attrs.evolve(scene, own=None, **{name: torch.zeros_like(getattr(scene, name)) for name in names})
+    black = torch.zeros_like(scene.background)
+    mask = black[:, :, :1]
+    alone = attrs.evolve(scene, own=None, background=black, hole=mask, mesh=black, texture=black, coverage=mask)
     found, expected = (_draw(renderer, given).close_up for given in (alone, scene))
     if found is None or expected is None:
         not_applicable("it gives no close-up")

@@ -45,3 +45,12 @@ def test_one_picture_or_equal_ones_stay_as_they_are(weights):
 def test_flat_pictures_gain_no_detail():
     pictures = torch.stack([torch.full((3, 32, 32), value) for value in (0.2, 0.6)])
     torch.testing.assert_close(mixed(pictures, torch.full((2, 1, 1, 1), 0.5)), torch.full((3, 32, 32), 0.4))
+
+
+def test_it_is_the_same_in_bfloat16_and_after_use_on_the_meta_device():
+    with torch.device("meta"):
+        assert mixed(torch.zeros(2, 3, 40, 40), torch.zeros(2, 1, 1, 1)).is_meta
+    pictures, weights = torch.rand(2, 3, 40, 40), torch.full((2, 1, 1, 1), 0.5)
+    plain = mixed(pictures, weights)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(mixed(pictures, weights), plain)
