@@ -19,6 +19,7 @@ ORDER = (
     "places",
     "stopping",
     "console",
+    "processes",
     "registry",
     "recipe",
     "phones",

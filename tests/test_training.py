@@ -50,7 +50,7 @@ class Game(nn.Module):
         )
 
 
-def batch_at(step):
+def batch_at(step, part=None):
     return torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
 
 
@@ -76,7 +76,7 @@ def trainer(folder, steps=30, batches=batch_at, own=None, **settings):
 
 
 def stopping_at(step, number=signal.SIGINT):
-    def batches(at):
+    def batches(at, part):
         if at == step:
             os.kill(os.getpid(), number)
         return batch_at(at)
@@ -182,6 +182,6 @@ def test_a_checkpoint_of_another_recipe_is_not_resumed(tmp_path):
 
 
 def test_a_loss_that_is_no_number_is_named(tmp_path):
-    own = trainer(tmp_path, batches=lambda step: batch_at(step) * (math.nan if step == 8 else 1), log_every=1)
+    own = trainer(tmp_path, batches=lambda step, part: batch_at(step) * (math.nan if step == 8 else 1), log_every=1)
     with pytest.raises(Diverged, match=r"step 9 .*game/left/loss.*learning_rate"):
         own.fit(resume=False)

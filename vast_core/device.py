@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import torch
 
+from . import processes
+
 
 def best_device() -> torch.device:
     """A GPU if there is one, else the CPU."""
     if torch.cuda.is_available():
         return torch.device("cuda")
+    if processes.count() > 1:  # the others cannot be reached from Apple's GPU
+        return torch.device("cpu")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from . import processes
 from .console import Terminal
 from .errors import ComponentError, InputError
 from .files.outputs import check_own_folder
 from .pipeline import assemble
 from .recipe.model import Recipe
+from .registry.core_stages import TrainingStage
 from .registry.declarations import StageSpec
 from .registry.registry import Registry
 from .report.summary import write_run_report
@@ -37,31 +41,63 @@ def run_recipe(
     run = Run(out, recipe, registry)
     pipeline = assemble(recipe, registry)
     check_own_folder(out, mark=ENVIRONMENT, ours=(LOCK, RECIPE, "log.txt"), what="a run")
-    with held(out):
-        run.start()
+    with held(out) if processes.leads() else nullcontext():
+        processes.once(run.start)
         _walk(StageContext(run=run, pipeline=pipeline, console=Terminal(), resume=resume), chosen)
     return run
 
 
 def _walk(context: StageContext, chosen: list[tuple[StageSpec, Any]]) -> None:
-    """Run those of the stages that are out of date, and write the report."""
-    run, console, notify = context.run, context.console, context.run.registry.notify
+    """Run those of the stages that are out of date, and write the report.
+
+    Of several processes all run the stages that train, and the leading one alone does everything else.
+    """
     for spec, stage in chosen:
-        key = context.key(spec.name)
-        if not run.finished(spec.name, key):
-            notify("vast_stage_starting", run=run, stage=spec.name, key=key)
-        if run.finished(spec.name, key):
-            console.print(f"{spec.name}: nothing has changed, kept", style="dim")
-        else:
-            _require_below(context, spec.name)
-            console.print(spec.name, style="bold")
-            began = time.perf_counter()
-            files = _written(spec, stage.run(context))
-            run.finish(spec.name, key, time.perf_counter() - began, files)
-        notify("vast_stage_finished", run=run, stage=spec.name)
+        context.know(processes.once(lambda spec=spec: context.keys(spec.name)))  # type: ignore[misc]
+        if not processes.once(lambda spec=spec: _kept(context, spec)):  # type: ignore[misc]
+            if issubclass(spec.config, TrainingStage):
+                _require_cache(context)
+                _perform(context, spec, stage)
+            else:
+                processes.once(lambda spec=spec, stage=stage: _perform(context, spec, stage))  # type: ignore[misc]
+        if processes.leads():
+            context.run.registry.notify("vast_stage_finished", run=context.run, stage=spec.name)
+    processes.once(lambda: _report(context))
+
+
+def _kept(context: StageContext, spec: StageSpec) -> bool:
+    """Whether the result of a stage is there already; if not, whatever it reads is."""
+    run, key = context.run, context.key(spec.name)
+    if not run.finished(spec.name, key):
+        run.registry.notify("vast_stage_starting", run=run, stage=spec.name, key=key)
+    if run.finished(spec.name, key):
+        context.console.print(f"{spec.name}: nothing has changed, kept", style="dim")
+        return True
+    _require_below(context, spec.name)
+    context.console.print(spec.name, style="bold")
+    return False
+
+
+def _perform(context: StageContext, spec: StageSpec, stage: Any) -> None:
+    began = time.perf_counter()
+    files = _written(spec, stage.run(context))
+    if processes.leads():
+        context.run.finish(spec.name, context.key(spec.name), time.perf_counter() - began, files)
+
+
+def _report(context: StageContext) -> None:
     store = context.store if context.recipe.runs("prepare") else None
-    write_run_report(run, store if store is not None and store.complete else None)
-    console.print(f"done: {run.path / 'report.html'}")
+    write_run_report(context.run, store if store is not None and store.complete else None)
+    context.console.print(f"done: {context.run.path / 'report.html'}")
+
+
+def _require_cache(context: StageContext) -> None:
+    """Raise :class:`InputError` if a process does not see the prepared clips that the leading one has written."""
+    if not processes.leads() and context.recipe.runs("prepare") and not context.store.complete:
+        raise InputError(
+            f"{context.store.path}: process {processes.rank()} on {socket.gethostname()} does not see the prepared "
+            "clips; the run's folder and VAST_CACHE must be on a file system that all machines share"
+        )
 
 
 def _require_below(context: StageContext, stage: str) -> None:

@@ -23,7 +23,8 @@ from typing import Any, NoReturn
 import attrs
 import click
 
-from ..errors import ComponentError, VastError
+from ..errors import ComponentError, InputError, VastError
+from ..processes import leads, several, speaks
 from ..registry.isolation import SLOW
 from ..registry.registry import Registry
 from ..stopping import Stopped, exit_code, listen
@@ -187,7 +188,8 @@ def _set(context: click.Context, parameter: click.Parameter, value: bool) -> Non
     help="Show the traceback of an error.",
 )
 @click.version_option(__version__, prog_name="vast")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Expressive talking avatars from exchangeable parts.
 
     \b
@@ -195,6 +197,11 @@ def cli() -> None:
       vast run vast_default
       vast run recipes/vast_default.yaml flow.use=planar --out runs/planar
     """
+    if several() and context.invoked_subcommand != "run":
+        raise InputError(
+            f"torchrun starts several processes, but only `vast run` shares its work; start `vast "
+            f"{context.invoked_subcommand}` by itself"
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -211,12 +218,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt) as error:
         asked = error.__cause__ if isinstance(error.__cause__, Stopped) else error  # click makes an Abort of it
-        click.echo(f"stopped by {asked}" if isinstance(asked, Stopped) else "interrupted", err=True)
+        if leads():
+            click.echo(f"stopped by {asked}" if isinstance(asked, Stopped) else "interrupted", err=True)
         sys.exit(exit_code(asked))
     except VastError as error:
         if session.traceback:
             traceback.print_exc()
-        click.echo(str(error) if error.exit_code >= 128 else f"Error: {error}", err=True)
+        if speaks():
+            click.echo(str(error) if error.exit_code >= 128 else f"Error: {error}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `vast plugins | head` has closed the pipe

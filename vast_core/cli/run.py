@@ -34,7 +34,17 @@ def run(
       vast run vast_default
       vast run vast_default flow.use=planar flow.steps=16 --out runs/planar
       vast run my_recipe.yaml --resume
+      torchrun --nproc-per-node 2 -m vast_core run vast_gpu
     """
+    from ..processes import joined
+
+    with joined():
+        _run(session, recipe, overrides, out, resume, stages)
+
+
+def _run(
+    session: Session, recipe: str, overrides: tuple[str, ...], out: Path | None, resume: bool, stages: str | None
+) -> None:
     from ..recipe.loading import load_recipe
 
     session.tell_troubles()

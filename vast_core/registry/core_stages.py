@@ -38,7 +38,10 @@ class TrainingStage:
     steps: int = attrs.field(default=2000, validator=ge(1))
     """Training steps."""
     batch: int = attrs.field(default=32, validator=ge(1))
-    """Batch size, B."""
+    """Batch size, B, of a step, in all processes together."""
+    accumulate: int = attrs.field(default=1, validator=ge(1))
+    """Parts into which a process cuts its share of a batch; they are computed one after another, which needs less
+    memory, and their gradients are averaged. The results are those of the whole batch, where the loss is a mean."""
     frames: int = attrs.field(default=64, validator=ge(2))
     """Length of a training window in video frames, T."""
     learning_rate: float = attrs.field(default=1.0e-3, validator=[gt(0), lt(math.inf)])

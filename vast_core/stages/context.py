@@ -105,6 +105,15 @@ class StageContext:
                 raise ComponentError(f"{who}: its inputs(context) are not plain data ({error})") from error
         return self._keys[stage]
 
+    def keys(self, stage: str) -> dict[str, str]:
+        """The key of a stage and all others that are known by then, by name."""
+        self.key(stage)
+        return dict(self._keys)
+
+    def know(self, keys: Mapping[str, str]) -> None:
+        """Take over keys from the leading process, so that the others need not read the corpus."""
+        self._keys.update(keys)
+
     def builds_on(self, stage: str) -> list[str]:
         """The earlier stages whose keys are among the inputs of ``stage``."""
         self.key(stage)

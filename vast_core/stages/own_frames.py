@@ -62,16 +62,14 @@ class OwnFrames:
         return np.asarray(np.arange(start, stop) + lags[chosen])
 
     def added(
-        self, batch: RendererBatch, piece: Piece, start: int, stop: int, chance: np.random.Generator | None = None
+        self, batch: RendererBatch, piece: Piece, start: int, stop: int, sources: NDArray[np.int64] | None = None
     ) -> RendererBatch:
         """``batch``, of the frames ``start`` to ``stop`` of a piece, with close-ups.
 
-        Without ``chance`` each frame has the nearest frame as its own, with it a run of frames has another such run.
+        ``sources`` are the frames that stand for these; by default, the nearest one for each.
         """
-        if chance is None:
+        if sources is None:
             sources = np.concatenate([self.sources(piece, t, t + 1, None) for t in range(start, stop)])
-        else:
-            sources = self.sources(piece, start, stop, chance)
         names = ("frames", "vertices", "pose", *CLOSE_UPS)
         mine = {name: value[0].numpy() for name, value in self._avatar.read(piece, start, stop, names).items()}
         low, high = int(sources.min()), int(sources.max()) + 1

@@ -9,16 +9,19 @@ from typing import Any, TypeVar
 import attrs
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
 from ..interfaces import CloseUp, RendererBatch, Scene
 from ..mesh.scene import erosion_radius
+from ..processes import leads, once
 from ..registry.core_stages import RendererStage
 from ..runs.weights import save_weights
 from ..speak.trained import load_face, load_style
 from ..training.loop import Trainer
-from .avatar_pictures import AvatarPictures, choose_avatar, make_avatar, trained_audio
+from ..training.parts import Part
+from .avatar_pictures import AvatarPictures, Piece, choose_avatar, make_avatar, trained_audio
 from .context import StageContext
 from .own_frames import OwnFrames
 
@@ -53,18 +56,24 @@ class Sequences:
         frames = np.array([piece.clip.frames for piece in self._pieces], float)
         self._chances = frames / frames.sum()
 
-    def __call__(self, step: int) -> RendererBatch:
-        """The batch of a step."""
+    def __call__(self, step: int, part: Part) -> RendererBatch:
+        """A part of the batch of a step."""
         chance = np.random.default_rng((self._context.run.recipe.seed, step, 1))
         length, size = self._settings.frames, self._context.pipeline.sizes.image
-        parts = []
+        drawn = []
         for index in chance.choice(len(self._pieces), self._settings.batch, p=self._chances):
             piece = self._pieces[index]
             start = int(chance.integers(0, piece.clip.frames - length + 1))
             radius = erosion_radius(size, chance)
-            part = self._avatar.batch(piece, start, start + length, radius, self._context.device)
-            parts.append(part if self._own is None else self._own.added(part, piece, start, start + length, chance))
-        return _joined(parts)
+            own = None if self._own is None else self._own.sources(piece, start, start + length, chance)
+            drawn.append((piece, start, radius, own))
+        return _joined([self._row(*row) for row in drawn[part.rows(len(drawn), "stages.renderer.batch")]])
+
+    def _row(self, piece: Piece, start: int, radius: int, own: NDArray[np.int64] | None) -> RendererBatch:
+        """One row of a batch, with close-ups of the frames ``own``."""
+        stop = start + self._settings.frames
+        row = self._avatar.batch(piece, start, stop, radius, self._context.device)
+        return row if self._own is None else self._own.added(row, piece, start, stop, own)
 
 
 Tensors = TypeVar("Tensors", RendererBatch, Scene, CloseUp)
@@ -86,6 +95,7 @@ def run(context: StageContext) -> list[Path]:
     if trained_audio(context) is not None:
         load_style(context.run.weights, context.pipeline)
     context.pipeline.to(context.device)
+    once(lambda: make_avatar(context).name)
     avatar, model = make_avatar(context), context.pipeline.renderer
     context.console.print(f"avatar: {avatar.name}")
     if model.draws_close_up:
@@ -104,6 +114,8 @@ def run(context: StageContext) -> list[Path]:
             betas=(0.5, 0.99),  # less momentum than usual, because the discriminator changes, too
         )
         trainer.fit(context.resume)
+    if not leads():
+        return []
     path = context.run.weights / "renderer.safetensors"
     header = {
         "what": "renderer",

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..interfaces import DecoderLoss, Objective, Posterior
+from ..processes import leads
 from ..registry.core_stages import StyleStage
 from ..runs.store import PreparedClip, Store
 from ..runs.weights import save_weights
@@ -21,7 +22,7 @@ from ..speak.style_model import StyleModel
 from ..speak.trained import load_face, load_style_file
 from ..training.bound import beta_at, bound, gaussian_log_likelihood
 from ..training.loop import Trainer
-from ..training.motion import closing_error, statistics, statistics_error, velocity_error
+from ..training.motion import closing_error, mean_over, statistics, statistics_error, velocity_error
 from .context import StageContext
 from .sliders import factors_of, learn_sliders
 from .windows import AnySound, StyleBatch, Windows
@@ -98,7 +99,7 @@ def _lips(final: Tensor, context: StageContext, identity: Tensor, batch: StyleBa
     distance = found[..., lips, :] - face.decode(batch.expression, identity)[..., lips, :]
     error = (distance * (face.millimetres / 10)).square().sum(-1).mean(-1)
     closing = closing_error(10 * face.lip_opening(found), 10 * batch.limit, batch.shut, batch.parted)
-    return (error * batch.mask).sum() / batch.mask.sum().clamp_min(1), closing
+    return mean_over((error * batch.mask).sum(), batch.mask.sum()), closing
 
 
 def _any_sound(model: StyleModel, context: StageContext, windows: Windows, rows: AnySound) -> Tensor:
@@ -137,6 +138,8 @@ def run(context: StageContext) -> list[Path]:
             console=context.console,
         )
         trainer.fit(context.resume)
+        if not leads():
+            return []
         if not model.has_prior:
             model.fit_prior(drawn_codes(model, context.store, context.device))
     path = context.run.weights / "style.safetensors"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Self
 
 import attrs
 import numpy as np
@@ -17,6 +18,7 @@ from ..mesh.motion import head_motion, rest_pose
 from ..registry.core_stages import StyleStage
 from ..runs.store import PreparedClip
 from ..training.motion import face_weights
+from ..training.parts import Part
 from .context import StageContext
 from .restyling import RandomStyle, Restyling
 
@@ -96,6 +98,19 @@ class Window:
     style: RandomStyle | None = None
 
 
+@attrs.frozen
+class _Rows:
+    """A part of a batch."""
+
+    windows: Sequence[Window]
+    frames: int
+    """Length to which they are padded: that of the longest window of the whole batch."""
+
+    @classmethod
+    def of(cls, batch: Sequence[Window], rows: slice) -> Self:
+        return cls(batch[rows], max(window.stop - window.start for window in batch))
+
+
 class Windows:
     """Draws training batches; the batch depends only on seed and step."""
 
@@ -167,8 +182,8 @@ class Windows:
         chosen = [self._load(clip) for clip in clips[:: -(-len(clips) // most)]]
         return [(rows["expression"], rows["audio"], rows["valid"]) for rows in chosen]
 
-    def __call__(self, step: int) -> StyleBatch:
-        """The batch of a step."""
+    def __call__(self, step: int, part: Part) -> StyleBatch:
+        """A part of the batch of a step."""
         chance = np.random.default_rng((self._seed, step))
         settings = self._settings
         targets: list[Window] = []
@@ -200,24 +215,26 @@ class Windows:
             if self._restyling is not None and labels[-1] is None and chance.random() < settings.restyled:
                 style = self._restyling.draw(chance)
                 targets[-1], prompts[-1] = (attrs.evolve(window, style=style) for window in (targets[-1], prompts[-1]))
-        own = torch.tensor([window.style is None for window in targets], device=self._device)[:, None]
+        rows = part.rows(settings.batch, "stages.style.batch")
+        said, shown = _Rows.of(targets, rows), _Rows.of(prompts, rows)
+        own = torch.tensor([window.style is None for window in said.windows], device=self._device)[:, None]
         return StyleBatch(
-            expression=self._joined(targets, "expression"),
-            audio=self._sound(targets),
-            mask=self._joined(targets, "valid"),
-            motion=self._joined(targets, "motion") if self._moves_head else None,
-            prompt=self._joined(prompts, "expression"),
-            prompt_audio=self._sound(prompts),
-            prompt_mask=self._joined(prompts, "valid"),
-            heard=torch.tensor(heard, device=self._device),
-            labels=labels,
-            shut=self._joined(targets, "shut") & own,
-            parted=self._joined(targets, "parted") & own,
-            limit=torch.stack([self._load(window.clip)["limit"] for window in targets]).to(self._device),
-            spoken=self._any_sound(chance) if settings.any_sound else None,
+            expression=self._joined(said, "expression"),
+            audio=self._sound(said),
+            mask=self._joined(said, "valid"),
+            motion=self._joined(said, "motion") if self._moves_head else None,
+            prompt=self._joined(shown, "expression"),
+            prompt_audio=self._sound(shown),
+            prompt_mask=self._joined(shown, "valid"),
+            heard=torch.tensor(heard[rows], device=self._device),
+            labels=labels[rows],
+            shut=self._joined(said, "shut") & own,
+            parted=self._joined(said, "parted") & own,
+            limit=torch.stack([self._load(window.clip)["limit"] for window in said.windows]).to(self._device),
+            spoken=self._any_sound(chance, part) if settings.any_sound else None,
         )
 
-    def _any_sound(self, chance: np.random.Generator) -> AnySound:
+    def _any_sound(self, chance: np.random.Generator, part: Part) -> AnySound:
         """Half of the prompts are of clips without sound, if there are any."""
         settings = self._settings
         said: list[Window] = []
@@ -232,13 +249,15 @@ class Windows:
                 prompt = attrs.evolve(prompt, style=self._restyling.draw(chance))
             prompts.append(prompt)
         heard = [window.clip.heard and chance.random() >= settings.silent_prompt for window in prompts]
+        rows = part.rows(settings.any_sound_rows, "stages.style.any_sound_rows")
+        spoken, shown = _Rows.of(said, rows), _Rows.of(prompts, rows)
         return AnySound(
-            audio=self._sound(said),
-            mask=self._joined(said, "valid"),
-            prompt=self._joined(prompts, "expression"),
-            prompt_audio=self._sound(prompts),
-            prompt_mask=self._joined(prompts, "valid"),
-            heard=torch.tensor(heard, device=self._device),
+            audio=self._sound(spoken),
+            mask=self._joined(spoken, "valid"),
+            prompt=self._joined(shown, "expression"),
+            prompt_audio=self._sound(shown),
+            prompt_mask=self._joined(shown, "valid"),
+            heard=torch.tensor(heard[rows], device=self._device),
         )
 
     def features(self, sound: Tensor, frames: int) -> Tensor:
@@ -289,22 +308,22 @@ class Windows:
         low, limit, middle = torch.quantile(opening[valid], torch.tensor(LIP_SHARES))
         return {"shut": valid & (opening <= low), "parted": valid & (opening > middle), "limit": limit[None]}
 
-    def _joined(self, windows: Sequence[Window], name: str) -> Tensor:
-        rows = [self._load(window.clip)[name][window.start : window.stop] for window in windows]
+    def _joined(self, part: _Rows, name: str) -> Tensor:
+        rows = [self._load(window.clip)[name][window.start : window.stop] for window in part.windows]
         if name == "expression":
             rows = [
                 row if window.style is None else window.style.of(row, self._load(window.clip)["centre"][0])
-                for row, window in zip(rows, windows, strict=True)
+                for row, window in zip(rows, part.windows, strict=True)
             ]
-        return nn.utils.rnn.pad_sequence(rows, batch_first=True).to(self._device)
+        return _padded(rows, part.frames).to(self._device)
 
-    def _sound(self, windows: Sequence[Window]) -> Tensor:
+    def _sound(self, part: _Rows) -> Tensor:
         """Audio features (B, T, A), or the waves (B, S) that those depend on, silent beyond their clips."""
         if self._trained_audio is None:
-            return self._joined(windows, "audio")
+            return self._joined(part, "audio")
         margin = self._margin(self._trained_audio.receptive_field)
         waves = []
-        for window in windows:
+        for window in part.windows:
             wave = self._load(window.clip).get("wave", torch.zeros(0))
             first, last = window.start - margin, window.stop + margin
             low = round(first / self._fps * SAMPLE_RATE)
@@ -312,4 +331,12 @@ class Windows:
             inside = wave[max(low, 0) : max(high, 0)]
             before = min(max(-low, 0), high - low)
             waves.append(nn.functional.pad(inside, (before, high - low - before - len(inside))))
-        return nn.utils.rnn.pad_sequence(waves, batch_first=True).to(self._device)
+        return _padded(waves, round((part.frames + 2 * margin) / self._fps * SAMPLE_RATE)).to(self._device)
+
+
+def _padded(rows: Sequence[Tensor], length: int) -> Tensor:
+    """Rows (T, ...) of up to ``length`` frames or samples as one tensor (B, length, ...)."""
+    joined = rows[0].new_zeros(len(rows), length, *rows[0].shape[1:])
+    for place, row in zip(joined, rows, strict=True):
+        place[: len(row)] = row
+    return joined

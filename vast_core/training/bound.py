@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..interfaces import Flow, FlowOutput, Posterior
+from ..processes import everywhere
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -93,10 +94,10 @@ def bound(
     q0 = Posterior(_wide(posterior.mean), _wide(posterior.log_std), posterior.context)
     log_det = _wide(flow_output.log_det)
     if flow.orthogonal:
-        by_dimension = gaussian_kl(q0).mean(0)
+        by_dimension = everywhere(gaussian_kl(q0).mean(0))
         kl, counted = by_dimension.sum(), by_dimension.clamp_min(free_bits).sum()
     else:
-        kl = (q0.log_prob(_wide(z0)) - log_det - standard_normal_log_prob(_wide(flow_output.z))).mean()
+        kl = everywhere((q0.log_prob(_wide(z0)) - log_det - standard_normal_log_prob(_wide(flow_output.z))).mean())
         counted = kl.clamp_min(width * free_bits) if free_bits > 0 else kl
     reconstruction = -_wide(log_likelihood).mean()
     return Bound(

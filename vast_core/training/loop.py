@@ -3,6 +3,10 @@
 A step gets its batch by number and minimises the stage's objectives one after another, each over its own parameters.
 Batches and noise depend only on the step's number. Therefore, on a CPU, a run that was stopped and resumed ends with
 the same bits as an uninterrupted one.
+
+A batch may be computed in equal parts: one after another (``accumulate``), and by several processes at once
+(:mod:`vast_core.processes`). Gradients are then averaged before the optimiser steps. Since parts draw their rows of the
+whole batch's random numbers, the losses are those of one process, up to rounding.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -22,6 +27,7 @@ from timm.scheduler import CosineLRScheduler
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
+from .. import processes
 from ..device import autocast
 from ..errors import Interrupted, VastError
 from ..interfaces import Objective
@@ -29,6 +35,7 @@ from ..registry.core_stages import TrainingStage
 from ..runs.directory import Run
 from ..runs.weights import load_into, load_weights, save_weights
 from ..stopping import deferred
+from .parts import Part, SharedDraws
 
 Batch = TypeVar("Batch")
 
@@ -41,7 +48,10 @@ class Diverged(VastError):
 class Trainer(Generic[Batch]):
     """Trains ``model`` in place and leaves its exponential moving average in it.
 
-    ``batch_at(step)`` draws the batch of a step; ``objectives(batch, progress)`` yields the losses to minimise.
+    ``batch_at(step, part)`` draws a part of the batch of a step; ``objectives(batch, progress)`` yields the losses to
+    minimise. A loss should be a mean over rows; see :func:`vast_core.processes.everywhere` for others. In several
+    processes the whole stage runs in each; after :meth:`fit`, only the leading one (:func:`vast_core.processes.leads`)
+    may write.
     """
 
     run: Run
@@ -50,7 +60,7 @@ class Trainer(Generic[Batch]):
     """The stage's key; a checkpoint with another key is not resumed."""
     model: nn.Module
     settings: TrainingStage
-    batch_at: Callable[[int], Batch]
+    batch_at: Callable[[int, Part], Batch]
     objectives: Callable[[Batch, float], Iterator[Objective]]
     device: torch.device
     console: Console
@@ -66,16 +76,20 @@ class Trainer(Generic[Batch]):
         return self.run.checkpoints / f"{self.stage}.safetensors"
 
     def fit(self, resume: bool) -> None:
-        """Train to the last step, or go on from the checkpoint.
+        """Train to the last step, or go on from the checkpoint, which any number of processes may have written.
 
         Raises :class:`Interrupted` after Ctrl-C, SIGTERM or SIGHUP, :class:`Diverged` if a loss is not finite, and
         :class:`vast_core.errors.StorageError` if the state cannot be written.
         """
+        for part in self._parts():
+            part.rows(self.settings.batch, f"stages.{self.stage}.batch")
         self.model.to(self.device).train()
+        processes.made_equal(self.model)
         # timm's warm-up of the decay: in short runs, too, the average forgets the initial weights
         average = ModelEmaV3(self.model, decay=self.settings.ema, use_warmup=True, warmup_power=3 / 4)
         step = self._restore(average) if resume and self.checkpoint.is_file() else 0
-        self.run.forget(self.stage, after=step)
+        if processes.leads():
+            self.run.forget(self.stage, after=step)
         steps = self.settings.steps
         began, first = time.perf_counter(), step
         with deferred() as asked, self._progress() as progress:
@@ -86,13 +100,15 @@ class Trainer(Generic[Batch]):
                 average.update(self.model, step=step)
                 rate = (step - first) / (time.perf_counter() - began)
                 if step % self.settings.log_every == 0 or step == steps:
-                    values = {name: float(value) for name, value in losses.items()}
+                    means = processes.average([float(value) for value in losses.values()])
+                    values = dict(zip(losses, means, strict=True))
                     self._refuse_nan(values, step)
-                    self.run.log(self.stage, step, values, time.perf_counter() - began)
+                    if processes.leads():
+                        self.run.log(self.stage, step, values, time.perf_counter() - began)
                     shown = "  ".join(f"{n.rpartition('/')[2]} {v:.3g}" for n, v in list(values.items())[:5])
                     progress.update(bar, losses=f"{rate:.1f} steps/s  {shown}")
                 progress.update(bar, completed=step)
-                if number := asked():
+                if number := processes.largest(asked()):
                     self._save(average, step)
                     raise Interrupted(
                         number,
@@ -103,30 +119,46 @@ class Trainer(Generic[Batch]):
                     self._save(average, step)
         self.model.load_state_dict(average.module.state_dict())
         self.model.eval()
-        self.checkpoint.unlink(missing_ok=True)
+        if processes.leads():
+            self.checkpoint.unlink(missing_ok=True)
+
+    def _parts(self) -> list[Part]:
+        """The parts of each batch that this process computes."""
+        own = self.settings.accumulate
+        return [Part(processes.rank() * own + number, processes.count() * own) for number in range(own)]
 
     def _step(self, step: int) -> dict[str, Tensor]:
         torch.manual_seed(self.run.recipe.seed * 1_000_003 + step)
-        batch = self.batch_at(step)
+        progress = step / self.settings.steps
+        games = [(part, iter(self.objectives(self.batch_at(step, part), progress))) for part in self._parts()]
         losses: dict[str, Tensor] = {}
-        objectives = iter(self.objectives(batch, step / self.settings.steps))
-        while True:
-            # autocast applies to the objective's computation, not to the optimiser
-            with autocast(self.device):
-                objective = next(objectives, None)
-            if objective is None:
-                return losses
-            optimiser = self._optimiser(objective)
-            optimiser.zero_grad(set_to_none=True)
-            objective.loss.backward()  # type: ignore[no-untyped-call]
+        while objective := self._gradients(games, losses):
+            processes.average_gradients(objective.parameters)
             norm = nn.utils.clip_grad_norm_(objective.parameters, self.settings.clip_norm)
             if objective.name in self._schedulers:
                 self._schedulers[objective.name].step_update(step)
-            optimiser.step()
-            prefix = f"{self.stage}/{objective.name}"
-            losses[f"{prefix}/loss"] = objective.loss.detach()
-            losses |= {f"{prefix}/{name}": value.detach() for name, value in objective.terms.items()}
-            losses[f"{prefix}/gradient_norm"] = norm
+            self._optimiser(objective).step()
+            losses[f"{self.stage}/{objective.name}/gradient_norm"] = norm
+        return losses
+
+    def _gradients(self, games: list[tuple[Part, Iterator[Objective]]], losses: dict[str, Tensor]) -> Objective | None:
+        """Compute the gradients of the next objective, mean over the parts; None if there is no further objective."""
+        objective, before = None, _random_state(self.device)
+        for number, (part, game) in enumerate(games):
+            if number:
+                _set_random_state(self.device, before)  # each part draws the numbers of the whole batch
+            # autocast applies to the objective's computation, not to the optimiser
+            with autocast(self.device), SharedDraws(part) if part.of > 1 else nullcontext():
+                objective = next(game, None)
+            if objective is None:
+                return None
+            if not number:
+                self._optimiser(objective).zero_grad(set_to_none=True)
+            (objective.loss / len(games)).backward()  # type: ignore[no-untyped-call]
+            for name, value in {"loss": objective.loss, **objective.terms}.items():
+                logged = f"{self.stage}/{objective.name}/{name}"
+                losses[logged] = losses.get(logged, torch.zeros_like(value)) + value.detach() / len(games)
+        return objective
 
     def _optimiser(self, objective: Objective) -> torch.optim.Optimizer:
         if objective.name not in self._optimisers:
@@ -166,6 +198,8 @@ class Trainer(Generic[Batch]):
     # ------------------------------------------------------------------------------------- checkpoints
 
     def _save(self, average: ModelEmaV3, step: int) -> None:
+        if not processes.leads():
+            return
         names: dict[Tensor, str] = {parameter: name for name, parameter in self.model.named_parameters()}
         tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"average/{name}": value for name, value in average.module.state_dict().items()}
@@ -218,3 +252,15 @@ class Trainer(Generic[Batch]):
             refresh_per_second=4,
             expand=True,
         )
+
+
+def _random_state(device: torch.device) -> list[Tensor]:
+    """States of the generators of the CPU and of ``device``."""
+    states = [torch.get_rng_state()]
+    return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
+
+
+def _set_random_state(device: torch.device, states: list[Tensor]) -> None:
+    torch.set_rng_state(states[0])
+    if len(states) > 1:
+        torch.cuda.set_rng_state(states[1], device)

@@ -9,15 +9,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..processes import count, everywhere
+
 LEAST_VARIANCE = 1e-4
 """Added to variances of coefficients before their roots, so that the gradient at rest is finite."""
+
+
+def mean_over(total: Tensor, number: Tensor) -> Tensor:
+    """``total`` () / ``number`` (), both summed over all processes; 0 if there is nothing."""
+    return everywhere(total) / everywhere(number).clamp_min(1 / count())
 
 
 def velocity_error(found: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Mean square error () of the velocity of expression (B, T, E), in coefficient^2 per frame^2."""
     both = (mask[:, 1:] & mask[:, :-1])[..., None]
     error = (found.diff(dim=1) - target.diff(dim=1)) * both
-    return error.square().sum() / both.sum().clamp_min(1)
+    return mean_over(error.square().sum(), both.sum())
 
 
 def statistics(expression: Tensor, mask: Tensor, tempo: float) -> Tensor:
@@ -59,4 +66,4 @@ def closing_error(opening: Tensor, limit: Tensor, shut: Tensor, parted: Tensor) 
     in those of ``parted`` (B, T) above.
     """
     excess = torch.where(shut, opening - limit, 0.0).relu() + torch.where(parted, limit - opening, 0.0).relu()
-    return excess.square().sum() / (shut | parted).sum().clamp_min(1)
+    return mean_over(excess.square().sum(), (shut | parted).sum())

@@ -19,6 +19,7 @@ from torch import Tensor
 from vast_core.errors import SURROUNDINGS, InputError
 from vast_core.interfaces import SAMPLE_RATE, Clip, Objective
 from vast_core.phones import PHONES, VISEME_OF
+from vast_core.processes import count, everywhere, leads
 from vast_core.runs import cache_root, digest, save_weights
 from vast_core.training import Trainer
 
@@ -89,7 +90,7 @@ def run(context: StageContext) -> list[Path]:
             key=context.key("acoustic"),
             model=model,
             settings=options,
-            batch_at=batches,
+            batch_at=lambda step, part: batches(step).rows(part.rows(options.batch, "stages.acoustic.batch")),
             objectives=Distillation(model, encoder, options, context.device),
             device=context.device,
             console=console,
@@ -97,6 +98,8 @@ def run(context: StageContext) -> list[Path]:
         ).fit(context.resume)
     finally:
         batches.close()
+    if not leads():
+        return []
     model.cpu().eval()
     minutes: dict[str, float] = defaultdict(float)
     for utterance in known:
@@ -167,7 +170,7 @@ class Distillation:
         weight = target @ self._weights
         entropy = -(target * predicted.log_softmax(-1)).sum(-1)
         # without any known step the loss is 0
-        lost = (entropy * weight).sum() / weight.sum().clamp_min(1)
+        lost = everywhere((entropy * weight).sum()) / everywhere(weight.sum()).clamp_min(1 / count())
         right = ((predicted.argmax(-1) == target.argmax(-1)) & known).sum() / known.sum().clamp_min(1)
         facts = {"agreement": right}
         if self._encoder is not None:

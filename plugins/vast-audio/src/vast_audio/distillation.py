@@ -53,6 +53,10 @@ class Pieces:
     target: Tensor
     """(B, N, 40): phone probabilities of each step; all 0 where the phone is unknown."""
 
+    def rows(self, part: slice) -> Pieces:
+        """Some of the pieces."""
+        return Pieces(self.wave[part], self.unspoilt[part], self.target[part])
+
 
 class PieceDrawer:
     """Draws the batch of a step, which depends only on the seed and the number of the step.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vast_core.interfaces import Objective, Renderer, RendererBatch, RendererOutput, Scene, Sizes, State
+from vast_core.processes import everywhere
 
 from .compositing import composite, feather
 from .config import CganConvLstmConfig
@@ -117,7 +118,7 @@ class CganConvLstm(Renderer):
         config = self.config
         counts = 1 + config.face * batch.face + config.mouth * batch.mouth + config.eyes * batch.eyes
         weight = batch.scene.hole * counts
-        return ((drawn - batch.frames).abs() * weight).sum() / (3 * weight.sum()).clamp(min=1)
+        return everywhere(((drawn - batch.frames).abs() * weight).sum()) / everywhere(3 * weight.sum()).clamp(min=1)
 
     def _check(self, scene: Scene) -> None:
         size, audio = self.config.size, self.generator.audio[0].in_features

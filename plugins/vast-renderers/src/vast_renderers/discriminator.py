@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vast_core.processes import everywhere
+
 Views = list[list[Tensor]]
 """For each discriminator and scale, its feature maps; the last is the score map (N, 1, y, x)."""
 
@@ -114,7 +116,7 @@ def _weighted(maps: Sequence[Tensor], region: Tensor) -> Tensor:
     for values in maps:
         seen = every if len(values) == len(every) else either
         weight = F.interpolate(seen, size=values.shape[-2:], mode="area")
-        total = total + (weight * values).sum() / weight.sum().clamp(min=1e-6)
+        total = total + everywhere((weight * values).sum()) / everywhere(weight.sum()).clamp(min=1e-6)
     return total / len(maps)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vast_core.interfaces import CloseUp, Objective, Renderer, RendererBatch, RendererOutput, Scene, Sizes, State
 from vast_core.mesh import paste_close_up
+from vast_core.processes import everywhere
 
 from .config import OwnFrameConfig
 from .discriminator import Discriminators, feature_distance, least_squares, set_trainable
@@ -124,4 +125,4 @@ def _strength(picture: Tensor) -> Tensor:
 
 def _mean(error: Tensor, weight: Tensor) -> Tensor:
     """Weighted mean of (B, T, 3, Y, X) by weights (B, T, 1, Y, X)."""
-    return (error * weight).sum() / (3 * weight.sum()).clamp(min=1e-6)
+    return everywhere((error * weight).sum()) / everywhere(3 * weight.sum()).clamp(min=1e-6)
