@@ -228,7 +228,7 @@ class CentresTheClips(Taps):
 
 
 class AdaptsToNothing(Taps):
-    def adapt_to(self, clips):
+    def adapt_to(self, clips, styles):
         StartsFromNothing.start_from(self, clips)
 
 

@@ -77,11 +77,12 @@ class Decoder(nn.Module, ABC):
         ``clips`` has audio (T, A), expression (T, E) and mask (T,), on the CPU, of each training clip.
         """
 
-    def adapt_to(self, clips: Sequence[tuple[Tensor, Tensor, Tensor]]) -> None:
+    def adapt_to(self, clips: Sequence[tuple[Tensor, Tensor, Tensor]], styles: Tensor) -> None:
         """Adapt weights of another run to the training footage, before the first step; by default, this does nothing.
 
-        It is called instead of :meth:`start_from`, with the same arguments. It must not start anew: little footage
-        should change the weights little.
+        It is called instead of :meth:`start_from`, with the same clips and the style ``styles[n]`` of each (N, Z), in
+        which its expression is what the decoder should say. It must not start anew: little footage should change the
+        weights little.
         """
 
     def reconstruct(

@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..interfaces import DecoderOutput, FlowOutput, Posterior, State
 from ..pipeline import Pipeline
 
-__all__ = ["StyleModel", "decode_whole"]
+__all__ = ["PROMPT_FRAMES", "StyleModel", "decode_whole"]
 
 LEAST_NOISE = 0.02
 """Smallest observation noise, relative to the leading coefficient's standard deviation, which is 1. Without this bound,
@@ -22,6 +22,8 @@ the loss would be dominated by the last digits of coefficients that hardly vary.
 LEAST_DEVIATION = 0.5
 """Smallest deviation by which an audio feature is divided, relative to the mean deviation of all (our choice)."""
 
+PROMPT_FRAMES = 1_500
+"""Largest number of frames of a clip that are read as a prompt."""
 
 _DRAWN_TOGETHER = 32
 """Frames whose noise is drawn from one seed."""
@@ -97,8 +99,21 @@ class StyleModel(nn.Module):
         self.style.start_from([(self.hear(heard), face, valid) for face, heard, valid in prompts])
 
     def adapt(self, rows: Sequence[tuple[Tensor, Tensor, Tensor]]) -> None:
-        """Adapt the decoder, which has weights of another run, to training footage; ``rows`` as in :meth:`expect`."""
-        self.decoder.adapt_to([(self.hear(heard), face, valid) for face, heard, valid in rows])
+        """Adapt the decoder, which has weights of another run, to training footage; ``rows`` as in :meth:`expect`.
+
+        The style of each clip is its own: what a prompt's amplitude is in these weights must not be learned again.
+        """
+        styles = [self.prior_mean if self.style.reads == "labels" else self._own_code(*row) for row in rows]
+        self.decoder.adapt_to([(self.hear(heard), face, valid) for face, heard, valid in rows], torch.stack(styles))
+
+    @torch.no_grad()
+    def _own_code(self, expression: Tensor, audio: Tensor, mask: Tensor) -> Tensor:
+        """Style code (Z,) of a clip (T, ...) as its own prompt."""
+        face, heard, valid = (part[None, :PROMPT_FRAMES] for part in (expression, audio, mask))
+        training = self.training
+        code = self.eval().code(face, heard, valid, torch.ones(1, dtype=torch.bool))[0]
+        self.train(training)
+        return code
 
     def hear(self, audio: Tensor) -> Tensor:
         """Standardised audio features (B, T, A), the input of encoder and decoder."""

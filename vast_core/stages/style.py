@@ -18,7 +18,7 @@ from ..runs.store import PreparedClip, Store
 from ..runs.weights import save_weights
 from ..speak.sliders import SLIDERS_FILE, Sliders
 from ..speak.style import weights_digest
-from ..speak.style_model import StyleModel
+from ..speak.style_model import PROMPT_FRAMES, StyleModel
 from ..speak.trained import load_face, load_style_file
 from ..training.bound import beta_at, bound, gaussian_log_likelihood
 from ..training.loop import Trainer
@@ -211,10 +211,6 @@ def drawn_codes(model: StyleModel, store: Store, device: torch.device, most: int
         z0 = model.draw(posterior)
         codes.append(model.chosen(z0, model.flow(z0, posterior.context)))
     return torch.cat(codes)
-
-
-PROMPT_FRAMES = 1_500
-"""Largest number of frames of a prompt that are used."""
 
 
 @torch.no_grad()

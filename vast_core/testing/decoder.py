@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import attrs
 import torch
@@ -327,9 +327,8 @@ def start_from(subject: Subject) -> None:
         speech = SpeechSample.of(sizes, batch=1, frames=60, seed=seed)
         speech.mask[0, :seed] = False
         clips.append((speech.audio[0], math.sqrt(0.1) * _target(sizes, speech)[0], speech.mask[0]))
-    ways: tuple[Literal["start_from", "adapt_to"], ...] = ("start_from", "adapt_to")
-    for how in ways:
-        start_gently(decoder, clips, how)
+    for how, further in (("start_from", ()), ("adapt_to", (SpeechSample.of(sizes, batch=5).style,))):
+        start_gently(decoder, clips, how, *further)
         spoken = speak(decoder.eval(), SpeechSample.of(sizes)).expression
         require(bool(spoken.isfinite().all()), f"after {how}(), expression is not finite")
 

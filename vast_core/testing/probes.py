@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -114,12 +114,12 @@ def without_data(subject: Subject, call: Callable[[nn.Module, torch.device], lis
 
 
 def start_gently(
-    part: Any, clips: Sequence[tuple[Tensor, Tensor, Tensor]], how: Literal["start_from", "adapt_to"] = "start_from"
+    part: Any, clips: Sequence[tuple[Tensor, Tensor, Tensor]], how: str = "start_from", *further: Tensor
 ) -> None:
-    """Call ``part.start_from`` or ``part.adapt_to``; it must keep the clips, and the names and shapes of its state."""
+    """Call the method ``how`` of ``part`` with clips; it must keep these, and the names and shapes of its state."""
     given = [tuple(tensor.clone() for tensor in clip) for clip in clips]
     before = {name: tensor.shape for name, tensor in part.state_dict().items()}
-    getattr(part, how)(given)
+    getattr(part, how)(given, *further)
     after = {name: tensor.shape for name, tensor in part.state_dict().items()}
     differing = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     require(not differing, f"{how}() changes names or shapes in its state: {', '.join(differing)}")

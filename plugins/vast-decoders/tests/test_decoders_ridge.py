@@ -1,5 +1,6 @@
 """The linear path's start, against a planted map and against least squares on augmented data."""
 
+import math
 from itertools import product
 
 import numpy as np
@@ -77,12 +78,28 @@ def test_adapting_moves_towards_what_the_footage_shows_and_keeps_the_rest():
         decoder = HybridDecoder.from_config(HybridConfig(**options), SIZES).eval()
         decoder.linear.weight.data.copy_(start)
         if name != "start":
-            (decoder.adapt_to if name == "adapted" else decoder.start_from)(clips)
+            decoder.adapt_to(clips, torch.zeros(2, 3)) if name == "adapted" else decoder.start_from(clips)
         audio, face, _ = unseen[0]
         spoken = decoder(audio[None], torch.zeros(1, 3), torch.ones(1, len(audio), dtype=torch.bool)).expression[0]
         errors[name] = float((spoken - face + face.mean(0)).square().mean().detach())
     assert errors["adapted"] < 0.9 * errors["start"]
     assert errors["adapted"] < 0.7 * errors["anew"]
+
+
+def test_adapted_to_somebody_of_large_movements_it_does_not_enlarge_them_twice():
+    """Weights whose style has a gain of 3 are right already if the footage moves three times as far."""
+    true, clips = footage(noise=0.5, clips=2, frames=200)
+    decoder = HybridDecoder.from_config(
+        HybridConfig(parts="linear", linear_reach=2, linear_trained=False), SIZES
+    ).eval()
+    decoder.linear.weight.data.copy_(true)
+    decoder.gain.weight.data[:, 0] = 1.5 * math.atanh(math.log(3) / 1.5)
+    style = torch.tensor([[1.0, 0.0, 0.0]])
+    decoder.adapt_to([(audio, 3 * face, mask) for audio, face, mask in clips], style.expand(2, 3))
+    assert (decoder.linear.weight - true).norm() < 0.1 * true.norm()
+    audio, face, mask = clips[0]
+    spoken = decoder(audio[None], style, mask[None]).expression[0].detach()
+    assert float(spoken[mask].std() / (3 * face[mask]).std()) == pytest.approx(1, abs=0.1)
 
 
 def test_a_start_that_is_right_is_kept_where_footage_is_noise():

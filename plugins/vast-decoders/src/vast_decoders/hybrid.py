@@ -102,9 +102,14 @@ class HybridDecoder(Decoder):
             nn.init.zeros_(self.whole_face.bias)
 
     @torch.no_grad()
-    def adapt_to(self, clips: Sequence[tuple[Tensor, Tensor, Tensor]]) -> None:
-        """Move the linear path towards the regression on the footage, as far as that predicts unseen parts of it."""
-        self._regress(fit_ridge(clips, self.reach, self.linear.weight))
+    def adapt_to(self, clips: Sequence[tuple[Tensor, Tensor, Tensor]], styles: Tensor) -> None:
+        """Move the linear path towards the regression on the footage, as far as that predicts unseen parts of it.
+
+        The regression is fitted without the gain of each clip's style, which :meth:`forward` multiplies again.
+        """
+        gains = self._gain(styles)
+        plain = [(audio, face / gain, mask) for (audio, face, mask), gain in zip(clips, gains, strict=True)]
+        self._regress(fit_ridge(plain, self.reach, self.linear.weight))
 
     def _regress(self, fit: RidgeFit) -> None:
         self.linear.weight.copy_(fit.weights)
@@ -166,7 +171,7 @@ class HybridDecoder(Decoder):
         features = None if self.trunk is None else self.trunk(sound, style)
         if features is not None:
             face = face + self.whole_face(features).float()
-        gain = torch.exp(LARGEST_GAIN * torch.tanh(self.gain(style).float() / LARGEST_GAIN))[:, None]
+        gain = self._gain(style)[:, None]
         offset = self.offset(style).float()[:, None]
         following = {"audio": heard[:, heard.shape[1] - self.history :]}
         if self.head is None or features is None:
@@ -189,6 +194,10 @@ class HybridDecoder(Decoder):
         final = refined + self.postnet(past.transpose(1, 2)).transpose(1, 2).float()
         following |= {"hidden": hidden, "face": past[:, past.shape[1] - self.postnet_history :]}
         return [face, refined, final], gain, offset, following
+
+    def _gain(self, style: Tensor) -> Tensor:
+        """Gain (B, E) of styles (B, Z)."""
+        return torch.exp(LARGEST_GAIN * torch.tanh(self.gain(style).float() / LARGEST_GAIN))
 
     def _start(self, audio: Tensor) -> State:
         batch = len(audio)
