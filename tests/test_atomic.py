@@ -1,15 +1,20 @@
 """Files are complete or absent on a full disk: the kernel limits every file to 64 KiB."""
 
+import os
+import socket
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from vast_core.files import write_picture, write_text
+from vast_core.files import replacing, write_picture, write_text
+from vast_core.files.atomic import remove_left
+from vast_core.files.names import temporary_name
 from vast_core.runs import save_weights
 
 WRITERS = {
@@ -61,3 +66,50 @@ def test_a_picture_keeps_its_colours(tmp_path):
     image = np.random.default_rng(1).integers(0, 255, (5, 7, 3), np.uint8)
     write_picture(tmp_path / "p.png", image)
     assert np.array_equal(cv2.imread(str(tmp_path / "p.png"))[..., ::-1], image)
+
+
+def test_content_reaches_the_disk_before_its_name_and_the_name_before_the_end(tmp_path, monkeypatch):
+    calls = []
+    forced, renamed = os.fsync, os.replace
+
+    def fsync(descriptor):
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        calls.append(("force", path, path.read_text() if path.is_file() else None))
+        forced(descriptor)
+
+    def replace(source, target):
+        calls.append(("rename", Path(target), None))
+        renamed(source, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    (tmp_path / "a").write_text("old")
+    with replacing(tmp_path / "a", earlier=tmp_path / "b") as temporary:
+        temporary.write_text("new")
+    new = ("force", temporary, "new")
+    assert calls == [
+        new,
+        ("rename", tmp_path / "b", None),
+        new,
+        ("rename", tmp_path / "a", None),
+        ("force", tmp_path, None),
+    ]
+    assert ((tmp_path / "a").read_text(), (tmp_path / "b").read_text()) == ("new", "old")
+
+
+def test_what_killed_processes_have_left_is_removed_and_nothing_else(tmp_path, monkeypatch):
+    (tmp_path / "below").mkdir()
+    own = temporary_name("mine.mp4")
+    over = subprocess.Popen([sys.executable, "-c", ""])
+    over.wait()
+    dead = own.replace(f".{os.getpid()}.", f".{over.pid}.")
+    monkeypatch.setattr(socket, "gethostname", lambda: "another machine")
+    distant = temporary_name("mine.mp4").replace(f".{os.getpid()}.", f".{over.pid}.")
+    monkeypatch.undo()
+    kept = {own, distant, ".part", "a.part.mp4", ".01234567.part"}
+    for name in (*kept, dead, f"below/{dead}"):
+        (tmp_path / name).touch()
+    remove_left(tmp_path)
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == kept
+    remove_left(tmp_path, alone=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"below", ".part", "a.part.mp4", ".01234567.part"}

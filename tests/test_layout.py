@@ -37,6 +37,7 @@ ORDER = (
     "report",
     "stages",
     "runner",
+    "verifying",
     "testing",
     "cli",
     "__main__",

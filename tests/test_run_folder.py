@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
+
+from vast_core.runs.lock import awaited
 
 SLEEPER = """
 from pathlib import Path
@@ -130,3 +134,21 @@ def test_a_schema_overwrites_only_a_schema(sleeper):
     assert "is not a schema of recipes, and would be overwritten" in done.stderr
     for _ in range(2):
         assert sleeper.vast("schema", "--out", "s.json").returncode == 0
+
+
+def test_a_second_process_waits_for_the_folder_and_says_for_whom(tmp_path):
+    said, order = [], []
+
+    def second():
+        with awaited(tmp_path, said.append):
+            order.append("second")
+
+    with awaited(tmp_path, said.append):
+        waiting = threading.Thread(target=second)
+        waiting.start()
+        while not said:
+            time.sleep(0.01)
+        order.append("first")
+    waiting.join(20)
+    assert order == ["first", "second"]
+    assert re.fullmatch(rf"waiting for process {os.getpid()} on .*, which works in {tmp_path}", *said)

@@ -97,7 +97,43 @@ def test_a_resumed_run_has_the_same_bits_as_one_never_stopped(tmp_path, stopped,
     second.fit(resume=True)
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, second.model.state_dict()[name]), name
-    assert not second.checkpoint.exists()
+    second.run.drop_checkpoints("game")
+    assert not list(second.run.checkpoints.iterdir())
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "empty"])
+@pytest.mark.parametrize("both", [False, True])
+def test_the_state_before_a_damaged_one_is_used_and_this_is_said(tmp_path, damage, both):
+    whole = trainer(tmp_path / "whole")
+    whole.fit(resume=False)
+    first = trainer(tmp_path / "cut", batches=stopping_at(16))
+    with pytest.raises(Interrupted):
+        first.fit(resume=False)
+    for file in (first.checkpoint, first.earlier_checkpoint)[: 1 + both]:
+        content = bytearray(file.read_bytes())
+        content[-3] ^= 16
+        file.write_bytes({"flipped": content, "cut": content[:-3], "empty": b""}[damage])
+    second = trainer(tmp_path / "cut")
+    second.console = Console(record=True, width=400)
+    second.fit(resume=True)
+    said = second.console.export_text()
+    assert "game.safetensors: " in said
+    assert "damaged" in said
+    assert ("resuming stage 'game' at step 14" in said) != both
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[name]), name
+    lines = read_metrics(tmp_path / "cut" / "metrics.jsonl")
+    assert [line["step"] for line in lines] == [5, 10, 15, 20, 25, 30]
+
+
+def test_what_is_drawn_after_training_does_not_depend_on_where_it_was_stopped(tmp_path):
+    whole = trainer(tmp_path / "whole")
+    whole.fit(resume=False)
+    drawn = torch.randn(3)
+    with pytest.raises(Interrupted):
+        trainer(tmp_path / "cut", batches=stopping_at(29)).fit(resume=False)
+    trainer(tmp_path / "cut").fit(resume=True)
+    assert torch.equal(torch.randn(3), drawn)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])

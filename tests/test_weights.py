@@ -107,3 +107,22 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
         save_weights(path, {"a": torch.ones(1)}, {"n": 2})
     assert load_weights(path)[1]["n"] == 1
     assert [p.name for p in tmp_path.iterdir()] == ["w.safetensors"]
+
+
+def test_no_changed_bit_goes_unnoticed(tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_weights(path, {"a": torch.tensor([1.0, 2.0]), "b": torch.tensor(3, dtype=torch.bfloat16)}, {"what": "test"})
+    content, (tensors, header) = path.read_bytes(), load_weights(path)
+    unnoticed = []
+    for position in range(8 * len(content)):
+        changed = bytearray(content)
+        changed[position // 8] ^= 1 << position % 8
+        path.write_bytes(changed)
+        try:
+            found, told = load_weights(path)
+        except WeightsError:
+            continue
+        same = found.keys() == tensors.keys() and all(torch.equal(found[name], tensors[name]) for name in tensors)
+        if not same or any(told.get(name) != value for name, value in header.items() if name != "sha256"):
+            unnoticed.append(position)
+    assert not unnoticed

@@ -61,6 +61,7 @@ def _walk(context: StageContext, chosen: list[tuple[StageSpec, Any]]) -> None:
             else:
                 processes.once(lambda spec=spec, stage=stage: _perform(context, spec, stage))  # type: ignore[misc]
         if processes.leads():
+            context.run.drop_checkpoints(spec.name)
             context.run.registry.notify("vast_stage_finished", run=context.run, stage=spec.name)
     processes.once(lambda: _report(context))
 

@@ -37,6 +37,7 @@ COMMANDS: Places = {
     "synth": ("vast_core.cli.synth:synth", "Make a talking video with the avatar of the finished run RUN."),
     "style": ("vast_core.cli.style:style", "Save styles of an avatar under names, and list them."),
     "pack": ("vast_core.cli.pack:pack", "Write the avatar of the finished run RUN to FILE."),
+    "verify": ("vast_core.cli.verify:verify", "Check the files of RUN, and repeat its first logged training steps."),
     "plugins": ("vast_core.cli.plugins:plugins", "List what is installed and in what state."),
     "schema": ("vast_core.cli.schema:schema", "Write the JSON Schema of recipes."),
     "inspect": ("vast_core.cli.inspect:inspect", "Show what a weights file contains."),

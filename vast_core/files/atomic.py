@@ -1,7 +1,8 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, also if the process is killed or the power fails."""
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,12 +14,14 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from ..errors import StorageError
-from .names import temporary_name
+from .names import temporary_name, writer_of
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; rename it to ``path`` on success, remove it on failure.
+def replacing(path: Path, earlier: Path | None = None) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; publish it as ``path`` on success, remove it on failure.
+
+    The file that was there before stays as ``earlier``, if that is given.
 
     Raises :class:`StorageError` if the disk is full, the folder cannot be written, or ``path`` is a device or a pipe.
     """
@@ -31,7 +34,10 @@ def replacing(path: Path) -> Iterator[Path]:
         mode = temporary.stat().st_mode
         yield temporary
         temporary.chmod(mode)  # safetensors ignores the umask and makes its files private
-        os.replace(temporary, path)
+        if earlier is not None and path.is_file():
+            force(temporary)  # before the earlier file gives up its name
+            os.replace(path, earlier)
+        publish(temporary, path)
     except (OSError, SafetensorError) as error:
         why = getattr(error, "strerror", None) or error
         raise StorageError(
@@ -41,6 +47,37 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # its folder may be missing; the error above says why
             temporary.unlink(missing_ok=True)
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Give a complete file its name. After a power failure there is the old file or the new one, never a part of it."""
+    force(temporary)
+    os.replace(temporary, path)
+    force(path.parent)
+
+
+def force(path: Path) -> None:
+    """Return only when a file's content, or the names in a folder, are on the disk. Raises OSError if that fails."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that have no such request
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def remove_left(folder: Path, *, alone: bool = False) -> None:
+    """Remove the temporary files that killed processes have left in ``folder`` and below it.
+
+    Those of this machine's processes that have ended are removed, or all if no other process writes there (``alone``).
+    """
+    for file in folder.rglob(".*.part*"):
+        writer = writer_of(file.name)
+        if writer is not None and (alone or not writer.lives):
+            with suppress(OSError):
+                file.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

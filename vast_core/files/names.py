@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import socket
 import unicodedata
 from pathlib import Path, PurePosixPath
+
+import attrs
 
 LONGEST = 160
 """Most bytes of a safe name; file systems allow 255 with all that is put around it."""
@@ -75,7 +78,39 @@ def temporary_name(name: str) -> str:
     """A hidden name for a file while it is written, as short as any and of the same ending."""
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     ending = Path(name).suffix
-    return f".{digest}.{os.getpid()}.part{ending if len(ending.encode('utf-8', 'surrogatepass')) <= 16 else ''}"
+    writer = f"{_machine()}.{os.getpid()}"
+    return f".{digest}.{writer}.part{ending if len(ending.encode('utf-8', 'surrogatepass')) <= 16 else ''}"
+
+
+@attrs.frozen
+class Writer:
+    """The process that writes a temporary file."""
+
+    machine: str
+    process: int
+
+    @property
+    def lives(self) -> bool:
+        """Whether the process may still write: True for one of another machine, of which nothing is known."""
+        if self.machine != _machine():
+            return True
+        try:
+            os.kill(self.process, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:  # another user's
+            return True
+        return True
+
+
+def writer_of(name: str) -> Writer | None:
+    """The writer of a file that has a :func:`temporary_name`; None for any other name."""
+    found = re.fullmatch(r"\.[0-9a-f]{8}\.([0-9a-f]{8})\.(\d{1,9})\.part(\..*)?", name)
+    return None if found is None else Writer(found[1], int(found[2]))
+
+
+def _machine() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 
 
 def _listed(folder: Path) -> list[str]:

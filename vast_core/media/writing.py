@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import StorageError, VastError
+from ..files.atomic import publish
 from ..files.names import temporary_name
 from ..interfaces import SAMPLE_RATE
 from .colour import EXACT_COLOUR
@@ -128,7 +129,7 @@ class VideoWriter:
                 self._mux(self._audio.encode(None))
             with self._storing():
                 self._container.close()
-                self._temporary.replace(self.path)
+                publish(self._temporary, self.path)
         except BaseException:
             self._discard()
             raise

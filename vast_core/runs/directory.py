@@ -14,6 +14,7 @@ import resource
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Mapping
 from importlib.metadata import distributions
 from pathlib import Path
@@ -22,12 +23,13 @@ from typing import Any
 import attrs
 
 from ..errors import InputError, StorageError
-from ..files.atomic import write_text
+from ..files.atomic import force, remove_left, write_text
+from ..media.opening import content_digest
 from ..recipe.model import Recipe
 from ..registry.registry import Registry
 
-RECIPE, ENVIRONMENT = "recipe.yaml", "environment.json"
-"""The resolved recipe of a run, and the versions and the machine that it was made with."""
+RECIPE, ENVIRONMENT, METRICS = "recipe.yaml", "environment.json", "metrics.jsonl"
+"""The resolved recipe of a run; the versions and the machine that it was made with; the losses of logged steps."""
 
 
 def peak_memory_bytes() -> int:
@@ -82,6 +84,7 @@ class Run:
     def start(self) -> None:
         """Create the folder, write recipe and environment, and notify the plugins.
 
+        The caller holds the folder's lock: what is half written there is of a run that was killed, and is removed.
         Raises :class:`StorageError` if the folder cannot be written, and :class:`InputError` if it has a recipe that is
         not from a run.
         """
@@ -90,6 +93,7 @@ class Run:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise StorageError(f"{folder}: cannot be created ({error.strerror}); choose another --out") from error
+        remove_left(self.path, alone=True)
         recipe = self.path / RECIPE
         text = self.recipe.to_yaml()
         if recipe.is_file() and not (self.path / ENVIRONMENT).is_file() and recipe.read_bytes() != text.encode():
@@ -134,11 +138,16 @@ class Run:
         return figures
 
     def record(self, stage: str) -> dict[str, Any] | None:
-        """The record of when ``stage`` last finished; None if it never did."""
+        """The record of when ``stage`` last finished; None if it never did, or if the record is damaged."""
         path = self.path / "stages" / f"{stage}.json"
         if not path.is_file():
             return None
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            record["key"], record["files"]
+        except (ValueError, KeyError, TypeError):
+            warnings.warn(f"{path}: is damaged; the stage counts as not finished", stacklevel=2)
+            return None
         return record
 
     def finished(self, stage: str, key: str) -> bool:
@@ -158,12 +167,22 @@ class Run:
             "peak_memory_bytes": peak_memory_bytes(),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "files": [os.path.relpath(file, self.path) for file in files],
+            "digests": {
+                os.path.relpath(file, self.path): content_digest(file)
+                for file in files
+                if file.suffix == ".safetensors"
+            },
         }
         write_text(self.path / "stages" / f"{stage}.json", json.dumps(record, indent=1))
 
+    def drop_checkpoints(self, stage: str) -> None:
+        """Remove the training states of a finished stage."""
+        for file in self.checkpoints.glob(f"{stage}.*safetensors"):
+            file.unlink()
+
     def forget(self, stage: str, after: int) -> None:
         """Remove the log lines of ``stage`` with steps above ``after``, which will run again."""
-        path = self.path / "metrics.jsonl"
+        path = self.path / METRICS
         if path.is_file():
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
             if lines and not lines[-1].endswith("\n"):  # cut by a full disk or a crash
@@ -175,12 +194,13 @@ class Run:
     def log(self, stage: str, step: int, losses: Mapping[str, float], seconds: float) -> None:
         """Append a line to ``metrics.jsonl`` and notify the plugins."""
         line = {"stage": stage, "step": step, "losses": dict(losses), "seconds": round(seconds, 3)}
+        path = self.path / METRICS
         try:
-            with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
+            force(path)  # a checkpoint that is written later must not outlive it in a power failure
         except OSError as error:
             raise StorageError(
-                f"{self.path / 'metrics.jsonl'}: cannot be written ({error.strerror}); free some space, then "
-                "continue with --resume"
+                f"{path}: cannot be written ({error.strerror}); free some space, then continue with --resume"
             ) from error
         self.registry.notify("vast_step_end", step=step, losses=losses, run=self)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -21,26 +23,49 @@ FORMAT = 1
 HEADER = "vast"
 """Key of the header, which is JSON, in the file's metadata."""
 
+DIGEST = "sha256"
+"""Entry of the header: the digest of everything else in the file."""
 
-def save_weights(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+
+def save_weights(
+    path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any], earlier: Path | None = None
+) -> None:
     """Write ``tensors`` and ``header`` (serialisable as JSON) to ``path``, completely or not at all.
+
+    The header in the file also has the format, the version of vast, and a digest of tensors and header.
+    The file that was there before stays as ``earlier``, if that is given.
 
     Raises :class:`vast_core.errors.StorageError` if the file cannot be written.
     """
-    metadata = {HEADER: json.dumps({"format": FORMAT, "vast": __version__, **header})}
     own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    with replacing(path) as temporary:
+    plain: dict[str, Any] = json.loads(json.dumps({"format": FORMAT, "vast": __version__, **header}))
+    metadata = {HEADER: json.dumps({**plain, DIGEST: content_digest(own, plain)})}
+    with replacing(path, earlier) as temporary:
         save_file(own, temporary, metadata=metadata)
 
 
 def load_weights(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and header of a file that :func:`save_weights` wrote.
 
-    Raises :class:`WeightsError` if the file is missing, damaged or of another format.
+    Raises :class:`WeightsError` if the file is missing or of another format, or if its content is not what was written.
     """
     header = read_header(path)
-    with safe_open(path, framework="pt", device=device) as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118 (not a mapping)
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    if DIGEST in header and header[DIGEST] != content_digest(tensors, header):
+        raise WeightsError(f"{path}: damaged, its content is not what was written; train or copy it again")
+    return {name: tensor.to(device) for name, tensor in tensors.items()}, header
+
+
+def content_digest(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:
+    """SHA-256 of names, types, shapes and content of all tensors, and of the header without its own digest, in
+    hexadecimal."""
+    rest = {name: value for name, value in header.items() if name != DIGEST}
+    total = hashlib.sha256(json.dumps(rest, sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        total.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        total.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -54,11 +79,15 @@ def read_header(path: Path) -> dict[str, Any]:
         raise WeightsError(f"{path}: not a safetensors file, or damaged ({error}); train or copy it again") from error
     if HEADER not in metadata:
         raise WeightsError(f"{path}: a safetensors file that vast did not write (its header lacks {HEADER!r})")
-    header: dict[str, Any] = json.loads(metadata[HEADER])
-    if header["format"] != FORMAT:
+    try:
+        header: dict[str, Any] = json.loads(metadata[HEADER])
+        made, version = header["format"], header["vast"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise WeightsError(f"{path}: its header is damaged ({error!r}); train or copy it again") from error
+    if made != FORMAT:
         raise WeightsError(
-            f"{path}: weights of format {header['format']}, this is vast {__version__} with format {FORMAT}; "
-            f"load it with vast {header['vast']}, or train again"
+            f"{path}: weights of format {made}, this is vast {__version__} with format {FORMAT}; "
+            f"load it with vast {version}, or train again"
         )
     return header
 

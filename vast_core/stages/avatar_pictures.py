@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..errors import InputError
-from ..files.atomic import replacing, write_text
+from ..files.atomic import remove_left, replacing, write_text
 from ..files.names import composed
 from ..interfaces import Clip, Corpus, RendererBatch, place
 from ..mesh.close_up import MouthPlace, Mouths, traits
@@ -186,6 +186,7 @@ def make_avatar(context: StageContext) -> AvatarPictures:
     avatar = AvatarPictures(cache_root() / "avatars" / avatar_key(context))
     if avatar.complete:
         return avatar
+    remove_left(avatar.path)
     name, settings, fps = choose_avatar(context), context.options("renderer", RendererStage), context.run.recipe.fps
     chosen: list[PreparedClip] = []
     for split, seconds in (("train", settings.max_seconds), ("held_out", settings.max_seconds / 4)):

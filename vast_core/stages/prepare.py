@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ..errors import SURROUNDINGS, InputError
-from ..files.atomic import replacing
+from ..files.atomic import remove_left, replacing
 from ..files.names import composed
 from ..interfaces import SAMPLE_RATE, Clip, Face, listen, unposed
 from ..media.hearing import is_silent
@@ -30,6 +30,7 @@ from ..media.sync import Offset, estimate_offsets, shift_wave
 from ..places import cache_root
 from ..registry.core_stages import PrepareStage
 from ..runs.keys import code_digest, component_key, digest
+from ..runs.lock import awaited
 from ..runs.store import PreparedClip, RejectedClip, reasons
 from ..runs.weights import load_into, load_weights, save_weights
 from ..speak.parts import load_part
@@ -68,21 +69,12 @@ def run(context: StageContext) -> list[Path]:
     """Fill the store, unless an earlier run did, and write ``weights/face.safetensors``."""
     store, face = context.store, context.pipeline.face
     weights = context.run.weights / "face.safetensors"
-    if store.complete:
-        context.console.print(f"prepared clips of an earlier run are used: {store.path}", style="dim")
-    else:
-        rejected: list[RejectedClip] = []
-        shots = _once(context, list(_tracked(context, rejected)), rejected)
-        if not shots:
-            raise InputError("no clip of the corpus can be used:\n" + _reasons(rejected))
-        identities = _fit(context, shots)
-        sounds, offsets = _features(context, shots, rejected)
-        clips = _write(context, shots, identities, sounds, offsets, rejected)
-        if not any(clip.split == "train" and clip.heard for clip in clips):
-            raise InputError("no clip to train on has usable sound and a usable face:\n" + _reasons(rejected))
-        save_weights(store.path / "face.safetensors", face.state_dict(), _header(context))
-        store.write_identities({name: torch.from_numpy(shape) for name, shape in identities.items()})
-        store.write_index(clips, rejected)
+    with awaited(store.path, lambda text: context.console.print(text, style="dim", markup=False)):
+        if store.complete:
+            context.console.print(f"prepared clips of an earlier run are used: {store.path}", style="dim")
+        else:
+            remove_left(store.path, alone=True)
+            _fill(context)
     for line in reasons(store.rejected):
         context.console.print(f"left out {line}", style="yellow")
     state, _ = load_weights(store.path / "face.safetensors")
@@ -96,6 +88,22 @@ def run(context: StageContext) -> list[Path]:
         f"{seconds['held_out']:.0f} s held out"
     )
     return [weights]
+
+
+def _fill(context: StageContext) -> None:
+    """Prepare all clips; the index is written last."""
+    store, rejected = context.store, list[RejectedClip]()
+    shots = _once(context, list(_tracked(context, rejected)), rejected)
+    if not shots:
+        raise InputError("no clip of the corpus can be used:\n" + _reasons(rejected))
+    identities = _fit(context, shots)
+    sounds, offsets = _features(context, shots, rejected)
+    clips = _write(context, shots, identities, sounds, offsets, rejected)
+    if not any(clip.split == "train" and clip.heard for clip in clips):
+        raise InputError("no clip to train on has usable sound and a usable face:\n" + _reasons(rejected))
+    save_weights(store.path / "face.safetensors", context.pipeline.face.state_dict(), _header(context))
+    store.write_identities({name: torch.from_numpy(shape) for name, shape in identities.items()})
+    store.write_index(clips, rejected)
 
 
 def _reasons(rejected: list[RejectedClip]) -> str:
@@ -122,6 +130,7 @@ def _tracked(context: StageContext, rejected: list[RejectedClip]) -> Iterator[Sh
         folder = cache_root() / "tracks" / digest({**common, "clip": clip.digest})
         try:
             if not (folder / "done").is_file():
+                remove_left(folder)
                 _track(clip, face, fps, folder)
             shots = [Shot.of(clip, file) for file in sorted(folder.glob("[0-9]*.safetensors"))]
             usable = [shot for shot in shots if shot.frames >= least * fps]

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import attrs
 import torch
@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from .. import processes
 from ..device import autocast
-from ..errors import Interrupted, VastError
+from ..errors import Interrupted, VastError, WeightsError
 from ..interfaces import Objective
 from ..registry.core_stages import TrainingStage
 from ..runs.directory import Run
@@ -72,8 +72,13 @@ class Trainer(Generic[Batch]):
 
     @property
     def checkpoint(self) -> Path:
-        """File of the training state."""
+        """File of the training state; it stays until the stage has finished."""
         return self.run.checkpoints / f"{self.stage}.safetensors"
+
+    @property
+    def earlier_checkpoint(self) -> Path:
+        """File of the training state before that, which is used if the last one is damaged."""
+        return self.run.checkpoints / f"{self.stage}.earlier.safetensors"
 
     def fit(self, resume: bool) -> None:
         """Train to the last step, or go on from the checkpoint, which any number of processes may have written.
@@ -87,7 +92,7 @@ class Trainer(Generic[Batch]):
         processes.made_equal(self.model)
         # timm's warm-up of the decay: in short runs, too, the average forgets the initial weights
         average = ModelEmaV3(self.model, decay=self.settings.ema, use_warmup=True, warmup_power=3 / 4)
-        step = self._restore(average) if resume and self.checkpoint.is_file() else 0
+        step = self._restore(average) if resume else 0
         if processes.leads():
             self.run.forget(self.stage, after=step)
         steps = self.settings.steps
@@ -119,8 +124,7 @@ class Trainer(Generic[Batch]):
                     self._save(average, step)
         self.model.load_state_dict(average.module.state_dict())
         self.model.eval()
-        if processes.leads():
-            self.checkpoint.unlink(missing_ok=True)
+        self._seed(steps)  # what the stage draws next is the same if the last step was taken before a resume
 
     def _parts(self) -> list[Part]:
         """The parts of each batch that this process computes."""
@@ -128,7 +132,7 @@ class Trainer(Generic[Batch]):
         return [Part(processes.rank() * own + number, processes.count() * own) for number in range(own)]
 
     def _step(self, step: int) -> dict[str, Tensor]:
-        torch.manual_seed(self.run.recipe.seed * 1_000_003 + step)
+        self._seed(step)
         progress = step / self.settings.steps
         games = [(part, iter(self.objectives(self.batch_at(step, part), progress))) for part in self._parts()]
         losses: dict[str, Tensor] = {}
@@ -159,6 +163,9 @@ class Trainer(Generic[Batch]):
                 logged = f"{self.stage}/{objective.name}/{name}"
                 losses[logged] = losses.get(logged, torch.zeros_like(value)) + value.detach() / len(games)
         return objective
+
+    def _seed(self, step: int) -> None:
+        torch.manual_seed(self.run.recipe.seed * 1_000_003 + step)
 
     def _optimiser(self, objective: Objective) -> torch.optim.Optimizer:
         if objective.name not in self._optimisers:
@@ -208,21 +215,34 @@ class Trainer(Generic[Batch]):
                 for what, value in state.items():
                     if value is not None:
                         tensors[f"optimiser/{objective}/{what}/{names[parameter]}"] = torch.as_tensor(value)
-        save_weights(self.checkpoint, tensors, {"stage": self.stage, "key": self.key, "step": step})
+        header = {"stage": self.stage, "key": self.key, "step": step}
+        save_weights(self.checkpoint, tensors, header, earlier=self.earlier_checkpoint)
 
     def _restore(self, average: ModelEmaV3) -> int:
-        tensors, header = load_weights(self.checkpoint, str(self.device))
-        if header["key"] != self.key:
-            self.console.print(
-                f"{self.checkpoint} is of another recipe, other data or other code; starting afresh", style="yellow"
-            )
-            return 0
+        """The step of the last checkpoint that is whole, whose state is loaded; 0 if there is none."""
+        for file in filter(Path.is_file, (self.checkpoint, self.earlier_checkpoint)):
+            try:
+                tensors, header = load_weights(file, str(self.device))
+            except WeightsError as error:
+                before = " The state before it is used." if file == self.checkpoint else ""
+                self.console.print(f"{error}.{before}", style="yellow")
+                continue
+            if header.get("key") != self.key:
+                self.console.print(
+                    f"{file} is of another recipe, other data or other code; starting afresh", style="yellow"
+                )
+                return 0
+            return self._load_state(average, tensors, header, file)
+        return 0
 
+    def _load_state(
+        self, average: ModelEmaV3, tensors: Mapping[str, Tensor], header: Mapping[str, Any], file: Path
+    ) -> int:
         def part(prefix: str) -> dict[str, Tensor]:
             return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
 
-        load_into(self.model, part("model/"), self.checkpoint)
-        load_into(average.module, part("average/"), self.checkpoint)
+        load_into(self.model, part("model/"), file)
+        load_into(average.module, part("average/"), file)
         self._saved = part("optimiser/")
         step: int = header["step"]
         self.console.print(f"resuming stage {self.stage!r} at step {step}")
