@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads of a library would not survive the fork
 
 from faults.attempts import import_everything
-from faults.faults import Trial, every_fault
+from faults.faults import FAULTS, Trial
 
 
 def main() -> int:
@@ -20,15 +20,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python tests/faults", description=__doc__)
     parser.add_argument("--kills", type=int, default=50, help="number of SIGKILLs; the others follow from it  [50]")
     parser.add_argument("--seed", type=int, default=1, help="of the random moments  [1]")
-    parser.add_argument("--only", type=int, nargs="*", help="numbers of the faults to try, from 0")
+    parser.add_argument("--only", nargs="*", choices=FAULTS, default=[*FAULTS], help="the faults to try  [all]")
     arguments = parser.parse_args()
     import_everything()
     lost = 0
     with tempfile.TemporaryDirectory(prefix="vast-faults-") as place:
         trial = Trial.begin(Path(place).resolve(), arguments.seed)
         print("| fault | tried | survived | lost |\n|---|---|---|---|", flush=True)
-        for number, attempt in enumerate(every_fault(trial, arguments.kills)):
-            row = attempt() if arguments.only is None or number in arguments.only else None
+        for fault in arguments.only:
+            row = FAULTS[fault](trial, arguments.kills)
             if row is not None:
                 print(f"| {row.fault} | {row.tried} | {row.survived} | {len(row.lost)} |", flush=True)
                 print(*(f"    {line}" for line in row.lost), sep="\n", end="\n" * bool(row.lost), file=sys.stderr)

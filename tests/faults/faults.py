@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -271,16 +271,20 @@ def ordered(trial: Trial) -> Row:
     return row
 
 
-def every_fault(trial: Trial, kills: int) -> Iterator[Callable[[], Row | None]]:
-    """All faults; ``kills`` is the number of SIGKILLs, and the others follow from it."""
-    some = max(1, kills // 10)
-    yield lambda: killed(trial, kills - kills // 2, signal.SIGKILL)
-    yield lambda: killed_writing(trial, kills // 2)
-    yield lambda: killed(trial, some, signal.SIGTERM)
-    yield lambda: starved(trial, kills)
-    yield lambda: small_disk(trial, some)
-    yield lambda: damaged(trial)
-    yield lambda: without_power(trial, some)
-    yield lambda: ordered(trial)
-    yield lambda: out_of_time(trial, some)
-    yield lambda: shared(trial, max(1, some // 2))
+def _some(kills: int) -> int:
+    return max(1, kills // 10)
+
+
+FAULTS: dict[str, Callable[[Trial, int], Row | None]] = {
+    "killed": lambda trial, kills: killed(trial, kills - kills // 2, signal.SIGKILL),
+    "writing": lambda trial, kills: killed_writing(trial, kills // 2),
+    "stopped": lambda trial, kills: killed(trial, _some(kills), signal.SIGTERM),
+    "full": lambda trial, kills: starved(trial, kills),
+    "small": lambda trial, kills: small_disk(trial, _some(kills)),
+    "damaged": lambda trial, kills: damaged(trial),
+    "power": lambda trial, kills: without_power(trial, _some(kills)),
+    "order": lambda trial, kills: ordered(trial),
+    "clock": lambda trial, kills: out_of_time(trial, _some(kills)),
+    "shared": lambda trial, kills: shared(trial, max(1, kills // 20)),
+}
+"""All faults by name; ``kills`` is the number of SIGKILLs in the first two together, and the others follow from it."""
