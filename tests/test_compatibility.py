@@ -39,6 +39,7 @@ PUBLIC = (
     "vast_core.media.lip_regression",
     "vast_core.mesh",
     "vast_core.runs",
+    "vast_core.device",
     "vast_core.pipeline",
     "vast_core.checking",
     "vast_core.training",

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ..cli import Session
-from .numbers import SEED
+from .numbers import SEED, threads_option
 from .prompts import factor_option, strength_option, style_of
 
 
@@ -40,6 +40,7 @@ from .prompts import factor_option, strength_option, style_of
     help="Video to write.",
 )
 @click.option("--force", is_flag=True, help="Overwrite the file that --out names.")
+@threads_option
 @click.pass_obj
 def synth(
     session: Session,
@@ -51,6 +52,7 @@ def synth(
     seed: int,
     out: Path,
     force: bool,
+    threads: int | None,
 ) -> None:
     """Make a talking video with the avatar of the finished run RUN.
 
@@ -66,8 +68,10 @@ def synth(
     """
     from ..api import load
     from ..console import Terminal, progress
+    from ..device import use_threads
 
     console = Terminal()
+    console.print(use_threads(threads))
     avatar = load(run, registry=session.registry)
     style = style_of(avatar, styles, style_strength, factors, seed, console)
     with progress(console) as bar:

@@ -23,6 +23,9 @@ from .reading import SPOKEN
 ENCODERS = ("libx264", "libopenh264")
 """H.264 encoders; the first available one is used. PyAV's wheels contain libx264 (GPL), which is called, not linked."""
 
+PRESET_PIXELS = 1280 * 720
+"""Pixels of a frame above which encoding is made faster."""
+
 WRITTEN_SAMPLE_RATE = 48_000
 """Samples per second of the written sound. Every player accepts it, and one AAC frame of priming lasts only 21 ms."""
 
@@ -143,8 +146,12 @@ class VideoWriter:
         context.time_base = 1 / self._fps
         context.color_range, context.colorspace, context.color_primaries, context.color_trc = 1, 1, 1, 1
         if self._video.codec.name == "libx264":
-            # A third of the time of "medium" (26 ms for 1080x1920) and the same file size, for a loss of 0.4 dB.
-            self._video.options = {"crf": str(self._crf), "preset": "veryfast"}
+            # "veryfast" takes a third of the time of "medium" for the same file size and 0.4 dB less. Of high
+            # definition it takes longer than all else, so there it is "superfast": half the time, twice the size.
+            preset = "superfast" if y * x > PRESET_PIXELS else "veryfast"
+            self._video.options = {"crf": str(self._crf), "preset": preset}
+            if self._format == "yuv444p":  # kept to be read again and again
+                self._video.options |= {"tune": "fastdecode"}
         else:
             # libopenh264 has no constant quality: use the bit rate that crf 18 needs for faces, halved every 6 steps.
             self._video.bit_rate = int(0.12 * y * x * float(self._fps) * 2 ** ((18 - self._crf) / 6)) + 100_000

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from vast_core.cli.numbers import threads_option
+
 LOOK_AHEAD = click.option(
     "--look-ahead",
     metavar="SECONDS",
@@ -16,13 +18,6 @@ LOOK_AHEAD = click.option(
     default=0.12,
     show_default=True,
     help="How much later sound the audio features may hear. Features without this option keep their own.",
-)
-THREADS = click.option(
-    "--threads",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Threads of each computation; more than one is slower where other programs are busy.",
 )
 
 
@@ -59,7 +54,7 @@ def serve_extra() -> Iterator[None]:
     "--megabytes", type=click.IntRange(1), default=64, show_default=True, help="Largest file that is accepted."
 )
 @LOOK_AHEAD
-@THREADS
+@threads_option
 @click.pass_obj
 def serve(
     session: Any,
@@ -70,7 +65,7 @@ def serve(
     minutes: float,
     megabytes: int,
     look_ahead: float,
-    threads: int,
+    threads: int | None,
 ) -> None:
     """Serve the avatar of the finished run RUN, or of a file that `vast pack` wrote.
 
@@ -84,13 +79,15 @@ def serve(
       vast serve alma.vast --port 9000
     """
     from vast_core.console import Terminal
+    from vast_core.device import use_threads
 
     with serve_extra():
         from .limits import Limits
         from .serving import load_avatar, serve_avatar
     console = Terminal()
+    console.print(use_threads(threads))
     with console.status("loading the avatar"):
-        avatar = load_avatar(run, look_ahead, threads, session.registry)
+        avatar = load_avatar(run, look_ahead, session.registry)
     serve_avatar(avatar, Limits(clients=clients, minutes=minutes, megabytes=megabytes), console, host=host, port=port)
 
 
@@ -101,9 +98,9 @@ def serve(
 )
 @click.option("--json", "out", type=click.Path(path_type=Path, dir_okay=False), help="File for the figures, as JSON.")
 @LOOK_AHEAD
-@THREADS
+@threads_option
 @click.pass_obj
-def latency(session: Any, target: str, marks: int, out: Path | None, look_ahead: float, threads: int) -> None:
+def latency(session: Any, target: str, marks: int, out: Path | None, look_ahead: float, threads: int | None) -> None:
     """Measure the avatar at URL, which `vast serve` serves; a run or a packed file is served for the time.
 
     Marked sounds are sent as a microphone would send them. When the answer has them, in its sound and in its pictures,
@@ -115,6 +112,7 @@ def latency(session: Any, target: str, marks: int, out: Path | None, look_ahead:
       vast latency runs/vast_default --json latency.json
     """
     from vast_core.console import Terminal
+    from vast_core.device import use_threads
 
     with serve_extra():
         from .measuring import measure
@@ -124,8 +122,9 @@ def latency(session: Any, target: str, marks: int, out: Path | None, look_ahead:
         with console.status("measuring"):
             found = measure(target, marks)
     else:
+        console.print(use_threads(threads))
         with console.status("loading the avatar"):
-            avatar = load_avatar(Path(target), look_ahead, threads, session.registry)
+            avatar = load_avatar(Path(target), look_ahead, session.registry)
         with served(avatar) as url, console.status("measuring"):
             found = measure(url, marks)
     for line in found.lines():

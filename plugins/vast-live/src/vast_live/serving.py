@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import cv2
-import torch
 import uvicorn
 from rich.console import Console
 
@@ -28,10 +26,8 @@ MESSAGE = 4_000_000
 """Largest message of a visitor, bytes: two minutes of sound."""
 
 
-def load_avatar(run: Path, look_ahead: float, threads: int, registry: Registry) -> Avatar:
+def load_avatar(run: Path, look_ahead: float, registry: Registry) -> Avatar:
     """The avatar of a run or a packed file, made ready to answer at once."""
-    torch.set_num_threads(threads)
-    cv2.setNumThreads(threads)
     avatar = load(run, look_ahead=look_ahead, registry=registry)
     live = avatar.live(avatar.style("sample", strength=0.0))
     next(live)  # the first moment takes longer, because memory is set up
