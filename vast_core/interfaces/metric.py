@@ -41,6 +41,10 @@ class Performance:
     """(T, 3, 4), canonical to image."""
     mouth: Tensor | None = None
     """(T, 4): centre x, centre y, width and height of the mouth in ``frames``, in their pixels."""
+    landmarks: Tensor | None = None
+    """(T, V, 2): the tracked vertices in the whole video, which may be larger than ``frames``, in its pixels."""
+    size: tuple[int, int] | None = None
+    """(Y, X) of the whole video."""
     audio: Tensor | None = None
     """(T, A): audio features of its sound."""
     wave: Tensor | None = None

@@ -16,7 +16,7 @@ from ..errors import InputError, NotComputed
 from ..interfaces import SAMPLE_RATE, Drawing, Face, FaceTrack, Measure, Metric, Performance, PooledMetric, Sizes
 from .kit import Subject, not_applicable, require, rule
 
-_TENSORS = ("vertices", "neutral", "frames", "region", "pose", "mouth", "audio", "wave")
+_TENSORS = ("vertices", "neutral", "frames", "region", "pose", "mouth", "landmarks", "audio", "wave")
 _FPS = 25.0
 _FRAMES = 40
 _SIZE = 32

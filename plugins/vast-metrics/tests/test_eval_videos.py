@@ -206,6 +206,31 @@ def test_a_folder_against_itself_is_perfect(evaluator, real, tmp_path):
         assert all(len(own.wave()) >= 59 * 640 for own in crops)
 
 
+def test_what_a_mere_reencoding_moves_is_measured_beside(registry, real, tmp_path):
+    text = PROTOCOL + "reencoding: {clips: 2, crf: 30}\n"
+    (tmp_path / "again.yaml").write_text(text)
+    (tmp_path / "plain.yaml").write_text(PROTOCOL)
+    again, plain = (Protocol.load(str(tmp_path / f"{name}.yaml"), registry) for name in ("again", "plain"))
+    found = Evaluator(protocol=again, registry=registry).videos(real, real, None, tmp_path / "out")
+    assert (found.reencoded, found.crf) == (2, 30)
+    assert again.digest({}) == plain.digest({})  # no figure depends on it
+    assert not list((tmp_path / "out").rglob("*reencoded*"))
+    for name in ("ada_1", "bo/one"):  # two of three, evenly chosen
+        film = VideoFile(real / f"{name}.mp4", 25.0)
+        with VideoWriter(tmp_path / "coded" / f"{name}.mp4", 25.0, film.wave(), crf=30) as writer:
+            for frame in film.frames():
+                writer.write(frame)
+    other = Evaluator(protocol=plain, registry=registry).videos(tmp_path / "coded", real, None, tmp_path / "coded_out")
+    assert all(overall.moved is None for overall in other.overall.values())
+    for name in ("psnr", "ssim", "landmark_distance_mouth"):
+        best = {clip.name: clip.values[name] for clip in found.clips}
+        moved = [abs(clip.values[name] - best[clip.name]) for clip in other.clips]
+        assert found.overall[name].moved == pytest.approx(sum(moved) / 2, rel=1e-6), name
+    assert found.overall["psnr"].moved > 40
+    printed = (tmp_path / "out" / "overall.csv").read_text()
+    assert f"psnr,100.0,,,{found.overall['psnr'].moved}" in printed
+
+
 @pytest.fixture(autouse=True)
 def nothing_followed():
     Square.followed = 0

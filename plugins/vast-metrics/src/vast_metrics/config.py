@@ -191,6 +191,63 @@ class FlickerConfig:
 
 
 @attrs.frozen(kw_only=True)
+class FieldConfig:
+    """The measures of the field have no options."""
+
+
+@attrs.frozen(kw_only=True)
+class QualityConfig:
+    """Options of the measures of the field that judge pictures by networks."""
+
+    every: int = attrs.field(default=5, validator=ge(1))
+    """Every how many frames one is judged; THEval judges all."""
+
+
+@attrs.frozen(kw_only=True)
+class CSIMConfig:
+    """Options of ``csim``."""
+
+    weights: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
+    """The network as ONNX, or a folder with ``arcface.onnx``; None searches ``VAST_WEIGHTS`` and the cache."""
+    every: int = attrs.field(default=5, validator=ge(1))
+    """Every how many frames one is compared."""
+
+
+@attrs.frozen(kw_only=True)
+class EmotionAccuracyConfig:
+    """Options of ``emotion_accuracy``."""
+
+    weights: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
+    """The network as ONNX, or a folder with ``emotion.onnx``; None searches ``VAST_WEIGHTS`` and the cache."""
+    emotions: tuple[str, ...] = attrs.field(
+        default=("anger", "contempt", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"),
+        validator=min_len(2),
+    )
+    """Names of the network's outputs, in their order; the default is that of HSEmotion."""
+    every: int = attrs.field(default=5, validator=ge(1))
+    """Every how many frames one is looked at."""
+
+
+@attrs.frozen(kw_only=True)
+class LipReadingConfig:
+    """Options of ``lip_reading``."""
+
+    weights: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
+    """The network as ONNX, or a folder with ``lip_reading.onnx``; None searches ``VAST_WEIGHTS`` and the cache."""
+
+
+@attrs.frozen(kw_only=True)
+class FVDConfig:
+    """Options of ``fvd``."""
+
+    weights: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
+    """The network as ONNX, or a folder with ``i3d.onnx``; None searches ``VAST_WEIGHTS`` and the cache."""
+    min_windows: int = attrs.field(default=401, validator=ge(2))
+    """Minimum number of windows in all clips together: n windows determine the covariance of n - 1 features, and I3D
+    has 400."""
+
+
+@attrs.frozen(kw_only=True)
 class SharpnessConfig:
     """``sharpness`` has no options."""
 

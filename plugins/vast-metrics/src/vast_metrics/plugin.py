@@ -39,6 +39,8 @@ from .config import (
     StyleSpaceStage,
     UpperFaceDynamicsConfig,
 )
+from .field.declared import field_components
+from .networks.declared import network_components
 
 if TYPE_CHECKING:
     import click
@@ -240,6 +242,8 @@ def vast_components() -> Iterable[Component]:
             config=FlickerConfig,
             summary="change from frame to frame that motion does not explain, relative to the reference",
         ),
+        *field_components(),
+        *network_components(),
     ]
 
 

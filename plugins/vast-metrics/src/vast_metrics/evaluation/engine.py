@@ -17,7 +17,7 @@ from vast_core.interfaces import Performance, PooledMetric
 from vast_core.pipeline import Pipeline, assemble
 from vast_core.registry import Registry
 
-from ..measuring import checked, measure, reason_of
+from ..measuring import Measured, checked, measure, reason_of
 from .bootstrap import interval, pooled_intervals
 from .protocol import Protocol
 from .results import ClipResult, Evaluation, LeftOut, MeasureOf, Overall
@@ -50,6 +50,8 @@ class Engine:
     _left_out: list[LeftOut] = attrs.field(init=False, factory=list)
     _parts: dict[int, list[tuple[int, Any]]] = attrs.field(init=False, factory=dict)
     """For each pooled metric, by its place in the protocol: clip numbers and parts."""
+    _again: dict[int, Measured] = attrs.field(init=False, factory=dict)
+    """Results for re-encoded videos, by clip number."""
 
     @classmethod
     def of(cls, protocol: Protocol, registry: Registry) -> Engine:
@@ -91,6 +93,12 @@ class Engine:
             )
         )
 
+    def measure_again(self, pair: Pair) -> None:
+        """Compute every metric on a pair that was measured before, of whose generated video this is a re-encoding."""
+        names = [clip.name for clip in self._clips]
+        number = names.index(pair.reference.name)
+        self._again[number] = measure(self.pipeline.metrics, pair.prediction, pair.reference, pair.lacking)
+
     def conclude(self, *, generated: str, reference: str, geometry: Literal["tracked", "model"]) -> Evaluation:
         """All numbers, with their intervals.
 
@@ -101,6 +109,7 @@ class Engine:
             raise VastError(f"no clip could be measured:\n{reasons}")
         overall: dict[str, Overall] = {}
         not_computed: dict[str, str] = {}
+        moved = self._moved()
         measures: dict[str, MeasureOf] = {}
         for place, (use, metric) in enumerate(zip(self.protocol.parts.metrics, self.pipeline.metrics, strict=True)):
             for own in metric.measures:
@@ -113,7 +122,9 @@ class Engine:
                 not_computed[use.name] = reason_of(error)
                 continue
             found = {own.name: self._overall(own.name, pooled.get(own.name)) for own in metric.measures}
-            overall |= {name: value for name, value in found.items() if value is not None}
+            overall |= {
+                name: attrs.evolve(value, moved=moved.get(name)) for name, value in found.items() if value is not None
+            }
             if not any(found.values()):
                 not_computed[use.name] = self._why_none(use.name)
         return Evaluation(
@@ -129,7 +140,33 @@ class Engine:
             not_computed=not_computed,
             clips=tuple(self._clips),
             left_out=tuple(self._left_out),
+            reencoded=len(self._again),
+            crf=self.protocol.reencoding.crf if self._again else None,
         )
+
+    def _moved(self) -> dict[str, float]:
+        """How far the re-encoding moves each measure: mean absolute change of a clip's value.
+
+        For a measure that no single clip has, the change of its value over the re-encoded clips together.
+        """
+        changes: dict[str, list[float]] = {}
+        pooled: dict[str, float] = {}
+        for number, found in self._again.items():
+            _note_changes(changes, self._clips[number].values, found.values)
+        for place, metric in enumerate(self.pipeline.metrics):
+            before = dict(self._parts.get(place, []))
+            both = [(before[n], f.parts[place]) for n, f in self._again.items() if n in before and place in f.parts]
+            if not isinstance(metric, PooledMetric) or not both:
+                continue
+            old, new = ([pair[side] for pair in both] for side in (0, 1))
+            try:
+                whole = metric.pool(old), metric.pool(new)
+                for rows in zip(metric.each(old), metric.each(new), strict=True):
+                    _note_changes(changes, *rows)
+            except Exception:  # noqa: BLE001 - so few clips may not be enough for it
+                continue
+            pooled |= {name: abs(whole[1][name] - value) for name, value in whole[0].items() if name in whole[1]}
+        return pooled | {name: math.fsum(values) / len(values) for name, values in changes.items()}
 
     def _pool(self, metric: PooledMetric, numbered: Sequence[tuple[int, Any]]) -> dict[str, Overall]:
         """A metric's values over all parts; its values for each clip are stored with the clips."""
@@ -181,6 +218,12 @@ class Engine:
         (commonest, _), *others = own.most_common()
         more = "another reason" if len(others) == 1 else f"{len(others)} other reasons"
         return commonest + (f" (and {more}, listed by clip)" if others else "")
+
+
+def _note_changes(changes: dict[str, list[float]], old: Mapping[str, float], new: Mapping[str, float]) -> None:
+    for name, value in old.items():
+        if name in new:
+            changes.setdefault(name, []).append(abs(new[name] - value))
 
 
 def _opening(performance: Performance) -> tuple[float, ...]:

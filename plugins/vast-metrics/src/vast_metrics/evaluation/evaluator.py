@@ -126,7 +126,8 @@ class Evaluator:
             self._leave_out(engine, clip, reason)
         reader = Reader(protocol=self.protocol, pipeline=engine.pipeline, folder=folder)
         tasks = [(match.reference.name, partial(reader, match)) for match in found]
-        return self._measure(engine, tasks, folder, out, names, "tracked")
+        again = [(match.reference.name, partial(reader.again, match)) for match in found]
+        return self._measure(engine, tasks, folder, out, names, "tracked", again)
 
     def _measure(
         self,
@@ -136,18 +137,32 @@ class Evaluator:
         out: Path,
         names: tuple[str, str],
         geometry: Literal["tracked", "model"],
+        again: Sequence[Task] = (),
     ) -> Evaluation:
+        """Measure the pairs of ``tasks``, and some of those of ``again``, whose generated videos are re-encoded."""
         began = time.perf_counter()
         with progress(self.console, transient=True) as shown:
-            bar = shown.add_task("measuring", total=len(tasks))
+            bar = shown.add_task("measuring", total=len(tasks) + min(len(again), self.protocol.reencoding.clips))
+            measured = set()
             for name, make in tasks:
                 shown.update(bar, description=f"measuring {name}")
                 try:
                     engine.measure(make())
+                    measured.add(name)
                 except SURROUNDINGS:
                     raise
                 except InputError as error:
                     self._leave_out(engine, name, str(error))
+                shown.advance(bar)
+            known = [task for task in again if task[0] in measured]
+            for name, make in spread(known, self.protocol.reencoding.clips):
+                shown.update(bar, description=f"measuring {name}, re-encoded")
+                try:
+                    engine.measure_again(make())
+                except SURROUNDINGS:
+                    raise
+                except InputError as error:
+                    self.console.print(f"not measured re-encoded: {name}: {error}", style="yellow")
                 shown.advance(bar)
         evaluation = engine.conclude(generated=names[0], reference=names[1], geometry=geometry)
         with self.console.status("writing the report"):

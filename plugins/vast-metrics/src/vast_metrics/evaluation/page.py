@@ -27,7 +27,17 @@ from vast_core.report import write_report as write_html
 
 from .figures import plot_lips, plot_spread
 from .results import ClipResult, Evaluation, MeasureOf
-from .tables import SHORT, having, interval_of, protocol_of, reading, warning
+from .tables import (
+    SHORT,
+    STANDING,
+    having,
+    interval_of,
+    moved_of,
+    protocol_of,
+    reading,
+    standing_of,
+    warning,
+)
 
 FILE = "eval.html"
 
@@ -54,6 +64,7 @@ def write_report(folder: Path, evaluation: Evaluation) -> list[Path]:
         subtitle=f"against {evaluation.reference} · {count} clip{'s' * (count != 1)} · {protocol_of(evaluation)}",
         sections=[
             Section("Measures", list(_measures(evaluation))),
+            *_standing(evaluation),
             Section("Over clips", list(_spread(evaluation))),
             Section("By clip", list(_clips(folder, evaluation))),
             Section("Left out", [Rejected([(item.clip, item.reason) for item in evaluation.left_out])]),
@@ -72,14 +83,23 @@ def _measures(evaluation: Evaluation) -> Iterator[Block]:
         own = evaluation.measures[name]
         value, bounds = f"{readable(found.value)} {own.unit}".rstrip(), interval_of(found) or None
         unbroken = [text and _unbroken(text) for text in (value, bounds, own.better, own.provider)]
-        rows.append([name, *unbroken[:2], found.clips, unbroken[2], own.metric, unbroken[3]])
-    columns = ["measure", "value", "95 % interval", "clips", "better", "metric", "of"]
+        moved = [_unbroken(moved_of(found)) or None] if evaluation.reencoded else []
+        rows.append([name, *unbroken[:2], *moved, found.clips, unbroken[2], own.metric, unbroken[3]])
+    coded = ["re-encoded"] if evaluation.reencoded else []
+    columns = ["measure", "value", "95 % interval", *coded, "clips", "better", "metric", "of"]
     yield Table(columns, rows, f"Protocol {evaluation.protocol}, digest {evaluation.digest[:SHORT]}")
     if evaluation.not_computed:
         yield _lacking(evaluation.not_computed)
     for metric, why in evaluation.not_computed.items():
         if len(why.splitlines()) > 1:
             yield Listing(f"{metric}: what is missing, and how to get it", why)
+
+
+def _standing(evaluation: Evaluation) -> Iterator[Section]:
+    """Where the system stands beside published ones, if the composite is computed."""
+    if rows := standing_of(evaluation):
+        cells: list[list[Cell]] = [[system, f"{score:.3f}", note] for system, score, note in rows]
+        yield Section("Beside published systems", [Table(["system", "composite", "of"], cells, STANDING)])
 
 
 def _spread(evaluation: Evaluation) -> Iterator[Block]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import attrs
-from attrs.validators import ge, gt
+from attrs.validators import ge, gt, le
 
 from vast_core.files import named_file
 from vast_core.recipe import Draft, Mark, Node, Reader, Recipe, plain, read_document, recipe_error, shown
@@ -51,6 +51,16 @@ class Bootstrap:
 
 
 @attrs.frozen(kw_only=True)
+class Reencoding:
+    """How much a mere re-encoding of the generated videos moves the figures is measured on some of them."""
+
+    clips: int = attrs.field(default=0, validator=[ge(0)])
+    """Maximum number of clips, evenly chosen; they take as long again."""
+    crf: int = attrs.field(default=28, validator=[ge(0), le(51)])
+    """Quality of H.264, from 0, the best, to 51."""
+
+
+@attrs.frozen(kw_only=True)
 class Protocol:
     """A whole protocol, validated, with all defaults."""
 
@@ -63,6 +73,7 @@ class Protocol:
     """Seconds by which the videos of a pair may differ in length."""
     crop: CropRule = CropRule()
     bootstrap: Bootstrap = Bootstrap()
+    reencoding: Reencoding = Reencoding()
     max_clips: int = attrs.field(default=40, validator=[ge(1)])
     """Maximum number of a run's clips."""
     takes: int = attrs.field(default=4, validator=[ge(0)])
@@ -109,9 +120,9 @@ class Protocol:
         return cls(parts=attrs.evolve(parts, run=(), stages={}), **values)
 
     def content(self) -> dict[str, Any]:
-        """All its values, including defaults but not its name, as JSON types."""
+        """All its values that figures depend on, including defaults but not its name, as JSON types."""
         said: dict[str, Any] = {field.name: plain(getattr(self, field.name)) for field in attrs.fields(Protocol)}
-        del said["parts"]
+        del said["parts"], said["reencoding"]
         sections = {kind: self.parts.component_data(kind) for kind in ("face", "audio")}
         return {**said, "fps": self.fps, **sections, **self.parts.component_data("metric")}
 

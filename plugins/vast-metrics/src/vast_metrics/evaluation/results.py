@@ -39,6 +39,8 @@ class Overall:
     resampled."""
     clips: int
     """Number of clips with a value."""
+    moved: float | None = None
+    """How far a mere re-encoding of the generated videos moves it; None if that was not measured."""
 
 
 @attrs.frozen(kw_only=True)
@@ -91,6 +93,10 @@ class Evaluation:
     """By metric, why no clip has a value."""
     clips: tuple[ClipResult, ...]
     left_out: tuple[LeftOut, ...] = ()
+    reencoded: int = 0
+    """Number of clips that were also measured re-encoded."""
+    crf: int | None = None
+    """Quality of that encoding, H.264."""
 
     @classmethod
     def read(cls, folder: Path) -> Self:

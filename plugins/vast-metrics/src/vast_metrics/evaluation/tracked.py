@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -16,7 +18,7 @@ from torch import Tensor
 from vast_core.errors import InputError
 from vast_core.files import safe_path
 from vast_core.interfaces import Clip, Corpus, Face, FaceTrack, Performance, Sizes, listen, unposed
-from vast_core.media import VideoWriter, is_silent
+from vast_core.media import VideoFile, VideoWriter, is_silent
 from vast_core.mesh import Crop, Image, as_images, hull_masks
 from vast_core.pipeline import Pipeline
 from vast_core.registry import Registry
@@ -120,9 +122,12 @@ class Reader:
             name = f"videos/{('generated', 'reference')[side]}/{safe_path(match.reference.name)}.mp4"
             frames = self._cut(clip, own, span, wave, name)
             files.append(name)
+            track = span.tracks[side]
             performances.append(
                 Performance(
-                    **_motion(self.pipeline.face, span.tracks[side], span.of(side), own),
+                    **_motion(self.pipeline.face, track, span.of(side), own),
+                    landmarks=torch.from_numpy(track.vertices[span.of(side), :, :2].copy()),
+                    size=(made, real)[side].size,
                     face=self.pipeline.face,
                     fps=fps,
                     frames=frames,
@@ -143,6 +148,21 @@ class Reader:
             notes=tuple(notes),
             videos=(files[0], files[1]),
         )
+
+    def again(self, match: Match) -> Pair:
+        """The same pair with its generated video re-encoded by the protocol; nothing of it stays in the folder."""
+        folder = self.folder / "reencoded"
+        path, clip = folder / f"{safe_path(match.generated.name)}.mp4", match.generated
+        try:
+            with VideoWriter(path, self.protocol.fps, clip.footage.wave(), crf=self.protocol.reencoding.crf) as writer:
+                for frame in clip.footage.frames():
+                    writer.write(frame)
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            coded = attrs.evolve(clip, footage=VideoFile(path, fps=self.protocol.fps), digest=digest)
+            return attrs.evolve(self, folder=folder)(attrs.evolve(match, generated=coded))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _check_lengths(self, made: Followed, real: Followed) -> None:
         apart = abs(made.frames - real.frames) / self.protocol.fps

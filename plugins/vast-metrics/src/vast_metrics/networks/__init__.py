@@ -1,0 +1,1 @@
+"""Metrics by networks that the user brings as ONNX files."""
