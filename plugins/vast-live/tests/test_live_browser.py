@@ -244,3 +244,17 @@ def test_text_has_the_contrast_of_wcag_aa(scheme):
         high, low = sorted((luminance(colour[front]), luminance(colour[back])), reverse=True)
         least = 3.0 if front == "edge" else 4.5  # borders of controls, WCAG 1.4.11
         assert (high + 0.05) / (low + 0.05) >= least, f"{front} on {back}"
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_finds_no_accessibility_fault(serve, width):
+    axe = pytest.importorskip("axe_playwright_python", reason="pip install 'vast-avatar[oracles]'")
+    script = Path(axe.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
+
+    async def go(page):
+        await page.evaluate(script)
+        return await page.evaluate("axe.run()")
+
+    found, _ = in_browser(go, serve(), width=width)
+    assert [(fault["id"], [node["html"] for node in fault["nodes"]]) for fault in found["violations"]] == []
+    assert len(found["passes"]) > 10
