@@ -8,12 +8,17 @@ import sys
 from importlib.metadata import distributions
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
-from vast_core.errors import StorageError
+from vast_core.errors import ComponentError, StorageError
+from vast_core.media import SPOKEN
 from vast_core.recipe import load_recipe
-from vast_core.registry import KINDS, Registry, hookspecs
+from vast_core.registry import KINDS, Marker, Origin, Registry, hookspecs
 from vast_core.runner import run_recipe
+from vast_core.speak.marks import Marks
+from vast_core.speak.perform import write_video
 
 ROOT = Path(__file__).resolve().parents[1]
 HOOKS = {name: function for name, function in vars(hookspecs).items() if name.startswith("vast_")}
@@ -151,6 +156,78 @@ def test_what_is_declared_is_declared_before_torch_is_imported(packages):
     assert packages.discover(after=code).called == [["components", False], ["stages", False], ["sections", False]]
 
 
+class Stamp(Marker):
+    """Marks the first row, and counts the files."""
+
+    def __init__(self, origin):
+        self.origin, self.files = origin, []
+
+    def frame(self, frame):
+        marked = frame.copy()
+        marked[0] = 255
+        return marked
+
+    def metadata(self):
+        return {"title": self.origin.avatar}
+
+    def finish(self, path):
+        self.files.append(path.stat().st_size)
+
+
+def marked_by(*hooks):
+    """The marks of an avatar for whom plugins with these functions are registered."""
+    registry = Registry()
+    for number, hook in enumerate(hooks):
+        plugin = type("Plugin", (), {"vast_marker": staticmethod(hookspecs.hookimpl(hook))})
+        registry.register(plugin, name=f"marker{number}", distribution="vast-marker")
+    origin = Origin(avatar="ann", run="r", recipe="a", weights="b", software="vast 1", sections={})
+    return Marks.by(origin, registry)
+
+
+def test_vast_marker(tmp_path):
+    def vast_marker(origin):
+        return Stamp(origin)
+
+    marks = marked_by(vast_marker, lambda origin: None)
+    (stamp,) = marks.markers
+    frames, out = [np.zeros((32, 32, 3), np.uint8)] * 3, tmp_path / "out.mp4"
+    write_video(frames, 25, np.zeros(1920, np.float32), out, marks)
+    with av.open(out) as video:
+        assert video.metadata["title"] == "ann"
+        assert video.metadata["comment"] == SPOKEN
+        shown = [frame.to_ndarray(format="gray") for frame in video.decode(video=0)]
+    assert all(frame[0].mean() > 150 > 50 > frame[8:].mean() for frame in shown)
+    assert stamp.files == [out.stat().st_size]
+    assert not frames[0].any(), "the frames that were given stay as they were"
+
+
+def test_an_avatar_whose_marks_fail_does_not_speak():
+    def vast_marker(origin):
+        raise ZeroDivisionError("by its own fault")
+
+    with pytest.raises(ComponentError, match="'marker0' cannot mark videos as synthetic"):
+        marked_by(vast_marker)
+    with pytest.raises(ComponentError, match="which is no vast_core"):
+        marked_by(lambda origin: "a mark")
+    assert "no mark but a comment" in marked_by(lambda origin: None).lines()[0]
+
+
+def test_vast_inspect(packages, tmp_path):
+    packages.add(
+        "vast-looker",
+        """
+        @hookimpl
+        def vast_inspect(file):
+            yield "size", f"{file.stat().st_size} bytes"
+        """,
+    )
+    (tmp_path / "out.mp4").write_bytes(b"seven b")
+    assert packages.vast("inspect", str(tmp_path / "out.mp4"), VAST_PLUGINS="vast-looker").stdout == "size: 7 bytes\n"
+    alone = packages.vast("--no-plugins", "inspect", str(tmp_path / "out.mp4"))
+    assert alone.returncode == 2
+    assert "no loaded plugin reads the marks of videos" in alone.stderr
+
+
 def test_vast_pipeline_built(walk):
     assert of(walk, "built") == [(3, 5, "walk")] * 2
 
@@ -207,13 +284,13 @@ def test_vast_commands(packages):
     )
     shown = packages.vast("--help")
     assert re.search(r"Commands of plugins:(\n.+)*\n +greet +Say hello\.", shown.stdout)
-    assert packages.vast("greet", "you").stdout == "hello you, of 15 plugins\n"
+    assert packages.vast("greet", "you").stdout == "hello you, of 16 plugins\n"
     assert "greet" not in packages.vast("--no-plugins", "--help").stdout
 
 
 def test_every_hook_has_a_test_and_a_documented_heading():
     headings = re.findall(r"^### `(vast_\w+)\((.*)\)`$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
-    assert len(HOOKS) == 9
+    assert len(HOOKS) == 11
     assert dict(headings) == {name: ", ".join(inspect.signature(hook).parameters) for name, hook in HOOKS.items()}
     assert [name for name, _ in headings] == list(HOOKS), "in the order of hookspecs.py"
     assert {f"test_{name}" for name in HOOKS} <= globals().keys()

@@ -57,8 +57,8 @@ def imported(package):
     return found
 
 
-def test_there_are_fourteen_plugins():
-    assert len(PLUGINS) == 14
+def test_there_are_fifteen_plugins():
+    assert len(PLUGINS) == 15
     assert [path.parent for path in PLUGINS] == sorted(p for p in (ROOT / "plugins").iterdir() if p.is_dir())
 
 

@@ -16,7 +16,6 @@ avatar needs.
 
 from __future__ import annotations
 
-import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,7 +28,7 @@ import torch
 import yaml
 
 from .device import best_device
-from .errors import ComponentError, InputError, MediaWarning
+from .errors import InputError, MediaWarning
 from .files.outputs import check_output
 from .interfaces import Renderer, Sizes
 from .media.hearing import is_silent
@@ -41,7 +40,9 @@ from .registry.registry import Registry
 from .runs.weights import read_header
 from .speak.base_clip import BASE_VIDEO, BaseClip
 from .speak.expressing import latency
+from .speak.installed import check_installed
 from .speak.live import Live, Moment
+from .speak.marks import Marks
 from .speak.named_styles import STYLES, style_files, style_path
 from .speak.overlap import ahead
 from .speak.packing import AVATAR, MEMBERS, RECIPE, SLIDERS, SPEAKING, check_run, members, unpack
@@ -55,7 +56,7 @@ from .speak.style import Style, mean_of, weights_digest
 from .speak.style_model import StyleModel
 from .speak.trained import load_face, load_renderer, load_style
 
-__all__ = ["AsyncSpeech", "Avatar", "Factor", "Live", "Moment", "Speech", "Stream", "Style", "load", "pack"]
+__all__ = ["AsyncSpeech", "Avatar", "Factor", "Live", "Marks", "Moment", "Speech", "Stream", "Style", "load", "pack"]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -71,6 +72,8 @@ class Avatar:
     _files: tuple[Path, ...]
     """Files and corpus folders that belong to it; output must not overwrite them."""
     _digest: str
+    marks: Marks
+    """What its videos carry, so that everyone can tell that they are synthetic."""
     _unpacked: tempfile.TemporaryDirectory[str] | None = None
     """Temporary folder of a packed avatar, removed together with it."""
 
@@ -191,7 +194,8 @@ class Avatar:
         iterable, of chunks of one. Frames are made in blocks of ``at_once``, as soon as the sound that they depend on
         has arrived, :attr:`latency` after them; by default one by one for chunks, and 32 for a file or a wave. Chunks
         of any size give the same frames as the whole. Larger blocks wait for more sound, but cost less time per frame.
-        ``seed`` fixes the noise of a stochastic decoder.
+        ``seed`` fixes the noise of a stochastic decoder. The frames have no watermark: where they leave as a video,
+        ``avatar.marks.frame(frame)`` adds it.
 
         Raises :class:`vast_core.errors.InputError` if the sound cannot be read or is empty, and
         :class:`vast_core.errors.WeightsError` if the style belongs to another avatar's weights.
@@ -233,7 +237,8 @@ class Avatar:
         seed: int = 0,
         progress: Callable[[int, int], None] | None = None,
     ) -> Path:
-        """Write a video of the avatar speaking ``sound``, with the sound, to ``out``; returns its path.
+        """Write a video of the avatar speaking ``sound``, with the sound and all :attr:`marks`, to ``out``; returns its
+        path.
 
         Sound in chunks is read to its end first. ``progress`` is called after each frame with the number of finished
         frames and of all frames. ``out`` must not exist unless ``force`` is True, and must not be an input: sound,
@@ -268,7 +273,7 @@ class Avatar:
             seed=seed,
         )
         with closing(ahead(spoken, CHUNK // 2)) as frames:  # painted while those before are encoded
-            write_video(counted(frames), self.fps, wave, out)
+            write_video(counted(frames), self.fps, wave, out, self.marks)
         return out
 
 
@@ -300,7 +305,7 @@ def load(
         files += _corpus_of(path)
     check_run(folder)
     registry = Registry.discover() if registry is None else registry
-    _check_installed(path, read_header(folder / AVATAR).get("components", {}), registry)
+    check_installed(path, read_header(folder / AVATAR), registry)
     recipe = load_recipe(folder / RECIPE, registry, parts=SPEAKING)
     if look_ahead is not None and hasattr(recipe.part("audio").config, "look_ahead"):
         recipe = load_recipe(folder / RECIPE, registry, [f"audio.look_ahead={float(look_ahead)!r}"], parts=SPEAKING)
@@ -308,15 +313,17 @@ def load(
     weights = (folder / AVATAR).parent
     load_face(weights, pipeline)
     model = load_style(weights, pipeline)
+    base = BaseClip.load(folder / AVATAR)
     return Avatar(
         pipeline=pipeline,
         model=model,
         sliders=load_sliders(weights, model),
         renderer=load_renderer(weights, pipeline),
-        base=BaseClip.load(folder / AVATAR),
+        base=base,
         folder=folder,
         files=files,
         digest=weights_digest(model),
+        marks=Marks.of(base.avatar, recipe, folder, registry),
         unpacked=unpacked,
     )
 
@@ -337,23 +344,6 @@ def pack(run: str | Path, out: str | Path, *, force: bool = False) -> Path:
 def _check_seed(seed: int) -> None:
     if not 0 <= seed < 2**63:
         raise InputError(f"the seed {seed}: give a whole number from 0 to {2**63 - 1}")
-
-
-def _check_installed(path: Path, components: dict[str, str], registry: Registry) -> None:
-    """Raise :class:`ComponentError` with the packages of all components that are not installed."""
-    installed = {plugin.distribution for plugin in registry.plugins}
-    missing = []
-    for kind in SPEAKING:
-        found = re.fullmatch(r"(\S+) \((\S+)(?: (.+))?\)", components.get(kind, ""))
-        if found is None or found[2] in installed:  # loading the recipe reports an installed but broken plugin
-            continue
-        try:
-            registry.get(kind, f"{found[2]}/{found[1]}")
-        except ComponentError:
-            version = f" (made with version {found[3]})" if found[3] else ""
-            missing.append(f"  {kind} {found[1]}: pip install {found[2]}{version}")
-    if missing:
-        raise ComponentError(f"{path}: this avatar needs components that are not installed:\n" + "\n".join(missing))
 
 
 def _corpus_of(run: Path) -> tuple[Path, ...]:

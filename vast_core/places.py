@@ -1,4 +1,4 @@
-"""Folders of the user: of the cache, of weights, of logs; and ``~`` in paths. Imports nothing heavy.
+"""Folders of the user: of the cache, of weights, of keys, of logs; and ``~`` in paths. Imports nothing heavy.
 
 A service or a container may have no home folder. Then these folders are in the system's temporary folder.
 """
@@ -10,11 +10,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from platformdirs import user_cache_path, user_log_path
+from platformdirs import user_cache_path, user_data_path, user_log_path
 
 from .errors import InputError
 
-__all__ = ["downloads", "expanded", "weights_folder"]
+__all__ = ["data_folder", "downloads", "expanded", "weights_folder"]
 
 CACHE, WEIGHTS = "VAST_CACHE", "VAST_WEIGHTS"
 """Environment variables that name the folder of prepared features, and a folder of weights of other projects."""
@@ -45,6 +45,11 @@ def weights_folder() -> Path | None:
 def downloads() -> Path:
     """Folder of downloaded weights: the user's cache folder."""
     return user_folder(user_cache_path)
+
+
+def data_folder() -> Path:
+    """Folder of what belongs to the user and is kept, such as keys."""
+    return user_folder(user_data_path)
 
 
 def log_folder() -> Path:

@@ -40,7 +40,7 @@ COMMANDS: Places = {
     "verify": ("vast_core.cli.verify:verify", "Check the files of RUN, and repeat its first logged training steps."),
     "plugins": ("vast_core.cli.plugins:plugins", "List what is installed and in what state."),
     "schema": ("vast_core.cli.schema:schema", "Write the JSON Schema of recipes."),
-    "inspect": ("vast_core.cli.inspect:inspect", "Show what a weights file contains."),
+    "inspect": ("vast_core.cli.inspect:inspect", "Show what a weights file contains, or what marks a video has."),
 }
 """Commands of vast itself."""
 

@@ -1,33 +1,70 @@
-"""``vast inspect``: what a weights file contains."""
+"""``vast inspect``: what a weights file contains, and what a video tells of where it comes from."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from ..cli import Session
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..registry.registry import Registry
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-def inspect(file: Path) -> None:
-    """Show what a weights file contains.
+@click.pass_obj
+def inspect(session: Session, file: Path) -> None:
+    """Show what a weights file contains, or what marks a video or picture has.
 
-    Shows the header of FILE, then every tensor with shape and type. Only the header is read, however large the file is.
+    Of weights it shows the header of FILE, then every tensor with shape and type; only the header is read, however
+    large the file is. Of any other file it shows, a line each, what plugins find: whether metadata, a C2PA manifest
+    and a watermark say that it is synthetic.
 
     \b
     Example:
       vast inspect runs/vast_default/weights/style.safetensors
+      vast inspect out.mp4
     """
+    from ..console import plain_console
+
+    console = plain_console()
+    if not file.is_file() or _is_weights(file):
+        _show_weights(file, console)
+        return
+    for label, finding in findings(file, session.registry):
+        console.print(f"{label}: {finding}", soft_wrap=True)
+
+
+def findings(file: Path, registry: Registry) -> Iterator[tuple[str, str]]:
+    """What plugins find in a video or picture. Raises :class:`vast_core.errors.ComponentError` if none looks."""
+    from ..errors import ComponentError
+
+    hooks = list(registry.each("vast_inspect"))
+    if not hooks:
+        raise ComponentError(f"{file}: no loaded plugin reads the marks of videos; see `vast plugins doctor`")
+    for _, hook in hooks:
+        yield from hook(file=file)
+
+
+def _is_weights(file: Path) -> bool:
+    """Whether a file is meant as weights: by its name, or because it begins like a safetensors header."""
+    with file.open("rb") as opened:
+        return file.suffix == ".safetensors" or opened.read(9)[8:] == b"{"
+
+
+def _show_weights(file: Path, console: Console) -> None:
     from rich import box
     from rich.table import Table
 
-    from ..console import plain_console
-
     header, tensors = read_contents(file)
-    console = plain_console()
     if header:
         table = Table(title="Header", title_justify="left", box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
         for key, value in header.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +18,6 @@ from ..files.atomic import publish
 from ..files.names import temporary_name
 from ..interfaces import SAMPLE_RATE
 from .colour import EXACT_COLOUR
-from .reading import SPOKEN
 
 ENCODERS = ("libx264", "libopenh264")
 """H.264 encoders; the first available one is used. PyAV's wheels contain libx264 (GPL), which is called, not linked."""
@@ -53,12 +52,13 @@ class VideoWriter:
         sample_rate: int = SAMPLE_RATE,
         crf: int = 18,
         full_colour: bool = False,
-        spoken: bool = False,
+        metadata: Mapping[str, str] | None = None,
+        finish: Callable[[Path], None] | None = None,
     ) -> None:
         """Prepare to write ``path``; ``wave`` is mono (S,) at ``sample_rate``, ``crf`` 0 (lossless) to 51 (worst).
 
         ``full_colour`` keeps the colour of every pixel (yuv444p) where the encoder can; browsers do not play that.
-        ``spoken`` marks a video in which an avatar speaks, so that no avatar is trained on it.
+        ``metadata`` is written into the container. ``finish`` may change the complete file before it gets its name.
         """
         if wave is not None and wave.ndim != 1:
             raise ValueError(f"{path}: wave is {wave.shape}; give one channel, (S,)")
@@ -69,7 +69,8 @@ class VideoWriter:
         self._wave = wave
         self._sample_rate = sample_rate
         self._crf = crf
-        self._spoken = spoken
+        self._metadata = metadata or {}
+        self._finish = finish
         self._encoder = h264_encoder()
         self._format = "yuv444p" if full_colour and self._encoder == "libx264" else "yuv420p"
         self._size: tuple[int, int] | None = None
@@ -86,8 +87,7 @@ class VideoWriter:
                 self._container = av.open(
                     f"file:{self._temporary}", "w", format="mp4", options={"movflags": "+faststart"}
                 )
-            if self._spoken:
-                self._container.metadata["comment"] = SPOKEN
+            self._container.metadata.update(self._metadata)
             self._video: Any = self._container.add_stream(self._encoder, rate=self._fps)
             self._audio: Any = None
             if self._wave is not None:
@@ -132,6 +132,9 @@ class VideoWriter:
                 self._mux(self._audio.encode(None))
             with self._storing():
                 self._container.close()
+            if self._finish is not None:
+                self._finish(self._temporary)
+            with self._storing():
                 publish(self._temporary, self.path)
         except BaseException:
             self._discard()

@@ -83,7 +83,8 @@ class Draft:
         reader.problems += self.problems
         tree = merged(self.tree, self.changes)
         if parts is not None:
-            kept = ("vast", "name", "seed", "fps", *parts)
+            always = (section.name for section in registry.sections if section.always)
+            kept = ("vast", "name", "seed", "fps", *parts, *always)
             tree = attrs.evolve(tree, value={key: node for key, node in tree.value.items() if key in kept})
         sections = _Sections(registry, reader, runs=parts is None)
         reader.use = sections.use
@@ -144,11 +145,9 @@ class _Sections:
         run = [] if not self.runs else self._run(sections["run"]) if listed else self._default(tree)
         values["run"] = tuple(stage for stage, _ in run)
         values["stages"] = self._options(run, sections.get("stages", Node({}, tree.mark)))
-        values["sections"] = {
-            name: self._section(name, sections[name])
-            for name in known
-            if name not in RECIPE_KEYS and name in sections and not _is_absent(sections[name])
-        }
+        written = {name: node for name, node in sections.items() if name not in RECIPE_KEYS and not _is_absent(node)}
+        given = {section.name: Node({}, tree.mark) for section in self.registry.sections if section.always} | written
+        values["sections"] = {name: self._section(name, given[name]) for name in known if name in given}
         return values
 
     def _section(self, name: str, node: Node) -> Any:

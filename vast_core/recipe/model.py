@@ -64,7 +64,7 @@ class Recipe:
     stages: Mapping[str, Any] = attrs.field(factory=dict)
     """Options of the stages by name: of all stages that run, and of others that the recipe sets."""
     sections: Mapping[str, Any] = attrs.field(factory=dict)
-    """Options of the sections that plugins read, by name, as far as the recipe has them."""
+    """Options of the sections that plugins read, by name: of those that the recipe has, and of those that all have."""
     source: str = attrs.field(default="", eq=False)
     """The file it was read from, and the changes on the command line."""
 

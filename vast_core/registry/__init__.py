@@ -6,6 +6,7 @@ from .core_stages import CORE_STAGES, PrepareStage, RendererStage, StyleStage, T
 from .declarations import KINDS, PARTS, RECIPE_KEYS, Component, Kind, Part, SectionSpec, StageSpec
 from .discovery import explain, fault_line
 from .hookspecs import hookimpl
+from .marking import Marker, Origin
 from .registry import Registry
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     "RECIPE_KEYS",
     "Component",
     "Kind",
+    "Marker",
+    "Origin",
     "Part",
     "PrepareStage",
     "Registry",

@@ -171,6 +171,9 @@ class SectionSpec(Declared):
     """
 
     sort = "section"
+    always: bool = False
+    """Whether every recipe has it, with its defaults where it is not written. Such a section stays with the avatar: it
+    is packed, and an avatar that was made with it cannot be loaded without the plugin."""
 
 
 def _imported(declared: Component | StageSpec) -> Any:

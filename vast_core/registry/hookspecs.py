@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pluggy
 
 from .declarations import Component, Kind, SectionSpec, StageSpec
+from .marking import Marker, Origin
 
 if TYPE_CHECKING:
     import click
@@ -71,6 +72,16 @@ def vast_sections() -> Iterable[SectionSpec]:  # type: ignore[empty-body]
 @hookspec
 def vast_commands(cli: click.Group) -> None:
     """Add commands to ``vast``. Called each time the program starts; import inside the command's function."""
+
+
+@hookspec
+def vast_marker(origin: Origin) -> Marker | None:
+    """What marks the videos of an avatar as synthetic; called when the avatar is loaded. None marks nothing."""
+
+
+@hookspec
+def vast_inspect(file: Path) -> Iterable[tuple[str, str]]:  # type: ignore[empty-body]
+    """What can be told of a video or picture file, for ``vast inspect``: pairs of a label and a sentence."""
 
 
 @hookspec

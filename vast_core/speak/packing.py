@@ -22,6 +22,7 @@ from ..errors import InputError
 from ..files.atomic import replacing
 from ..media.opening import content_digest
 from ..registry.declarations import Part
+from ..runs.weights import read_header
 from ..version import __version__
 from .base_clip import BASE_VIDEO, BaseClip
 from .named_styles import is_member, style_files
@@ -32,14 +33,10 @@ SPEAKING: tuple[Part, ...] = ("face", "audio", "style", "flow", "decoder", "rend
 
 RECIPE, AVATAR, MANIFEST = "recipe.yaml", "weights/avatar.safetensors", "manifest.json"
 
-MEMBERS = (
-    RECIPE,
-    "weights/face.safetensors",
-    "weights/style.safetensors",
-    "weights/renderer.safetensors",
-    AVATAR,
-    BASE_VIDEO,
-)
+WEIGHTS = ("weights/face.safetensors", "weights/style.safetensors", "weights/renderer.safetensors", AVATAR)
+"""The avatar's files of weights, by path in its run's folder."""
+
+MEMBERS = (RECIPE, *WEIGHTS, BASE_VIDEO)
 """Files of every avatar, by path in its run's folder; sliders and named styles come in addition."""
 
 SLIDERS = f"weights/{SLIDERS_FILE}"
@@ -97,8 +94,9 @@ def pack(run: Path, out: Path) -> None:
     :func:`check_run` does, and :class:`vast_core.errors.StorageError` if ``out`` cannot be written.
     """
     check_run(run)
+    always = read_header(run / AVATAR).get("sections", {})
     recipe = yaml.safe_load((run / RECIPE).read_text(encoding="utf-8"))
-    kept = {key: value for key, value in recipe.items() if key in ("vast", "name", "seed", "fps", *SPEAKING)}
+    kept = {key: value for key, value in recipe.items() if key in ("vast", "name", "seed", "fps", *SPEAKING, *always)}
     text = yaml.safe_dump(kept, sort_keys=False, allow_unicode=True, width=120).encode()
     files = [Entry(name=RECIPE, size=len(text), sha256=hashlib.sha256(text).hexdigest())]
     others = members(run)[1:]

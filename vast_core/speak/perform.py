@@ -27,6 +27,7 @@ from .base_clip import BaseClip
 from .drawing import Prepared, WantedFaces, paint, prepare
 from .expressing import Chunk, Expressing
 from .lids import Lids
+from .marks import Marks
 from .overlap import ahead
 from .sound import Sound
 from .style import Style
@@ -147,11 +148,11 @@ def perform(
             yield from appearing.paint(block)
 
 
-def write_video(frames: Iterable[Image], fps: float, wave: NDArray[np.float32], out: Path) -> None:
-    """Write ``frames`` with their sound to ``out``, marked as spoken; a full disk leaves no half-written video."""
-    with VideoWriter(out, fps, wave, spoken=True) as writer:
+def write_video(frames: Iterable[Image], fps: float, wave: NDArray[np.float32], out: Path, marks: Marks) -> None:
+    """Write ``frames`` with their sound and ``marks`` to ``out``; a full disk leaves no half-written video."""
+    with VideoWriter(out, fps, wave, metadata=marks.metadata(), finish=marks.finish) as writer:
         for frame in frames:
-            writer.write(frame)
+            writer.write(marks.frame(frame))
 
 
 def _pose(base: BaseClip, chunk: Chunk, played: Sequence[int]) -> Tensor:

@@ -20,11 +20,12 @@ from ..interfaces import SAMPLE_RATE, listen, place
 from ..media.sync import shift_wave
 from ..mesh.scene import Image
 from ..registry.core_stages import SynthesizeStage
-from ..report import Figure, Section
+from ..report import Figure, Section, Text
 from ..report import Video as Playable
 from ..runs.directory import Run
 from ..runs.store import PreparedClip
 from ..speak.base_clip import BASE_VIDEO, BaseClip, Video
+from ..speak.marks import Marks, marks_key
 from ..speak.perform import perform, write_video
 from ..speak.sliders import Sliders, load_sliders
 from ..speak.sound import Sound
@@ -45,7 +46,8 @@ STRIP_ROWS, STRIP_COLUMNS, STRIP_HEIGHT, STRIP_SECONDS = 3, 6, 192, 3.0
 
 def inputs(context: StageContext) -> dict[str, Any]:
     """Inputs of the sample video."""
-    return {"style": context.key("style"), "renderer": context.key("renderer")}
+    marks = marks_key(context.recipe, context.run.registry)
+    return {"style": context.key("style"), "renderer": context.key("renderer"), "marks": marks}
 
 
 def run(context: StageContext) -> list[Path]:
@@ -56,7 +58,9 @@ def run(context: StageContext) -> list[Path]:
     video = context.run.path / BASE_VIDEO
     base = base_clip(context, video)
     path = weights / "avatar.safetensors"
-    base.save(path, {"components": context.run.components()})
+    recipe, registry = context.recipe, context.run.registry
+    always = {section.name: section.provider for section in registry.sections if section.always}
+    base.save(path, {"components": context.run.components(), "sections": always})
     spoken, prompts = _choose(context)
     wave = _sound(context, spoken)
     fps = context.run.recipe.fps
@@ -69,10 +73,11 @@ def run(context: StageContext) -> list[Path]:
         return perform(pipeline, model, renderer, base, base.play(video), Sound.of(sound), code)
 
     out = context.run.samples / f"{safe_name(base.avatar)}.mp4"
+    marks = Marks.of(base.avatar, recipe, context.run.path, registry)
     style, code = next(iter(codes.items()))
     what = f"{base.avatar} says {spoken.name} {style}"
     with context.console.status(what):
-        write_video(frames(code, wave), fps, wave, out)
+        write_video(frames(code, wave), fps, wave, out, marks)
     context.console.print(f"{what}: {out}")
     picture = context.run.samples / STYLES_PICTURE
     with context.console.status("the same words in other styles"):
@@ -83,7 +88,8 @@ def run(context: StageContext) -> list[Path]:
         _write_strip(picture, [[_reduced(frame) for frame in frames(code, brief)] for code in codes.values()])
     shown = context.run.samples / SHOWN
     with replacing(shown) as temporary:
-        temporary.write_text(json.dumps({"video": out.name, "what": what, "rows": list(codes)}), encoding="utf-8")
+        told = {"video": out.name, "what": what, "rows": list(codes), "marks": marks.lines()}
+        temporary.write_text(json.dumps(told), encoding="utf-8")
     return [path, video, out, picture, shown]
 
 
@@ -96,6 +102,7 @@ def report(run: Run) -> Iterator[Section]:
         [
             Playable(f"{shown['what']}.", run.samples / shown["video"]),
             Figure(f"The same words at the same times, by row: {rows}.", (run.samples / STYLES_PICTURE).read_bytes()),
+            Text(" ".join(shown["marks"])),
         ],
     )
 

@@ -11,7 +11,7 @@ import pytest
 
 from vast_core.errors import InputError, MediaError, MediaWarning
 from vast_core.interfaces import Sizes
-from vast_core.media import VideoWriter
+from vast_core.media import SPOKEN, VideoWriter
 from vast_corpora.config import FolderConfig
 from vast_corpora.folder import FolderCorpus
 from vast_corpora.plugin import vast_components
@@ -289,7 +289,7 @@ def test_what_is_no_footage_is_passed_over_and_listed_once(tmp_path):
 
 def test_an_avatar_is_not_trained_on_itself(tmp_path):
     for name, spoken in (("ann_1", False), ("out", True)):
-        with VideoWriter(tmp_path / f"{name}.mp4", 25, spoken=spoken) as video:
+        with VideoWriter(tmp_path / f"{name}.mp4", 25, metadata={"comment": SPOKEN} if spoken else {}) as video:
             video.write(np.zeros((64, 64, 3), np.uint8))
     names, said = passed_over(tmp_path)
     assert names == ["ann_1"]

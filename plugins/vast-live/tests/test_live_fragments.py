@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from vast_core.api import Marks
 from vast_core.interfaces import SAMPLE_RATE
 from vast_core.media import SPOKEN
 from vast_live.fragments import FragmentWriter
@@ -17,7 +18,7 @@ LIGHT, CLICK = 220, 0.8
 
 def parts_of(fps, seconds, marks, size=(64, 48), left_out=()):
     """The stream of a dark, silent film in which the frames ``marks`` are light and begin with a click."""
-    writer = FragmentWriter(size, fps)
+    writer = FragmentWriter(size, fps, Marks())
     parts = [writer.beginning]
     sample = [round(n / fps * SAMPLE_RATE) for n in range(round(seconds * fps) + 1)]
     for number in range(round(seconds * fps)):
@@ -70,7 +71,7 @@ def test_a_picture_left_out_is_shown_again_and_nothing_shifts():
     np.testing.assert_allclose(light, [n / 25 for n in (20, 21, 22, 23, 40)], atol=1e-4)
     np.testing.assert_allclose(clicks, [0.8, 1.6], atol=2e-3)
     with pytest.raises(ValueError, match="the first moment has no picture"):
-        FragmentWriter((64, 48), 25).write(None, np.zeros(640, np.float32))
+        FragmentWriter((64, 48), 25, Marks()).write(None, np.zeros(640, np.float32))
 
 
 @pytest.mark.parametrize("size", [(64, 48), (65, 47)])

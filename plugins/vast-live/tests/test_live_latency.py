@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from vast_core.api import Marks
 from vast_core.errors import InputError
 from vast_core.interfaces import SAMPLE_RATE
 from vast_live.commands import latency
@@ -20,7 +21,7 @@ def answer_of(wave, *, delay=0.0, late=0, repeated=(), slower=0.0, shown=True):
 
     ``slower`` is by how many seconds each second of the stream takes longer.
     """
-    writer, size, chance = FragmentWriter((64, 48), 25), 640, np.random.default_rng(0)
+    writer, size, chance = FragmentWriter((64, 48), 25, Marks()), 640, np.random.default_rng(0)
     arrivals, loud = (
         [(0.3, writer.beginning)],
         [np.square(wave[at : at + size]).mean() ** 0.5 for at in range(0, len(wave), size)],

@@ -7,7 +7,7 @@ every picture back until the next one comes.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 
@@ -61,8 +61,12 @@ class Samples:
     """Whether they depend on no others."""
 
 
-def beginning(video: VideoTrack, sound: SoundTrack, comment: str) -> bytes:
-    """The boxes ``ftyp`` and ``moov``, with ``comment`` in the metadata."""
+ENTRIES = {"title": "\xa9nam", "comment": "\xa9cmt", "description": "desc", "synopsis": "ldes", "copyright": "cprt"}
+"""Boxes of the metadata, by FFmpeg's names."""
+
+
+def beginning(video: VideoTrack, sound: SoundTrack, metadata: Mapping[str, str]) -> bytes:
+    """The boxes ``ftyp`` and ``moov``, with ``metadata``."""
     y, x = video.size
     head = struct.pack(">4IIH10x", 0, 0, 1000, 0, 0x10000, 0x100) + _MATRIX + bytes(24) + struct.pack(">I", 3)
     tracks = [
@@ -70,9 +74,11 @@ def beginning(video: VideoTrack, sound: SoundTrack, comment: str) -> bytes:
         _track(SOUND, "soun", sound.timescale, _full("smhd", 0, 0, bytes(4)), _mp4a(sound), (0, 0)),
     ]
     extends = [_full("trex", 0, 0, struct.pack(">5I", track, 1, 0, 0, 0)) for track in (VIDEO, SOUND)]
-    text = _box("data", struct.pack(">II", 1, 0), comment.encode())
+    entries = [
+        _box(ENTRIES[name], _box("data", struct.pack(">II", 1, 0), text.encode())) for name, text in metadata.items()
+    ]
     handler = _full("hdlr", 0, 0, bytes(4), b"mdirappl", bytes(9))
-    note = _box("udta", _full("meta", 0, 0, handler, _box("ilst", _box("\xa9cmt", text))))
+    note = _box("udta", _full("meta", 0, 0, handler, _box("ilst", *entries)))
     kind = _box("ftyp", b"iso5", struct.pack(">I", 512), b"iso5iso6mp41")
     return kind + _box("moov", _full("mvhd", 0, 0, head), *tracks, _box("mvex", *extends), note)
 

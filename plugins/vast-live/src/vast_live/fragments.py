@@ -9,8 +9,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from vast_core.api import Marks
 from vast_core.interfaces import SAMPLE_RATE
-from vast_core.media import EXACT_COLOUR, SPOKEN, h264_encoder
+from vast_core.media import EXACT_COLOUR, h264_encoder
 
 from .boxes import SOUND, VIDEO, Samples, SoundTrack, VideoTrack, avc_units, beginning, fragment
 
@@ -30,8 +31,9 @@ class FragmentWriter:
     The time of a picture is its number / fps, and that of a sound its sample / 16,000, so that they never drift apart.
     """
 
-    def __init__(self, size: tuple[int, int], fps: float, *, crf: int = 23) -> None:
-        """``size`` is (Y, X) of the pictures, ``crf`` 0 (lossless) to 51 (worst)."""
+    def __init__(self, size: tuple[int, int], fps: float, marks: Marks, *, crf: int = 23) -> None:
+        """``size`` is (Y, X) of the pictures, ``crf`` 0 (lossless) to 51 (worst); ``marks`` are the avatar's."""
+        self._marks = marks
         y, x = size
         self._odd = ((0, y % 2), (0, x % 2), (0, 0))
         self._rate = Fraction(fps).limit_denominator(1001)
@@ -47,7 +49,7 @@ class FragmentWriter:
             size=(y + y % 2, x + x % 2), timescale=self._rate.numerator, parameters=(sequence, picture)
         )
         sound = SoundTrack(timescale=SOUND_RATE, config=bytes(self._audio.extradata))
-        self.beginning = beginning(self._track, sound, SPOKEN)
+        self.beginning = beginning(self._track, sound, marks.metadata())
         """The bytes before the first fragment."""
 
     @property
@@ -61,6 +63,7 @@ class FragmentWriter:
         Without a picture the last one is shown again. Raises :class:`ValueError` if there is none yet.
         """
         if frame is not None:
+            frame = self._marks.frame(frame)
             self._last = av.VideoFrame.from_ndarray(
                 np.ascontiguousarray(np.pad(frame, self._odd, mode="edge")), format="rgb24"
             ).reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG", interpolation=EXACT_COLOUR)

@@ -179,7 +179,7 @@ async def _style_in(site: Site, form: Any) -> Any:
 
 
 def _video(avatar: Avatar, wave: Any, stream: Stream) -> Iterator[bytes]:
-    writer = FragmentWriter(avatar.size, avatar.fps)
+    writer = FragmentWriter(avatar.size, avatar.fps, avatar.marks)
     try:
         yield writer.beginning
         for number, frame in enumerate(stream):

@@ -51,7 +51,7 @@ class Talk:
         sound may wait."""
         self._live = avatar.live(style)
         self._fps = avatar.fps
-        self._writer = FragmentWriter(avatar.size, avatar.fps)
+        self._writer = FragmentWriter(avatar.size, avatar.fps, avatar.marks)
         self._give, self._tell, self._most = give, tell, most
         self._ended = threading.Event()
         self.left_out = 0
