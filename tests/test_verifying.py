@@ -48,7 +48,7 @@ def test_a_run_as_it_was_written_is_right_and_stays_as_it_is(trained, registry):
         "stage renderer",
     }
     assert all(check.right for check in found.values())
-    assert "step 2, repeated, has the same losses, bit for bit" in found["stage style"].found
+    assert "step 1, repeated, has the same losses, bit for bit" in found["stage style"].found
     assert {file: file.read_bytes() for file in before} == before
 
 

@@ -279,7 +279,7 @@ FAULTS: dict[str, Callable[[Trial, int], Row | None]] = {
     "killed": lambda trial, kills: killed(trial, kills - kills // 2, signal.SIGKILL),
     "writing": lambda trial, kills: killed_writing(trial, kills // 2),
     "stopped": lambda trial, kills: killed(trial, _some(kills), signal.SIGTERM),
-    "full": lambda trial, kills: starved(trial, kills),
+    "full": lambda trial, kills: starved(trial, kills - kills // 2),
     "small": lambda trial, kills: small_disk(trial, _some(kills)),
     "damaged": lambda trial, kills: damaged(trial),
     "power": lambda trial, kills: without_power(trial, _some(kills)),

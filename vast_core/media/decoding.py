@@ -12,6 +12,7 @@ from av.container import InputContainer
 
 from ..errors import MediaError, MediaWarning
 from .announced import missing_bytes, second_recording
+from .limits import MOST_PIXELS, check_picture
 from .opening import reach
 from .timeline import TS_DISCONT, packets
 
@@ -44,6 +45,9 @@ def decoded(path: Path, container: InputContainer, stream: Any) -> Iterator[Any]
             f"{path}: damaged or cut short at {unit} {number}, {second:.2f} s ({why}); copy or convert it again"
         )
 
+    if stream.type == "video":
+        check_picture(path, stream.codec_context.height or 1, stream.codec_context.width or 1)
+        stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}  # for pictures that become larger later
     try:
         for packet in packets(container):
             if packet.stream.index != stream.index:  # not packet.stream_index: of the packets that flush it is 0

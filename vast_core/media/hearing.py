@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..errors import MediaError, MediaWarning
 from ..interfaces import SAMPLE_RATE, SILENCE_RMS
 from .decoding import decoded
+from .limits import check_time
 from .opening import opened
 
 SOUND_GAP = 0.02
@@ -124,6 +125,7 @@ class SoundReader:
 
         for frame in decoded(self.path, container, stream):
             time = due if frame.time is None else frame.time + shift
+            check_time(self.path, time - (origin or 0.0))
             if time < due - SOUND_GAP and not container.streams.video:  # no pictures to lose the sound from
                 shift, time = shift + due - time, due
             current = (frame.format.name, frame.layout.name, frame.sample_rate)

@@ -19,6 +19,7 @@ from ..interfaces import SAMPLE_RATE
 from .colour import rgb
 from .decoding import decoded
 from .hearing import SoundReader
+from .limits import MOST_PIXELS, check_pause, check_picture, check_time
 from .opening import opened
 
 SPOKEN = "An avatar of vast speaks."
@@ -88,11 +89,13 @@ class VideoFile:
                 seconds = float(stream.duration * stream.time_base)
             else:
                 seconds = (container.duration or 0) / av.time_base
+            ratio = float(stream.sample_aspect_ratio or 1)
+            check_picture(self.path, first.height, round(min(first.width * ratio, 2 * MOST_PIXELS)))
             return _Geometry(
                 start=first.time or 0.0,
                 period=period,
                 seconds=max(seconds, period),
-                coded=(first.height, round(first.width * float(stream.sample_aspect_ratio or 1))),
+                coded=(first.height, round(first.width * ratio)),
                 matrix=matrix,
             )
 
@@ -126,12 +129,18 @@ class VideoFile:
                 if shown is not None:
                     early = max(gap, 1 / self.fps) / 2
                     handover = max((before + time) / 2, time - early) * self.fps - 1e-6
+                    self._check(before, handover / self.fps, emitted)
                     yield from self._repeat(shown, emitted, handover)
                     emitted = max(emitted, math.ceil(handover))
                     gap = min(time - before, geometry.period)
                 shown, before = frame, time
             end = max((before + gap) * self.fps - 0.5 + 1e-6, emitted + (emitted == 0))
+            self._check(before, end / self.fps, emitted)
             yield from self._repeat(shown, emitted, end)
+
+    def _check(self, begin: float, end: float, emitted: int) -> None:
+        check_time(self.path, end)
+        check_pause(self.path, begin, end - emitted / self.fps)
 
     def wave(self) -> NDArray[np.float32] | None:
         """The sound (S,), mono, 16 kHz, padded or cut to start with the first frame; None if there is no sound."""

@@ -75,6 +75,14 @@ class PreparedClip:
     notes: tuple[str, ...]
 
 
+@attrs.frozen(kw_only=True)
+class _Index:
+    """All prepared clips, in the order of the corpus, and all that could not be used."""
+
+    clips: list[PreparedClip]
+    rejected: list[RejectedClip]
+
+
 @attrs.frozen(slots=False)
 class Store:
     """A folder of prepared clips."""
@@ -102,30 +110,38 @@ class Store:
         return (self.path / "index.json").is_file()
 
     @cached_property
-    def _index(self) -> dict[str, list[dict[str, object]]]:
+    def _index(self) -> _Index:
         path = self.path / "index.json"
         if not path.is_file():
             raise InputError(
                 f"{path}: this recipe's clips are not prepared, or the cache was emptied, or the corpus changed; "
                 "run the stage `prepare` first"
             )
-        index: dict[str, list[dict[str, object]]] = json.loads(path.read_text(encoding="utf-8"))
-        return index
+        try:
+            plain = json.loads(path.read_text(encoding="utf-8"))
+            return _Index(
+                clips=cattrs.structure(plain["clips"], list[PreparedClip]),
+                rejected=cattrs.structure(plain["rejected"], list[RejectedClip]),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, cattrs.BaseValidationError) as error:
+            raise InputError(
+                f"{path}: is damaged ({error}); remove the folder {self.path} and prepare again"
+            ) from error
 
-    @cached_property
+    @property
     def clips(self) -> list[PreparedClip]:
         """All prepared clips, in the order of the corpus."""
-        return cattrs.structure(self._index["clips"], list[PreparedClip])
+        return self._index.clips
 
     @property
     def main_group(self) -> str:
         """Group of the first clip. In a union of corpora this is the first corpus, whose speakers the run is for."""
         return self.clips[0].group
 
-    @cached_property
+    @property
     def rejected(self) -> list[RejectedClip]:
         """All clips that could not be used."""
-        return cattrs.structure(self._index["rejected"], list[RejectedClip])
+        return self._index.rejected
 
     @cached_property
     def identities(self) -> dict[str, Tensor]:

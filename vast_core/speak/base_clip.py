@@ -113,15 +113,18 @@ class BaseClip:
         if header.get("what") != "avatar" or "video" not in header or not tensors.keys() >= set(_TENSORS):
             raise WeightsError(f"{path}: is not an avatar of this version; make it with `vast run RECIPE`")
         mouths = {name.removeprefix(_MOUTHS): value for name, value in tensors.items() if name.startswith(_MOUTHS)}
-        return cls(
-            avatar=header["avatar"],
-            source=header["source"],
-            start=header["start"],
-            crop=cattrs.structure(header["crop"], Crop),
-            video=cattrs.structure(header["video"], Video),
-            **{name: tensors[name] for name in _TENSORS},
-            mouths=Mouths.of_tensors(mouths) if mouths else None,
-        )
+        try:
+            return cls(
+                avatar=str(header["avatar"]),
+                source=str(header["source"]),
+                start=int(header["start"]),
+                crop=cattrs.structure(header["crop"], Crop),
+                video=cattrs.structure(header["video"], Video),
+                **{name: tensors[name] for name in _TENSORS},
+                mouths=Mouths.of_tensors(mouths) if mouths else None,
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, cattrs.BaseValidationError) as error:
+            raise WeightsError(f"{path}: its header is not one of an avatar ({error!r})") from error
 
     def play(self, path: Path) -> Iterator[tuple[int, Image]]:
         """Number and picture of each frame of the video at ``path``, played endlessly."""

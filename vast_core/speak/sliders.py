@@ -101,8 +101,14 @@ class Sliders:
         tensors, header = load_weights(path)
         if header.get("what") != KIND or set(tensors) != {"origin", "directions"}:
             raise WeightsError(f"{path}: is not a map from factors to style codes; the style stage writes one")
-        learned = cattrs.structure(header["factors"], dict[str, Factor])
-        return cls(model=header["model"], styles=header["styles"], learned=learned, **tensors)
+        try:
+            learned = cattrs.structure(header["factors"], dict[str, Factor])
+            model, styles = str(header["model"]), int(header["styles"])
+        except (KeyError, TypeError, ValueError, AttributeError, cattrs.BaseValidationError) as error:
+            raise WeightsError(f"{path}: its header is not one of a map of factors ({error!r})") from error
+        if tensors["origin"].ndim != 1 or tensors["directions"].shape != (len(learned), *tensors["origin"].shape):
+            raise WeightsError(f"{path}: its directions are not one for each factor")
+        return cls(model=model, styles=styles, learned=learned, **tensors)
 
 
 def load_sliders(weights: Path, model: StyleModel) -> Sliders | None:

@@ -78,7 +78,9 @@ class Style:
         """Read what :meth:`save` wrote. Raises :class:`WeightsError` if the file is not a saved style."""
         path = Path(path)
         tensors, header = load_weights(path)
-        if header.get("what") != KIND or set(tensors) != {"code"} or tensors["code"].ndim != 1:
+        words = [header.get(name) for name in ("model", "source")]
+        known = header.get("what") == KIND and all(isinstance(word, str) for word in words)
+        if not known or set(tensors) != {"code"} or tensors["code"].ndim != 1:
             raise WeightsError(f"{path}: is not a saved style; Style.save writes one")
         return cls(code=tensors["code"], model=header["model"], source=header["source"], files=(path,))
 
