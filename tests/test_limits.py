@@ -42,15 +42,15 @@ def test_a_recording_that_lasts_too_long(tmp_path):
         list(video.frames())
 
 
-def test_a_picture_that_claims_to_be_enormous(tmp_path):
+def test_a_box_that_claims_an_enormous_picture(tmp_path):
     with VideoWriter(tmp_path / "v.mp4", 25) as writer:
         writer.write(np.zeros((32, 32, 3), np.uint8))
     content = (tmp_path / "v.mp4").read_bytes()
     entry = content.index(b"avc1", content.index(b"stsd"))
     wide = content[: entry + 28] + struct.pack(">HH", 65535, 65535) + content[entry + 32 :]
     (tmp_path / "wide.mp4").write_bytes(wide)
-    with pytest.raises(MediaError, match=r"wide\.mp4: its pictures are 65535 x 65535, and may have 67,108,864 pixels"):
-        list(VideoFile(tmp_path / "wide.mp4", 25).frames())
+    # the box is not believed, but the pictures themselves
+    assert [frame.shape for frame in VideoFile(tmp_path / "wide.mp4", 25).frames()] == [(32, 32, 3)]
 
 
 @pytest.mark.parametrize("size", [(64, 4_194_240), (0, 5)])
