@@ -39,7 +39,15 @@ def serve_extra() -> Iterator[None]:
 
 
 @click.command(short_help="Let an avatar speak on a web page.")
-@click.argument("run", metavar="RUN|FILE.vast", type=click.Path(path_type=Path))
+@click.argument("run", metavar="[RUN|FILE.vast]", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--studio", is_flag=True, help="Make avatars on the page, from clips that are uploaded or recorded there."
+)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="With --studio: folder of everything that it keeps.  [studio]",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0 chooses a free one."
@@ -51,23 +59,25 @@ def serve_extra() -> Iterator[None]:
     "--minutes", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True, help="Longest visit."
 )
 @click.option(
-    "--megabytes", type=click.IntRange(1), default=64, show_default=True, help="Largest file that is accepted."
+    "--megabytes", type=click.IntRange(1), help="Largest file that is accepted.  [64; for clips of the studio 500]"
 )
 @LOOK_AHEAD
 @threads_option
 @click.pass_obj
 def serve(
     session: Any,
-    run: Path,
+    run: Path | None,
+    studio: bool,
+    folder: Path | None,
     host: str,
     port: int,
     clients: int,
     minutes: float,
-    megabytes: int,
+    megabytes: int | None,
     look_ahead: float,
     threads: int | None,
 ) -> None:
-    """Serve the avatar of the finished run RUN, or of a file that `vast pack` wrote.
+    """Serve the avatar of the finished run RUN, or of a file that `vast pack` wrote; or with --studio make avatars.
 
     The page shows the avatar, which repeats at once what you say into the microphone, or speaks a file or a text. The
     same is there for programs: POST /speak answers with a video, and the WebSocket /live with a live one; /docs has the
@@ -77,18 +87,38 @@ def serve(
     Example:
       vast serve runs/vast_default
       vast serve alma.vast --port 9000
+      vast serve --studio
     """
     from vast_core.console import Terminal
     from vast_core.device import use_threads
+    from vast_core.errors import InputError
 
+    if studio == (run is not None):
+        raise InputError("name a run, or a file of `vast pack`, to serve it; or give --studio alone, to make an avatar")
+    if folder is not None and not studio:
+        raise InputError("--folder is for --studio")
     with serve_extra():
         from .limits import Limits
         from .serving import load_avatar, serve_avatar
-    console = Terminal()
+        from .studio.opening import serve_studio
+        from .studio.receiving import StudioLimits
+    console, limits = Terminal(), Limits(clients=clients, minutes=minutes, megabytes=megabytes or 64)
     console.print(use_threads(threads))
+    if run is None:
+        serve_studio(
+            folder or Path("studio"),
+            limits,
+            StudioLimits(megabytes=megabytes or 500),
+            console,
+            host=host,
+            port=port,
+            look_ahead=look_ahead,
+            registry=session.registry,
+        )
+        return
     with console.status("loading the avatar"):
         avatar = load_avatar(run, look_ahead, session.registry)
-    serve_avatar(avatar, Limits(clients=clients, minutes=minutes, megabytes=megabytes), console, host=host, port=port)
+    serve_avatar(avatar, limits, console, host=host, port=port)
 
 
 @click.command(short_help="Measure how late a served avatar answers.")

@@ -26,7 +26,6 @@ from vast_core.interfaces import SAMPLE_RATE
 from vast_core.media import read_wave
 
 from .fragments import FragmentWriter
-from .limits import Limits
 from .openapi import described
 from .saying import say
 from .shield import Shield
@@ -39,9 +38,8 @@ __all__ = ["application"]
 PAGE = Path(__file__).with_name("page")
 
 
-def application(avatar: Avatar, limits: Limits) -> ASGIApp:
-    """The application that serves one avatar."""
-    site = Site(avatar, limits)
+def application(site: Site) -> ASGIApp:
+    """The application that serves one avatar, at any address below which it is mounted."""
     routes = [
         Route("/", _page("index.html")),
         Route("/docs", _page("docs.html")),
@@ -61,7 +59,7 @@ def application(avatar: Avatar, limits: Limits) -> ASGIApp:
     handlers: Any = {VastError: _wrong, Busy: _busy, HTTPException: _refused}
     starlette = Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
     starlette.state.site = site
-    return Shield(starlette, limits.bytes)
+    return Shield(starlette, site.limits.bytes)
 
 
 # ------------------------------------------------------------------------------------------------------- answers

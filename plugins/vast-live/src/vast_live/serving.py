@@ -12,6 +12,7 @@ from pathlib import Path
 
 import uvicorn
 from rich.console import Console
+from starlette.types import ASGIApp
 
 from vast_core.api import Avatar, load
 from vast_core.errors import InputError
@@ -19,8 +20,9 @@ from vast_core.registry import Registry
 
 from .limits import Limits
 from .server import application
+from .site import Site
 
-__all__ = ["load_avatar", "serve_avatar", "served"]
+__all__ = ["is_local", "listening", "load_avatar", "serve", "serve_avatar", "served"]
 
 MESSAGE = 4_000_000
 """Largest message of a visitor, bytes: two minutes of sound."""
@@ -40,17 +42,26 @@ def serve_avatar(avatar: Avatar, limits: Limits, console: Console, *, host: str,
 
     Raises :class:`vast_core.errors.InputError` if the address is not available.
     """
+    later = f"A frame depends on {1000 * avatar.latency:.0f} ms of later sound."
+    serve(application(Site(avatar, limits)), f"{avatar.name} lives at", later, console, host=host, port=port)
+
+
+def serve(app: ASGIApp, what: str, more: str, console: Console, *, host: str, port: int) -> None:
+    """Serve an application until it is stopped; ``what`` stands before its address, and ``more`` after it.
+
+    Raises :class:`vast_core.errors.InputError` if the address is not available.
+    """
     with _listen(host, port) as listener:
-        console.print(f"{avatar.name} lives at {_address(listener)}", style="bold", soft_wrap=True)
-        console.print(f"A frame depends on {1000 * avatar.latency:.0f} ms of later sound. Ctrl-C stops the server.")
-        if not _is_local(host):
+        console.print(f"{what} {_address(listener)}", style="bold", soft_wrap=True)
+        console.print(f"{more} Ctrl-C stops the server.")
+        if not is_local(host):
             console.print(
                 "Sound and pictures travel unencrypted, and browsers give no microphone to such pages: admit visitors "
                 "from outside through a proxy that speaks https.",
                 style="yellow",
             )
         try:
-            uvicorn.Server(_config(avatar, limits)).run(sockets=[listener])
+            uvicorn.Server(_config(app)).run(sockets=[listener])
         except KeyboardInterrupt:
             console.print("Stopped.")
 
@@ -58,8 +69,15 @@ def serve_avatar(avatar: Avatar, limits: Limits, console: Console, *, host: str,
 @contextmanager
 def served(avatar: Avatar, limits: Limits | None = None) -> Iterator[str]:
     """Serve an avatar on a free port of this machine for a while; gives its address."""
+    with listening(application(Site(avatar, limits or Limits()))) as url:
+        yield url
+
+
+@contextmanager
+def listening(app: ASGIApp) -> Iterator[str]:
+    """Serve an application on a free port of this machine for a while; gives its address."""
     with _listen("127.0.0.1", 0) as listener:
-        server = uvicorn.Server(_config(avatar, limits or Limits()))
+        server = uvicorn.Server(_config(app))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:
@@ -71,9 +89,9 @@ def served(avatar: Avatar, limits: Limits | None = None) -> Iterator[str]:
             thread.join()
 
 
-def _config(avatar: Avatar, limits: Limits) -> uvicorn.Config:
+def _config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
-        application(avatar, limits),
+        app,
         access_log=False,  # what visitors do is theirs
         log_level="warning",
         server_header=False,
@@ -92,7 +110,8 @@ def _listen(host: str, port: int) -> socket.socket:
         raise InputError(f"{host}:{port}: cannot listen ({error.strerror}); choose another --host or --port") from error
 
 
-def _is_local(host: str) -> bool:
+def is_local(host: str) -> bool:
+    """Whether only this machine reaches an address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -9,7 +9,7 @@ const make = (name, text = "", ...inside) => {
 };
 
 async function show() {
-  const {info, paths} = await (await fetch("/openapi.json")).json();
+  const {info, paths} = await (await fetch("openapi.json")).json();
   for (const [path, methods] of Object.entries(paths)) {
     for (const [method, what] of Object.entries(methods)) {
       const part = make("section", "", make("h2", `${method.toUpperCase()} ${path}`), make("p", what.summary));

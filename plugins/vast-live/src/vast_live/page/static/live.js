@@ -18,11 +18,11 @@ function ask(message) {
 // ---- the stream
 
 async function connect() {
-  avatar = await (await fetch("/avatar")).json();
+  avatar = await (await fetch("avatar")).json();
   at("name").textContent = document.title = avatar.name;
   video.style.setProperty("--shape", `${avatar.size[1]} / ${avatar.size[0]}`);
   fillStyles();
-  const address = new URL("/live", location.href);
+  const address = new URL("live", location.href);
   address.protocol = address.protocol.replace("http", "ws");
   socket = new WebSocket(address);
   socket.binaryType = "arraybuffer";
@@ -187,7 +187,7 @@ async function takeClip(file) {
   const form = new FormData();
   form.append("clip", file);
   try {
-    const answer = await fetch("/style", {method: "POST", body: form});
+    const answer = await fetch("style", {method: "POST", body: form});
     const found = await answer.json();
     if (!answer.ok) throw new Error(found.error);
     at("named").add(new Option(file.name, found.name, false, true));

@@ -16,7 +16,7 @@ class Microphone {
       audio: {channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true},
     });
     this.context = new AudioContext();
-    await this.context.audioWorklet.addModule("/static/worklet.js");
+    await this.context.audioWorklet.addModule("static/worklet.js");
     const node = new AudioWorkletNode(this.context, "to-16000", {numberOfOutputs: 0});
     node.port.onmessage = ({data}) => give(samples(data), Math.sqrt(data.reduce((sum, x) => sum + x * x, 0) / data.length));
     this.context.createMediaStreamSource(this.stream).connect(node);

@@ -1,0 +1,1 @@
+"""The studio: an avatar made from a clip on a web page."""
