@@ -114,7 +114,7 @@ class ProjectView {
 
   making(project) {
     const {look, quick, train} = project.works;
-    if (look.state !== "done" || (!project.usable && !project.speaks)) return null;
+    if (active(look) || (!project.usable && !project.speaks)) return null;
     const inside = [this.step("making", 2, "Make the avatar")];
     const [kind, work] = active(train) ? ["train", train] : ["quick", quick];
     if (active(work)) {
