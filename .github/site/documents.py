@@ -9,7 +9,7 @@ from pathlib import Path
 
 DOCS = ".github/site/docs"
 
-IMAGES = ("styles.png", "densities.png", "studio.png")
+IMAGES = ("styles.png", "densities.png", "live.png", "studio.png")
 """Pictures in ``.github/`` that pages show."""
 
 _SECTIONS = {
