@@ -23,7 +23,7 @@ LONGEST = 0.6
 LEAST, ABOVE = 0.35, 0.15
 """Lowest correlation at which a lag counts, and how far it must be above those that are more than a syllable away.
 
-Of 23 clips of talkers, two do not reach them; nor does a clip whose sound belongs to other lips."""
+Of five clips of people, four reach them; the sound of the fifth belongs to other lips."""
 SYLLABLE = 0.2
 """Seconds."""
 
