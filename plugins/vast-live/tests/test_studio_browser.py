@@ -23,6 +23,7 @@ from vast_live.studio.speaking import Speaking
 from vast_live.studio.workshop import Workshop, command
 
 playwright = pytest.importorskip("playwright.async_api", reason="pip install 'vast-avatar[oracles]'")
+axe = pytest.importorskip("axe_playwright_python.async_playwright", reason="pip install 'vast-avatar[oracles]'")
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.slow,
@@ -63,7 +64,7 @@ def brief(kind, place):
 def opened(folder):
     """A studio in a folder, which is closed at the end of the block."""
     shelf = Shelf(folder)
-    speaking = Speaking(shelf, Limits(), Registry.discover(), 0.12, 1)
+    speaking = Speaking(shelf, Limits(), Registry.discover(), 0.12)
     return listening(studio(shelf, Workshop(shelf, brief), speaking, StudioLimits(), local=True))
 
 
@@ -88,12 +89,8 @@ def in_browser(go, width):
 
 
 async def violations(page):
-    """What axe finds on the page; nothing if it is not installed."""
-    try:
-        from axe_playwright_python.async_playwright import Axe
-    except ModuleNotFoundError:
-        return []
-    found = (await Axe().run(page)).response["violations"]
+    """What axe finds on the page."""
+    found = (await axe.Axe().run(page)).response["violations"]
     return [(own["id"], [node["target"] for node in own["nodes"]]) for own in found]
 
 

@@ -30,12 +30,12 @@ from vast_live.studio.workshop import Workshop
 WORKER = """
 import json, pathlib, signal, sys, time
 kind, folder = sys.argv[1], pathlib.Path(sys.argv[2])
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 with (folder / "done.txt").open("a") as file:
     file.write(kind + " begins\\n")
 sys.path.insert(0, sys.argv[3])
 from vast_live.studio.parent import end_with_parent
 end_with_parent()
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 while not (folder.parent / f"go-{kind}").exists():
     time.sleep(0.02)
 if (folder.parent / f"fail-{kind}").exists():
@@ -85,7 +85,7 @@ class Room:
         workshop = Workshop(
             shelf, lambda kind, place: [sys.executable, str(self.script), kind, str(place.folder), source]
         )
-        speaking = Speaking(shelf, Limits(), None, 0.12, 1)
+        speaking = Speaking(shelf, Limits(), None, 0.12)
         with (
             listening(studio(shelf, workshop, speaking, self.limits, local=local)) as url,
             httpx.Client(base_url=url, timeout=30) as client,
