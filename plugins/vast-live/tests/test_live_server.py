@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
+import os
 import threading
 import time
 
@@ -15,7 +17,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from vast_core.interfaces import SAMPLE_RATE
+from vast_live.fragments import FragmentWriter
 from vast_live.limits import Limits
+from vast_live.talk import Talk
 
 
 def sound_file(wave, form="wav"):
@@ -267,6 +271,36 @@ def test_who_goes_leaves_nothing(serve, bright):
     until(lambda: not bright.alive)
     until(lambda: not [t for t in threading.enumerate() if t.name == "vast: avatar"])
     assert threading.active_count() < before + 45, "no thread but those of the pool"
+
+
+@pytest.mark.slow
+def test_twenty_clients_who_come_and_go_leak_nothing(serve, bright):
+    url = serve()
+
+    def held():
+        """Open files, and what was made for a visitor."""
+        gc.collect()
+        made = [thing for thing in gc.get_objects() if type(thing) in (Talk, FragmentWriter)]
+        return len(os.listdir("/dev/fd")), len(made)
+
+    def come_and_go():
+        visitors = [Visitor(url) for _ in range(4)]
+        for visitor in visitors:
+            visitor.hear(beeps(1, (0,), 1))
+        until(lambda: all(len(visitor.parts) > 10 for visitor in visitors), 60)
+        for number, visitor in enumerate(visitors):
+            if number % 2:  # the cable is pulled
+                visitor.socket.socket.shutdown(2)
+            visitor.leave()
+        until(lambda: not bright.alive, 30)
+        until(lambda: not [t for t in threading.enumerate() if t.name == "vast: avatar"], 30)
+        until(lambda: held()[1] == 0, 30)
+
+    come_and_go()
+    files, _ = held()
+    for _ in range(5):
+        come_and_go()
+    until(lambda: held() == (files, 0), 30)
 
 
 def test_no_more_clients_than_places(serve, bright):
