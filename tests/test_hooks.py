@@ -284,7 +284,7 @@ def test_vast_commands(packages):
     )
     shown = packages.vast("--help")
     assert re.search(r"Commands of plugins:(\n.+)*\n +greet +Say hello\.", shown.stdout)
-    assert packages.vast("greet", "you").stdout == "hello you, of 16 plugins\n"
+    assert packages.vast("greet", "you").stdout == "hello you, of 17 plugins\n"
     assert "greet" not in packages.vast("--no-plugins", "--help").stdout
 
 

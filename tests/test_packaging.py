@@ -57,8 +57,8 @@ def imported(package):
     return found
 
 
-def test_there_are_fifteen_plugins():
-    assert len(PLUGINS) == 15
+def test_there_are_sixteen_plugins():
+    assert len(PLUGINS) == 16
     assert [path.parent for path in PLUGINS] == sorted(p for p in (ROOT / "plugins").iterdir() if p.is_dir())
 
 

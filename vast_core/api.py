@@ -43,11 +43,12 @@ from .speak.expressing import latency
 from .speak.installed import check_installed
 from .speak.live import Live, Moment
 from .speak.marks import Marks
+from .speak.moving import Motion, motion_of
 from .speak.named_styles import STYLES, style_files, style_path
 from .speak.overlap import ahead
 from .speak.packing import AVATAR, MEMBERS, RECIPE, SLIDERS, SPEAKING, check_run, members, unpack
 from .speak.packing import pack as pack_run
-from .speak.perform import CHUNK, Cast, perform, write_video
+from .speak.perform import CHUNK, Cast, express, perform, write_video
 from .speak.prompt import read_style
 from .speak.sliders import Factor, Sliders, load_sliders
 from .speak.sound import AsyncSpeech, Sound, Speech, frames_of, is_whole
@@ -69,7 +70,7 @@ class Avatar:
     _renderer: Renderer
     _base: BaseClip
     _folder: Path
-    _files: tuple[Path, ...]
+    files: tuple[Path, ...]
     """Files and corpus folders that belong to it; output must not overwrite them."""
     _digest: str
     marks: Marks
@@ -172,7 +173,7 @@ class Avatar:
         path = style_path(self._folder, name)
         if self._unpacked is not None:
             raise InputError(
-                f"{self._files[0]}: a packed avatar is not changed; save the style in its run's folder, and pack again"
+                f"{self.files[0]}: a packed avatar is not changed; save the style in its run's folder, and pack again"
             )
         if path.exists() and not force:
             raise InputError(
@@ -215,6 +216,16 @@ class Avatar:
         _check_seed(seed)
         return Live(self._cast, style, seed)
 
+    def move(self, sound: Speech, style: Style, *, seed: int = 0) -> Motion:
+        """How face and head move while the avatar speaks ``sound``, for programs that draw it themselves.
+
+        Raises the errors of :meth:`speak`.
+        """
+        _check_seed(seed)
+        cast, wave = self._cast, Sound.of(sound).rest()
+        chunks = list(express(cast.pipeline, cast.model, Sound.of(wave), cast.code(style), seed=seed))
+        return motion_of(cast.pipeline.face, cast.base, chunks, wave, self.fps)
+
     @property
     def _cast(self) -> Cast:
         return Cast(
@@ -247,7 +258,7 @@ class Avatar:
         """
         out = Path(out)
         own = (Path(sound),) if isinstance(sound, (str, Path)) else ()
-        check_output(out, inputs=(*own, *style.files, *self._files), force=force)
+        check_output(out, inputs=(*own, *style.files, *self.files), force=force)
         wave = Sound.of(sound).rest()
         if is_silent(wave):
             what = f"{own[0]}: is silent" if own else "the sound is silent"

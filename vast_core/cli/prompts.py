@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -15,22 +15,32 @@ if TYPE_CHECKING:
 
     from ..api import Avatar, Style
 
+__all__ = ["factor_option", "strength_option", "style_of"]
 
-factor_option = click.option(
-    "--style-factor",
-    "factors",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="Factor of the style, from -1 to +1, such as smile=+1, on top of the prompts or alone; can be repeated. "
-    "`vast style list` shows which the avatar has.",
-)
-strength_option = click.option(
-    "--style-strength",
-    type=FiniteRange(),
-    default=1.0,
-    show_default=True,
-    help="Factor on the style: 0 is neutral, above 1 exaggerates.",
-)
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def factor_option(command: Command) -> Command:
+    """Add ``--style-factor``, which can be repeated, as the argument ``factors``."""
+    return click.option(
+        "--style-factor",
+        "factors",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Factor of the style, from -1 to +1, such as smile=+1, on top of the prompts or alone; can be repeated. "
+        "`vast style list` shows which the avatar has.",
+    )(command)
+
+
+def strength_option(command: Command) -> Command:
+    """Add ``--style-strength`` as the argument ``style_strength``."""
+    return click.option(
+        "--style-strength",
+        type=FiniteRange(),
+        default=1.0,
+        show_default=True,
+        help="Factor on the style: 0 is neutral, above 1 exaggerates.",
+    )(command)
 
 
 def style_of(

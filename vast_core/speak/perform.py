@@ -7,7 +7,7 @@ size.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -20,14 +20,13 @@ from torch import Tensor
 from ..errors import InputError
 from ..interfaces import Face, Renderer, State, place
 from ..media.writing import VideoWriter
-from ..mesh.motion import rest_pose, with_motion
 from ..mesh.scene import Image
 from ..pipeline import Pipeline
 from .base_clip import BaseClip
 from .drawing import Prepared, WantedFaces, paint, prepare
 from .expressing import Chunk, Expressing
-from .lids import Lids
 from .marks import Marks
+from .moving import Moving
 from .overlap import ahead
 from .sound import Sound
 from .style import Style
@@ -85,7 +84,7 @@ class Appearing:
     def __init__(self, face: Face, renderer: Renderer, base: BaseClip, shown: Iterator[tuple[int, Image]]) -> None:
         """``shown`` yields the frames of the base clip that are played, each with its number in ``base``."""
         self._face, self._renderer, self._base, self._shown = face, renderer, base, shown
-        self._lids = Lids(face, base)
+        self._moving = Moving(face, base)
         self._state: State | None = None
 
     def next(self, chunk: Chunk) -> list[Image]:
@@ -102,9 +101,8 @@ class Appearing:
         if len(shots) < count:
             raise InputError(f"{base.source}: its pictures end before the sound; has the file changed?")
         played, originals = [number for number, _ in shots], [picture for _, picture in shots]
-        pose = _pose(base, chunk, played)
-        shape = self._face.settled(self._face.decode(chunk.expression.cpu(), base.identity))
-        vertices = place(self._lids.blinking(shape, played), pose).numpy()
+        shape, pose = self._moving.next(chunk, played)
+        vertices = place(shape, pose).numpy()
         wanted = WantedFaces(vertices, pose, chunk.expression, chunk.audio)
         return prepare(self._face, self._renderer, base, originals, played, wanted)
 
@@ -153,10 +151,3 @@ def write_video(frames: Iterable[Image], fps: float, wave: NDArray[np.float32], 
     with VideoWriter(out, fps, wave, metadata=marks.metadata(), finish=marks.finish) as writer:
         for frame in frames:
             writer.write(marks.frame(frame))
-
-
-def _pose(base: BaseClip, chunk: Chunk, played: Sequence[int]) -> Tensor:
-    """The head's pose (T, 3, 4): the decoder's if it moves the head, else that of the base clip."""
-    if chunk.pose is None:
-        return base.pose[list(played)]
-    return with_motion(rest_pose(base.pose), chunk.pose.cpu())

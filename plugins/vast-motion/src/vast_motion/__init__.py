@@ -1,0 +1,1 @@
+"""An avatar's motion for other programs: ARKit curves, glTF, USD, BVH."""
