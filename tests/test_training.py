@@ -126,6 +126,18 @@ def test_the_state_before_a_damaged_one_is_used_and_this_is_said(tmp_path, damag
     assert [line["step"] for line in lines] == [5, 10, 15, 20, 25, 30]
 
 
+def test_a_state_of_another_number_of_threads_is_used_and_this_is_said(tmp_path, monkeypatch):
+    with pytest.raises(Interrupted):
+        trainer(tmp_path, batches=stopping_at(16)).fit(resume=False)
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads + 1)
+    second = trainer(tmp_path)
+    second.console = Console(record=True, width=400)
+    second.fit(resume=True)
+    said = second.console.export_text()
+    assert f"it was begun on cpu, {threads} threads, and goes on on cpu, {threads + 1} threads" in said
+
+
 def test_what_is_drawn_after_training_does_not_depend_on_where_it_was_stopped(tmp_path):
     whole = trainer(tmp_path / "whole")
     whole.fit(resume=False)

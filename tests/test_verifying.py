@@ -1,8 +1,11 @@
 """``vast verify``: a changed file is found, a repeated step has the same losses, and nothing is written."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ from vast_core.errors import InputError
 from vast_core.recipe import load_recipe
 from vast_core.registry import Registry
 from vast_core.runner import run_recipe
-from vast_core.runs import save_weights
+from vast_core.runs import load_weights, save_weights
 from vast_core.verifying import verify
 
 RECIPE = Path(__file__).parent / "faults" / "recipe.yaml"
@@ -82,3 +85,28 @@ def test_what_cannot_be_repeated_is_unknown(trained, registry, monkeypatch, tmp_
     assert "prepare" in check.found
     with pytest.raises(InputError, match="not the folder of a run"):
         list(verify(tmp_path, registry))
+
+
+def test_another_process_and_number_of_threads_gives_the_same_bits_or_says_why_not(trained, tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "vast_core",
+        "run",
+        RECIPE,
+        "--stages",
+        "prepare,style,renderer",
+        "--out",
+        tmp_path,
+    ]
+    threads = "2" if torch.get_num_threads() == 1 else "1"
+    environment = os.environ | {"VAST_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": threads}
+    subprocess.run([*map(str, command)], check=True, env=environment, capture_output=True)
+    names = ("face", "style", "renderer")
+    digests = [
+        [load_weights(run / "weights" / f"{name}.safetensors")[1]["sha256"] for name in names]
+        for run in (trained, tmp_path)
+    ]
+    told = [json.loads((run / "environment.json").read_text())["reproducible"] for run in (trained, tmp_path)]
+    assert digests[0] == digests[1] or told[0] != told[1]
+    assert f"bit for bit, on such a processor with {threads} threads" in told[1]

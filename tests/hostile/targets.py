@@ -8,6 +8,7 @@ import json
 import tempfile
 import zipfile
 from collections.abc import Callable
+from importlib.metadata import PathDistribution
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,14 @@ from vast_core.media.hearing import read_wave
 from vast_core.media.speech_manifest import NAME, read_manifest
 from vast_core.recipe import load_recipe
 from vast_core.registry import Registry
+from vast_core.registry.discovery import installed_plugins
 from vast_core.runs import load_into, load_weights, read_tensors, save_weights
 from vast_core.runs.store import Store
 from vast_core.speak.base_clip import BaseClip
 from vast_core.speak.packing import MANIFEST, MEMBERS, RECIPE, unpack
 from vast_core.speak.sliders import Sliders
 from vast_core.speak.style import Style
+from vast_study.reading import read_study
 
 from .inputs import PLAIN, changed, edited
 
@@ -65,6 +68,8 @@ def targets() -> dict[str, Target]:
         "video": Target("v.mp4", edited(*_videos()), _watch, 0.1),
         "sound": Target("s.wav", edited(*_sounds()), read_wave, 0.1),
         "manifest of speech": Target(NAME, edited(_manifest()), lambda path: read_manifest(path.parent)),
+        "metadata of a plugin": Target("entry_points.txt", edited(ENTRY_POINTS, METADATA), _plugin, 0.3),
+        "study": Target("study.yaml", edited(STUDY), lambda path: read_study(path, sources=False), 0.02),
         "prepared clips": Target("index.json", _indices(), _index),
     }
 
@@ -212,6 +217,30 @@ def _watch(path: Path) -> None:
 def _manifest() -> bytes:
     rows = ["file\tspeaker\tseconds\ttranscript\tphones", f"{NAME}\tann\t1.5\thello\tSIL:0.00-0.31 HH:0.31-0.40"]
     return "\n".join(rows).encode()
+
+
+ENTRY_POINTS = b"[vast.v1]\nodd = vast_odd.plugin\n\n[console_scripts]\nodd = odd:main\n"
+METADATA = b"Metadata-Version: 2.4\nName: vast-odd\nVersion: 1.0\nRequires-Dist: numpy>=2; extra == 'x'\n"
+
+
+STUDY = b"""study: 1
+title: Talking faces
+contact: judges@example.org
+systems: {ours: a, theirs: b}
+questions:
+  - {name: sync, title: Sync, text: How good, best: Best., worst: Worst.}
+"""
+
+
+def _plugin(path: Path) -> None:
+    """The content is the entry points and the metadata of an installed distribution."""
+    folder = path.with_name("vast_odd-1.0.dist-info")
+    folder.mkdir(exist_ok=True)
+    for name, usual in (("entry_points.txt", ENTRY_POINTS), ("METADATA", METADATA)):
+        content = path.read_bytes()
+        (folder / name).write_bytes(content if content[:4] == usual[:4] else usual)
+    for plugin in installed_plugins([PathDistribution(folder)]):
+        str(plugin)
 
 
 def _index(path: Path) -> object:

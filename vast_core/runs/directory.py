@@ -38,6 +38,27 @@ def peak_memory_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def computed_on() -> str:
+    """The device, and on a CPU the number of threads: besides code and data, the bits of a result depend on them."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name(0)
+    return f"cpu, {torch.get_num_threads()} threads"
+
+
+def reproducible() -> str:
+    """In words, whether the same run again gives the same bits, and if not, why."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "up to rounding: on a GPU, the order in which numbers are added differs from run to run"
+    return (
+        f"bit for bit, on such a processor with {torch.get_num_threads()} threads; with another number of them up to "
+        "rounding, because numbers are added in another order"
+    )
+
+
 def _git_state(folder: Path) -> dict[str, str] | None:
     def git(*words: str) -> str:
         return subprocess.run(
@@ -104,13 +125,11 @@ class Run:
 
     def environment(self) -> dict[str, Any]:
         """Versions, plugins, device and git state."""
-        import torch
-
-        cuda = torch.cuda.is_available()
         return {
             "python": platform.python_version(),
             "system": platform.platform(),
-            "device": torch.cuda.get_device_name(0) if cuda else f"cpu, {torch.get_num_threads()} threads",
+            "device": computed_on(),
+            "reproducible": reproducible(),
             "git": _git_state(Path(__file__).parent),
             "components": self.components(),
             "distributions": _installed(),

@@ -32,7 +32,7 @@ from ..device import autocast
 from ..errors import Interrupted, VastError, WeightsError
 from ..interfaces import Objective
 from ..registry.core_stages import TrainingStage
-from ..runs.directory import Run
+from ..runs.directory import Run, computed_on
 from ..runs.weights import load_into, load_weights, save_weights
 from ..stopping import deferred
 from .parts import Part, SharedDraws
@@ -215,7 +215,7 @@ class Trainer(Generic[Batch]):
                 for what, value in state.items():
                     if value is not None:
                         tensors[f"optimiser/{objective}/{what}/{names[parameter]}"] = torch.as_tensor(value)
-        header = {"stage": self.stage, "key": self.key, "step": step}
+        header = {"stage": self.stage, "key": self.key, "step": step, "device": computed_on()}
         save_weights(self.checkpoint, tensors, header, earlier=self.earlier_checkpoint)
 
     def _restore(self, average: ModelEmaV3) -> int:
@@ -246,6 +246,12 @@ class Trainer(Generic[Batch]):
         self._saved = part("optimiser/")
         step: int = header["step"]
         self.console.print(f"resuming stage {self.stage!r} at step {step}")
+        if (made := header.get("device")) != (here := computed_on()):
+            self.console.print(
+                f"it was begun on {made}, and goes on on {here}: the weights will be the same up to rounding, not bit "
+                "for bit",
+                style="yellow",
+            )
         return step
 
     def _restore_optimiser(self, objective: str, optimiser: torch.optim.Optimizer) -> None:
