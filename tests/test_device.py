@@ -47,6 +47,16 @@ def test_the_measurement_compares_seconds(four, monkeypatch, slow, expected):
     assert device._seconds_of_one_over(4) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(("facts", "precise"), [({"amx_bf16": True}, False), ({"amx_bf16": False}, True), ({}, True)])
+def test_pictures_are_drawn_in_bfloat16_where_the_processor_multiplies_in_it(monkeypatch, facts, precise):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: facts, raising=False)
+    one = torch.full((1, 1), 1 + 2**-12)
+    with device.drawing_precision(torch.device("cpu")):
+        assert (float(one @ one) > 1) == precise
+    with device.drawing_precision(torch.device("meta")):
+        assert (one @ one).is_cpu
+
+
 class SimpleThread:
     def start(self):
         pass

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..device import drawing_precision
 from ..errors import WeightsError
 from ..interfaces import CloseUp, Face, Renderer, RendererOutput, Scene, State, place
 from ..mesh.close_up import Mouths, close_ups, traits
@@ -78,7 +79,8 @@ def paint(renderer: Renderer, prepared: Prepared, state: State | None) -> tuple[
     Of a renderer that draws the close-up, that is pasted over the own frame, warped at the footage's size; of another,
     its picture is pasted over the hole.
     """
-    out: RendererOutput = renderer(prepared.scene, state)
+    with drawing_precision(prepared.scene.audio.device):
+        out: RendererOutput = renderer(prepared.scene, state)
     if not renderer.draws_close_up:
         drawn, soft = out.frames, [_feathered(hole[0].cpu().numpy()) for hole in prepared.scene.hole[0]]
     elif out.close_up is None or prepared.scene.close_up is None:

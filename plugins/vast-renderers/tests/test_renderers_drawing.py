@@ -78,6 +78,15 @@ def test_finite_under_bfloat16(renderer, make_batch):
 
 
 @torch.no_grad()
+def test_bfloat16_changes_no_picture_visibly(renderer, make_batch):
+    scene = make_batch(4).scene
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        coarse = renderer(scene).frames
+    error = (coarse - renderer(scene).frames).square().mean()
+    assert 0 < error < 10**-5, "over 50 dB"
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("name", VARIANTS)
 def test_the_memory_and_the_audio_matter(name, sizes, make_batch):
     torch.manual_seed(0)
