@@ -45,6 +45,7 @@ PUBLIC = (
     "vast_core.training",
     "vast_core.speak.base_clip",
     "vast_core.speak.drawing",
+    "vast_core.speak.lids",
     "vast_core.speak.moving",
     "vast_core.speak.perform",
     "vast_core.speak.prompt",

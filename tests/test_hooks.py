@@ -284,13 +284,42 @@ def test_vast_commands(packages):
     )
     shown = packages.vast("--help")
     assert re.search(r"Commands of plugins:(\n.+)*\n +greet +Say hello\.", shown.stdout)
-    assert packages.vast("greet", "you").stdout == "hello you, of 17 plugins\n"
+    assert packages.vast("greet", "you").stdout == "hello you, of 18 plugins\n"
     assert "greet" not in packages.vast("--no-plugins", "--help").stdout
+
+
+def test_vast_pack_formats(packages, tmp_path):
+    packages.add(
+        "vast-parcel",
+        """
+        def pack(*, run, out, registry, look_ahead):
+            assert registry.plugins
+            out.write_text(f"{run.name}, {look_ahead}")
+
+        @hookimpl
+        def vast_pack_formats():
+            return {"parcel": "vast_parcel:pack", "lost": "vast_parcel:gone"}
+        """,
+    )
+    (tmp_path / "run").mkdir()
+    run, out = str(tmp_path / "run"), tmp_path / "out"
+    assert packages.vast("pack", run, str(out), "--format", "parcel", "--look-ahead", "0.2").returncode == 0
+    assert out.read_text() == "run, 0.2"
+    refused = packages.vast("pack", run, str(out), "--format", "parcel")
+    assert "out: exists; name another file" in refused.stderr
+    assert packages.vast("pack", run, str(out), "--format", "parcel", "--force").returncode == 0
+    assert out.read_text() == "run, None"
+    told = packages.vast("pack", run, str(tmp_path / "b"), "--format", "percel").stderr
+    assert "'percel'; there are lost, onnx, parcel, vast" in told.replace("no format of packed avatars is called ", "")
+    assert (
+        "cannot be imported from vast_parcel:gone"
+        in packages.vast("pack", run, str(tmp_path / "b"), "--format", "lost").stderr
+    )
 
 
 def test_every_hook_has_a_test_and_a_documented_heading():
     headings = re.findall(r"^### `(vast_\w+)\((.*)\)`$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
-    assert len(HOOKS) == 11
+    assert len(HOOKS) == 12
     assert dict(headings) == {name: ", ".join(inspect.signature(hook).parameters) for name, hook in HOOKS.items()}
     assert [name for name, _ in headings] == list(HOOKS), "in the order of hookspecs.py"
     assert {f"test_{name}" for name in HOOKS} <= globals().keys()

@@ -15,9 +15,12 @@ from pathlib import Path
 import pytest
 
 import vast_core
+import vast_runtime
 
 ROOT = Path(__file__).resolve().parents[1]
-PLUGINS = sorted((ROOT / "plugins").glob("*/pyproject.toml"))
+ALONE = "vast-runtime"
+"""A program without vast, beside the plugins: it is published by itself and not bundled."""
+PLUGINS = sorted(path for path in (ROOT / "plugins").glob("*/pyproject.toml") if path.parent.name != ALONE)
 EXTRAS = {"vast-live": "serve", "vast-splines": "splines", "vast-study": "study"}
 """Plugins whose requirements are an extra of the distribution, by the name of the extra."""
 each_plugin = pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: path.parent.name)
@@ -57,9 +60,10 @@ def imported(package):
     return found
 
 
-def test_there_are_sixteen_plugins():
-    assert len(PLUGINS) == 16
-    assert [path.parent for path in PLUGINS] == sorted(p for p in (ROOT / "plugins").iterdir() if p.is_dir())
+def test_there_are_seventeen_plugins():
+    assert len(PLUGINS) == 17
+    folders = {path.name for path in (ROOT / "plugins").iterdir() if path.is_dir()}
+    assert {path.parent.name for path in PLUGINS} | {ALONE} == folders
 
 
 def test_entry_points_are_the_union_of_the_plugins():
@@ -100,6 +104,14 @@ def test_the_core_imports_only_what_it_declares():
     found = imported(ROOT / "vast_core") - {"vast_core"}
     # who takes up vast_core.testing runs pytest already
     assert found <= required(toml(ROOT / "pyproject.toml")["project"]) | {"pytest"}
+
+
+def test_the_runtime_needs_no_torch_and_nothing_of_vast():
+    project = toml(ROOT / "plugins" / ALONE / "pyproject.toml")["project"]
+    found = imported(ROOT / "plugins" / ALONE / "src" / "vast_runtime")
+    assert found == required(project) == {"av", "numpy", "onnxruntime", "opencv-python-headless"}
+    assert project["version"] == vast_core.__version__ == vast_runtime.__version__
+    assert "entry-points" not in project
 
 
 @pytest.mark.parametrize("name", ["plugins", "recipes", "tests"])

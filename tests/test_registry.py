@@ -75,7 +75,7 @@ def test_a_package_is_found_with_its_version_and_its_import_timed(packages):
 def test_first_party_plugins_come_by_the_same_way(packages):
     found = packages.discover()
     bundled = [p for p in found.plugins if p.distribution == "vast-avatar"]
-    assert len(bundled) == 16
+    assert len(bundled) == 17
     assert {p.state for p in bundled} == {"loaded"}, [p.cause for p in bundled]
 
 
@@ -155,7 +155,7 @@ def test_a_broken_package_costs_only_itself(packages, source, cause):
     assert [c for c in found.components if c[2].startswith("vast-broken")] == []
     assert ["flow", "glow", "vast-sound 1.0"] in found.components
     assert found.called == ["vast_sound saw 7"], "a hook of the broken plugin is still called"
-    assert len([p for p in found.plugins if p.state == "loaded"]) == 17
+    assert len([p for p in found.plugins if p.state == "loaded"]) == 18
 
 
 def test_a_missing_module_is_a_broken_package(packages):

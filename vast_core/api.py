@@ -21,11 +21,9 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import attrs
 import torch
-import yaml
 
 from .device import best_device
 from .errors import InputError, MediaWarning
@@ -34,7 +32,6 @@ from .interfaces import Renderer, Sizes
 from .media.hearing import is_silent
 from .mesh.scene import Image
 from .pipeline import Pipeline, assemble
-from .places import expanded
 from .recipe.loading import load_recipe
 from .registry.registry import Registry
 from .runs.weights import read_header
@@ -46,7 +43,8 @@ from .speak.marks import Marks
 from .speak.moving import Motion, motion_of
 from .speak.named_styles import STYLES, style_files, style_path
 from .speak.overlap import ahead
-from .speak.packing import AVATAR, MEMBERS, RECIPE, SLIDERS, SPEAKING, check_run, members, unpack
+from .speak.pack_formats import OWN, pack_format
+from .speak.packing import AVATAR, MEMBERS, RECIPE, SLIDERS, SPEAKING, check_run, corpus_of, members, unpack
 from .speak.packing import pack as pack_run
 from .speak.perform import CHUNK, Cast, express, perform, write_video
 from .speak.prompt import read_style
@@ -156,6 +154,11 @@ class Avatar:
             )
         return self._sliders
 
+    @property
+    def sliders(self) -> Sliders | None:
+        """The directions of its factors among the style codes; None if its corpus named none."""
+        return self._sliders
+
     def fits(self, style: Style) -> bool:
         """Whether ``style`` belongs to this avatar's style weights; if not, it cannot be spoken in."""
         return style.model == self._digest
@@ -206,7 +209,7 @@ class Avatar:
         if at_once < 1:
             raise InputError(f"{at_once} frames at once: make at least one")
         _check_seed(seed)
-        return Stream(self._cast, Sound.of(sound), style, at_once, seed)
+        return Stream(self.cast, Sound.of(sound), style, at_once, seed)
 
     def live(self, style: Style, *, seed: int = 0) -> Live:
         """The avatar without end, with sound: it idles, and speaks what it is given to say, always in time.
@@ -214,7 +217,7 @@ class Avatar:
         Raises :class:`vast_core.errors.WeightsError` if the style belongs to another avatar's weights.
         """
         _check_seed(seed)
-        return Live(self._cast, style, seed)
+        return Live(self.cast, style, seed)
 
     def move(self, sound: Speech, style: Style, *, seed: int = 0) -> Motion:
         """How face and head move while the avatar speaks ``sound``, for programs that draw it themselves.
@@ -222,12 +225,13 @@ class Avatar:
         Raises the errors of :meth:`speak`.
         """
         _check_seed(seed)
-        cast, wave = self._cast, Sound.of(sound).rest()
+        cast, wave = self.cast, Sound.of(sound).rest()
         chunks = list(express(cast.pipeline, cast.model, Sound.of(wave), cast.code(style), seed=seed))
         return motion_of(cast.pipeline.face, cast.base, chunks, wave, self.fps)
 
     @property
-    def _cast(self) -> Cast:
+    def cast(self) -> Cast:
+        """Its trained parts and its footage, for programs that go beyond speaking."""
         return Cast(
             pipeline=self._pipeline,
             model=self._model,
@@ -272,7 +276,7 @@ class Avatar:
                     progress(done, total)
 
         _check_seed(seed)
-        cast = self._cast
+        cast = self.cast
         spoken = perform(
             cast.pipeline,
             cast.model,
@@ -313,7 +317,7 @@ def load(
         folder, files = Path(unpacked.name), (path,)
         unpack(path, folder)
     else:
-        files += _corpus_of(path)
+        files += corpus_of(path)
     check_run(folder)
     registry = Registry.discover() if registry is None else registry
     check_installed(path, read_header(folder / AVATAR), registry)
@@ -339,50 +343,36 @@ def load(
     )
 
 
-def pack(run: str | Path, out: str | Path, *, force: bool = False) -> Path:
+def pack(
+    run: str | Path,
+    out: str | Path,
+    *,
+    force: bool = False,
+    format: str = OWN,
+    look_ahead: float | None = None,
+    registry: Registry | None = None,
+) -> Path:
     """Write the avatar of a finished run to one file, which :func:`load` reads on any machine; returns its path.
 
     The file has the necessary sections of the recipe, the weights, the avatar's video and the named styles, but nothing
-    of the corpus. Raises :class:`vast_core.errors.InputError` if the run is not finished, if ``out`` exists and
-    ``force`` is False, or if ``out`` is a file of the run.
+    of the corpus. A ``format`` of a plugin is for other programs than vast; ``look_ahead``, for these alone, is as of
+    :func:`load`, and ``registry`` has the plugins, by default all installed ones.
+
+    Raises :class:`vast_core.errors.InputError` if the run is not finished, if ``out`` exists and ``force`` is False, if
+    ``out`` is a file of the run, or if no plugin has the format.
     """
     run, out = Path(run), Path(out)
-    check_output(out, inputs=[*(run / name for name in members(run)), *_corpus_of(run)], force=force)
-    pack_run(run, out)
+    if format == OWN and look_ahead is not None:
+        raise InputError("a look-ahead is chosen when an avatar of vast is loaded, not when it is packed; leave it out")
+    check_output(out, inputs=[*(run / name for name in members(run)), *corpus_of(run)], force=force)
+    if format == OWN:
+        pack_run(run, out)
+    else:
+        registry = Registry.discover() if registry is None else registry
+        pack_format(format, registry)(run=run, out=out, registry=registry, look_ahead=look_ahead)
     return out
 
 
 def _check_seed(seed: int) -> None:
     if not 0 <= seed < 2**63:
         raise InputError(f"the seed {seed}: give a whole number from 0 to {2**63 - 1}")
-
-
-def _corpus_of(run: Path) -> tuple[Path, ...]:
-    """Existing files and folders that the corpus section of a run's recipe names."""
-    recipe = run / RECIPE
-    if not recipe.is_file():
-        return ()
-    plain = yaml.safe_load(recipe.read_text(encoding="utf-8"))
-    corpus = plain.get("corpus") if isinstance(plain, dict) else None
-    named = [place / _expanded(text) for text in _texts(corpus) for place in (Path(), run) if text]
-    return tuple(path for path in named if path.exists())
-
-
-def _expanded(text: str) -> Path:
-    """The path with the user's home folder for ``~``, as corpora read it."""
-    try:
-        return expanded(text)
-    except InputError:  # no such user: it is no path
-        return Path(text)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            if key != "use":
-                yield from _texts(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)

@@ -56,7 +56,7 @@ def whole(avatar: vast.Avatar, wave: Wave, style: vast.Style, out: Path) -> dict
 @torch.no_grad()
 def plain(avatar: vast.Avatar, wave: Wave, style: vast.Style, out: Path) -> dict[str, float]:
     """The same for the straightforward loop."""
-    cast = avatar._cast
+    cast = avatar.cast
     pipeline, base, face = cast.pipeline, cast.base, cast.pipeline.face
     started, spent = time.perf_counter(), time.process_time()
     count = frames_of(len(wave), avatar.fps)
@@ -99,7 +99,7 @@ class Stopwatch:
 
 def parts(avatar: vast.Avatar, wave: Wave, style: vast.Style, out: Path) -> dict[str, Any]:
     """Milliseconds a frame of each part of the path, and GFLOP a frame of the networks."""
-    cast, watch = avatar._cast, Stopwatch()
+    cast, watch = avatar.cast, Stopwatch()
     code, shown = cast.code(style), cast.play()
     expressing = Expressing(cast.pipeline, cast.model, Sound.of(wave))
     ready: list[tuple[int, Any]] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,12 +11,27 @@ import click
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--format",
+    "form",
+    default="vast",
+    show_default=True,
+    help="vast, for this program; onnx, for vast-runtime, a program without torch; or one that a plugin adds.",
+)
+@click.option(
+    "--look-ahead",
+    metavar="SECONDS",
+    type=click.FloatRange(0, 10, min_open=True),
+    help="Of other formats than vast: how much later sound the audio features may hear, where sound is heard as it "
+    "comes (0.12, say). By default as in training.",
+)
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
-def pack(run: Path, file: Path, force: bool) -> None:
+@click.pass_obj
+def pack(session: Any, run: Path, file: Path, form: str, look_ahead: float | None, force: bool) -> None:
     """Write the avatar of the finished run RUN to FILE.
 
     FILE works on any machine that has vast and the avatar's plugins. It has the weights, the avatar's video and the
-    necessary sections of the recipe, but nothing of the corpus.
+    necessary sections of the recipe, but nothing of the corpus. With --format onnx it works with vast-runtime instead.
 
     \b
     Example:
@@ -24,4 +40,5 @@ def pack(run: Path, file: Path, force: bool) -> None:
     """
     from ..api import pack as write
 
-    click.echo(f"{write(run, file, force=force)}: {file.stat().st_size / 1e6:.1f} MB")
+    write(run, file, force=force, format=form, look_ahead=look_ahead, registry=session.registry)
+    click.echo(f"{file}: {file.stat().st_size / 1e6:.1f} MB")

@@ -85,6 +85,11 @@ def vast_inspect(file: Path) -> Iterable[tuple[str, str]]:  # type: ignore[empty
 
 
 @hookspec
+def vast_pack_formats() -> Mapping[str, str]:  # type: ignore[empty-body]
+    """Formats of ``vast pack``, by name: each ``module:function``. Called when such a format is asked for."""
+
+
+@hookspec
 def vast_pipeline_built(pipeline: PipelineView, recipe: RecipeView) -> None:
     """The components of ``recipe`` have been assembled and nothing has run yet."""
 

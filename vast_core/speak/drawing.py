@@ -19,7 +19,7 @@ from ..mesh.scene import Crop, Image, as_images, erosion_radius, hull_masks, mak
 from ..mesh.warp import with_face
 from .base_clip import BaseClip
 
-__all__ = ["WantedFaces", "draw"]
+__all__ = ["Prepared", "WantedFaces", "draw", "prepare"]
 
 
 @attrs.frozen(eq=False)

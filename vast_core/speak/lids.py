@@ -57,9 +57,9 @@ class Lids:
             weight = _smoothly(1 - distance / AROUND_EYES)[:, None]
             self._each.append(_Eye(contour, openings, openings.clamp_max(NARROWEST * openings.median()), weight))
 
-    def blinking(self, shape: Tensor, played: Sequence[int]) -> Tensor:
+    def blinking(self, shape: Tensor, played: Sequence[int] | Tensor) -> Tensor:
         """The face ``shape`` (T, V, 3), canonical, whose eyes also move as in the clip's frames ``played`` (T)."""
-        chosen = list(played)
+        chosen = torch.as_tensor(played)
         shape = shape.clone()
         shape[:, self._eyes] += self._blinks[chosen]
         own = self._base.identity + self._base.displacement[chosen].float()

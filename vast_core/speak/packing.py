@@ -11,8 +11,9 @@ import hashlib
 import json
 import stat
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 import cattrs
@@ -21,6 +22,7 @@ import yaml
 from ..errors import InputError
 from ..files.atomic import replacing
 from ..media.opening import content_digest
+from ..places import expanded
 from ..registry.declarations import Part
 from ..runs.weights import read_header
 from ..version import __version__
@@ -41,6 +43,9 @@ MEMBERS = (RECIPE, *WEIGHTS, BASE_VIDEO)
 
 SLIDERS = f"weights/{SLIDERS_FILE}"
 """Made by the style stage if the corpus has factors of styles."""
+
+GRAPHS = "avatar.json"
+"""Member of avatars that are packed for programs without vast."""
 
 FORMAT = 1
 
@@ -132,6 +137,8 @@ def unpack(file: Path, folder: Path) -> None:
 def _check_members(file: Path, members: Sequence[zipfile.ZipInfo]) -> None:
     """Require all :data:`MEMBERS`, and nothing else but sliders and styles, each once, as plain uncompressed files."""
     names = [member.orig_filename for member in members]
+    if GRAPHS in names:
+        raise InputError(f"{file}: was packed with --format onnx, for vast-runtime; pack its run without --format")
     for name in names:
         if name.startswith(("/", "\\")) or name[1:2] == ":" or ".." in name.replace("\\", "/").split("/"):
             raise InputError(f"{file}: refused, because its member {name!r} would lie outside the folder of the avatar")
@@ -192,3 +199,34 @@ def _extract(file: Path, packed: zipfile.ZipFile, entry: Entry, path: Path) -> N
     if joint.hexdigest() != entry.sha256:
         path.unlink()
         raise InputError(f"{file}: refused, because the SHA-256 of {entry.name} is not the manifest's; copy it again")
+
+
+def corpus_of(run: Path) -> tuple[Path, ...]:
+    """Existing files and folders that the corpus section of a run's recipe names."""
+    recipe = run / RECIPE
+    if not recipe.is_file():
+        return ()
+    plain = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    corpus = plain.get("corpus") if isinstance(plain, dict) else None
+    named = [place / _expanded(text) for text in _texts(corpus) for place in (Path(), run) if text]
+    return tuple(path for path in named if path.exists())
+
+
+def _expanded(text: str) -> Path:
+    """The path with the user's home folder for ``~``, as corpora read it."""
+    try:
+        return expanded(text)
+    except InputError:  # no such user: it is no path
+        return Path(text)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if key != "use":
+                yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)

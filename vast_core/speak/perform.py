@@ -32,7 +32,7 @@ from .sound import Sound
 from .style import Style
 from .style_model import StyleModel
 
-__all__ = ["CHUNK", "perform", "write_video"]
+__all__ = ["CHUNK", "Cast", "perform", "write_video"]
 
 CHUNK = 32
 """Default number of frames per block."""

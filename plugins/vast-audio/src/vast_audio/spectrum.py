@@ -85,9 +85,10 @@ class MelEnergy(nn.Module):
 def checked(wave: Tensor) -> Tensor:
     """Return ``wave`` (B, S) unchanged.
 
-    Raises :class:`vast_core.errors.InputError` if a sample is not a number or exceeds :data:`LOUDEST`.
+    Raises :class:`vast_core.errors.InputError` if a sample is not a number or exceeds :data:`LOUDEST`; an exported
+    graph cannot.
     """
-    if wave.is_meta or not wave.numel():
+    if wave.is_meta or torch.compiler.is_exporting() or not wave.numel():
         return wave
     least, greatest = (float(bound) for bound in wave.detach().aminmax())
     if not -LOUDEST <= least <= greatest <= LOUDEST:

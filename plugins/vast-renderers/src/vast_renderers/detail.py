@@ -37,7 +37,7 @@ def mixed(pictures: Tensor, weights: Tensor) -> Tensor:
     fine = _fine(mean)
     wanted = _box((weights * _fine(pictures).square().mean(-3, keepdim=True)).sum(-4), AROUND)
     present = _box(fine.square().mean(-3, keepdim=True), AROUND)
-    gain = ((wanted + _NOISE) / (present + _NOISE)).sqrt().clamp(1, MOST)
+    gain = ((wanted + _NOISE) / (present + _NOISE)).sqrt().clamp(1.0, MOST)
     return mean + (gain - 1) * fine
 
 

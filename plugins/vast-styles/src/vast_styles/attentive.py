@@ -161,7 +161,7 @@ class AttentiveEncoder(StyleEncoder):
                 raise ValueError(
                     f"{name} is {tuple(tensor.shape)}; with a mask of {(batch, length)} it must be {shape}"
                 )
-        if mask.is_meta:
+        if mask.is_meta or torch.compiler.is_exporting():
             return
         empty = torch.nonzero(~mask.any(-1)).flatten().tolist()
         if empty:

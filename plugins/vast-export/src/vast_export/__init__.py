@@ -1,0 +1,1 @@
+"""The parts of an avatar as graphs, for programs without vast."""
