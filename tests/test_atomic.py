@@ -106,7 +106,7 @@ def test_what_killed_processes_have_left_is_removed_and_nothing_else(tmp_path, m
     monkeypatch.setattr(socket, "gethostname", lambda: "another machine")
     distant = temporary_name("mine.mp4").replace(f".{os.getpid()}.", f".{over.pid}.")
     monkeypatch.undo()
-    kept = {own, distant, ".part", "a.part.mp4", ".01234567.part"}
+    kept = {own, distant, ".part", "a.part.mp4", ".01234567.part", ".tmpTrIBR0"}
     for name in (*kept, dead, f"below/{dead}"):
         (tmp_path / name).touch()
     remove_left(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +16,9 @@ from safetensors import SafetensorError
 
 from ..errors import StorageError
 from .names import temporary_name, writer_of
+
+_OF_SAFETENSORS = re.compile(r"\.tmp[0-9A-Za-z]{6}")
+"""What safetensors calls a file while it writes it."""
 
 
 @contextmanager
@@ -71,11 +75,12 @@ def force(path: Path) -> None:
 def remove_left(folder: Path, *, alone: bool = False) -> None:
     """Remove the temporary files that killed processes have left in ``folder`` and below it.
 
-    Those of this machine's processes that have ended are removed, or all if no other process writes there (``alone``).
+    Those of this machine's processes that have ended are removed, or all if no other process writes there (``alone``),
+    also those of safetensors, which do not tell their process.
     """
-    for file in folder.rglob(".*.part*"):
+    for file in folder.rglob(".*"):
         writer = writer_of(file.name)
-        if writer is not None and (alone or not writer.lives):
+        if (alone and _OF_SAFETENSORS.fullmatch(file.name)) or (writer is not None and (alone or not writer.lives)):
             with suppress(OSError):
                 file.unlink()
 

@@ -45,6 +45,8 @@ def decoded(path: Path, container: InputContainer, stream: Any) -> Iterator[Any]
             f"{path}: damaged or cut short at {unit} {number}, {second:.2f} s ({why}); copy or convert it again"
         )
 
+    if stream.codec_context is None:
+        raise MediaError(f"{path}: its {stream.type} is of a kind that FFmpeg does not know; convert it")
     if stream.type == "video":
         check_picture(path, stream.codec_context.height or 1, stream.codec_context.width or 1)
         stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}  # for pictures that become larger later

@@ -28,6 +28,7 @@ from ..mesh.scene import Crop, Image, as_images, eyes_masks, hull_masks, make_sc
 from ..places import cache_root
 from ..registry.core_stages import RendererStage
 from ..runs.keys import code_digest, digest
+from ..runs.lock import awaited
 from ..runs.store import PreparedClip
 from ..speak.base_clip import BaseClip, Video
 from .context import StageContext
@@ -184,9 +185,16 @@ def avatar_key(context: StageContext) -> str:
 def make_avatar(context: StageContext) -> AvatarPictures:
     """Crop, draw and mask the avatar's footage, unless an earlier run did."""
     avatar = AvatarPictures(cache_root() / "avatars" / avatar_key(context))
-    if avatar.complete:
-        return avatar
-    remove_left(avatar.path)
+    if not avatar.complete:
+        with awaited(avatar.path, context.say):
+            if not avatar.complete:  # nor has another run drawn it meanwhile
+                remove_left(avatar.path, alone=True)
+                _draw(context, avatar)
+    return avatar
+
+
+def _draw(context: StageContext, avatar: AvatarPictures) -> None:
+    """Write all pieces of an avatar, and last its index."""
     name, settings, fps = choose_avatar(context), context.options("renderer", RendererStage), context.run.recipe.fps
     chosen: list[PreparedClip] = []
     for split, seconds in (("train", settings.max_seconds), ("held_out", settings.max_seconds / 4)):
@@ -219,7 +227,6 @@ def make_avatar(context: StageContext) -> AvatarPictures:
         if context.pipeline.renderer.draws_close_up:
             _write_mouths(context, avatar, pieces)
     write_text(avatar.path / "index.json", json.dumps({"name": name, "pieces": cattrs.unstructure(pieces)}))
-    return avatar
 
 
 def as_base(context: StageContext, avatar: AvatarPictures, piece: Piece, video: Video) -> BaseClip:

@@ -77,6 +77,10 @@ class StageContext:
         """Whether the recipe's audio features are learned in the style stage."""
         return bool(self.recipe.part("audio").component.load().trainable)
 
+    def say(self, text: str) -> None:
+        """Print a line that is only worth knowing."""
+        self.console.print(text, style="dim", markup=False)
+
     def options(self, stage: str, config: type[Options]) -> Options:
         """The options of a stage, an instance of ``config``; see :meth:`vast_core.recipe.Recipe.options`."""
         return self.recipe.options(stage, config)

@@ -69,7 +69,7 @@ def run(context: StageContext) -> list[Path]:
     """Fill the store, unless an earlier run did, and write ``weights/face.safetensors``."""
     store, face = context.store, context.pipeline.face
     weights = context.run.weights / "face.safetensors"
-    with awaited(store.path, lambda text: context.console.print(text, style="dim", markup=False)):
+    with awaited(store.path, context.say):
         if store.complete:
             context.console.print(f"prepared clips of an earlier run are used: {store.path}", style="dim")
         else:
@@ -130,8 +130,8 @@ def _tracked(context: StageContext, rejected: list[RejectedClip]) -> Iterator[Sh
         folder = cache_root() / "tracks" / digest({**common, "clip": clip.digest})
         try:
             if not (folder / "done").is_file():
-                remove_left(folder)
-                _track(clip, face, fps, folder)
+                with awaited(folder, context.say):
+                    _track(clip, face, fps, folder)
             shots = [Shot.of(clip, file) for file in sorted(folder.glob("[0-9]*.safetensors"))]
             usable = [shot for shot in shots if shot.frames >= least * fps]
             if not usable:
@@ -148,7 +148,10 @@ def _tracked(context: StageContext, rejected: list[RejectedClip]) -> Iterator[Sh
 
 
 def _track(clip: Clip, face: Face, fps: float, folder: Path) -> None:
-    """Write the tracks of one clip, one file per shot."""
+    """Write the tracks of one clip, one file per shot, unless another run did while this one waited."""
+    if (folder / "done").is_file():
+        return
+    remove_left(folder, alone=True)
     size: list[tuple[int, int]] = [] if clip.size is None else [clip.size]
     seen: list[NDArray[np.float32]] = []
 
