@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import secrets
 import signal
@@ -69,9 +70,10 @@ class Room:
         with self.storage.session() as session:
             keep_fact(session, "plan", "of the test")
             for clip in ("one", "two", "three"):
-                for system in SYSTEMS:
-                    self._medium(session, "rated", system, clip)
-            expected = {"sync": [4, 5], "natural": [2, 2]}
+                for system in self.study.shown:
+                    left = SYSTEMS[1] if self.study.test == "preference" else None
+                    self._medium(session, "rated", system, clip, left=left)
+            expected = {"sync": [4, 5], "natural": [2, 2]} if self.study.test == "ratings" else {}
             self._medium(session, "training", None, "practice", expected=expected, feedback="The lips match well.")
         self.site = Site(
             study=self.study,
@@ -179,7 +181,8 @@ class Person:
         for task in self.tasks:
             if task.block == 0:
                 self.watch(task.position + 1)
-                assert self.score(task.position + 1, 4, 3, 2).status_code == 303
+                given = (4, 3, 2) if self.room.study.test == "ratings" else (1, 2, 1)
+                assert self.score(task.position + 1, *given).status_code == 303
                 assert self.post(f"/clip/{task.position + 1}/practised").status_code == 303
 
 
@@ -196,6 +199,20 @@ def offering_room(tmp_path):
     made = Room(tmp_path, headphones="offered")
     yield made
     made.storage.close()
+
+
+@pytest.fixture
+def choosing_room(tmp_path):
+    """A preference test of the same systems."""
+    made = Room(tmp_path, test="preference")
+    yield made
+    made.storage.close()
+
+
+@pytest.fixture
+def study_of(tmp_path):
+    """Makes studies in memory, with some values changed."""
+    return functools.partial(make_study, tmp_path)
 
 
 # ---- a real server in a process of its own ----
@@ -291,6 +308,29 @@ class Server:
                 return raw_votes(session, self.study)
         finally:
             storage.close()
+
+
+@pytest.fixture
+def film():
+    """Writes videos of one shade, with a tone."""
+    return write_clip
+
+
+@pytest.fixture
+def serve_with(tmp_path):
+    """Starts servers of one new study, with lines added to its file; stops them in the end."""
+    started = []
+
+    def start(servers, clips, lines, **settings):
+        file = write_sources(tmp_path, clips, **settings)
+        file.write_text(file.read_text() + lines)
+        for _ in range(servers):
+            started.append(Server(file))
+        return started
+
+    yield start
+    for server in started:
+        server.stop()
 
 
 @pytest.fixture

@@ -264,11 +264,11 @@ def test_traps_say_which_score_to_give(study):
 def test_what_was_stopped_goes_on(study, monkeypatch):
     written = []
 
-    def stop(source, target, instruction=""):
+    def stop(source, target, instruction="", beside=None):
         if len(written) == 5:
             raise KeyboardInterrupt
         written.append(target)
-        return write_medium(source, target, instruction)
+        return write_medium(source, target, instruction, beside)
 
     monkeypatch.setattr(media_module, "write_medium", stop)
     with pytest.raises(KeyboardInterrupt):

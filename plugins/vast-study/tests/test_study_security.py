@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 import secrets
 
+import attrs
 import pytest
 from starlette.testclient import TestClient
 
 from vast_study.enrolment import fingerprint
 from vast_study.server.application import application
-from vast_study.server.security import BODY, Limit, is_session, neighbourhood, open_session
-from vast_study.tables import Judge, Medium, Vote
+from vast_study.server.limits import Limit
+from vast_study.server.security import BODY, is_session, neighbourhood, open_session
+from vast_study.storage import open_storage
+from vast_study.tables import Attempt, Judge, Medium, Vote
 
 PAGES = ["/", "/consent", "/nowhere", "/experimenter", "/static/study.css", "/clip/1", "/j/" + "0" * 32]
 
@@ -118,7 +121,8 @@ def test_wrong_links_and_tokens_are_counted(room):
 
 
 def test_joining_is_limited_for_one_address(room):
-    room.site.joins.events = 3
+    room.site = attrs.evolve(room.site, joins=Limit("joins", 3, 600))
+    room.app = application(room.site)
     for expected in (303, 303, 303, 429):
         person = room.visitor()
         reply = person.post("/consent", {"answer": "agree"}, token=person.token("/consent"))
@@ -126,15 +130,35 @@ def test_joining_is_limited_for_one_address(room):
     assert len(room.rows(Judge)) == 3
 
 
-def test_limits_forget_with_time():
-    now = [0.0]
-    limit = Limit(2, 10, clock=lambda: now[0])
-    limit.count("a")
-    limit.count("a")
-    assert limit.reached("a")
-    assert not limit.reached("b")
-    now[0] = 10.5
-    assert not limit.reached("a")
+def test_limits_forget_with_time_and_keep_no_address(room):
+    limit = Limit("guesses", 2, 10)
+
+    def reached(address, now):
+        with room.storage.reading() as session:
+            return limit.reached(session, "key", address, now)
+
+    for address, now in (("192.0.2.1", 0.0), ("192.0.2.1", 1.0), ("192.0.2.9", 2.0)):
+        with room.storage.session() as session:
+            limit.count(session, "key", address, now)
+    assert reached("192.0.2.1", 9.9)
+    assert not reached("192.0.2.9", 9.9)
+    assert not reached("192.0.2.1", 10.5)
+    assert len(room.rows(Attempt)) == 3
+    assert not any("192.0.2" in row.address for row in room.rows(Attempt))
+    with room.storage.session() as session:
+        limit.count(session, "key", "192.0.2.9", 11.5)
+    assert sorted(row.at for row in room.rows(Attempt)) == [2.0, 11.5]  # what has expired is removed
+
+
+def test_limits_hold_for_two_servers_of_one_study(room):
+    storage = open_storage(room.study)
+    other = application(attrs.evolve(room.site, storage=storage))
+    clients = [room.client(), TestClient(other, "http://study.test", follow_redirects=False)]
+    for number in range(20):
+        refused(clients[number % 2].get(f"/j/{secrets.token_hex(16)}"), 404)
+    for client in clients:
+        refused(client.get(f"/j/{room.invite()}"), 429)
+    storage.close()
 
 
 def test_a_network_of_ipv6_counts_as_one():

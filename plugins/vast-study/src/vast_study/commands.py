@@ -1,4 +1,4 @@
-"""``vast study``: a mean opinion score test, from the study file to the results."""
+"""``vast study``: a test with human judges, of ratings or preferences, from the study file to the results."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 
-@click.group(short_help="Run a mean opinion score test in the browser.")
+@click.group(short_help="Ask people in the browser: scores, or preferences.")
 def study() -> None:
-    """Run a mean opinion score test of videos as a web application."""
+    """Let judges rate videos, or choose between two, in a web application."""
 
 
 STUDY = click.argument("file", metavar="STUDY.YAML", type=click.Path(path_type=Path, dir_okay=False))
@@ -51,10 +51,9 @@ def study_extra() -> Iterator[None]:
 @click.option(
     "--template",
     metavar="NAME|FILE",
-    default="vast",
-    show_default=True,
-    help="Questions: vast, acr, or a file of yours.",
+    help="Questions: vast, acr, preference, or a file of yours.  [vast; with --preference: preference]",
 )
+@click.option("--preference", is_flag=True, help="Two videos side by side and a forced choice, instead of scores.")
 @click.option("--title", default="How good are these talking faces?", show_default=True, help="Title shown to judges.")
 @click.option("--contact", metavar="TEXT", help="Contact for questions of judges.  [to be filled in]")
 @click.option(
@@ -64,7 +63,8 @@ def new(
     file: Path,
     systems: tuple[str, ...],
     reference: str | None,
-    template: str,
+    template: str | None,
+    preference: bool,
     title: str,
     contact: str | None,
     judges: int,
@@ -78,10 +78,14 @@ def new(
     Example:
       vast study new mos.yaml --system ours=out/ours --system baseline=out/baseline
       vast study new mos.yaml --system ours=a --system recorded=b --reference recorded --template acr
+      vast study new ab.yaml --preference --system ours=a --system theirs=b --system older=c
     """
     from .new import write_study
+    from .study import TestKind
 
-    click.echo(write_study(file, systems, reference, template, title, contact, judges))
+    questions = template or ("preference" if preference else "vast")
+    test: TestKind = "preference" if preference else "ratings"
+    click.echo(write_study(file, systems, reference, questions, title, contact, judges, test))
 
 
 @study.command(short_help="Compute the results.")
@@ -117,7 +121,8 @@ def export(file: Path, out: Path | None) -> None:
       kind            rated, training, gold or trap
       system, clip    what was shown; known clips have no system
       question        name of the question
-      score           1 to 5
+      score           1 to 5; in a preference test 1 for left, 2 for right
+      left            in a preference test, the system on the left
       block           0 is the training
       position        place in the judge's order, from 0
       seconds         length of the video
@@ -135,6 +140,55 @@ def export(file: Path, out: Path | None) -> None:
         from .reading import read_study
 
         export_study(read_study(file, sources=False), Terminal(), out=out)
+
+
+@study.command(short_help="Compare measures with the votes.")
+@STUDY
+@click.option(
+    "--eval",
+    "evaluations",
+    metavar="NAME=FOLDER",
+    multiple=True,
+    help="Results of `vast eval` for a system; repeatable.  [measured now]",
+)
+@click.option(
+    "--protocol", "protocol", default="v2", show_default=True, help="Protocol with which other systems are measured."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Output folder.  [STUDY.study/correlation]"
+)
+@click.pass_context
+def correlate(
+    context: click.Context, file: Path, evaluations: tuple[str, ...], protocol: str, out: Path | None
+) -> None:
+    """Print how far each measure of `vast eval` agrees with the judges, and write a table and JSON.
+
+    STUDY.YAML is the file of the study. Systems without --eval are first measured against the study's reference; these
+    results are kept. For each question and measure: Spearman's rank correlation of the systems' means, and of single
+    videos, with an interval.
+    """
+    with study_extra():
+        from vast_core.console import Terminal
+        from vast_core.errors import InputError
+
+        from .analysis.correlate_command import correlate_study
+        from .reading import read_study
+
+        command = context.find_root().command
+        evaluate = command.get_command(context, "eval") if isinstance(command, click.Group) else None
+
+        def measure(generated: Path, reference: Path, folder: Path) -> None:
+            if evaluate is None:
+                raise InputError("`vast eval` is not installed: pip install vast-metrics, or give --eval NAME=FOLDER")
+            context.invoke(evaluate, generated=generated, reference=reference, protocol_name=protocol, out=folder)
+
+        given = {}
+        for text in evaluations:
+            name, equals, folder = text.partition("=")
+            if not (name and equals and folder):
+                raise InputError(f"--eval {text}: give NAME=FOLDER")
+            given[name] = Path(folder)
+        correlate_study(read_study(file, sources=False), Terminal(), measure, given=given, out=out)
 
 
 @study.command(short_help="Open a study to judges.")

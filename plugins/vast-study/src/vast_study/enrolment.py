@@ -50,6 +50,20 @@ def enrol(session: Session, study: Study) -> tuple[Judge, str]:
     return judge, link
 
 
+def replace_link(session: Session, number: int) -> str | None:
+    """A new personal link for the judge with this number, whose old one is void; all votes stay.
+
+    None if there is no such judge, or the judge has withdrawn.
+    """
+    judge = session.scalar(select(Judge).where(Judge.number == number).with_for_update())
+    if judge is None or judge.withdrawn is not None:
+        return None
+    link = secrets.token_hex(16)
+    judge.link, judge.links = fingerprint(link), judge.links + 1
+    session.flush()
+    return link
+
+
 def judge_of(session: Session, link: str) -> Judge | None:
     """The judge with this personal link; None if there is none, or it is not a link."""
     if not LINK.fullmatch(link):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from .votes import RawVote
 
 COLUMNS = (
-    *("judge", "kind", "system", "clip", "question", "score", "block", "position"),
+    *("judge", "kind", "system", "left", "clip", "question", "score", "block", "position"),
     *("seconds", "latency", "changes", "expected_low", "expected_high"),
 )
 """The fields of :class:`vast_study.votes.RawVote`; ``seconds`` is the length of the video, ``latency`` the seconds from
@@ -19,7 +19,17 @@ the end of its first playback to the first score, ``expected`` the correct range
 def row(vote: RawVote) -> list[object]:
     """One vote in the order of :data:`COLUMNS`."""
     low, high = vote.expected or (None, None)
-    own = [vote.judge, vote.kind, vote.system, vote.clip, vote.question, vote.score, vote.block, vote.position]
+    own = [
+        vote.judge,
+        vote.kind,
+        vote.system,
+        vote.left,
+        vote.clip,
+        vote.question,
+        vote.score,
+        vote.block,
+        vote.position,
+    ]
     return [*own, round(vote.seconds, 3), round(vote.latency, 3), vote.changes, low, high]
 
 

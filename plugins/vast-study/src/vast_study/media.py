@@ -8,6 +8,7 @@ of the source are not read, and the file does not name its encoder.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ ENCODING = "2"
 """Changed whenever the same source would give a different file."""
 
 RATE = 48_000
+GAP = 16
+"""Pixels between two videos side by side."""
 _QUALITY = {"crf": "16", "preset": "medium"}
 """Visually lossless, so that the encoder is not what is judged."""
 
@@ -40,8 +43,11 @@ class Written:
     """Seconds of sound in the source; None if it had none."""
 
 
-def write_medium(source: Path, target: Path, instruction: str = "") -> Written:
+def write_medium(source: Path, target: Path, instruction: str = "", beside: Path | None = None) -> Written:
     """Convert a source; ``instruction`` is drawn on every picture.
+
+    With another video ``beside`` it on the right, both have the height of the lower one, and last as long as the
+    shorter one. The sound is that of the source.
 
     Raises :class:`vast_core.errors.MediaError` if the source cannot be read, and
     :class:`vast_core.errors.StorageError` if the target cannot be written.
@@ -54,14 +60,22 @@ def write_medium(source: Path, target: Path, instruction: str = "") -> Written:
         # bitexact: neither muxer nor encoder writes its name
         options = {"movflags": "+faststart", "fflags": "+bitexact"}
         with av.open(f"file:{temporary}", "w", format="mp4", options=options) as container:
-            frames = _write(container, video, fps, sound, instruction)
+            other = None if beside is None else VideoFile(beside, fps=float(fps))
+            frames = _write(container, video, fps, sound, instruction, other)
         os.utime(temporary, (0, 0))  # a server reveals file times, and so the order of systems
     if not frames:
         raise MediaError(f"{source}: has no frames; copy or convert it again")
     return Written(seconds=float(frames / fps), sound=None if sound is None else sound.shape[1] / RATE)
 
 
-def _write(container: Any, video: VideoFile, fps: Fraction, sound: NDArray[np.float32] | None, instruction: str) -> int:
+def _write(
+    container: Any,
+    video: VideoFile,
+    fps: Fraction,
+    sound: NDArray[np.float32] | None,
+    instruction: str,
+    other: VideoFile | None,
+) -> int:
     pictures = container.add_stream("libx264", rate=fps)
     pictures.options = _QUALITY
     pictures.pix_fmt = "yuv420p"
@@ -69,7 +83,7 @@ def _write(container: Any, video: VideoFile, fps: Fraction, sound: NDArray[np.fl
     context.time_base = 1 / fps
     context.flags |= int(av.codec.context.Flags.bitexact)
     context.color_range, context.colorspace, context.color_primaries, context.color_trc = 1, 1, 1, 1
-    y, x = video.size
+    y, x = video.size if other is None else _size_beside(video.size, other.size)
     pictures.width, pictures.height = x + x % 2, y + y % 2
     waves = None
     if sound is not None:
@@ -79,7 +93,7 @@ def _write(container: Any, video: VideoFile, fps: Fraction, sound: NDArray[np.fl
     # the encoder writes its name and settings in a message with the first picture
     silent = BitStreamFilterContext("filter_units=remove_types=6", pictures)
     frames, heard = 0, 0
-    for image in video.frames():
+    for image in video.frames() if other is None else _beside(video, other):
         if instruction:
             image = draw_instruction(image, instruction)
         picture = av.VideoFrame.from_ndarray(_even(image), format="rgb24")
@@ -100,6 +114,24 @@ def _write(container: Any, video: VideoFile, fps: Fraction, sound: NDArray[np.fl
     if waves is not None:
         container.mux(waves.encode(None))
     return frames
+
+
+def _size_beside(left: tuple[int, int], right: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of two pictures side by side, with a gap."""
+    y = min(left[0], right[0])
+    return y, sum(round(x * y / own) for own, x in (left, right)) + GAP
+
+
+def _beside(left: VideoFile, right: VideoFile) -> Iterator[NDArray[np.uint8]]:
+    """Pictures side by side, on grey."""
+    y, x = _size_beside(left.size, right.size)
+    for pair in zip(left.frames(), right.frames(), strict=False):  # the longer one is cut
+        whole = np.full((y, x, 3), 128, np.uint8)
+        for image, at_end in zip(pair, (False, True), strict=True):
+            width = round(image.shape[1] * y / image.shape[0])
+            fitted = cv2.resize(image, (width, y), interpolation=cv2.INTER_AREA) if image.shape[0] != y else image
+            whole[:, x - width if at_end else 0 : x if at_end else width] = fitted
+        yield whole
 
 
 def _even(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

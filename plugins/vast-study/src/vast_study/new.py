@@ -18,6 +18,7 @@ from vast_core.places import expanded
 
 from .reading import read_questions, read_study
 from .sources import lacking, videos
+from .study import TestKind
 from .wording import consent_text, question_templates, study_text
 
 _ANSWERING = 6
@@ -34,6 +35,7 @@ def write_study(
     title: str,
     contact: str | None,
     judges: int,
+    test: TestKind = "ratings",
 ) -> str:
     """Write ``file`` and return a summary with the next step.
 
@@ -48,10 +50,11 @@ def write_study(
         raise InputError(f"--reference {reference}: no such system (systems: {', '.join(folders)})")
     clips = sorted(next(iter(found.values())))
     training = 2 if len(clips) >= 10 else int(len(clips) >= 4)
-    gold = int(reference is not None and len(clips) >= 10)
+    gold = int(reference is not None and len(clips) >= 10 and test == "ratings")
     traps = min(2, len(clips) - training - gold)
     rated = len(clips) - training - gold
-    count = len(folders) * rated + training + gold + traps
+    shown = len(folders) * (len(folders) - 1) // 2 if test == "preference" else len(folders)
+    count = shown * rated + training + gold + traps
     seconds = count * (_mean_seconds(found) + _ANSWERING * asked)
     text = study_text(
         {
@@ -65,7 +68,8 @@ def write_study(
             "training": training,
             "gold": gold,
             "traps": traps,
-            "consent": consent_text(videos=count, questions=asked, minutes=max(5, 5 * round(seconds / 300))),
+            "test": test,
+            "consent": consent_text(videos=count, questions=asked, minutes=max(5, 5 * round(seconds / 300)), test=test),
             "questions": questions,
         }
     )
@@ -80,7 +84,8 @@ def write_study(
     study = read_study(file)
     lines = [
         f"written: {file}",
-        f"  {len(folders)} systems, {len(clips)} clips, {rated} of them rated; {judges} judges, {count} videos each",
+        f"  {len(folders)} systems, {len(clips)} clips, {rated} of them rated; {judges} judges, {count} "
+        f"{'pairs' if test == 'preference' else 'videos'} each",
         f"  questions: {', '.join(question.title for question in study.questions)}",
     ]
     if contact is None:

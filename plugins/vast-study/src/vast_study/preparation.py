@@ -12,7 +12,7 @@ import random
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from sqlalchemy import func, select
@@ -24,7 +24,7 @@ from .design import Place, Plan
 from .rules import Refused
 from .sources import videos
 from .storage import Storage, fact, keep_fact, medium_path
-from .study import Study, TaskKind
+from .study import LEFT, RIGHT, Study, TaskKind
 from .tables import Judge, Medium
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def planned(session: Session, study: Study) -> Media:
 
     rated = clips("rated")
     plan = Plan(
-        systems=tuple(study.systems),
+        systems=study.shown,
         clips=rated,
         share=min(study.clips or len(rated), len(rated)),
         block=study.block,
@@ -89,6 +89,10 @@ class Wanted:
     system: str | None
     clip: str
     source: Path
+    right: Path | None = None
+    """In a preference test, the video beside it."""
+    left: str | None = None
+    """In a preference test, the system on the left."""
     instruction: str = ""
     expected: dict[str, list[int]] = attrs.field(factory=dict)
     feedback: str = ""
@@ -147,6 +151,47 @@ def wanted(study: Study) -> list[Wanted]:
     return found
 
 
+def wanted_pairs(study: Study) -> list[Wanted]:
+    """Every medium of a preference test: practice and traps, then each pair of systems with each clip.
+
+    Each system of a pair is on the left in half of the clips, by chance.
+    """
+    folders = {name: videos(folder) for name, folder in study.systems.items()}
+    clips = sorted(next(iter(folders.values())))
+    rng = random.Random(f"pairs {study.seed}")
+    shuffled = rng.sample(clips, len(clips))
+    training, traps = study.made.get("training", 0), study.made.get("trap", 0)
+    rated, pairs = sorted(shuffled[training:]), list(study.pairs.values())
+
+    def beside(kind: TaskKind, clip: str, left: str, right: str, **more: Any) -> Wanted:
+        return Wanted(kind=kind, clip=clip, source=folders[left][clip], right=folders[right][clip], left=left, **more)
+
+    found = [
+        beside("training", clip, *rng.sample(pairs[number % len(pairs)], 2), system=None)
+        for number, clip in enumerate(shuffled[:training])
+    ]
+    for number, clip in enumerate(rng.sample(rated, traps)):
+        side = (LEFT, RIGHT)[number % 2]
+        found.append(
+            beside(
+                "trap",
+                clip,
+                *rng.sample(pairs[number % len(pairs)], 2),
+                system=None,
+                instruction=f"Please choose {('left', 'right')[side - 1]}\nin every question",
+                expected={question.name: [side, side] for question in study.questions},
+            )
+        )
+    for name, pair in study.pairs.items():
+        turned = [number % 2 for number in range(len(rated))]
+        rng.shuffle(turned)
+        found += [
+            beside("rated", clip, *(pair[::-1] if turn else pair), system=name)
+            for clip, turn in zip(rated, turned, strict=True)
+        ]
+    return found
+
+
 # ---------------------------------------------------------------------------------------------------- preparing
 
 
@@ -160,10 +205,11 @@ def prepare(study: Study, storage: Storage, console: Console) -> None:
 
     from .media import ENCODING
 
-    media = wanted(study)
+    media = wanted_pairs(study) if study.test == "preference" else wanted(study)
+    sources = {file for own in media for file in (own.source, own.right) if file is not None}
     with console.status("checking the sources"):
-        digests = {source: file_digest(source) for source in sorted({own.source for own in media})}
-    treated = {own.key: _digest(ENCODING, digests[own.source], own) for own in media}
+        digests = {source: file_digest(source) for source in sorted(sources)}
+    treated = {own.key: _digest(ENCODING, digests, own) for own in media}
     with storage.session() as session:
         joined = session.scalar(select(func.count(Judge.id))) or 0
         plan = _plan(study, treated)
@@ -183,7 +229,8 @@ def prepare(study: Study, storage: Storage, console: Console) -> None:
             console.print(f"warning: {warning}", style="yellow")
 
 
-def _digest(encoding: str, source: str, own: Wanted) -> str:
+def _digest(encoding: str, digests: Mapping[Path, str], own: Wanted) -> str:
+    source = digests[own.source] if own.right is None else f"{digests[own.source]} {digests[own.right]}"
     parts = (encoding, source, own.instruction, json.dumps(own.expected, sort_keys=True), own.feedback)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
@@ -191,6 +238,7 @@ def _digest(encoding: str, source: str, own: Wanted) -> str:
 def _plan(study: Study, treated: Mapping[Key, str]) -> str:
     """Everything that determines what judges see, as text."""
     said = {
+        "test": study.test,
         "questions": [attrs.asdict(question) for question in study.questions],
         "systems": list(study.systems),
         "reference": study.reference,
@@ -239,12 +287,14 @@ def _write_missing(
             id=secrets.token_hex(16) if old is None else old.id,
             kind=own.kind,
             system=own.system,
+            left=own.left,
             clip=own.clip,
             digest=treated[own.key],
             expected=own.expected,
             feedback=own.feedback,
         )
-        medium.seconds = write_medium(own.source, medium_path(study, medium), own.instruction).seconds
+        path = medium_path(study, medium)
+        medium.seconds = write_medium(own.source, path, own.instruction, beside=own.right).seconds
         with storage.session() as session:
             session.merge(medium)
 
@@ -264,7 +314,7 @@ def _warnings(study: Study, media: Media) -> Iterator[str]:
         names = [" ".join(filter(None, key)) for key in silent]
         yield f"without sound: {', '.join(names[:6])}" + f" and {len(names) - 6} more" * (len(names) > 6)
     for clip in media.plan.clips:
-        lengths = {name: media.found["rated", name, clip].seconds for name in study.systems}
+        lengths = {name: media.found["rated", name, clip].seconds for name in study.shown}
         if max(lengths.values()) - min(lengths.values()) > TOLERANCE:
             told = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in lengths.items())
             yield f"the videos of {clip} differ in length, which makes them distinguishable: {told}"

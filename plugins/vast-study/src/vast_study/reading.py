@@ -14,7 +14,7 @@ from vast_core.errors import InputError
 from vast_core.recipe import Node, Reader, read_document, recipe_error, shown
 
 from .sources import lacking, videos
-from .study import HeadphonesCheck, Known, Question, Study
+from .study import HeadphonesCheck, Known, Question, Study, TestKind
 from .wording import consent_text
 
 VERSION = 1
@@ -54,8 +54,8 @@ class _Question:
     name: str = attrs.field(validator=_question_name)
     title: str = attrs.field(validator=_not_blank)
     text: str = attrs.field(validator=_not_blank)
-    best: str = attrs.field(validator=_not_blank)
-    worst: str = attrs.field(validator=_not_blank)
+    best: str | None = attrs.field(default=None, validator=attrs.validators.optional(_not_blank))
+    worst: str | None = attrs.field(default=None, validator=attrs.validators.optional(_not_blank))
     labels: tuple[str, ...] = attrs.field(default=attrs.fields(Question).labels.default, validator=_five)
 
 
@@ -79,6 +79,7 @@ class _Document:
     title: str = attrs.field(validator=_not_blank)
     contact: str = attrs.field(validator=_not_blank)
     systems: dict[str, Path] = attrs.field(validator=_named)
+    test: TestKind = "ratings"
     reference: str | None = None
     judges: int = attrs.field(default=15, validator=[ge(1), lt(10_000)])
     seed: int = attrs.field(default=1, validator=[ge(0), lt(2**31)])
@@ -123,6 +124,11 @@ def read_questions(path: Path) -> tuple[int, str]:
     return len(values["questions"]), "\n".join(lines[tree.value["questions"].heading.line :]).rstrip() + "\n"
 
 
+def _asked(question: _Question) -> Question:
+    values = attrs.asdict(question) | {"best": question.best or "", "worst": question.worst or ""}
+    return Question(**values)
+
+
 class _Checks:
     """Checks across keys: names, folders and numbers that must be consistent."""
 
@@ -141,6 +147,7 @@ class _Checks:
     def check(self, sources: bool) -> None:
         """Run all checks, as far as the values could be read."""
         self.check_questions()
+        self.check_test()
         if not sources:
             return
         self.check_systems()
@@ -155,6 +162,26 @@ class _Checks:
         for number, name in enumerate(names):
             if name in names[:number]:
                 self.note(("questions", str(number), "name"), f"{name!r} is already a question; choose another name")
+
+    def check_test(self) -> None:
+        """A preference test has pairs of systems and no anchors; ratings have anchors."""
+        preference = self.values.get("test") == "preference"
+        for number, question in enumerate(self.values.get("questions", ())):
+            here = ("questions", str(number))
+            for key in ("best", "worst"):
+                if preference and getattr(question, key) is not None:
+                    self.note((*here, key), "a choice between two videos has no scale, so it has no anchors")
+                elif not preference and getattr(question, key) is None:
+                    self.note(here, f"missing key {key!r}: the anchor at {5 if key == 'best' else 1}")
+        if not preference:
+            return
+        if len(self.values.get("systems", ())) == 1:
+            self.note(("systems",), "a preference test needs at least two systems")
+        for key in _KINDS:
+            if isinstance(self.values.get(key), tuple):
+                self.note((key,), "in a preference test, give a number: clips of your own are no pairs")
+        if self.values.get("gold"):
+            self.note(("gold",), "a preference test has no gold clips: which video is better is what is asked")
 
     def check_systems(self) -> None:
         """Folders have videos of the same names; the reference is one of the systems."""
@@ -233,8 +260,10 @@ class _Checks:
                 expected = {name: own if isinstance(own, tuple) else (own, own) for name, own in clip.expected.items()}
                 known.append(Known(file=self.file(clip.file), kind=kind, expected=expected, feedback=clip.feedback))
         rated = len(self.clips) - made.get("training", 0) - made.get("gold", 0)
-        count = len(document.systems) * min(document.clips or rated, rated) + len(known) + sum(made.values())
-        consent = document.consent or consent_text(videos=count, questions=len(document.questions))
+        systems = len(document.systems)
+        shown = systems * (systems - 1) // 2 if document.test == "preference" else systems
+        count = shown * min(document.clips or rated, rated) + len(known) + sum(made.values())
+        consent = document.consent or consent_text(videos=count, questions=len(document.questions), test=document.test)
         return Study(
             path=self.path,
             name=self.path.stem,
@@ -243,12 +272,13 @@ class _Checks:
             seed=document.seed,
             judges=document.judges,
             block=document.block,
-            questions=tuple(Question(**attrs.asdict(question)) for question in document.questions),
+            questions=tuple(_asked(question) for question in document.questions),
             systems={name: self.file(folder) for name, folder in document.systems.items()},
             known=tuple(known),
             consent=consent.strip(),
             clips=document.clips,
             database=document.database,
+            test=document.test,
             headphones=document.headphones,
             reference=document.reference,
             made=made,

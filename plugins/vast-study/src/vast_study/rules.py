@@ -1,8 +1,8 @@
 """Rules that no page, script or bug may break: checked before anything is sent to the database.
 
-A score is an integer from 1 to 5, answers a question of the study, and is given after the first full playback and
-before the end of its block; a block ends when every question is answered, and is never opened again. Nothing that was
-given is removed.
+A score is an integer from 1 to 5, or in a preference test 1 or 2, answers a question of the study, and is given after
+the first full playback and before the end of its block; a block ends when every question is answered, and is never
+opened again. Nothing that was given is removed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .study import Study
 from .tables import Judge, Task, Vote
 
 FOREVER: dict[type, tuple[str, ...]] = {
-    Judge: ("number", "row", "link", "invited", "consented", "finished", "withdrawn", "completion_code"),
+    Judge: ("number", "row", "invited", "consented", "finished", "withdrawn", "completion_code"),
     Task: ("judge_id", "position", "block", "kind", "medium_id", "opened", "played", "closed"),
     Vote: ("task_id", "question", "given"),
 }
@@ -31,7 +31,7 @@ class Refused(InputError):
 
 def watch(sessions: sessionmaker[Session], study: Study) -> None:
     """Check everything that ``sessions`` write against the rules of ``study``; violations raise :class:`Refused`."""
-    questions = {question.name for question in study.questions}
+    questions, choices = {question.name for question in study.questions}, study.choices
 
     def check(session: Session, *_: object) -> None:
         with session.no_autoflush:
@@ -40,9 +40,11 @@ def watch(sessions: sessionmaker[Session], study: Study) -> None:
                     raise Refused(f"{_title(row)} must not be removed")
             for row in session.dirty:
                 _check_unchanged(session, row)
+                if isinstance(row, Judge):
+                    _check_link(row)
             for row in (*session.new, *session.dirty):
                 if isinstance(row, Vote):
-                    _check_vote(session, row, questions)
+                    _check_vote(session, row, questions, choices)
                 elif isinstance(row, Task) and row.closed is not None and inspect(row).attrs.closed.history.added:
                     _check_closing(session, row, questions)
 
@@ -70,11 +72,18 @@ def _title(row: Any) -> str:
     return f"{type(row).__name__.lower()} {row.number if isinstance(row, Judge) else row.id}"
 
 
-def _check_vote(session: Session, vote: Vote, questions: set[str]) -> None:
+def _check_link(judge: Judge) -> None:
+    link, links = (inspect(judge).attrs[name].history for name in ("link", "links"))
+    counted = [before + 1 for before in links.deleted or ()] == list(links.added or ())
+    if link.has_changes() != links.has_changes() or not counted:
+        raise Refused(f"the link of {_title(judge)} must only change by being replaced")
+
+
+def _check_vote(session: Session, vote: Vote, questions: set[str], choices: tuple[int, ...]) -> None:
     if vote.question not in questions:
         raise Refused(f"the study has no question {vote.question!r} (it has {', '.join(sorted(questions))})")
-    if type(vote.score) is not int or not 1 <= vote.score <= 5:
-        raise Refused(f"a score must be an integer from 1 to 5, not {vote.score!r}")
+    if type(vote.score) is not int or vote.score not in choices:
+        raise Refused(f"a score must be an integer from {choices[0]} to {choices[-1]}, not {vote.score!r}")
     # locks the row where the database can, so that its block cannot end between this check and the vote
     query = (
         select(Task.id, Task.played, Task.closed, Judge.number, Judge.consented, Judge.withdrawn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -10,6 +11,12 @@ import attrs
 
 HeadphonesCheck = Literal["required", "offered"]
 """Whether judges who fail the check, or have no headphones, may continue; the report says so if they do."""
+
+TestKind = Literal["ratings", "preference"]
+"""``ratings``: a score from 1 to 5 for each video. ``preference``: two videos side by side, and a forced choice."""
+
+LEFT, RIGHT = 1, 2
+"""The scores of a forced choice."""
 
 TaskKind = Literal["training", "rated", "gold", "trap"]
 """``training`` gives feedback and never counts; ``gold`` has a known answer; ``trap`` shows in the picture which score
@@ -25,7 +32,7 @@ class Question:
     title: str
     text: str
     best: str
-    """The anchor at 5: a whole sentence, shown unchanged."""
+    """The anchor at 5: a whole sentence, shown unchanged. Empty in a preference test."""
     worst: str
     """The anchor at 1: likewise."""
     labels: tuple[str, ...] = ("Very poor", "Poor", "Fair", "Good", "Very good")
@@ -68,11 +75,27 @@ class Study:
     """Number of clips of each system that a judge sees; None is all."""
     database: str | None
     """URL for SQLAlchemy; None is SQLite in the study's folder."""
+    test: TestKind = "ratings"
     headphones: HeadphonesCheck = "required"
     reference: str | None = None
     """The one of ``systems`` that is the recording, from which gold clips can be made."""
     made: Mapping[str, int] = attrs.field(factory=dict)
     """Number of known clips of each kind to make from the study's own clips, in addition to ``known``."""
+
+    @property
+    def choices(self) -> tuple[int, ...]:
+        """The scores that a judge may give."""
+        return (LEFT, RIGHT) if self.test == "preference" else (1, 2, 3, 4, 5)
+
+    @property
+    def pairs(self) -> dict[str, tuple[str, str]]:
+        """Every two systems by the name of their pair."""
+        return {f"{one} | {other}": (one, other) for one, other in itertools.combinations(self.systems, 2)}
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """What is judged: systems, or in a preference test their pairs."""
+        return tuple(self.pairs) if self.test == "preference" else tuple(self.systems)
 
     @property
     def folder(self) -> Path:

@@ -30,6 +30,8 @@ class Medium(Base):
     """One of :data:`vast_study.study.TaskKind`."""
     system: Mapped[str | None]
     """None for training, gold and trap clips."""
+    left: Mapped[str | None]
+    """In a preference test, the system on the left; ``system`` is then the name of the pair."""
     clip: Mapped[str]
     """Name of the source without extension: the same words in all systems."""
     digest: Mapped[str]
@@ -39,6 +41,19 @@ class Medium(Base):
     """Lowest and highest correct score, by question; omitted questions are not checked."""
     feedback: Mapped[str] = mapped_column(default="")
     """Shown in training after the scores are given."""
+
+
+class Attempt(Base):
+    """One event that counts for a limit, such as a wrong link; removed after some minutes."""
+
+    __tablename__ = "attempts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    limit: Mapped[str]
+    """Name of the limit."""
+    address: Mapped[str] = mapped_column(index=True)
+    """Keyed hash of the address from which it came."""
+    at: Mapped[float]
 
 
 class Judge(Base):
@@ -52,7 +67,8 @@ class Judge(Base):
     row: Mapped[int] = mapped_column(default=0)
     """Row of the plan, from 0, which determines what this judge sees. The row of a judge who withdrew is reused."""
     link: Mapped[str] = mapped_column(unique=True)
-    """SHA-256 of the 128 random bits of the personal link; the link itself is not stored."""
+    """SHA-256 of the 128 random bits of the personal link; the link itself is not stored. It changes only with
+    ``links``."""
     invited: Mapped[float]
     consented: Mapped[float | None]
     heard: Mapped[float | None]
@@ -63,6 +79,8 @@ class Judge(Base):
     finished: Mapped[float | None]
     withdrawn: Mapped[float | None]
     completion_code: Mapped[str | None]
+    links: Mapped[int] = mapped_column(default=1)
+    """Number of personal links that this judge was given; only the last is valid."""
 
 
 class Task(Base):

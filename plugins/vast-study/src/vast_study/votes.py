@@ -19,6 +19,9 @@ class RawVote:
     kind: str
     """One of :data:`vast_study.study.TaskKind`; training is exported, but never analysed."""
     system: str | None
+    """The system, or in a preference test the pair."""
+    left: str | None = None
+    """In a preference test, the system on the left."""
     clip: str
     question: str
     score: int
@@ -50,6 +53,7 @@ def raw_votes(session: Session, study: Study, *, withdrawn: bool = False) -> lis
             judge=number,
             kind=task.kind,
             system=medium.system,
+            left=medium.left,
             clip=medium.clip,
             question=vote.question,
             score=vote.score,

@@ -16,9 +16,10 @@ def question_templates() -> dict[str, Path]:
     return {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
 
 
-def consent_text(*, videos: int, questions: int, minutes: int | None = None) -> str:
+def consent_text(*, videos: int, questions: int, minutes: int | None = None, test: str = "ratings") -> str:
     """Information for judges before they take part: tasks, duration, stored data and their use."""
-    text = _render("consent.txt.j2", {"videos": videos, "questions": questions, "minutes": minutes})
+    given = {"videos": videos, "questions": questions, "minutes": minutes, "pairs": test == "preference"}
+    text = _render("consent.txt.j2", given)
     return "\n\n".join(textwrap.fill(paragraph, 110) for paragraph in text.strip().split("\n\n"))
 
 

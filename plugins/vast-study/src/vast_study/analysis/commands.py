@@ -15,6 +15,7 @@ from ..votes import RawVote, raw_votes
 from .analysis import analyse
 from .attendance import Attendance, attendance
 from .page import write_page
+from .preference_page import report_preference
 from .tables import COLUMNS, mos_rows, printed, write_json
 
 if TYPE_CHECKING:
@@ -28,7 +29,10 @@ def report(study: Study, console: Console, *, out: Path | None = None, keep_all:
         InputError: if nobody has rated a clip yet.
         StorageError: if a file cannot be written.
     """
-    votes, judges = _read(study)
+    votes, judges = read_votes(study)
+    if study.test == "preference":
+        folder = out or study.folder / "report"
+        return report_preference(study, votes, judges, console, folder, keep_all=keep_all)
     with console.status("computing the results"):
         analysis = analyse(study, votes, judges, keep_all=keep_all)
     folder = out or study.folder / "report"
@@ -48,7 +52,7 @@ def export(study: Study, console: Console, *, out: Path | None = None) -> Path:
         InputError: if there are no scores yet, or ``out`` is a file of the study.
         StorageError: if the file cannot be written.
     """
-    votes, judges = _read(study)
+    votes, judges = read_votes(study)
     if not votes:
         raise InputError(
             f"{study.path}: there are no scores yet ({len(judges)} judges enrolled); try again when there are some"
@@ -62,7 +66,7 @@ def export(study: Study, console: Console, *, out: Path | None = None) -> Path:
     return path
 
 
-def _read(study: Study) -> tuple[list[RawVote], list[Attendance]]:
+def read_votes(study: Study) -> tuple[list[RawVote], list[Attendance]]:
     """All votes and judges, from one snapshot."""
     if study.database is None and not (study.folder / "study.sqlite").is_file():
         raise InputError(

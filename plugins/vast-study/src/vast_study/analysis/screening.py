@@ -110,6 +110,17 @@ def screen(
     return tuple(_count(each, counted.get(each.judge)) for each in first)
 
 
+def screen_inattention(
+    votes: Iterable[RawVote], attendance: Sequence[Attendance], limits: Limits | None = None
+) -> tuple[Screened, ...]:
+    """All judges, by their own answers alone: choices have no mean from which a judge could be far."""
+    limits = limits or Limits()
+    own: dict[int, list[RawVote]] = {each.judge: [] for each in attendance}
+    for vote in votes:
+        own.setdefault(vote.judge, []).append(vote)
+    return tuple(_look(each, own[each.judge], None, limits) for each in attendance)
+
+
 def _look(judge: Attendance, votes: Sequence[RawVote], agreement: float | None, limits: Limits) -> Screened:
     rated = [vote for vote in votes if vote.kind == "rated"]
     scores = Counter(vote.score for vote in rated)

@@ -107,7 +107,7 @@ def read_scores(form: Form) -> dict[str, Score]:
             continue
         version = form.get(f"version-{name}", "")
         if not NUMBER.fullmatch(text) or not (version == "" or NUMBER.fullmatch(version)):
-            raise Refusal(422, "A score is a whole number from 1 to 5.")
+            raise Refusal(422, "A score is a whole number.")
         scores[name] = Score(value=int(text), version=int(version) if version else None)
     return scores
 
@@ -118,10 +118,10 @@ def scores(visit: Visit) -> Response:
     task, questions = visit.task(), visit.site.study.questions
     given = read_scores(visit.form)
     if wants_json(visit.request):
-        votes = judging.score(visit.session, task, given, questions, visit.now)
+        votes = judging.score(visit.session, task, given, visit.site.study, visit.now)
         return JSONResponse({"votes": judging.standing(votes)})
     try:
-        votes = judging.score(visit.session, task, given, questions, visit.now)
+        votes = judging.score(visit.session, task, given, visit.site.study, visit.now)
     except Refusal as refusal:
         return clip_page(visit, task, refusal.message, refusal.status)
     if len(votes) < len(questions):
@@ -184,11 +184,17 @@ def ready(visit: Visit) -> Response:
     practice, told = len(media), any(medium.expected or medium.feedback for medium in media)
     if judging.stage(visit.judge, visit.tasks) != "training":
         return visit.to("begin")
+    asked = len(visit.site.study.questions)
+    answers = (
+        "questions from 1, the worst, to 5, the best" if asked > 1 else "a question from 1, the worst, to 5, the best"
+    )
+    if visit.site.study.test == "preference":
+        answers = "questions by choosing left or right" if asked > 1 else "a question by choosing left or right"
     return pause_page(
         visit,
         "A little practice first",
         f"{practice} practice {'clip shows' if practice == 1 else 'clips show'} you how it works. Watch each to its "
-        f"end; then answer {len(visit.site.study.questions)} questions from 1, the worst, to 5, the best.",
+        f"end; then answer {f'{asked} ' * (asked > 1)}{answers}.",
         f"{'After each you read what would be expected. ' if told else ''}Practice does not count.",
         label="Start the practice",
     )

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ..enrolment import enrol
+from ..enrolment import enrol, replace_link
 from ..export import votes_csv
 from ..storage import keep_fact
 from ..tables import Judge, Medium, Task, Vote
@@ -58,10 +58,9 @@ def _known(site: Site, request: Request) -> bool:
 
 
 def _check_token(site: Site, request: Request, token: str) -> None:
-    if site.guesses.reached(caller(request)):
-        raise Refusal(429, "Too many wrong tokens came from here. Please try again in ten minutes.")
+    site.check_guesses(caller(request), "Too many wrong tokens came from here. Please try again in ten minutes.")
     if not matches(token.strip(), site.experimenter):
-        site.guesses.count(caller(request))
+        site.count_guess(caller(request))
         raise Refusal(403, "This is not the token of this study.")
 
 
@@ -163,8 +162,8 @@ def progress(desk: Desk) -> Response:
     return progress_page(desk)
 
 
-def progress_page(desk: Desk, links: tuple[str, ...] = ()) -> Response:
-    """The experimenter's page; ``links`` are shown only this once."""
+def progress_page(desk: Desk, links: tuple[str, ...] = (), replaced: int | None = None) -> Response:
+    """The experimenter's page; ``links`` are shown only this once, one that is ``replaced`` with the judge's number."""
     session, study = desk.session, desk.site.study
     counts = dict(
         session.execute(
@@ -182,11 +181,12 @@ def progress_page(desk: Desk, links: tuple[str, ...] = ()) -> Response:
         rows=rows,
         finished=sum(row.state == "finished" for row in rows),
         votes=sum(row.votes for row in rows),
-        systems={name: counts.get(name, 0) for name in study.systems},
+        systems={name: counts.get(name, 0) for name in study.shown},
         join=absolute(desk, "welcome"),
         open=is_open(session),
         places=places(session, study),
         links=links,
+        replaced=replaced,
     )
 
 
@@ -204,6 +204,17 @@ def invitations(desk: Desk) -> Response:
         raise Refusal(422, f"Between 1 and {INVITATIONS} links can be made at once.")
     made = [enrol(desk.session, desk.site.study)[1] for _ in range(int(text))]
     return progress_page(desk, tuple(absolute(desk, "enter", link=link) for link in made))
+
+
+@for_experimenter
+def replacement(desk: Desk) -> Response:
+    """Replace the lost link of a judge; the old one is void, and every vote stays."""
+    text = desk.form.get("judge", "")
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 0
+    link = replace_link(desk.session, number)
+    if link is None:
+        raise Refusal(422, "There is no such judge, or the judge has withdrawn.")
+    return progress_page(desk, (absolute(desk, "enter", link=link),), replaced=number)
 
 
 @for_experimenter
@@ -230,6 +241,7 @@ ROUTES = [
     Route("/experimenter/login", endpoint(login), methods=["POST"], name="login"),
     Route("/experimenter/logout", endpoint(logout), methods=["POST"], name="logout"),
     Route("/experimenter/links", endpoint(invitations), methods=["POST"], name="invitations"),
+    Route("/experimenter/replace", endpoint(replacement), methods=["POST"], name="replacement"),
     Route("/experimenter/join", endpoint(joining), methods=["POST"], name="joining"),
     Route("/experimenter/votes.csv", endpoint(votes), name="votes"),
 ]

@@ -47,12 +47,11 @@ def welcome(request: Request, _form: Form) -> Response:
 def enter(request: Request, _form: Form) -> Response:
     """The personal link: exchanged for a cookie at once, so that it is in no further address."""
     site, link = site_of(request), request.path_params["link"]
-    if site.guesses.reached(caller(request)):
-        raise Refusal(429, "Too many wrong links came from here. Please try again in ten minutes.")
+    site.check_guesses(caller(request), "Too many wrong links came from here. Please try again in ten minutes.")
     with site.storage.reading() as session:
         known = enrolment.judge_of(session, link) is not None
     if not known:
-        site.guesses.count(caller(request))
+        site.count_guess(caller(request))
         raise Refusal(404, "This link belongs to no one. Please check that you have copied all of it.")
     response = site.to(request, "home")
     site.set_cookie(request, response, JUDGE, link, days=180)
@@ -96,11 +95,12 @@ def consent(request: Request, form: Form) -> Response:
 
 
 def _enrol(site: Site, request: Request, session: Session) -> tuple[Judge, str]:
-    if site.joins.reached(caller(request)):
+    now = site.clock()
+    if site.joins.reached(session, site.key, caller(request), now):
         raise Refusal(429, "Too many people have begun from here just now. Please try again in ten minutes.")
     if not may_join(site, session):
         raise Refusal(403, "This study takes no new judges at the moment.")
-    site.joins.count(caller(request))
+    site.joins.count(session, site.key, caller(request), now)
     return enrolment.enrol(session, site.study)
 
 

@@ -13,7 +13,7 @@ import attrs
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ..study import Question
+from ..study import Question, Study
 from ..tables import Judge, Medium, Task, Vote
 
 Stage = Literal["consent", "headphones", "training", "block", "finished", "withdrawn"]
@@ -124,20 +124,18 @@ def play(session: Session, task: Task, now: float) -> None:
     task.played = now
 
 
-def score(
-    session: Session, task: Task, scores: dict[str, Score], questions: Sequence[Question], now: float
-) -> dict[str, Vote]:
+def score(session: Session, task: Task, scores: dict[str, Score], study: Study, now: float) -> dict[str, Vote]:
     """Store scores of one task, all or none; unchanged scores have no effect. Returns all current votes.
 
     Raises:
         Refusal: 422 unknown question or score, 409 before the playback, or the sender did not know the vote it changes.
     """
-    known = {question.name for question in questions}
+    known = {question.name for question in study.questions}
     for name, given in scores.items():
         if name not in known:
             raise Refusal(422, "There is no such question.")
-        if not 1 <= given.value <= 5:
-            raise Refusal(422, "A score is a whole number from 1 to 5.")
+        if given.value not in study.choices:
+            raise Refusal(422, f"A score is a whole number from 1 to {study.choices[-1]}.")
     votes = votes_of(session, [task])[task.id]
     if task.played is None:
         raise Refusal(409, "Please watch the clip to its end first.", standing(votes))

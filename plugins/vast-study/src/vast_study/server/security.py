@@ -6,10 +6,6 @@ import hashlib
 import hmac
 import ipaddress
 import secrets
-import threading
-import time
-from collections import deque
-from collections.abc import Callable
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -84,36 +80,6 @@ def neighbourhood(host: str) -> str:
     except ValueError:
         return host
     return str(ipaddress.ip_network((address, 64), strict=False)) if address.version == 6 else host
-
-
-class Limit:
-    """At most ``events`` of one key within ``seconds``. Kept in memory: a restart resets it."""
-
-    def __init__(self, events: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self.events, self.seconds, self._clock = events, seconds, clock
-        self._seen: dict[str, deque[float]] = {}
-        self._lock = threading.Lock()
-
-    def reached(self, key: str) -> bool:
-        """Whether no further event of this key is allowed now."""
-        with self._lock:
-            return len(self._recent(key)) >= self.events
-
-    def count(self, key: str) -> None:
-        """Count an event."""
-        with self._lock:
-            self._recent(key)
-            self._seen.setdefault(key, deque(maxlen=self.events)).append(self._clock())
-            if len(self._seen) > 10_000:  # bounds the memory
-                self._seen.pop(next(iter(self._seen)))
-
-    def _recent(self, key: str) -> deque[float]:
-        seen = self._seen.get(key, deque())
-        while seen and seen[0] <= self._clock() - self.seconds:
-            seen.popleft()
-        if not seen:
-            self._seen.pop(key, None)
-        return seen
 
 
 class Shield:

@@ -22,7 +22,8 @@ from ..rules import Refused
 from ..storage import Storage
 from ..study import Study
 from .judging import Refusal
-from .security import Limit, form_token, fresh_secret, is_form_token
+from .limits import Limit
+from .security import form_token, fresh_secret, is_form_token
 
 LOG = logging.getLogger(__name__)
 
@@ -55,13 +56,28 @@ class Site:
     """Fingerprint of the experimenter's token."""
     secure: bool = False
     """Whether cookies are for https only, even if this server itself is reached by http behind a proxy."""
-    joins: Limit = attrs.field(factory=lambda: Limit(60, 600))
+    joins: Limit = attrs.field(factory=lambda: Limit("joins", 60, 600))
     """Limit of new judges by the join page from one address: enough for a class room, not for a script."""
-    guesses: Limit = attrs.field(factory=lambda: Limit(20, 600))
+    guesses: Limit = attrs.field(factory=lambda: Limit("guesses", 20, 600))
     """Limit of wrong links and tokens from one address."""
     clock: Callable[[], float] = time.time
     """Seconds since the epoch."""
     templates: jinja2.Environment = attrs.field(factory=_templates)
+
+    def check_guesses(self, address: str, message: str) -> None:
+        """Refuse an address from which too many wrong links or tokens came.
+
+        Raises:
+            Refusal: 429 with a message.
+        """
+        with self.storage.reading() as session:
+            if self.guesses.reached(session, self.key, address, self.clock()):
+                raise Refusal(429, message)
+
+    def count_guess(self, address: str) -> None:
+        """Count a wrong link or token of an address."""
+        with self.storage.session() as session:
+            self.guesses.count(session, self.key, address, self.clock())
 
     def address(self, request: Request, name: str, /, **parts: Any) -> str:
         """Path of a page, with the proxy's prefix if there is one; without a host, which a proxy may get wrong."""

@@ -209,7 +209,7 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     return form.requestSubmit();
   }
-  if (!/^[1-5]$/.test(event.key)) return;
+  if (!questions[0].querySelector(`input[type=radio][value="${CSS.escape(event.key)}"]`)) return;
   if (!open) return say("Please watch the clip to its end first.", true);
   const question = event.target.closest?.("fieldset.question") ?? missing();
   if (!question) return say("All questions are answered. Press Enter to go on.");
