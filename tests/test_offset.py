@@ -5,7 +5,7 @@ import pytest
 from scipy.signal import lfilter
 
 from vast_core.interfaces import SAMPLE_RATE
-from vast_core.media import LEAD_MS, LipSync, estimate_offsets, shift_wave
+from vast_core.media import LEAD_MS, LipSync, estimate_offsets, lip_regression, shift_wave
 from vast_core.media.sync import _deviation
 
 FPS = 25.0
@@ -165,3 +165,49 @@ def test_deviation_of_unrelated_smooth_series():
     expected = np.mean([_deviation(a, b) for a, b in draws])
     assert scatter > 2.5 / np.sqrt(400)
     assert expected == pytest.approx(scatter, rel=0.15)
+
+
+def test_the_regression_is_a_ridge_of_thirteen_frames(monkeypatch):
+    """Weights from all folds by the normal equations of augmented rows, with a penalty of .3 a row."""
+    rng = np.random.default_rng(3)
+    clips = [
+        LipSync(
+            f"c{n}",
+            rng.standard_normal((80, 5)).astype(np.float32),
+            rng.standard_normal(80).astype(np.float32),
+            np.ones(80, bool),
+        )
+        for n in range(3)
+    ]
+    reduction = lip_regression.Reduction.fit(clips)
+    pieces = [lip_regression.LipSample.of(clip, reduction, n) for n, clip in enumerate(clips)]
+    ridge = lip_regression.Ridge.fit(pieces, np.zeros(3), lip_regression.CONTEXT)
+    rows, targets = [], []
+    every = np.concatenate([clip.audio for clip in clips]).astype(float)
+    for clip in clips:
+        heard = (clip.audio - every.mean(0)) / (every.std(0) + 1e-6)
+        rows += [np.concatenate([heard[min(max(t + k, 0), 79)] for k in range(-6, 7)]) for t in range(80)]
+        targets += list((clip.opening - clip.opening.mean()) / clip.opening.std())
+    added = np.sqrt(0.3 * 240) * np.eye(65)
+    expected = np.linalg.lstsq(np.concatenate([rows, added]), np.concatenate([targets, np.zeros(65)]), rcond=None)[0]
+    assert ridge.weights[lip_regression.EVERYTHING] == pytest.approx(expected, abs=1e-5)
+    assert np.bincount(pieces[0].blocks().fold).tolist() == [14, 13, 13, 14, 13, 13]
+
+
+def test_wide_features_keep_sixty_four_components():
+    rng = np.random.default_rng(1)
+    clip = LipSync(
+        "c", rng.standard_normal((300, 100)).astype(np.float32), np.arange(300, dtype=np.float32), np.ones(300, bool)
+    )
+    assert lip_regression.Reduction.fit([clip])(clip.audio).shape == (300, 64)
+    narrow = LipSync("c", clip.audio[:, :64], clip.opening, clip.valid)
+    assert lip_regression.Reduction.fit([narrow]).basis == pytest.approx(np.eye(64))
+
+
+def test_a_series_that_hardly_varies_has_no_correlation():
+    ramp = np.arange(10.0)
+    assert lip_regression.pearson(ramp, 2 * ramp + 1) == pytest.approx(1)
+    assert lip_regression.pearson(ramp, 1e-9 * ramp) == 0
+    assert lip_regression.pearson(ramp, 1e-6 * ramp) == pytest.approx(1)
+    assert lip_regression.pearson(ramp[:2], ramp[:2]) == pytest.approx(1)
+    assert lip_regression.pearson(ramp[:1], ramp[:1]) == 0

@@ -233,3 +233,35 @@ def test_a_loss_that_is_no_number_is_named(tmp_path):
     own = trainer(tmp_path, batches=lambda step, part: batch_at(step) * (math.nan if step == 8 else 1), log_every=1)
     with pytest.raises(Diverged, match=r"step 9 .*game/left/loss.*learning_rate"):
         own.fit(resume=False)
+
+
+def test_the_rate_that_is_shown_is_that_of_this_run(tmp_path, monkeypatch):
+    """A quarter of a second a step, four a second; steps before a resumption do not count."""
+    clock, shown = types.SimpleNamespace(now=0.0), []
+
+    def slow(step, *part):
+        clock.now += 0.25
+        return batch_at(step, *part)
+
+    class Bar:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return None
+
+        def add_task(self, name, **_):
+            return 1
+
+        def update(self, _, losses=None, **__):
+            shown.extend([] if losses is None else [losses.partition("  ")[0]])
+
+    monkeypatch.setattr("vast_core.training.loop.time", types.SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr(Trainer, "_progress", lambda self: Bar())
+    stops = stopping_at(12)
+    with pytest.raises(Interrupted):
+        trainer(tmp_path, batches=lambda step, *part: (slow(step, *part), stops(step, *part))[1]).fit(resume=False)
+    assert shown == ["4.0 steps/s"] * 2
+    trainer(tmp_path, batches=slow).fit(resume=True)
+    assert shown == ["4.0 steps/s"] * 6
+    assert {line["seconds"] for line in read_metrics(tmp_path / "metrics.jsonl")} <= {0.25 * n for n in range(31)}

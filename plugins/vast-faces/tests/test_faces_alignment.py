@@ -132,3 +132,25 @@ def test_a_shaking_head_is_calmed_and_a_nodding_one_kept():
     assert angle(smoothed, rotation)[10:-10].mean() < 0.75 * angle(jitter @ rotation, rotation)[10:-10].mean()
     clean = split(smooth_pose(np.concatenate([10 * rotation, still], 2), 25, 3))[1]
     assert angle(clean, rotation)[10:-10].max() < 0.002
+
+
+def test_outliers_are_weighed_by_hubers_rule():
+    """Five rounds, with a threshold of 1.5 medians: the same by a plain loop over frames and points."""
+    rng = np.random.default_rng(5)
+    points = FACE.vertices[INDEX].astype(float)
+    seen = place(points, poses(3, seed=2)) + rng.normal(0, 0.3, (3, len(INDEX), 3))
+    seen[:, :6] += rng.normal(0, 12, (3, 6, 3))
+    for frame in range(3):
+        weights = WEIGHT.astype(float)
+        pose = similarity(points, seen[frame : frame + 1], weights)
+        for _ in range(5):
+            off = np.array(
+                [
+                    np.hypot.reduce(pose[0, :, :3] @ x + pose[0, :, 3] - y)
+                    for x, y in zip(points, seen[frame], strict=True)
+                ]
+            )
+            limit = 1.5 * np.median(off)
+            weights = np.array([w if d <= limit else w * limit / d for w, d in zip(WEIGHT, off, strict=True)])
+            pose = similarity(points, seen[frame : frame + 1], weights)
+        np.testing.assert_allclose(robust_similarity(points, seen, WEIGHT)[frame], pose[0], rtol=1e-7, atol=1e-7)

@@ -198,3 +198,64 @@ def test_a_download_has_a_limit(slow, monkeypatch):
     with pytest.raises(WeightsError, match=r"bytes came in 0\.3 s; repeat the command to go on"):
         weights.landmarker_bytes()
     assert time.monotonic() - began < 2
+
+
+class Clock:
+    """Time that only passes when a test says so."""
+
+    now = 1000.0
+
+    def monotonic(self):
+        return self.now
+
+
+class Drip:
+    """An endless answer of blocks, each after some seconds of the clock; notes how it was asked."""
+
+    status, headers, asked = 200, {}, ()
+
+    def __init__(self, clock, seconds):
+        self.clock, self.seconds, self.sizes = clock, seconds, []
+
+    def open(self, request, timeout):
+        self.asked = (*self.asked, timeout)
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+    def read(self, size):
+        self.clock.now += self.seconds
+        self.sizes.append(size)
+        return b"x" * size
+
+
+@pytest.mark.parametrize(("seconds", "blocks"), [(20.0, 16), (1e-6, 257)])
+def test_a_download_ends_after_five_minutes_or_sixteen_megabytes(places, monkeypatch, seconds, blocks):
+    clock = Clock()
+    drip = Drip(clock, seconds)
+    monkeypatch.setattr(weights, "time", clock)
+    monkeypatch.setattr(weights.urllib.request, "urlopen", drip.open)
+    with pytest.raises(WeightsError, match="300 s; repeat the command" if seconds > 1 else "is not the expected"):
+        weights.landmarker_bytes()
+    assert drip.sizes == [65536] * blocks  # 16 x 20 s is the first above 300 s; 257 blocks the first above 16 MiB
+    assert drip.asked == (15.0,)
+
+
+def test_a_failure_is_remembered_for_five_minutes(places, monkeypatch):
+    clock, tries = Clock(), []
+
+    def fails(request, timeout):
+        tries.append(clock.now)
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(weights, "time", clock)
+    monkeypatch.setattr(weights.urllib.request, "urlopen", fails)
+    for now in (1000.0, 1299.0, 1301.0, 1600.0, 1602.0):
+        clock.now = now
+        with pytest.raises(WeightsError, match="timed out"):
+            weights.landmarker_bytes()
+    assert tries == [1000.0, 1301.0, 1602.0]

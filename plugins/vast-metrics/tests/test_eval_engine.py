@@ -15,7 +15,7 @@ from vast_metrics.evaluation import bootstrap
 from vast_metrics.evaluation.engine import Engine, Pair
 from vast_metrics.evaluation.protocol import Protocol
 
-NAMES = ("level", "fussy", "broken", "infinite", "strange", "spread", "ranked", "pictures")
+NAMES = ("level", "fussy", "broken", "infinite", "strange", "spread", "ranked", "some", "averaged", "moody", "pictures")
 
 
 @attrs.frozen(kw_only=True)
@@ -96,6 +96,40 @@ class Ranked(Spread):
         return [{"ranked": sorted(parts).index(part)} for part in parts]
 
 
+class Some(Spread):
+    """Has no value of its own for clips below 2, and makes of all what is not their mean."""
+
+    measures = (Measure(name="some", better="higher"),)
+    resampled = False
+
+    def pool(self, parts):
+        return {"some": max(parts)}
+
+    def each(self, parts):
+        return [{"some": part} if part >= 2 else {} for part in parts]
+
+
+class Averaged(Some):
+    """The same, but what it makes of all is the mean of those that have a value."""
+
+    measures = (Measure(name="averaged", better="higher"),)
+
+    def pool(self, parts):
+        return {"averaged": sum(part for part in parts if part >= 2) / sum(part >= 2 for part in parts)}
+
+    def each(self, parts):
+        return [{"averaged": part} if part >= 2 else {} for part in parts]
+
+
+class Moody(Plain):
+    """Has another reason for each level."""
+
+    measures = (Measure(name="moody", better="higher"),)
+
+    def __call__(self, prediction, reference):
+        raise NotComputed(f"it does not like {level(prediction):g}")
+
+
 class Pictures(Plain):
     needs = "frames"
     measures = (Measure(name="pictures", better="higher"),)
@@ -105,7 +139,7 @@ class Pictures(Plain):
 def engine(tmp_path, monkeypatch):
     module = types.ModuleType("eight_metrics")
     monkeypatch.setitem(sys.modules, "eight_metrics", module)
-    for kind in (Level, Fussy, Broken, Infinite, Strange, Spread, Ranked, Pictures):
+    for kind in (Level, Fussy, Broken, Infinite, Strange, Spread, Ranked, Some, Averaged, Moody, Pictures):
         setattr(module, kind.__name__, kind)
 
     class Plugin:
@@ -166,6 +200,7 @@ def test_a_metric_that_fails_costs_no_other(evaluation):
         "broken": "it failed: ZeroDivisionError: oh",
         "infinite": "it failed: ValueError: infinite is inf",
         "strange": "it failed: ValueError: it returned other, but declares strange",
+        "moody": "it does not like 1 (and 2 other reasons, listed by clip)",
         "pictures": "the avatar is another person",
     }
     assert all(clip.not_computed["broken"] == "it failed: ZeroDivisionError: oh" for clip in evaluation.clips)
@@ -178,6 +213,22 @@ def test_a_pooled_metric_judges_all_clips_together(evaluation):
     assert (spread.low, spread.high) == (0, 5)
     assert [clip.values["ranked"] for clip in evaluation.clips] == [0, 1, 2]
     assert 0 <= ranked.low < ranked.high <= 2  # of its values by clip, as it cannot be resampled
+
+
+def test_an_interval_of_values_by_clip_needs_that_they_speak_of_the_whole(evaluation):
+    """Of some clips only, it applies if what is made of all is their mean."""
+    some, averaged = evaluation.overall["some"], evaluation.overall["averaged"]
+    assert (some.value, some.low, some.high, some.clips) == (6, None, None, 3)
+    assert (averaged.value, averaged.clips) == (4, 2)
+    assert 2 <= averaged.low < averaged.high <= 6
+
+
+def test_the_commonest_reason_is_told_and_how_many_others_there_are(engine):
+    for number, height in enumerate((1.0, 3.0, 3.0)):
+        engine.measure(pair(engine, f"clip {number}", height))
+    found = engine.conclude(generated="made", reference="real", geometry="tracked")
+    assert found.not_computed["moody"] == "it does not like 3 (and another reason, listed by clip)"
+    assert engine.seconds == 3 * 50 / 25
 
 
 def test_what_is_known_of_measures_and_clips_is_told(evaluation):

@@ -310,3 +310,28 @@ def test_own_lips_that_are_shut_and_still_give_no_ratio(paused):
     with pytest.raises(NotComputed, match="in no speaker's own pauses"):
         metric.pool([shut])
     assert metric.pool([shut, paused((0.2, 1.0), (0.2, 1.0), "bo")])["rest_opening"] == pytest.approx(1, rel=1e-4)
+
+
+# ------------------------------------------------------------------------------- thresholds, by their stated values
+
+
+def test_open_eyes_are_the_upper_fifth_of_the_window_and_at_least_half_of_the_clips(seen, person):
+    """The gap in numbers: 1 at first, then .45 for good, which is below half, so the eyes count as half open."""
+    metric = BlinkRate(BlinkRateConfig())
+    gap = torch.cat([torch.ones(200), torch.full((100,), 0.45)])
+    gap[100:105] = 0.5  # a blink of open eyes: below .6
+    gap[270:275] = 0.31  # .31 / .5 of eyes that are held narrow: no blink, but .31 / .45 would not be one either
+    assert metric.blinks(gap, 25.0) == [(100, 105)]
+    gap[270:275] = 0.29  # .58 of the half-open level begins one, but .45 / .5 = .9 ends it
+    assert metric.blinks(gap, 25.0) == [(100, 105), (270, 275)]
+    sharp = torch.linspace(0, 1, 101)[torch.randperm(101, generator=torch.Generator().manual_seed(0))]
+    sharp[50] = 0.5
+    level = float(torch.quantile(sharp, 0.8))  # the window of 2 s on either side holds all
+    assert metric.blinks(torch.cat([sharp, sharp]), 25.0) == metric.blinks(torch.cat([sharp, sharp]) / level, 25.0)
+
+
+def test_two_frames_have_a_speed_of_the_head(performance):
+    found = HeadMotion()(performance(pose=nodding(3.0, 2)), performance(pose=nodding(3.0, 2)))
+    assert found["head_motion"] == pytest.approx(FPS * 3)
+    with pytest.raises(ValueError, match="T > 1"):
+        HeadMotion()(performance(pose=nodding(3.0, 1)), performance(pose=nodding(3.0, 1)))
