@@ -25,3 +25,11 @@ def test_cost_of_every_flow():
     )
     names = {line.split()[0] for line in done.stdout.splitlines()[2:]}
     assert {"none", "householder", "planar", "radial"} <= names
+
+
+def test_the_benchmark_of_speaking_imports_what_it_measures():
+    code = "import speaking, footage, machine; print(machine.named())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=BENCHMARKS, capture_output=True, text=True, check=True)
+    assert "cores" in done.stdout
+    done = subprocess.run([sys.executable, str(BENCHMARKS), "--help"], capture_output=True, text=True, check=True)
+    assert "speaking, parts, lengths" in done.stdout

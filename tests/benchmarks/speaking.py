@@ -71,7 +71,7 @@ def plain(avatar: vast.Avatar, wave: Wave, style: vast.Style, out: Path) -> dict
         wanted = WantedFaces(vertices, pose, expression[now], audio[now])
         drawn, state = draw(face, cast.renderer, base, [original], [number], wanted, state)
         pictures += drawn
-    with VideoWriter(out, avatar.fps, wave, spoken=True) as writer:
+    with VideoWriter(out, avatar.fps, wave) as writer:
         for picture in pictures:
             writer.write(picture)
     return {
@@ -104,7 +104,7 @@ def parts(avatar: vast.Avatar, wave: Wave, style: vast.Style, out: Path) -> dict
     expressing = Expressing(cast.pipeline, cast.model, Sound.of(wave))
     ready: list[tuple[int, Any]] = []
     appearing = Appearing(cast.pipeline.face, cast.renderer, cast.base, (ready.pop(0) for _ in iter(int, 1)))
-    with FlopCounterMode(display=False) as counter, VideoWriter(out, avatar.fps, wave, spoken=True) as writer:
+    with FlopCounterMode(display=False) as counter, VideoWriter(out, avatar.fps, wave) as writer:
         while True:
             block = watch.run("sound to expression", CHUNK, lambda: expressing.next(CHUNK, code))
             if block is None:
