@@ -2,8 +2,8 @@
 
 PREPARED is a folder of prepared clips, such as ``~/.cache/vast/prepared/*``. Of every speaker, the first half of the
 frames teaches the speaker's own shapes, and the second half is measured: with the general shapes, and with the
-speaker's own. Beside them stands what the 52 expression scores of the tracker know of the vertices, by a linear
-regression without bounds on the very frames that are measured, each speaker for itself.
+speaker's own. Beside them stands what the 52 expression scores of the tracker know of the vertices: a linear regression
+without bounds, learned on the same first half.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from pathlib import Path
 import attrs
 import numpy as np
 from numpy.typing import NDArray
-from rich.table import Table
 from safetensors import safe_open
 
 from vast_core.console import Terminal
@@ -70,8 +69,8 @@ def _row(store: Store, speaker: str, clips: list[PreparedClip]) -> Row:
     found = {name: _given(shown, shapes) for name, shapes in (("general", general), ("own", own))}
     scores = None
     if all(_has_scores(store, clip) for clip in clips):
-        seen = _thinned(np.concatenate([_valid(store, clip, _SCORES) for clip in clips])[half:])
-        scores = _share(shown, _regressed(shown, seen))
+        seen = np.concatenate([_valid(store, clip, _SCORES) for clip in clips])
+        scores = _share(shown, _regressed(taught, _thinned(seen[:half]), _thinned(seen[half:])))
     return Row(
         speaker=speaker,
         frames=len(shown),
@@ -106,26 +105,24 @@ def _share(moved: Doubles, given: Doubles) -> float:
     return float(1 - np.square(rest - rest.mean(0)).sum() / np.square(moved - moved.mean(0)).sum())
 
 
-def _regressed(moved: Doubles, scores: Doubles) -> Doubles:
+def _regressed(moved: Doubles, scores: Doubles, others: Doubles) -> Doubles:
+    """Motion (N, V, 3), up to its mean, of other scores (N, 52), as ``moved`` (T, V, 3) follows ``scores`` (T, 52)."""
     x, y = scores - scores.mean(0), (moved - moved.mean(0)).reshape(len(moved), -1)
     weights = np.linalg.solve(x.T @ x + RIDGE * len(x) * np.eye(x.shape[1]), x.T @ y)
-    return np.asarray((x @ weights).reshape(moved.shape))
+    return np.asarray((others @ weights).reshape(-1, *moved.shape[1:]))
 
 
-COLUMNS = ("speaker", "frames", "general", "lips", "mm", "own", "lips", "mm", "moves", "varies", "scores")
+COLUMNS = ["speaker", "frames", "general", "lips", "mm", "own", "lips", "mm", "moves", "varies", "scores"]
 """Of the table: explained in percent, of all vertices and of the lips, and mean distances, with either shapes; how far
 a vertex moves on average; the share of the variance that the curves explain with own shapes, and that of the scores."""
 
 
-def table(rows: list[Row], title: str) -> Table:
-    """The rows, and their mean, as a table for the terminal; see ``COLUMNS``."""
-    shown = Table(title=title)
-    for column in COLUMNS:
-        shown.add_column(column, justify="left" if column == "speaker" else "right", no_wrap=True)
-    for row in rows:
-        shown.add_row(*_cells(row.speaker, [row]))
-    shown.add_row(*_cells("mean", rows))
-    return shown
+def table(rows: list[Row]) -> str:
+    """The rows, and their mean, as a table in Markdown; see ``COLUMNS``."""
+    lines = [COLUMNS, ["---", *["--:"] * (len(COLUMNS) - 1)]]
+    lines += [_cells(row.speaker, [row]) for row in rows]
+    lines.append(_cells("mean", rows))
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _cells(name: str, rows: list[Row]) -> list[str]:
@@ -149,8 +146,8 @@ def main() -> None:
     arguments = parser.parse_args()
     console = Terminal()
     for folder in arguments.prepared:
-        rows = measured(Store(folder))
-        console.print(table(rows, f"{folder.name}: motion explained, %; distances, mm"))
+        console.print(f"{folder.name}: motion explained, %; distances, mm")
+        console.print(table(measured(Store(folder))), soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ SOLVED = np.array([at for at, name in enumerate(NAMES) if name not in UNSEEN])
 _OPEN, _CLOSE = NAMES.index("jawOpen"), NAMES.index("mouthClose")
 
 NEARNESS = 0.05
-"""How strongly own shapes are drawn to the general ones, per frame (our choice: with it, 96 to 98 % of the motion in
+"""How strongly own shapes are drawn to the general ones, per frame (our choice: with it, 97 % of the motion in
 footage that was not used is explained, and each shape's direction has a cosine of at least .9 with the general one)."""
 ROUNDS = 3
 """How often curves and own shapes are computed in turn."""
