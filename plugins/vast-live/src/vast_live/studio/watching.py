@@ -10,10 +10,12 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from vast_core.errors import VastError
 from vast_core.files import write_text
 
 from .parent import end_with_parent
@@ -77,7 +79,8 @@ class Watcher:
     def _draw(self, run: Any, name: str) -> None:
         from .drawing import draw_avatar
 
-        draw_avatar(run, self._pipeline, self._place.pictures / f"{self._kind}-{name}")
+        with suppress(VastError):  # a picture is no reason to end hours of training
+            draw_avatar(run, self._pipeline, self._place.pictures / f"{self._kind}-{name}")
 
 
 @cache
