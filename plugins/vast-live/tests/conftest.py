@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from vast_core.api import Factor, Moment, Style
+from vast_core.api import Factor, Marks, Moment, Style
 from vast_core.errors import InputError
 from vast_core.interfaces import SAMPLE_RATE
 from vast_live.limits import Limits
@@ -112,6 +112,7 @@ class BrightAvatar:
     fps: float = FPS
     size: tuple = SIZE
     latency: float = 0.2
+    marks: Marks = attrs.field(factory=Marks)
 
     @property
     def styles(self):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +16,8 @@ import av
 import httpx
 import numpy as np
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from vast_core.errors import InputError
 from vast_live.limits import Limits
@@ -365,6 +368,12 @@ def test_each_avatar_speaks_at_its_own_address(room, bright, monkeypatch):
         assert client.get(f"/speak/{made}/").status_code == 404, "it cannot speak yet"
         client.post(f"/projects/{made}/make/quick")
         until(client, made, state("quick", "done"))
+        address = str(client.base_url.join(f"/speak/{made}/live")).replace("http", "ws")
+        with connect(address) as visitor:
+            assert json.loads(visitor.recv())["mime"].startswith("video/mp4")
+        line = socket.create_connection((client.base_url.host, client.base_url.port))
+        with pytest.raises(InvalidStatus, match="403"):
+            connect(f"ws://elsewhere.example/speak/{made}/live", sock=line)
         page = client.get(f"/speak/{made}/")
         assert 'src="static/live.js"' in page.text
         assert client.get(f"/speak/{made}/static/live.js").status_code == 200

@@ -24,18 +24,19 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         host, origin = headers.get(b"host", ""), headers.get(b"origin")
-        strange = origin is not None and urlsplit(origin).netloc != host
-        if (strange and scope["method"] not in ("GET", "HEAD")) or (
-            self._local and urlsplit(f"//{host}").hostname not in HERE
-        ):
+        reads = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
+        strange = origin is not None and urlsplit(origin).netloc != host and not reads
+        if not strange and (not self._local or urlsplit(f"//{host}").hostname in HERE):
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 4403})
+        else:
             body = json.dumps({"error": "other sites may not use this studio"}).encode()
             kind = [(b"content-type", b"application/json")]
             await send({"type": "http.response.start", "status": 403, "headers": kind})
             await send({"type": "http.response.body", "body": body})
-            return
-        await self._app(scope, receive, send)
