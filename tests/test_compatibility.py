@@ -67,6 +67,7 @@ PUBLIC = (
     "vast_core.cli.prompts",
     "vast_core.console",
     "vast_core.places",
+    "vast_core.processes",
     "vast_core.stopping",
 )
 """Modules from which plugins may import the names of ``__all__``; everything else is private."""
