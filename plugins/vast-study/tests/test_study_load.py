@@ -127,7 +127,7 @@ def test_a_hundred_judges_at_once(serve, capsys):
 
 # ------------------------------------------------------------------- PostgreSQL, two servers, and kill -9
 
-JUDGES = int(os.environ.get("VAST_JUDGES", "300"))
+JUDGES = int(os.environ.get("VAST_JUDGES", "0"))
 
 
 class Postgres:
@@ -182,6 +182,8 @@ class Postgres:
 
 @pytest.fixture
 def postgres(tmp_path):
+    if not JUDGES:
+        pytest.skip("it takes two quiet cores and minutes: set VAST_JUDGES=300")
     if shutil.which("postgres") is None:
         pytest.skip("PostgreSQL is not installed: its program `postgres` is not on the path")
     pytest.importorskip("pg8000", reason="the driver pg8000 is not installed")
