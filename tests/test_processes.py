@@ -169,7 +169,10 @@ def torchrun(count: int, *command: str | Path, **options) -> subprocess.Popen[st
 
 
 def ended(job: subprocess.Popen[str], seconds: float = 600) -> tuple[int, str, str]:
-    out, err = job.communicate(timeout=seconds)
+    try:
+        out, err = job.communicate(timeout=seconds)
+    finally:
+        job.terminate()
     return job.returncode, out, err
 
 

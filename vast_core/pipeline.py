@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from .errors import InputError
+from .files.remote import fetched
 from .interfaces import (
     OPTIONAL_SIZES,
     SIZE_GIVEN_BY,
@@ -27,6 +28,7 @@ from .interfaces import (
 from .recipe.model import Recipe, Use
 from .registry.declarations import Part
 from .registry.registry import Registry
+from .runs.keys import paths_in
 
 __all__ = [
     "NETWORKS",
@@ -106,7 +108,9 @@ class Pipeline:
 
 
 def make(use: Use, sizes: Sizes) -> Any:
-    """Make the component that a recipe names, with its options."""
+    """Make the component that a recipe names, with its options; what they name by URL is fetched."""
+    for path in paths_in(use.config):
+        fetched(path)
     return use.component.load().from_config(use.config, sizes)
 
 

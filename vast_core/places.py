@@ -6,6 +6,7 @@ A service or a container may have no home folder. Then these folders are in the 
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,39 @@ def expanded(path: str | Path) -> Path:
     except RuntimeError as error:
         user = Path(path).parts[0]
         raise InputError(f"{path}: the home folder {user} is not known; write the path in full, or ./{user}") from error
+
+
+ADDRESS = re.compile(r"([a-z][a-z0-9+-]+)://(.+)")
+"""A URL: kind and the rest."""
+
+
+def located(text: str | Path, folder: Path = Path()) -> Path:
+    """The absolute path of what a user names: a path relative to ``folder``, or a URL's place on this machine.
+
+    Raises :class:`InputError` as :func:`expanded`, and for a URL with ``..``.
+    """
+    address = ADDRESS.fullmatch(str(text))
+    if address is None:
+        return Path(os.path.abspath(folder / expanded(text)))
+    if ".." in Path(address[2]).parts:
+        raise InputError(f"{text}: has `..`; write the address in full")
+    return mirror_root() / address[1] / address[2]
+
+
+def mirror_root() -> Path:
+    """Folder of copies of what URLs name."""
+    named = os.environ.get(CACHE, "").strip()
+    own = None if ADDRESS.fullmatch(named) else _named(CACHE)
+    return (own or user_folder(user_cache_path)) / "remote"
+
+
+def url_of(path: Path) -> str | None:
+    """The URL whose place on this machine ``path`` is; None if it is an ordinary path."""
+    root = mirror_root()
+    if not path.is_relative_to(root):
+        return None
+    kind, *rest = path.relative_to(root).parts
+    return f"{kind}://{'/'.join(rest)}" if rest else None
 
 
 def cache_root() -> Path:
@@ -70,6 +104,6 @@ def _named(variable: str) -> Path | None:
     if not text:
         return None
     try:
-        return expanded(text).absolute()
+        return located(text)
     except InputError as error:
         raise InputError(f"the environment variable {variable} is {error}") from error

@@ -6,6 +6,7 @@ from .atomic import replacing, write_picture, write_text
 from .names import VIDEO_ENDINGS, composed, find_file, is_file, safe_name, safe_path, temporary_name
 from .outputs import check_output, check_replaced
 from .packaged import named_file
+from .remote import fetched, sent
 from .results import read_results, write_results
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "check_output",
     "check_replaced",
     "composed",
+    "fetched",
     "find_file",
     "is_file",
     "named_file",
@@ -20,6 +22,7 @@ __all__ = [
     "replacing",
     "safe_name",
     "safe_path",
+    "sent",
     "temporary_name",
     "write_picture",
     "write_results",

@@ -15,6 +15,7 @@ import yaml
 from attrs.validators import ge, lt, matches_re
 
 from ..errors import ComponentError, RecipeError
+from ..places import url_of
 from ..registry.core_stages import CORE_STAGES
 from ..registry.declarations import PARTS, Component, Kind, Part, StageSpec
 
@@ -178,7 +179,7 @@ def plain(value: Any) -> Any:
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+    return url_of(value) or str(value) if isinstance(value, Path) else value
 
 
 def _plain_config(config: Any) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import difflib
 import functools
 import math
 import operator
-import os
 import re
 import types
 from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +21,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import attrs
 
 from ..errors import ComponentError, InputError
-from ..places import expanded
+from ..places import located
 from .document import UNREADABLE, Node, Problem
 from .model import Use
 
@@ -104,7 +103,7 @@ class Reader:
         value = node.value
         if kind is Path and type(value) is str and value:
             try:
-                return Path(os.path.abspath(node.mark.folder / expanded(value)))
+                return located(value, node.mark.folder)
             except InputError as error:
                 return self.note(node, path, str(error))
         if type(value) is int and kind in (int, float):

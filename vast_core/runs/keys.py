@@ -18,6 +18,7 @@ from typing import Any
 import attrs
 
 from ..errors import InputError
+from ..files.remote import fetched
 from ..interfaces import Clip
 from ..media.opening import file_digest
 from ..recipe.model import Use, nested_uses, plain
@@ -186,12 +187,12 @@ def use_key(use: Use) -> dict[str, Any]:
         return {**code, "options": own}
     finds = getattr(use.component.load(), "files", None)
     found = list(finds(use.config)) if finds is not None else []
-    return {**code, "options": own, "files": file_digests([*_paths(use.config), *found])}
+    return {**code, "options": own, "files": file_digests([*paths_in(use.config), *found])}
 
 
 def stage_key(stage: StageSpec, options: Any, inputs: Mapping[str, Any]) -> str:
     """The key of a stage: its code, its options, the files that the options name, and its inputs."""
-    files = file_digests(_paths(options))
+    files = file_digests(paths_in(options))
     return digest({"source": code_digest(stage.module), "options": options, "files": files, "inputs": inputs})
 
 
@@ -202,11 +203,11 @@ def clip_key(clip: Clip) -> dict[str, Any]:
 
 
 def file_digests(paths: Iterable[Path]) -> list[str]:
-    """Digests of the files among ``paths``."""
-    return [file_digest(path) for path in paths if path.is_file()]
+    """Digests of the files among ``paths``, which are fetched if they are URLs."""
+    return [file_digest(path) for path in map(fetched, paths) if path.is_file()]
 
 
-def _paths(value: Any) -> Iterator[Path]:
+def paths_in(value: Any) -> Iterator[Path]:
     """The paths in a config."""
     if attrs.has(type(value)):
         value = [getattr(value, field.name) for field in attrs.fields(type(value))]
@@ -216,4 +217,4 @@ def _paths(value: Any) -> Iterator[Path]:
         yield value
     elif isinstance(value, (list, tuple)):
         for item in value:
-            yield from _paths(item)
+            yield from paths_in(item)

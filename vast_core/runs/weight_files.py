@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..errors import WeightsError
+from ..files.remote import fetched
 from ..places import WEIGHTS as VARIABLE
 from ..places import downloads, expanded, weights_folder
 
@@ -20,12 +21,12 @@ def find_file(names: Sequence[str], path: Path | None, what: str, how: str) -> P
     Raises :class:`vast_core.errors.WeightsError` if there is none, with ``what`` is missing and ``how`` to get it.
     """
     if path is not None:
-        path = expanded(path)
+        path = fetched(expanded(path))
         places = [path / name for name in (*names, "model.safetensors")] if path.is_dir() else [path]
     else:
         places = [folder / name for folder in (weights_folder(), downloads()) if folder for name in names]
     for file in places:
-        if file.is_file():
+        if fetched(file, missing=True).is_file():
             return file
     raise WeightsError(
         f"{what} is at none of these places:\n"

@@ -22,7 +22,7 @@ import yaml
 from ..errors import InputError
 from ..files.atomic import replacing
 from ..media.opening import content_digest
-from ..places import expanded
+from ..places import located
 from ..registry.declarations import Part
 from ..runs.weights import read_header
 from ..version import __version__
@@ -208,16 +208,16 @@ def corpus_of(run: Path) -> tuple[Path, ...]:
         return ()
     plain = yaml.safe_load(recipe.read_text(encoding="utf-8"))
     corpus = plain.get("corpus") if isinstance(plain, dict) else None
-    named = [place / _expanded(text) for text in _texts(corpus) for place in (Path(), run) if text]
+    named = [_located(text, place) for text in _texts(corpus) for place in (Path(), run) if text]
     return tuple(path for path in named if path.exists())
 
 
-def _expanded(text: str) -> Path:
-    """The path with the user's home folder for ``~``, as corpora read it."""
+def _located(text: str, folder: Path) -> Path:
+    """The path relative to ``folder``, as corpora read it."""
     try:
-        return expanded(text)
+        return located(text, folder)
     except InputError:  # no such user: it is no path
-        return Path(text)
+        return folder / text
 
 
 def _texts(value: Any) -> Iterator[str]:

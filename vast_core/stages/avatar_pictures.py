@@ -22,6 +22,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..files.atomic import remove_left, replacing, write_text
 from ..files.names import composed
+from ..files.remote import fetched, sent
 from ..interfaces import Clip, Corpus, RendererBatch, place
 from ..mesh.close_up import MouthPlace, Mouths, traits
 from ..mesh.scene import Crop, Image, as_images, eyes_masks, hull_masks, make_scene, most_neutral, mouth_masks
@@ -186,6 +187,8 @@ def make_avatar(context: StageContext) -> AvatarPictures:
     """Crop, draw and mask the avatar's footage, unless an earlier run did."""
     avatar = AvatarPictures(cache_root() / "avatars" / avatar_key(context))
     if not avatar.complete:
+        fetched(avatar.path, missing=True)
+    if not avatar.complete:
         with awaited(avatar.path, context.say):
             if not avatar.complete:  # nor has another run drawn it meanwhile
                 remove_left(avatar.path, alone=True)
@@ -227,6 +230,7 @@ def _draw(context: StageContext, avatar: AvatarPictures) -> None:
         if context.pipeline.renderer.draws_close_up:
             _write_mouths(context, avatar, pieces)
     write_text(avatar.path / "index.json", json.dumps({"name": name, "pieces": cattrs.unstructure(pieces)}))
+    sent(avatar.path)
 
 
 def as_base(context: StageContext, avatar: AvatarPictures, piece: Piece, video: Video) -> BaseClip:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from ..device import best_device
 from ..errors import ComponentError
+from ..files.remote import fetched
 from ..pipeline import Pipeline
 from ..places import cache_root
 from ..recipe.model import Recipe
@@ -70,7 +71,10 @@ class StageContext:
     @cached_property
     def store(self) -> Store:
         """The prepared clips, shared by all runs with the same preparation."""
-        return Store(cache_root() / "prepared" / self.key("prepare"))
+        store = Store(cache_root() / "prepared" / self.key("prepare"))
+        if not store.complete:
+            fetched(store.path, missing=True)
+        return store
 
     @property
     def trains_audio(self) -> bool:

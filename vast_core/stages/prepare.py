@@ -22,6 +22,7 @@ from torch import Tensor
 from ..errors import SURROUNDINGS, InputError
 from ..files.atomic import remove_left, replacing
 from ..files.names import composed
+from ..files.remote import sent
 from ..interfaces import SAMPLE_RATE, Clip, Face, listen, unposed
 from ..media.hearing import is_silent
 from ..media.lip_regression import LipSync
@@ -104,6 +105,7 @@ def _fill(context: StageContext) -> None:
     save_weights(store.path / "face.safetensors", context.pipeline.face.state_dict(), _header(context))
     store.write_identities({name: torch.from_numpy(shape) for name, shape in identities.items()})
     store.write_index(clips, rejected)
+    sent(store.path)
 
 
 def _reasons(rejected: list[RejectedClip]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Self
 
@@ -24,6 +25,12 @@ from .restyling import RandomStyle, Restyling
 
 LIP_SHARES = (0.18, 0.27, 0.5)
 """Shares of a clip's frames by the opening of the lips: shut below the first, parted above the last, limit between."""
+
+KEPT_FRAMES = 20_000_000
+"""Frames whose rows are kept in memory, about 300 bytes each: 220 hours of footage. Clips beyond are read again."""
+
+MOST_MEANS = 5_000
+"""Clips, evenly chosen, whose mean expressions are known from the start."""
 
 SILENCE = 0.8
 """Seconds of silence before the rows that teach rest, which last half as long."""
@@ -127,8 +134,8 @@ class Windows:
         self._chances = chances(self._clips)
         self._face, self._identity = pipeline.face, torch.stack(list(context.store.identities.values())).mean(0)
         self._silent = [clip for clip in context.store.of("train") if not clip.heard]
-        # about 300 bytes per frame: a hundred hours of footage fit in memory
-        self._rows: dict[str, Mapping[str, Tensor]] = {}
+        self._rows: OrderedDict[str, Mapping[str, Tensor]] = OrderedDict()
+        self._kept = 0
         by_style: dict[tuple[str, str], list[PreparedClip]] = {}
         for clip in context.store.of("train"):
             by_style.setdefault(self._style_of(clip), []).append(clip)
@@ -138,7 +145,8 @@ class Windows:
                     "label the clips, or name an encoder that reads clips"
                 )
         self._by_style = by_style
-        means = torch.cat([self._load(clip)["centre"] for clip in context.store.of("train")])
+        every = list(context.store.of("train"))
+        means = torch.cat([self._load(clip)["centre"] for clip in every[:: -(-len(every) // MOST_MEANS)]])
         self.weights = face_weights(means, pipeline.sizes.lower_face).to(self._device)
         """Weights (E,) of coefficients in statistics of motion."""
         self._restyling = Restyling(means, pipeline.sizes.lower_face) if self._settings.restyled else None
@@ -279,7 +287,8 @@ class Windows:
 
     def _place(self, clip: PreparedClip, frames: int, chance: np.random.Generator, low: int, high: int) -> Window:
         """A window of at most ``frames``, between the frames ``low`` and ``high``, that shows a face."""
-        valid = self._load(clip)["valid"]
+        known = self._rows.get(clip.file)  # the rest is read by the process whose row it is
+        valid = self._store.read(clip, "valid") if known is None else known["valid"]
         start = int(chance.integers(low, max(high - frames, low) + 1))
         stop = min(start + frames, high)
         if not valid[start:stop].any():  # no face in this window: move to where one is seen
@@ -289,7 +298,9 @@ class Windows:
         return Window(clip, start, stop)
 
     def _load(self, clip: PreparedClip) -> Mapping[str, Tensor]:
-        if clip.file not in self._rows:
+        if clip.file in self._rows:
+            self._rows.move_to_end(clip.file)
+        else:
             rows = {name: self._store.read(clip, name) for name in ("expression", "audio", "valid")}
             expression, valid = rows["expression"], rows["valid"]
             rows["centre"] = expression[valid].mean(0, keepdim=True)
@@ -300,6 +311,10 @@ class Windows:
             if self._trained_audio is not None and clip.heard:
                 rows["wave"] = self._store.wave(clip)
             self._rows[clip.file] = rows
+            self._kept += clip.frames
+            while self._kept > KEPT_FRAMES and len(self._rows) > 1:
+                _, oldest = self._rows.popitem(last=False)
+                self._kept -= len(oldest["valid"])
         return self._rows[clip.file]
 
     def _lips(self, expression: Tensor, valid: Tensor) -> dict[str, Tensor]:

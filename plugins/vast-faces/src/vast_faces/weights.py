@@ -14,7 +14,7 @@ from typing import Any
 
 from vast_core.console import Terminal, progress
 from vast_core.errors import StorageError, WeightsError
-from vast_core.files import is_file, replacing
+from vast_core.files import fetched, is_file, replacing
 from vast_core.media import is_pointer
 from vast_core.places import downloads, expanded, weights_folder
 
@@ -84,7 +84,7 @@ def _places(path: Path | None) -> list[tuple[str, Path | None]]:
     folder = weights_folder()
     return [
         ("the recipe's face.weights", _file_in(expanded(path)) if path else None),
-        (VARIABLE, folder / NAME if folder else None),
+        (VARIABLE, fetched(folder / NAME, missing=True) if folder else None),
         ("the cache", cache_file()),
     ]
 
