@@ -21,12 +21,13 @@ import yaml
 import vast_core
 from vast_core import api
 from vast_core.errors import InputError, MediaError, RecipeError, WeightsError
-from vast_core.interfaces import SAMPLE_RATE
+from vast_core.interfaces import SAMPLE_RATE, place
 from vast_core.media import VideoFile, read_wave
 from vast_core.recipe import load_recipe
 from vast_core.registry import Registry
 from vast_core.runner import run_recipe
 from vast_core.runs import load_weights, save_weights
+from vast_core.speak import perform
 from vast_core.speak.sliders import Factor, Sliders
 from vast_core.speak.sound import Sound, frames_of
 
@@ -191,6 +192,25 @@ def test_a_live_avatar_idles_and_speaks(avatar, made):
     assert (np.square(whole - frames).mean((1, 2, 3)) < 255**2 / 1e5).all(), "PSNR above 50 dB"
     with pytest.raises(RecipeError, match="look_ahead"):
         vast_core.load(made, device="cpu", look_ahead=-1)
+
+
+@slow
+def test_motion_is_that_of_the_faces_which_are_drawn(avatar, monkeypatch):
+    style, wave, drawn = avatar.style("sample", seed=1), wave_of(1.6), []
+    prepare = perform.prepare
+
+    def watched(face, renderer, base, originals, played, wanted):
+        drawn.append(wanted.vertices)
+        return prepare(face, renderer, base, originals, played, wanted)
+
+    monkeypatch.setattr(perform, "prepare", watched)
+    list(avatar.speak(wave, style))
+    moved = avatar.move(wave, style)
+    assert len(moved) == frames_of(len(wave), 25) == 40
+    seen = place(torch.from_numpy(moved.vertices), torch.from_numpy(moved.pose)).numpy()
+    assert np.allclose(seen, np.concatenate(drawn), atol=0.02), "pixels"
+    assert np.array_equal(moved.wave, wave)
+    assert moved.own.shape[1:] == moved.neutral.shape == (468, 3)
 
 
 @slow
