@@ -180,7 +180,7 @@ def marked_by(*hooks):
     for number, hook in enumerate(hooks):
         plugin = type("Plugin", (), {"vast_marker": staticmethod(hookspecs.hookimpl(hook))})
         registry.register(plugin, name=f"marker{number}", distribution="vast-marker")
-    origin = Origin(avatar="ann", run="r", recipe="a", weights="b", software="vast 1", sections={})
+    origin = Origin(avatar="ann", run="r", recipe="a", weights="b", software="vast 1", consent="", sections={})
     return Marks.by(origin, registry)
 
 

@@ -22,6 +22,7 @@ from .report.summary import write_run_report
 from .runs.directory import ENVIRONMENT, RECIPE, Run
 from .runs.lock import NAME as LOCK
 from .runs.lock import held
+from .speak.consenting import require_consent, without_consent
 from .stages.context import StageContext
 
 __all__ = [
@@ -43,7 +44,9 @@ def run_recipe(
     check_own_folder(out, mark=ENVIRONMENT, ours=(LOCK, RECIPE, "log.txt"), what="a run")
     with held(out) if processes.leads() else nullcontext():
         processes.once(run.start)
-        _walk(StageContext(run=run, pipeline=pipeline, console=Terminal(), resume=resume), chosen)
+        context = StageContext(run=run, pipeline=pipeline, console=Terminal(), resume=resume)
+        processes.once(lambda: _ask_consent(context))
+        _walk(context, chosen)
     return run
 
 
@@ -64,6 +67,14 @@ def _walk(context: StageContext, chosen: list[tuple[StageSpec, Any]]) -> None:
             context.run.drop_checkpoints(spec.name)
             context.run.registry.notify("vast_stage_finished", run=context.run, stage=spec.name)
     processes.once(lambda: _report(context))
+
+
+def _ask_consent(context: StageContext) -> None:
+    """Refuse the run if the consent of anybody in the corpus has ended; say for whom none is on record."""
+    consents = context.consents
+    require_consent(consents)
+    if missing := without_consent(consents):
+        context.console.print(missing, style="yellow")
 
 
 def _kept(context: StageContext, spec: StageSpec) -> bool:
@@ -88,7 +99,8 @@ def _perform(context: StageContext, spec: StageSpec, stage: Any) -> None:
 
 def _report(context: StageContext) -> None:
     store = context.store if context.recipe.runs("prepare") else None
-    write_run_report(context.run, store if store is not None and store.complete else None)
+    complete = store if store is not None and store.complete else None
+    write_run_report(context.run, complete, without_consent(context.consents))
     context.console.print(f"done: {context.run.path / 'report.html'}")
 
 

@@ -73,11 +73,15 @@ def page(declared: Component | StageSpec | SectionSpec, registry: Registry, widt
     """The lines to show."""
     from ..recipe.options import options
     from ..registry.declarations import Component, SectionSpec, StageSpec
+    from ..runs.licences import code_licence
 
     kind = declared.kind if isinstance(declared, Component) else declared.sort
     place = declared.config.__module__ if isinstance(declared, SectionSpec) else declared.target
     yield from _wrapped(f"{kind}/{declared.name}: {declared.summary}", width)
     yield f"Provided by {declared.provider or 'vast itself'}, in {place}"
+    if isinstance(declared, Component):
+        weights = f"; of its weights or data: {declared.weights_licence}" if declared.weights_licence else ""
+        yield from _wrapped(f"Licence of the code: {code_licence(declared)}{weights}", width)
     if isinstance(declared, StageSpec):
         yield f"Needs {', '.join(declared.needs) or 'no component'}"
     elif isinstance(declared, Component) and declared.reference:

@@ -38,6 +38,7 @@ its arguments.
 from __future__ import annotations
 
 from .audio import SILENCE_RMS, AudioFeatures, ahead_of, listen, listen_between, sound_around
+from .consent import Consent
 from .corpus import Clip, Corpus, Footage, Phone
 from .decoder import Decoder, DecoderLoss, DecoderOutput, State
 from .face import Drawing, Face, FaceDrawer, FaceModel, FaceTrack, FaceTracker, place, unposed
@@ -56,6 +57,7 @@ __all__ = [
     "AudioFeatures",
     "Clip",
     "CloseUp",
+    "Consent",
     "Corpus",
     "Decoder",
     "DecoderLoss",

@@ -10,6 +10,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from .consent import Consent
 from .face import FaceTrack
 from .sizes import Sizes
 
@@ -75,6 +76,10 @@ class Corpus(ABC):
 
         Raises :class:`vast_core.errors.InputError` if there are no clips.
         """
+
+    def consents(self) -> Mapping[str, Consent | None]:
+        """What is on record of each speaker who is a real person, None if nothing is; by default nobody is one."""
+        return {}
 
     def group(self, clip: Clip) -> tuple[str, float]:
         """Name and weight of the group that a clip belongs to.

@@ -121,6 +121,9 @@ class Component(Declared):
     """``module:Class``, imported only at assembly."""
     reference: str = ""
     """The paper, if there is one."""
+    weights_licence: str = ""
+    """Licence of the weights or data that it brings or reads: an SPDX name, then more in brackets; empty if it has
+    none."""
 
     @property
     def title(self) -> str:

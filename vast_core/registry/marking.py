@@ -29,6 +29,8 @@ class Origin:
     """Digest of the avatar's files of weights."""
     software: str
     """Name and version of the program."""
+    consent: str
+    """What is on record about the consent of the speaker, in words."""
     sections: Mapping[str, Any]
     """Options of the recipe's sections that plugins read, by name."""
 

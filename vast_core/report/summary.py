@@ -53,8 +53,11 @@ def complete_evaluation(run: Run, store: Store | None) -> dict[str, Any]:
     return figures
 
 
-def write_run_report(run: Run, store: Store | None) -> Path:
-    """Write ``report.html`` of the finished stages of a run; ``store`` has the prepared clips, if there are any."""
+def write_run_report(run: Run, store: Store | None, warning: str | None = None) -> Path:
+    """Write ``report.html`` of the finished stages of a run; ``store`` has the prepared clips, if there are any.
+
+    ``warning`` is a sentence about the data.
+    """
     figures = complete_evaluation(run, store)
     stages = sorted(run.recipe.run, key=lambda stage: stage.name != "synthesize")  # first what is to be seen
     own = [section for stage in stages for section in _stage_sections(run, stage)]
@@ -62,7 +65,7 @@ def write_run_report(run: Run, store: Store | None) -> Path:
         Section("At a glance", [*(verdict for section in own for verdict in section.glance), *_costs(figures)]),
         *own,
         Section("Training", list(_training(run))),
-        Section("Data", [] if store is None else list(_data(run, store, figures))),
+        Section("Data", [*_warned(warning), *([] if store is None else _data(run, store, figures))]),
         Section("How it was made", list(_provenance(run, figures))),
     ]
     path = run.path / "report.html"
@@ -105,6 +108,11 @@ def _training(run: Run) -> Iterator[Block]:
         yield Text(f"{words[:1].upper()}{words[1:]}.")
     if path.is_file():
         yield Figure("Every loss term by training step.", plot_losses(path))
+
+
+def _warned(warning: str | None) -> Iterator[Block]:
+    if warning is not None:
+        yield Text(f"Warning: {warning}")
 
 
 def _data(run: Run, store: Store, figures: Figures) -> Iterator[Block]:

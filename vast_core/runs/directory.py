@@ -27,6 +27,7 @@ from ..files.atomic import force, remove_left, write_text
 from ..media.opening import content_digest
 from ..recipe.model import Recipe
 from ..registry.registry import Registry
+from .licences import chain
 
 RECIPE, ENVIRONMENT, METRICS = "recipe.yaml", "environment.json", "metrics.jsonl"
 """The resolved recipe of a run; the versions and the machine that it was made with; the losses of logged steps."""
@@ -138,6 +139,10 @@ class Run:
     def components(self) -> dict[str, str]:
         """``name (distribution version)`` of each kind in the recipe."""
         return self.recipe.components()
+
+    def made_of(self) -> dict[str, Any]:
+        """Components and licences, for the header of weights."""
+        return {"components": self.components(), "licences": [attrs.asdict(link) for link in chain(self.recipe)]}
 
     # ------------------------------------------------------------------------------------------ stages
 

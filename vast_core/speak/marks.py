@@ -18,8 +18,10 @@ from ..registry.discovery import explain
 from ..registry.marking import Marker, Origin
 from ..registry.registry import Registry
 from ..runs.keys import code_digest, digest
+from ..runs.weights import read_header
 from ..version import __version__
-from .packing import SPEAKING, WEIGHTS
+from .consenting import consent_of
+from .packing import AVATAR, SPEAKING, WEIGHTS
 
 __all__ = ["Marks", "marks_key"]
 
@@ -40,7 +42,8 @@ class Marks:
     def of(cls, avatar: str, recipe: Recipe, run: Path, registry: Registry) -> Self:
         """The marks of an avatar whose files are in the folder of a run.
 
-        Raises :class:`ComponentError` if a plugin's hook fails: an avatar without its marks must not speak.
+        Raises :class:`ComponentError` if a plugin's hook fails: an avatar without its marks must not speak. Raises
+        :class:`vast_core.errors.InputError` if the speaker's consent has ended.
         """
         spoken = {kind: recipe.component_data(kind) for kind in SPEAKING}
         files = [content_digest(run / name) for name in WEIGHTS]
@@ -50,6 +53,7 @@ class Marks:
             recipe=digest({**spoken, "name": recipe.name, "seed": recipe.seed, "fps": recipe.fps}),
             weights=hashlib.sha256("".join(files).encode()).hexdigest()[:20],
             software=f"vast {__version__}",
+            consent=consent_of(avatar, read_header(run / AVATAR)),
             sections=recipe.sections,
         )
         return cls.by(origin, registry)

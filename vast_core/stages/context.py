@@ -14,6 +14,7 @@ from rich.console import Console
 from ..device import best_device
 from ..errors import ComponentError
 from ..files.remote import fetched
+from ..interfaces import Consent
 from ..pipeline import Pipeline
 from ..places import cache_root
 from ..recipe.model import Recipe
@@ -75,6 +76,11 @@ class StageContext:
         if not store.complete:
             fetched(store.path, missing=True)
         return store
+
+    @cached_property
+    def consents(self) -> Mapping[str, Consent | None]:
+        """What is on record of the people in the corpus; empty without a corpus."""
+        return {} if self.recipe.corpus is None else self.pipeline.corpus.consents()
 
     @property
     def trains_audio(self) -> bool:

@@ -80,7 +80,7 @@ def run(context: StageContext) -> list[Path]:
         context.console.print(f"left out {line}", style="yellow")
     state, _ = load_weights(store.path / "face.safetensors")
     load_into(face, state, store.path / "face.safetensors")
-    save_weights(weights, state, _header(context))
+    save_weights(weights, state, {**_header(context), "speakers": sorted(store.identities)})
     seconds = {
         split: sum(c.frames for c in store.of(split)) / context.run.recipe.fps for split in ("train", "held_out")
     }
@@ -113,7 +113,7 @@ def _reasons(rejected: list[RejectedClip]) -> str:
 
 
 def _header(context: StageContext) -> dict[str, Any]:
-    return {"what": "face", "components": context.run.components(), "sizes": context.pipeline.sizes.known()}
+    return {"what": "face", **context.run.made_of(), "sizes": context.pipeline.sizes.known()}
 
 
 def _tracked(context: StageContext, rejected: list[RejectedClip]) -> Iterator[Shot]:
@@ -178,7 +178,7 @@ def _track(clip: Clip, face: Face, fps: float, folder: Path) -> None:
         with replacing(folder / f"{number:04d}.safetensors") as temporary:
             save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary, metadata=meta)
     with replacing(folder / "done") as temporary:
-        temporary.write_text(clip.name, encoding="utf-8")
+        temporary.write_text(f"{clip.speaker}\n{clip.name}\n", encoding="utf-8")
 
 
 def _once(context: StageContext, shots: list[Shot], rejected: list[RejectedClip]) -> list[Shot]:

@@ -121,7 +121,7 @@ def run(context: StageContext) -> list[Path]:
         "what": "renderer",
         "recipe": context.key("renderer"),
         "avatar": choose_avatar(context),
-        "components": context.run.components(),
+        **context.run.made_of(),
         "sizes": context.pipeline.sizes.known(),
     }
     save_weights(path, model.state_dict(), header)

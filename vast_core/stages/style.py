@@ -146,7 +146,7 @@ def run(context: StageContext) -> list[Path]:
     header = {
         "what": "style",
         "recipe": context.key("style"),
-        "components": context.run.components(),
+        **context.run.made_of(),
         "sizes": context.pipeline.sizes.known(),
         "face": weights_digest(context.pipeline.face),
         "enhancer": model.enhancer,

@@ -25,6 +25,7 @@ from ..report import Video as Playable
 from ..runs.directory import Run
 from ..runs.store import PreparedClip
 from ..speak.base_clip import BASE_VIDEO, BaseClip, Video
+from ..speak.consenting import plain_consent
 from ..speak.marks import Marks, marks_key
 from ..speak.perform import perform, write_video
 from ..speak.sliders import Sliders, load_sliders
@@ -47,7 +48,8 @@ STRIP_ROWS, STRIP_COLUMNS, STRIP_HEIGHT, STRIP_SECONDS = 3, 6, 192, 3.0
 def inputs(context: StageContext) -> dict[str, Any]:
     """Inputs of the sample video."""
     marks = marks_key(context.recipe, context.run.registry)
-    return {"style": context.key("style"), "renderer": context.key("renderer"), "marks": marks}
+    consent = {name: repr(own) for name, own in context.consents.items()}
+    return {"style": context.key("style"), "renderer": context.key("renderer"), "marks": marks, "consent": consent}
 
 
 def run(context: StageContext) -> list[Path]:
@@ -60,7 +62,8 @@ def run(context: StageContext) -> list[Path]:
     path = weights / "avatar.safetensors"
     recipe, registry = context.recipe, context.run.registry
     always = {section.name: section.provider for section in registry.sections if section.always}
-    base.save(path, {"components": context.run.components(), "sections": always})
+    consent = plain_consent(base.avatar, context.consents)
+    base.save(path, {**context.run.made_of(), "sections": always, "consent": consent})
     spoken, prompts = _choose(context)
     wave = _sound(context, spoken)
     fps = context.run.recipe.fps

@@ -32,7 +32,15 @@ def own_folder(tmp_path, monkeypatch):
 def marker_of(**options):
     sections = {"provenance": Provenance(**options)}
     return ProvenanceMarker(
-        Origin(avatar="ann", run="mine", recipe="abc", weights="def", software="vast 0.1.0", sections=sections)
+        Origin(
+            avatar="ann",
+            run="mine",
+            recipe="abc",
+            weights="def",
+            software="vast 0.1.0",
+            sections=sections,
+            consent="none",
+        )
     )
 
 
@@ -52,7 +60,7 @@ def test_a_file_has_all_three_marks(tmp_path):
         assert container.metadata["comment"] == SPOKEN
         assert container.metadata["description"] == PLAIN_WORDS
         facts = json.loads(container.metadata["synopsis"])
-        assert facts == {"run": "mine", "recipe": "abc", "weights": "def", "software": "vast 0.1.0"}
+        assert facts == {"run": "mine", "recipe": "abc", "weights": "def", "software": "vast 0.1.0", "consent": "none"}
         assert sum(1 for _ in container.decode(video=0)) == 6
     with video.open("rb") as file, c2pa.Reader("video/mp4", file) as reader:  # a verifier that we did not write
         assert reader.get_validation_state() == "Valid"
@@ -161,5 +169,5 @@ def test_other_files_are_inspected_or_refused_in_plain_words(tmp_path):
 def test_the_hook_reads_the_recipes_section():
     from vast_provenance.plugin import vast_marker
 
-    origin = SimpleNamespace(avatar="a", run="r", recipe="x", weights="y", software="vast 1", sections={})
+    origin = SimpleNamespace(avatar="a", run="r", recipe="x", weights="y", software="vast 1", sections={}, consent="")
     assert vast_marker(origin).lines()[0].startswith("Its videos are marked as synthetic by container metadata")

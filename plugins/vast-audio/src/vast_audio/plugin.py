@@ -31,6 +31,7 @@ def vast_components() -> Iterable[Component]:
             config=PpgConfig,
             summary="posteriors of 39 phones and silence by a small built-in network; nearly speaker-independent",
             reference="Sun et al. 2016, Phonetic posteriorgrams for many-to-one voice conversion",
+            weights_licence="Apache-2.0 (trained on others' recordings, which NOTICE lists)",
         ),
         Component(
             kind="audio",
@@ -39,6 +40,7 @@ def vast_components() -> Iterable[Component]:
             config=AcousticConfig,
             summary="activations under the posteriors of ppg, which lips follow better; depend a little on the voice",
             reference="Grezl et al. 2007, Probabilistic and bottle-neck features for LVCSR of meetings",
+            weights_licence="Apache-2.0 (trained on others' recordings, which NOTICE lists)",
         ),
         Component(
             kind="audio",
@@ -47,6 +49,7 @@ def vast_components() -> Iterable[Component]:
             config=PpgWhisperConfig,
             summary="the same posteriors, better and slower, by a head on Whisper tiny.en; needs its encoder's weights",
             reference="Radford et al. 2022, Robust speech recognition via large-scale weak supervision",
+            weights_licence="MIT (the encoder of Whisper; the head is Apache-2.0)",
         ),
         Component(
             kind="audio",
@@ -55,6 +58,7 @@ def vast_components() -> Iterable[Component]:
             config=Wav2Vec2Config,
             summary="logits or a hidden layer of torchaudio's wav2vec 2.0, HuBERT or WavLM; needs their weights",
             reference="Baevski et al. 2020, wav2vec 2.0: a framework for self-supervised learning of speech",
+            weights_licence="MIT (the bundles of torchaudio that are offered)",
         ),
     ]
 

@@ -16,11 +16,12 @@ import attrs
 
 from vast_core.errors import InputError, MediaWarning
 from vast_core.files import VIDEO_ENDINGS, composed, find_file
-from vast_core.interfaces import Clip, Corpus, Sizes
+from vast_core.interfaces import Clip, Consent, Corpus, Sizes
 from vast_core.media import VideoFile, file_digest, read_label
 from vast_core.places import expanded
 
 from .config import FolderConfig
+from .consents import read_consents
 from .walk import Walk
 
 Split = Literal["train", "held_out"] | None
@@ -89,6 +90,14 @@ class FolderCorpus(Corpus):
                 )
             )
         return clips
+
+    def consents(self) -> dict[str, Consent | None]:
+        """What ``consent.yaml`` in the folder says of each speaker; beside the video if the path is one video.
+
+        Raises :class:`InputError` if that file cannot be understood.
+        """
+        folder = self._path.parent if self._path.is_file() else self._path
+        return read_consents(folder, dict.fromkeys(clip.speaker for clip in self.clips()))
 
     def _found(self) -> Iterator[_Row]:
         path = self._path

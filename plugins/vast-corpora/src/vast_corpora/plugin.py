@@ -19,6 +19,7 @@ def vast_components() -> Iterable[Component]:
             target="vast_corpora.folder:FolderCorpus",
             config=FolderConfig,
             summary="any folder of videos; speakers and styles by sub-folder, file name or manifest",
+            weights_licence="your footage: its licence and the consent of the people in it",
         ),
         Component(
             kind="corpus",
@@ -26,6 +27,7 @@ def vast_components() -> Iterable[Component]:
             target="vast_corpora.speech_corpus:SpeechCorpus",
             config=SpeechConfig,
             summary="sound without pictures, for acoustic models: folders of recordings, and synthetic voices",
+            weights_licence="your recordings: their licence",
         ),
         Component(
             kind="corpus",
@@ -33,6 +35,7 @@ def vast_components() -> Iterable[Component]:
             target="vast_corpora.synthetic:SyntheticCorpus",
             config=SyntheticConfig,
             summary="speakers, styles and sentences generated from a seed, with ground truth; no download",
+            weights_licence="Apache-2.0 (generated; the voices by hibari-tts)",
         ),
         Component(
             kind="corpus",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Self
 
 from vast_core.errors import InputError
-from vast_core.interfaces import Clip, Corpus, Sizes
+from vast_core.interfaces import Clip, Consent, Corpus, Sizes
 
 from .config import UnionConfig
 
@@ -50,6 +50,10 @@ class UnionCorpus(Corpus):
         if name is None:
             raise InputError(f"corpus/union: no corpus of it has a clip {clip.name}")
         return name, self._corpora[name][1]
+
+    def consents(self) -> dict[str, Consent | None]:
+        """Those of all corpora."""
+        return {speaker: own for corpus, _ in self._corpora.values() for speaker, own in corpus.consents().items()}
 
     def counterfactual(self, clip: Clip, style: str) -> Clip | None:
         """That of the clip's own corpus; None for a clip of no corpus of the union."""

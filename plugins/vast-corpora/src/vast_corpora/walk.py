@@ -14,6 +14,8 @@ from vast_core.errors import MediaError
 from vast_core.files import VIDEO_ENDINGS
 from vast_core.media import is_spoken
 
+from .consents import NAME as CONSENTS
+
 TRASH = frozenset(
     (
         "$recycle.bin",
@@ -69,7 +71,7 @@ class Walk:
             if entry.is_dir():
                 yield from self._entered(path, inside)
             elif path.suffix.lower() not in VIDEO_ENDINGS:
-                if not entry.name.startswith("."):
+                if not entry.name.startswith(".") and entry.name != CONSENTS:
                     self.endings[path.suffix.lower()] += 1
             elif not entry.is_file():
                 self._pass("links that lead nowhere", path)

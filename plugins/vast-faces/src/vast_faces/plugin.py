@@ -20,5 +20,6 @@ def vast_components() -> Iterable[Component]:
             config=LandmarksConfig,
             summary="the 478-point face landmarker on the canonical mesh, with a linear expression basis",
             reference="Kartynnik et al. 2019, Real-time facial surface geometry from monocular video",
+            weights_licence="Apache-2.0 (the face landmarker of MediaPipe)",
         )
     ]

@@ -189,6 +189,7 @@ def vast_components() -> Iterable[Component]:
             config=LPIPSConfig,
             summary="learned perceptual image patch similarity over the face",
             reference="Zhang et al. 2018",
+            weights_licence="BSD-2-Clause (the heads; the networks of torchvision are BSD-3-Clause)",
         ),
         Component(
             kind="metric",
@@ -197,6 +198,7 @@ def vast_components() -> Iterable[Component]:
             config=LSEConfig,
             summary="lip-sync error by SyncNet: distance, confidence and offset",
             reference="Chung & Zisserman 2016; Prajwal et al. 2020",
+            weights_licence="not stated by the authors of SyncNet; you decide",
         ),
         Component(
             kind="metric",
@@ -205,6 +207,7 @@ def vast_components() -> Iterable[Component]:
             config=FIDConfig,
             summary="Frechet inception distance between all drawn and all real frames",
             reference="Heusel et al. 2017",
+            weights_licence="Apache-2.0 (the Inception network of 2015-12-05)",
         ),
         Component(
             kind="metric",

@@ -50,7 +50,8 @@ def sign(path: Path, origin: Origin, credentials: Credentials, *, watermark: boo
     actions = [{"action": "c2pa.created", "digitalSourceType": SOURCE_TYPE, "softwareAgent": software}]
     if watermark:
         actions.append({"action": "c2pa.watermarked.unbound", "softwareAgent": software})
-    facts = {"avatar": origin.avatar, "run": origin.run, "recipe": origin.recipe, "weights": origin.weights}
+    names = ("avatar", "run", "recipe", "weights", "consent")
+    facts = {name: getattr(origin, name) for name in names}
     written = {
         "claim_generator_info": [software],
         "title": f"{origin.avatar} (synthetic)",

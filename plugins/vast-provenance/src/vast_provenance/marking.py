@@ -72,7 +72,7 @@ class ProvenanceMarker(Marker):
     def _facts(self) -> str:
         origin = self._origin
         facts = {"run": origin.run, "recipe": origin.recipe, "weights": origin.weights, "software": origin.software}
-        return json.dumps(facts)
+        return json.dumps({**facts, "consent": origin.consent})
 
 
 def _listed(words: list[str]) -> str:
