@@ -42,6 +42,8 @@ class Part:
     @classmethod
     def from_config(cls, config, sizes):
         return cls(config, sizes)
+    def consents(self):
+        return {}
 
 @attrs.frozen(kw_only=True)
 class Pace:
