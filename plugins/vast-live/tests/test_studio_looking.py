@@ -143,6 +143,6 @@ def test_faults_of_a_clip_are_found(corpus, tmp_path):
     assert titles[0] == "The clip has no sound"
     assert {"2 faces are in the picture", "It is too dark", "The clip is short: 2.0 s"} <= set(titles)
     assert not found.usable
-    assert len(found.pictures) == 4
+    assert len(found.pictures) == 5
     brightest = [int(cv2.imread(str(place.pictures / name)).max()) for name in found.pictures]
     assert min(brightest) > 100, "the mesh is drawn over dark frames"

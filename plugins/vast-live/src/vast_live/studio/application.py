@@ -147,7 +147,8 @@ class Desk:
                 works[kind]["progress"] = _progress(place.progress(kind), work.asked)
             if work.state == "waiting":
                 works[kind]["ahead"] = self._shelf.ahead(kind, work)
-        findings = _findings(place)
+        looked = project.works["look"].state not in ("waiting", "running")
+        findings = _findings(place) if looked else None
         return {
             "id": project.id,
             "name": project.name,

@@ -160,7 +160,7 @@ class ProjectView {
 
   speech(project) {
     if (!project.speaks) return null;
-    const film = make("video", {class: "clip", controls: true, playsinline: true, preload: "metadata", "aria-label": `${project.name} speaks`,
+    const film = make("video", {class: "clip", controls: true, playsinline: true, preload: "auto", "aria-label": `${project.name} speaks`,
       src: `/projects/${project.id}/sample/${project.speaks}`});
     return [this.step("speech", 3, "Let it speak"), make("div", {class: "speaking"}, film, make("div", {},
       make("p", {}, "Type something, open a sound, or talk into the microphone: it says the same. Give it the style of another clip, or move the sliders."),
