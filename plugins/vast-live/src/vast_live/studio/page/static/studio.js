@@ -88,6 +88,8 @@ async function remove(what) {
   await new Promise(done => dialog.addEventListener("close", done, {once: true}));
   if (dialog.returnValue !== "yes") return;
   const number = id();
+  clearTimeout(timer);  // nobody asks for what is being deleted
+  asked++;
   state("Deleting");
   try {
     const {deleted} = await request(`/projects/${number}${what === "clip" ? "/clip" : ""}`, {method: "DELETE"});
@@ -100,6 +102,7 @@ async function remove(what) {
     timer = setTimeout(refresh, 8 * PACE);
   } catch (error) {
     state(error.message, true);
+    timer = setTimeout(refresh, PACE);
   }
 }
 
