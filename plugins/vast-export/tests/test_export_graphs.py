@@ -57,7 +57,7 @@ def eagerly(part):
 
 def test_features_block_by_block_are_those_of_the_whole_sound(cast, heard):
     part = parts._audio(cast, *heard)
-    assert [len(step[1]["rows"][0]) for step in part.steps] == [32, 32, 4]
+    assert [len(step[1]["rows"][0]) for step in part.steps] == [32, 32, 4, 32], "the last is silence"
     assert part.error(eagerly(part)) < 1e-4
 
 
@@ -116,6 +116,12 @@ def test_what_onnx_lacks_is_computed_otherwise(tmp_path):
     written = formats.write(graph_of(function, wave, triangle), "onnx", tmp_path)
     found = written.run({"x0": wave.numpy(), "x1": triangle.numpy()})["y"]
     np.testing.assert_allclose(found, function(wave, triangle).numpy(), rtol=1e-4, atol=1e-3)
+
+
+def test_small_numbers_are_not_taken_for_zero(tmp_path):
+    silence = torch.zeros(4)
+    written = formats.write(graph_of(lambda x: (x + 1e-20) / (x.mean() + 1e-20), silence), "onnx", tmp_path)
+    np.testing.assert_allclose(written.run({"x0": silence.numpy()})["y"], np.ones(4), rtol=1e-6)
 
 
 def test_only_inputs_that_matter_are_kept():

@@ -78,7 +78,10 @@ def write(graph: Graph, form: Format, folder: Path) -> Written:
             return _as_torch(graph, program, folder)
         path = folder / f"{graph.name}.onnx"
         inputs, outputs = list(graph.inputs), list(graph.outputs)
-        made = torch.onnx.export(program, (), dynamo=True, verbose=False, input_names=inputs, output_names=outputs)
+        # not optimised, because that takes a small number that is added, as a floor of energies is, for zero
+        made = torch.onnx.export(
+            program, (), dynamo=True, verbose=False, optimize=False, input_names=inputs, output_names=outputs
+        )
         if made is None:
             raise VastError("torch.onnx gave no graph")
         made.save(path)

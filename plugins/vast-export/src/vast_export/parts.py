@@ -102,7 +102,9 @@ def _audio(cast: Cast, wave: NDArray[np.float32], rows: Tensor) -> Part:
     for first in range(0, rows.shape[1], module.frames):
         own = {"wave": torch.from_numpy(window(wave, module, first, fps))[None]}
         steps.append((own, {"rows": rows[:, first : first + module.frames]}))
-    inputs = {"wave": torch.zeros(1, module.samples)}
+    silence = torch.zeros(1, module.samples)
+    steps.append(({"wave": silence}, {"rows": module(silence)}))
+    inputs = {"wave": silence}
     component = _component(cast, "audio")
     return Part(Graph(name="audio", component=component, module=module, inputs=inputs, outputs=["rows"]), steps)
 
