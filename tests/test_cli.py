@@ -125,7 +125,7 @@ def vast_scripts():
         (["run", "r.yaml", "--stages", ","], 2, "name one at least of prepare"),
         (["run", "r.yaml", "--stages", "prepare"], 2, "recipe r lacks sections: prepare needs face, audio"),
         (["inspect", "missing.safetensors"], 2, "Error: missing.safetensors: there is no such file"),
-        (["inspect", "r.yaml"], 2, "Error: r.yaml: not a valid safetensors file"),
+        (["inspect", "r.yaml"], 2, "Error: r.yaml: cannot be read as a video or a picture"),
         (["synth", ".", "--audio", "a.wav", "--style", "sample"], 2, "Error: .: not the folder of a run"),
         (["inspect", "."], 2, "Error: .: is a folder"),
     ],
@@ -283,6 +283,7 @@ def test_show_says_all_that_is_known_of_a_component(packages):
     assert done.stdout.splitlines() == [
         "flow/glow: A flow.",
         "Provided by vast-glow 1.0, in vast_glow:Glow",
+        "Licence of the code: unknown",
         "Reference: Anon 2020",
         "",
         "It glows.",

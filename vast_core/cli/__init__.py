@@ -38,11 +38,20 @@ COMMANDS: Places = {
     "style": ("vast_core.cli.style:style", "Save styles of an avatar under names, and list them."),
     "pack": ("vast_core.cli.pack:pack", "Write the avatar of the finished run RUN to FILE."),
     "verify": ("vast_core.cli.verify:verify", "Check the files of RUN, and repeat its first logged training steps."),
-    "licences": ("vast_core.cli.licences:licences", "Show the licences of everything that a run uses."),
-    "forget": ("vast_core.cli.forget:forget", "Remove what was made of a person's footage."),
+    "licences": (
+        "vast_core.cli.licences:licences",
+        "Show the licences of everything that a run uses, and whether they allow commercial use.",
+    ),
+    "forget": (
+        "vast_core.cli.forget:forget",
+        "Remove everything that was made of SPEAKER's footage, from the cache and from runs.",
+    ),
     "plugins": ("vast_core.cli.plugins:plugins", "List what is installed and in what state."),
     "schema": ("vast_core.cli.schema:schema", "Write the JSON Schema of recipes."),
-    "inspect": ("vast_core.cli.inspect:inspect", "Show what a weights file contains, or what marks a video has."),
+    "inspect": (
+        "vast_core.cli.inspect:inspect",
+        "Show what a weights file contains, or what marks a video or picture has.",
+    ),
 }
 """Commands of vast itself."""
 

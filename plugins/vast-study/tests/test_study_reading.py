@@ -95,7 +95,8 @@ def test_the_words_are_those_of_the_source():
 def test_every_template_reads(folder, name):
     count, text = read_questions(question_templates()[name])
     assert text.startswith("questions:\n")
-    study = read(folder, SMALLEST[: SMALLEST.index("questions:")] + text)
+    test = "test: preference\n" if name == "preference" else ""
+    study = read(folder, SMALLEST[: SMALLEST.index("questions:")] + test + text)
     assert len(study.questions) == count
     assert all(len(question.labels) == 5 and question.labels[0] and question.labels[4] for question in study.questions)
 
