@@ -1,4 +1,4 @@
-"""Lips rest in silence: the decoder starts from clips that are followed by it."""
+"""Data of the style stage: lips rest in silence, parts of a batch are its rows, and memory is bounded."""
 
 import numpy as np
 import pytest
@@ -12,8 +12,10 @@ from vast_core.registry import Registry
 from vast_core.runner import run_recipe
 from vast_core.runs.directory import Run
 from vast_core.speak.trained import load_face
+from vast_core.stages import windows
 from vast_core.stages.context import StageContext
 from vast_core.stages.windows import Windows
+from vast_core.training import Part
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +50,16 @@ def test_each_clip_is_followed_by_silence_in_which_its_face_has_shut_lips(contex
         rest = opening[added]
         assert (rest - rest[0]).abs().max() < 1e-5
         assert rest[0] < torch.quantile(opening[own][mask[own]], 0.2)
+
+
+def test_parts_of_a_batch_are_its_rows_and_a_full_memory_changes_nothing(context, monkeypatch):
+    whole = Windows(context)(3, Part())
+    monkeypatch.setattr(windows, "KEPT_BYTES", 100_000)
+    small = Windows(context)
+    parts = [small(3, Part(number, 4)) for number in range(4)]
+    assert small._kept <= 100_000
+    assert len(small._rows) < len(list(context.store.of("train")))
+    assert [label for part in parts for label in part.labels] == list(whole.labels)
+    for name in ("expression", "audio", "mask", "prompt", "prompt_audio", "prompt_mask", "heard", "shut", "limit"):
+        joined = torch.cat([getattr(part, name) for part in parts])
+        torch.testing.assert_close(joined, getattr(whole, name), rtol=0, atol=0, msg=name)

@@ -26,8 +26,8 @@ from .restyling import RandomStyle, Restyling
 LIP_SHARES = (0.18, 0.27, 0.5)
 """Shares of a clip's frames by the opening of the lips: shut below the first, parted above the last, limit between."""
 
-KEPT_FRAMES = 20_000_000
-"""Frames whose rows are kept in memory, about 300 bytes each: 220 hours of footage. Clips beyond are read again."""
+KEPT_BYTES = 6 * 10**9
+"""Rows of clips that are kept in memory; clips beyond are read again."""
 
 MOST_MEANS = 5_000
 """Clips, evenly chosen, whose mean expressions are known from the start."""
@@ -311,10 +311,10 @@ class Windows:
             if self._trained_audio is not None and clip.heard:
                 rows["wave"] = self._store.wave(clip)
             self._rows[clip.file] = rows
-            self._kept += clip.frames
-            while self._kept > KEPT_FRAMES and len(self._rows) > 1:
+            self._kept += _bytes(rows)
+            while self._kept > KEPT_BYTES and len(self._rows) > 1:
                 _, oldest = self._rows.popitem(last=False)
-                self._kept -= len(oldest["valid"])
+                self._kept -= _bytes(oldest)
         return self._rows[clip.file]
 
     def _lips(self, expression: Tensor, valid: Tensor) -> dict[str, Tensor]:
@@ -347,6 +347,10 @@ class Windows:
             before = min(max(-low, 0), high - low)
             waves.append(nn.functional.pad(inside, (before, high - low - before - len(inside))))
         return _padded(waves, round((part.frames + 2 * margin) / self._fps * SAMPLE_RATE)).to(self._device)
+
+
+def _bytes(rows: Mapping[str, Tensor]) -> int:
+    return sum(tensor.nbytes for tensor in rows.values())
 
 
 def _padded(rows: Sequence[Tensor], length: int) -> Tensor:
