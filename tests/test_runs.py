@@ -117,6 +117,12 @@ def test_inspect_shows_the_header(run, place):
     assert "householder" in said
 
 
+def packets_of(file):
+    """Pictures and sound as they are encoded; a signature is another one each time."""
+    with av.open(str(file)) as media:
+        return [bytes(packet) for packet in media.demux() if packet.size]
+
+
 def test_styles_are_saved_listed_and_spoken_by_name(run, place):
     own = place / "named"
     shutil.copytree(run, own)
@@ -142,7 +148,7 @@ def test_styles_are_saved_listed_and_spoken_by_name(run, place):
     vast("synth", place / "named.vast", *speak, place / "d.mp4", "--style", "happy:0.5", cache=cache)
     strong = ("--style", "sample", "--seed", "3", "--style-strength", "1.5")
     vast("synth", own, *speak, place / "e.mp4", *strong, cache=cache)
-    assert (place / "d.mp4").read_bytes() == (place / "e.mp4").read_bytes()
+    assert packets_of(place / "d.mp4") == packets_of(place / "e.mp4")
     said = vast("synth", own, *speak, place / "f.mp4", "--style", "hapy", cache=cache, expect=2)
     assert "this avatar has no style 'hapy'; it has happy, mixed" in " ".join(said.split())
 
@@ -170,7 +176,7 @@ def test_factors_are_told_alone_or_beside_a_prompt(run, place):
     speak = ("synth", own, "--audio", next((run / "samples").glob("*.mp4")), "--force", "--out")
     for video, words in ((place / "told.mp4", told), (place / "named.mp4", ("--style", "sly"))):
         vast(*speak, video, *words, cache=cache)
-    assert (place / "told.mp4").read_bytes() == (place / "named.mp4").read_bytes()
+    assert packets_of(place / "told.mp4") == packets_of(place / "named.mp4")
     for words, message in (
         (("--style-factor", "nose=1"), "the factor 'nose' is unknown; this avatar has smile, brow"),
         (("--style-factor", "smile=+2"), "the factor smile = 2: give a value from -1 to +1"),
@@ -187,14 +193,14 @@ def test_the_avatar_speaks_new_audio_in_new_styles(run, place):
     said = vast(*base, place / "new" / "a.mp4", *words, cache=place / "cache")
     assert "alma" in said or "speaks" in said
     vast(*base, place / "b.mp4", *words, cache=place / "cache")
-    assert (place / "new" / "a.mp4").read_bytes() == (place / "b.mp4").read_bytes(), "same seed, same video"
+    assert packets_of(place / "new" / "a.mp4") == packets_of(place / "b.mp4"), "same seed, same video"
     said = vast(*base, place / "b.mp4", *words, cache=place / "cache", expect=2)
     assert "b.mp4: exists; name another file, or overwrite it with --force" in said
     said = vast(*base, video, "--force", *words, cache=place / "cache", expect=2)
     assert "would be overwritten" in said
     vast("pack", run, place / "alma.vast", cache=place / "cache")
     said = vast("synth", place / "alma.vast", *base[2:], place / "p.mp4", *words, cache=place / "empty")
-    assert (place / "p.mp4").read_bytes() == (place / "b.mp4").read_bytes()
+    assert packets_of(place / "p.mp4") == packets_of(place / "b.mp4")
     assert not (place / "empty").exists()
     said = vast(*base, place / "c.mp4", "--style", place / "none.mp4", cache=place / "cache", expect=2)
     assert "none.mp4" in said

@@ -30,7 +30,10 @@ from vast_runtime.serving import server
 ROOT = Path(__file__).resolve().parents[3]
 STAGES = ["prepare", "style", "renderer", "synthesize"]
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif("VAST_RUNTIME_TESTS" not in os.environ, reason="takes minutes: set VAST_RUNTIME_TESTS=1"),
+]
 
 
 def psnr(ours, core):
