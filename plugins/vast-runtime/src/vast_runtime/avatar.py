@@ -92,16 +92,16 @@ class Avatar:
         facts = self._packed.facts
         if not math.isfinite(strength):
             raise AvatarError(f"the strength {strength:g} of a style: give a finite number, such as 0.5 or 1.5")
+        if unknown := [factor for factor in factors or {} if factor not in facts["factors"]]:
+            raise AvatarError(
+                f"the factor {unknown[0]!r} is unknown; this avatar has {', '.join(self.factors) or 'none'}"
+            )
         if named is None:
             code, source = np.array(facts["middle"] if factors else [0.0] * facts["style_size"]), "neutral"
         else:
             code, source = self._code(str(named)), str(named)
         code = strength * code
         for factor, amount in (factors or {}).items():
-            if factor not in facts["factors"]:
-                raise AvatarError(
-                    f"the factor {factor!r} is unknown; this avatar has {', '.join(self.factors) or 'none'}"
-                )
             if not -1 <= amount <= 1:
                 raise AvatarError(f"the factor {factor} = {amount:g}: give a value from -1 to +1")
             code = code + amount * np.array(facts["factors"][factor])
