@@ -307,10 +307,6 @@ def test_vast_pack_formats(packages, tmp_path):
     run, out = str(tmp_path / "run"), tmp_path / "out"
     assert packages.vast("pack", run, str(out), "--format", "parcel", "--look-ahead", "0.2").returncode == 0
     assert out.read_text() == "run, 0.2"
-    refused = packages.vast("pack", run, str(out), "--format", "parcel")
-    assert "out: exists; name another file" in refused.stderr
-    assert packages.vast("pack", run, str(out), "--format", "parcel", "--force").returncode == 0
-    assert out.read_text() == "run, None"
     told = packages.vast("pack", run, str(tmp_path / "b"), "--format", "percel").stderr
     assert "'percel'; there are lost, onnx, parcel, vast" in told.replace("no format of packed avatars is called ", "")
     assert (
