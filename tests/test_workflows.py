@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,20 @@ def test_constraints_hold_what_is_required_and_pin_it():
         assert specifier.operator == "=="
         assert specifier.version in own.specifier, f"{pin} is not {own}"
     assert not [name for name in CONSTRAINTS if name.startswith(("nvidia", "cuda", "triton", "vast"))]
+
+
+def test_constraints_allow_one_another():
+    """No package here refuses a pin; pip would find it only after minutes, and then install nothing."""
+    refused = []
+    for distribution in distributions():
+        for needed in map(Requirement, distribution.requires or ()):
+            pin = CONSTRAINTS.get(needed.name.lower().replace("_", "-"))
+            if pin is None or (needed.marker is not None and not needed.marker.evaluate({"extra": ""})):
+                continue
+            (specifier,) = pin.specifier
+            if not needed.specifier.contains(specifier.version, prereleases=True):
+                refused.append(f"{distribution.name} needs {needed}, not {pin}")
+    assert not refused
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml")), ids=lambda path: path.name)
