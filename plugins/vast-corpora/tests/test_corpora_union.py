@@ -1,5 +1,6 @@
 """Several corpora as one, from a recipe to the chances of being drawn."""
 
+import datetime
 from collections import Counter
 from types import SimpleNamespace
 
@@ -9,11 +10,13 @@ import pytest
 import yaml
 
 from vast_core.errors import InputError, RecipeError
+from vast_core.interfaces import Consent
 from vast_core.pipeline import assemble
 from vast_core.recipe import load_recipe
 from vast_core.registry import Registry
 from vast_core.runs.keys import use_key
 from vast_core.stages.windows import chances
+from vast_corpora.union import UnionCorpus
 
 TINY = {"use": "synthetic", "speakers": 1, "styles": 2, "held_out_styles": 0, "sentences": 1, "held_out_sentences": 1}
 
@@ -110,6 +113,28 @@ def test_two_clips_of_one_name_are_refused(recipe_of, footage, registry):
     parts = [{"use": "folder", "path": "clips"}] * 2
     with pytest.raises(InputError, match=r"anna-1 is a clip of corpus 0 folder and of 1 folder"):
         list(assemble(recipe_of(of=parts), registry).corpus.clips())
+
+
+HOLDS = Consent(who="Ann", purpose="a page")
+ENDS = Consent(who="Ann", purpose="a film", until=datetime.date(2027, 1, 1))
+WITHDRAWN = Consent(who="Ann", purpose="a talk", withdrawn=datetime.date(2027, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("consents", "expected"),
+    [
+        ([WITHDRAWN, None], WITHDRAWN),
+        ([WITHDRAWN, HOLDS], WITHDRAWN),
+        ([HOLDS, ENDS, None], ENDS),
+        ([ENDS, WITHDRAWN], WITHDRAWN),  # on the day of a withdrawal it no longer holds
+        ([None, HOLDS], HOLDS),
+        ([None, None], None),
+    ],
+)
+def test_the_consent_that_ends_first_holds(consents, expected):
+    for order in (consents, consents[::-1]):
+        parts = {str(n): (SimpleNamespace(consents=lambda own=own: {"ann": own}), 1.0) for n, own in enumerate(order)}
+        assert UnionCorpus(parts).consents() == {"ann": expected}
 
 
 def test_groups_are_drawn_by_weight_and_clips_by_length():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import math
 from collections.abc import Iterator, Mapping
 from typing import Self
 
@@ -52,8 +54,12 @@ class UnionCorpus(Corpus):
         return name, self._corpora[name][1]
 
     def consents(self) -> dict[str, Consent | None]:
-        """Those of all corpora."""
-        return {speaker: own for corpus, _ in self._corpora.values() for speaker, own in corpus.consents().items()}
+        """Those of all corpora; of a speaker in several, the consent that ends first."""
+        found: dict[str, Consent | None] = {}
+        for corpus, _ in self._corpora.values():
+            for speaker, own in corpus.consents().items():
+                found[speaker] = min(found.get(speaker), own, key=_last_day)
+        return found
 
     def counterfactual(self, clip: Clip, style: str) -> Clip | None:
         """That of the clip's own corpus; None for a clip of no corpus of the union."""
@@ -69,3 +75,11 @@ class UnionCorpus(Corpus):
         if clip.name not in self._origin:  # clips() may have been read only in part
             _ = list(self.clips())
         return self._origin.get(clip.name)
+
+
+def _last_day(consent: Consent | None) -> float:
+    """Number of the last day on which a consent holds; infinity if nothing is on record, and less if it has no end."""
+    if consent is None:
+        return math.inf
+    until, withdrawn = consent.until or datetime.date.max, consent.withdrawn or datetime.date.max
+    return min(until.toordinal(), withdrawn.toordinal() - 1)
