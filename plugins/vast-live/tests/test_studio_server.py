@@ -7,7 +7,9 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from vast_core.errors import InputError
+from vast_live import styles as styles_module
 from vast_live.limits import Limits
 from vast_live.serving import listening
 from vast_live.studio import speaking as speaking_module
@@ -123,6 +126,13 @@ def until(client, number, true, seconds=60):
         assert time.monotonic() < end, found
         time.sleep(0.03)
     return found
+
+
+def wait(true, seconds=60):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def state(kind, *states):
@@ -244,8 +254,7 @@ def test_it_goes_on_after_a_restart(room):
         made = send(client).json()["id"]
         until(client, made, state("look", "done"))
         client.post(f"/projects/{made}/make/quick")
-        while "quick begins" not in (room.folder / made / "done.txt").read_text():
-            time.sleep(0.05)
+        wait(lambda: "quick begins" in (room.folder / made / "done.txt").read_text())
         with pytest.raises(InputError, match="another studio"):
             Shelf(room.folder)
     kept = json.loads((room.folder / made / "project.json").read_text())
@@ -263,8 +272,7 @@ def test_it_goes_on_after_a_restart(room):
 def test_work_ends_when_the_studio_has_gone(room, tmp_path):
     source = str(Path(speaking_module.__file__).parents[2])
     worker = subprocess.Popen([sys.executable, room.script, "quick", tmp_path, source], stdin=subprocess.PIPE)
-    while not (tmp_path / "done.txt").exists():
-        time.sleep(0.05)
+    wait((tmp_path / "done.txt").exists)
     assert worker.poll() is None
     worker.stdin.close()  # as when the other end is killed
     assert worker.wait(60) == 143
@@ -322,6 +330,7 @@ def test_what_is_deleted_is_gone_and_listed(room):
             "the clip",
             "tracks and cut pictures of the clip",
             "pictures of the tracker and of the work",
+            "findings and logs",
         ]
         assert gone[1]["bytes"] == 4
         left = {path.name for path in (room.folder / made).rglob("*") if path.is_file()}
@@ -386,3 +395,35 @@ def test_each_avatar_speaks_at_its_own_address(room, bright, monkeypatch):
         client.delete(f"/projects/{made}")
         assert client.get(f"/speak/{made}/").status_code == 404
         assert client.get("/speak/0123456789abcdef/").status_code == 404
+
+
+def test_an_avatar_is_deleted_while_it_is_loaded_and_others_are_answered(room, bright, monkeypatch):
+    begun, go, closed = threading.Event(), threading.Event(), threading.Event()
+
+    def load(run, *_):
+        begun.set()
+        assert go.wait(60)
+        return bright
+
+    monkeypatch.setattr(speaking_module, "load_avatar", load)
+    monkeypatch.setattr(styles_module.Styles, "close", lambda _: closed.set())
+    room.go("look", "quick")
+    with room.open() as client:
+        made = send(client).json()["id"]
+        until(client, made, state("look", "done"))
+        client.post(f"/projects/{made}/make/quick")
+        until(client, made, state("quick", "done"))
+        with ThreadPoolExecutor() as pool:
+            try:
+                visit = pool.submit(client.get, f"/speak/{made}/avatar", timeout=60)
+                assert begun.wait(60)
+                deletion = pool.submit(client.delete, f"/projects/{made}", timeout=60)
+                wait(lambda: not (room.folder / made).exists(), 20)
+                assert client.get("/projects", timeout=20).json()["projects"] == []
+                assert not deletion.done()
+            finally:
+                go.set()
+            assert deletion.result().status_code == 200
+            visit.result()
+        assert closed.is_set(), "what was loaded meanwhile is freed"
+        assert client.get(f"/speak/{made}/avatar").status_code == 404

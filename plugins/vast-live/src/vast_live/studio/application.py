@@ -99,12 +99,10 @@ class Desk:
 
     async def _make(self, request: Request) -> Response:
         project, kind = self._project(request), _kind(request, ("look", *MAKING))
-        if project.clip is None:
-            raise HTTPException(409, "the clip was deleted; upload it again")
         findings = _findings(self._shelf.place(project))
-        if kind != "look" and (findings is None or not findings.usable):
+        if project.clip is not None and kind != "look" and (findings is None or not findings.usable):
             raise HTTPException(409, "no avatar can be made of this clip")
-        return await self._answer(self._workshop.ask(project, kind), 202)
+        return await self._answer(await run_in_threadpool(self._workshop.ask, project, kind), 202)
 
     async def _stop(self, request: Request) -> Response:
         project = self._project(request)
@@ -117,8 +115,8 @@ class Desk:
         if clip_alone:
             gone = await run_in_threadpool(self._shelf.delete_clip, project)
         else:
-            self._speaking.forget(project)
             gone = await run_in_threadpool(self._shelf.delete, project)
+            await run_in_threadpool(self._speaking.forget, project)  # it waits for an avatar that is loaded just now
         return JSONResponse({"deleted": _listed(gone)})
 
     async def _picture(self, request: Request) -> Response:

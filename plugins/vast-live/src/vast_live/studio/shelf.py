@@ -40,7 +40,7 @@ class Shelf:
     def __init__(self, folder: Path) -> None:
         """Raises :class:`InputError` if another studio has the folder, and :class:`StorageError` if it cannot be made.
 
-        Work that was interrupted waits again; what was half received or half deleted is removed.
+        Work that was interrupted waits again; what was half received, half added or half deleted is removed.
         """
         self.folder = folder
         self.changed = threading.Condition(threading.RLock())
@@ -49,13 +49,17 @@ class Shelf:
         for leftover in (*folder.glob(f"{INCOMING}*"), *folder.glob(f"{GOING}*")):
             _remove(leftover)
         self._projects: dict[str, Project] = {}
-        for path in folder.iterdir():
-            if ID.fullmatch(path.name) and Place(path).state.is_file():
-                project = read_results(Place(path).state, Project, VERSION, "vast serve --studio")
-                self._projects[project.id] = project
-                for kind, work in project.works.items():
-                    if work.state == "running":
-                        self.put(project.id, kind, attrs.evolve(work, state="waiting"))
+        for path in [path for path in folder.iterdir() if ID.fullmatch(path.name)]:
+            if not Place(path).state.is_file():
+                _remove(path)
+                continue
+            project = read_results(Place(path).state, Project, VERSION, "vast serve --studio")
+            self._projects[project.id] = project
+            if project.clip is None:
+                self._without_clip(project)
+            for kind, work in project.works.items():
+                if work.state == "running":
+                    self.put(project.id, kind, attrs.evolve(work, state="waiting"))
 
     def close(self) -> None:
         """Let another studio open the folder."""
@@ -103,7 +107,10 @@ class Shelf:
         return self.folder / f"{INCOMING}{secrets.token_hex(8)}{ending}"
 
     def add(self, name: str, received: Path) -> Project:
-        """A new project with a clip, which is moved to its folder, and looked at next."""
+        """A new project with a clip, which is moved to its folder, and looked at next.
+
+        Raises :class:`StorageError` if it cannot be written; nothing is left then.
+        """
         speaker = safe_name(name)
         project = Project(
             id=secrets.token_hex(8),
@@ -117,9 +124,12 @@ class Shelf:
         try:
             clip.parent.mkdir(parents=True)
             received.replace(clip)
-        except OSError as error:
+            self._write(project)
+        except (OSError, StorageError) as error:
+            _remove(place.folder)
+            if isinstance(error, StorageError):
+                raise
             raise StorageError(f"{clip}: cannot be written ({error.strerror}); free some space") from error
-        self._write(project)
         return project
 
     def put(self, number: str, kind: Kind, work: Work) -> Project:
@@ -129,6 +139,15 @@ class Shelf:
             self._write(project)
             return project
 
+    def remember(self, number: str, kind: Kind, work: Work) -> None:
+        """Change the state of one piece of work until the studio ends, where it cannot be written.
+
+        Raises KeyError if the project is gone.
+        """
+        with self.changed:
+            self._projects[number] = self._projects[number].with_work(kind, work)
+            self.changed.notify_all()
+
     def update(self, number: str, change: Callable[[Project], Project]) -> Project:
         """Change a project. Raises KeyError if it is gone."""
         with self.changed:
@@ -137,36 +156,52 @@ class Shelf:
             return project
 
     def delete_clip(self, project: Project) -> list[Deleted]:
-        """Delete the clip and everything that was computed of it, except an avatar that speaks."""
-        place = self.place(project)
-        gone = [
-            *_emptied(place.footage, "the clip"),
-            *_emptied(place.cache, "tracks and cut pictures of the clip"),
-            *_emptied(place.pictures, "pictures of the tracker and of the work"),
-        ]
-        self.update(project.id, lambda known: attrs.evolve(known, clip=None))
-        return gone
+        """Delete the clip and everything that was made of it, except an avatar that is done.
+
+        Raises :class:`InputError` if somebody has asked for work on it again, and KeyError if it is gone.
+        """
+        with self.changed:
+            known = attrs.evolve(self._at_rest(project.id), clip=None)
+            self._write(known)
+        return self._without_clip(known)
 
     def delete(self, project: Project) -> list[Deleted]:
-        """Delete a project with everything in its folder."""
-        place = self.place(project)
-        gone = [
-            Deleted(what, size)
-            for path, what in (
-                (place.footage, "the clip"),
-                (place.cache, "tracks and cut pictures of the clip"),
-                (place.pictures, "pictures of the tracker and of the work"),
-                (place.run("quick"), "the avatar made without training"),
-                (place.run("train"), "the trained avatar"),
-            )
-            if (size := _size(path))
-        ]
+        """Delete a project with everything in its folder. Raises as :meth:`delete_clip`."""
+        place, going = self.place(project), Place(self.folder / f"{GOING}{project.id}")
         with self.changed:
-            going = self.folder / f"{GOING}{project.id}"
-            place.folder.rename(going)
+            self._at_rest(project.id)
+            try:
+                place.folder.rename(going.folder)
+            except OSError as error:
+                raise StorageError(f"{place.folder}: cannot be deleted ({error.strerror})") from error
             del self._projects[project.id]
             self.changed.notify_all()
-        _remove(going)
+        avatars = [
+            ("the avatar made without training", [going.run("quick")]),
+            ("the trained avatar", [going.run("train")]),
+        ]
+        gone = _measured([*_of_clip(going), *avatars])
+        _remove(going.folder)
+        return gone
+
+    def _at_rest(self, number: str) -> Project:
+        """The project, on which nothing is done."""
+        project = self._projects[number]
+        if any(work.state in ("waiting", "running") for work in project.works.values()):
+            raise InputError("somebody has asked for work on this meanwhile; try again")
+        return project
+
+    def _without_clip(self, project: Project) -> list[Deleted]:
+        """Delete what is left of a clip."""
+        place = self.place(project)
+        unfinished = [
+            place.run(kind) for kind in MAKING if kind not in project.works or project.works[kind].state != "done"
+        ]
+        parts = [*_of_clip(place), ("avatars that were not finished", unfinished)]
+        gone = _measured(parts)
+        for _, paths in parts:
+            for path in paths:
+                _remove(path)
         return gone
 
     def _write(self, project: Project) -> None:
@@ -192,14 +227,27 @@ def _locked(folder: Path) -> IO[str]:
     return file
 
 
+def _of_clip(place: Place) -> list[tuple[str, list[Path]]]:
+    """What is made of a clip, without avatars."""
+    kinds: tuple[Kind, ...] = ("look", *MAKING)
+    notes = [path for kind in kinds for path in (place.progress(kind), place.log(kind))]
+    return [
+        ("the clip", [place.footage]),
+        ("tracks and cut pictures of the clip", [place.cache]),
+        ("pictures of the tracker and of the work", [place.pictures]),
+        ("findings and logs", [place.findings, *notes]),
+    ]
+
+
+def _measured(parts: list[tuple[str, list[Path]]]) -> list[Deleted]:
+    """Those parts that are there, with their sizes."""
+    sizes = [(what, sum(map(_size, paths))) for what, paths in parts]
+    return [Deleted(what, size) for what, size in sizes if size]
+
+
 def _size(path: Path) -> int:
-    return sum(file.lstat().st_size for file in path.rglob("*") if file.is_file()) if path.is_dir() else 0
-
-
-def _emptied(path: Path, what: str) -> list[Deleted]:
-    size = _size(path)
-    _remove(path)
-    return [Deleted(what, size)] if size else []
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.lstat().st_size for file in files if file.is_file())
 
 
 def _remove(path: Path) -> None:

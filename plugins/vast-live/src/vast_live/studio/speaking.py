@@ -58,7 +58,7 @@ class Speaking:
         await app(scope, receive, send)
 
     def forget(self, project: Project) -> None:
-        """Free the avatar of a project."""
+        """Free the avatar of a project. Call it after the deletion, so that nobody loads the avatar again."""
         with self._loading:
             if (loaded := self._loaded.pop(project.id, None)) is not None:
                 loaded.site.styles.close()
@@ -69,10 +69,11 @@ class Speaking:
             self._loaded.pop(number).site.styles.close()
 
     def _app(self, project: Project) -> ASGIApp:
-        kind = project.speaks
-        if kind is None:
-            raise KeyError(project.id)
         with self._loading:
+            project = self._shelf.get(project.id)  # it may have been deleted meanwhile
+            kind = project.speaks
+            if kind is None:
+                raise KeyError(project.id)
             known = self._loaded.get(project.id)
             if known is None or (known.kind, known.finished) != (kind, project.works[kind].asked):
                 run = self._shelf.place(project).run(kind)

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import attrs
 
+from vast_core.errors import InputError, StorageError
+
 from .project import MAKING, Kind, Place, Project, Work
 from .shelf import Shelf
 from .watching import STAGES, STUDIO
@@ -66,9 +68,11 @@ class Workshop:
             thread.join()
 
     def ask(self, project: Project, kind: Kind) -> Project:
-        """Ask for a piece of work, unless it waits or runs already."""
+        """Ask for a piece of work, unless it waits or runs already. Raises :class:`InputError` if there is no clip."""
 
         def asked(known: Project) -> Project:
+            if known.clip is None:
+                raise InputError("the clip was deleted; upload it again")
             before = known.works.get(kind)
             if before is not None and before.state in ("waiting", "running"):
                 return known
@@ -102,13 +106,12 @@ class Workshop:
                     return
                 project, kind = found
                 work = attrs.evolve(project.works[kind], state="running", message="")
-                self._shelf.put(project.id, kind, work)
                 began = time.monotonic()
                 try:
+                    self._shelf.put(project.id, kind, work)
                     process = self._begun(project, kind)
-                except OSError as error:
-                    failed = f"{error.filename}: cannot be used ({error.strerror}); free some space, then try again"
-                    self._shelf.put(project.id, kind, attrs.evolve(work, state="failed", message=failed))
+                except (OSError, StorageError) as error:
+                    self._note(project, kind, attrs.evolve(work, state="failed", message=_why(error)))
                     continue
             code = process.wait()
             with self._shelf.changed:
@@ -125,9 +128,16 @@ class Workshop:
                 else:
                     why = _last_words(self._shelf.place(project).log(kind), code)
                     work = attrs.evolve(work, state="failed", seconds=took, message=why)
-                with suppress(KeyError):  # it was deleted
-                    self._shelf.put(project.id, kind, work)
+                self._note(project, kind, work)
                 self._shelf.changed.notify_all()
+
+    def _note(self, project: Project, kind: Kind, work: Work) -> None:
+        """Keep the state of a piece of work; it has failed if that cannot be written."""
+        with suppress(KeyError):  # it was deleted
+            try:
+                self._shelf.put(project.id, kind, work)
+            except StorageError as error:
+                self._shelf.remember(project.id, kind, attrs.evolve(work, state="failed", message=_why(error)))
 
     def _begun(self, project: Project, kind: Kind) -> subprocess.Popen[bytes]:
         place = self._shelf.place(project)
@@ -138,7 +148,7 @@ class Workshop:
             STUDIO: f"{kind}:{place.folder}",
             "PYTHONUNBUFFERED": "1",
         }
-        with place.log(kind).open("ab") as log:
+        with place.log(kind).open("wb") as log:
             process = subprocess.Popen(
                 self._command(kind, place),
                 cwd=place.folder,
@@ -146,6 +156,7 @@ class Workshop:
                 stdin=subprocess.PIPE,  # it closes when the studio has gone, even if that was killed
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                process_group=0,  # Ctrl-C in the terminal of the studio is not meant for it: the studio ends it
             )
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, process.pid, POLITE)
@@ -161,6 +172,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def _why(error: OSError | StorageError) -> str:
+    """What could not be used."""
+    if isinstance(error, StorageError):
+        return str(error)
+    return f"{error.filename}: cannot be used ({error.strerror}); free some space, then try again"
 
 
 def _last_words(log: Path, code: int) -> str:
