@@ -106,6 +106,8 @@ class Corpus:
         import numpy as np
         sine = np.sin(2 * np.pi * 440 * np.arange(16000) / 16000).astype(np.float32)
         return [Clip("loud <b>", sine), Clip("quiet", sine / 1000), Clip("mute", None)]
+    def consents(self):
+        return {}
 
 @hookimpl
 def vast_components():

@@ -74,7 +74,7 @@ def found(registry, tmp_path, sources, monkeypatch):
     def found(*overrides, metrics="[{use: psnr}, {use: lse}]", clips=CLIPS):
         recipe = load_recipe("vast_tiny", registry, (f"metrics={metrics}", *overrides))
         renderer = SimpleNamespace(draws_close_up=False)
-        corpus = SimpleNamespace(clips=lambda: clips)
+        corpus = SimpleNamespace(clips=lambda: clips, consents=dict)
         parts = SimpleNamespace(corpus=corpus, renderer=renderer, sizes=work_out_sizes(recipe))
         context = StageContext(run=Run(tmp_path / "run", recipe, registry), pipeline=parts, console=Console())
         below = {"tracks": digest(track_inputs(context)), "pictures": avatar_key(context)}
