@@ -44,7 +44,7 @@ def export(
 
     Audio features, style encoder, decoder, face and renderer become one graph each. Each graph is run on real input and
     compared with the avatar itself; a table shows the largest differences. avatar.json says how the graphs are used,
-    and example.py uses them with onnxruntime alone.
+    and two examples use them: example.py with onnxruntime alone, example.html in a browser.
 
     \b
     Example:

@@ -1,8 +1,9 @@
 """Let an exported avatar speak without vast: sound to the vertices of a face, with onnxruntime alone.
 
-    python example.py speech.wav face.npy
+    python example.py speech.wav face.npy [STYLE]
 
-speech.wav is mono, 16 bits, at 16 kHz; face.npy has the vertices (T, V, 3) of each frame, in centimetres.
+speech.wav is mono, 16 bits, at 16 kHz; face.npy has the vertices (T, V, 3) of each frame, in centimetres. STYLE is the
+name of one of the avatar's styles, neutral if it is left out.
 """
 
 from __future__ import annotations
@@ -64,7 +65,9 @@ if __name__ == "__main__":
         if (file.getframerate(), file.getnchannels(), file.getsampwidth()) != (FACTS["sample_rate"], 1, 2):
             sys.exit(f"{sys.argv[1]}: give a sound of one channel, 16 bits, at {FACTS['sample_rate']} Hz")
         heard = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32768
-    neutral = np.zeros(FACTS["style_size"], np.float32)  # or the code of one of FACTS["styles"]
-    face = speak(heard, neutral)
+    code = np.zeros(FACTS["style_size"], np.float32)
+    if len(sys.argv) > 3:
+        code = np.array(FACTS["styles"][sys.argv[3]]["code"], np.float32)
+    face = speak(heard, code)
     np.save(sys.argv[2], face)
     sys.stdout.write(f"{sys.argv[2]}: {len(face)} frames of {face.shape[1]} vertices\n")

@@ -25,6 +25,8 @@ TOLERANCE = 1e-3
 """Largest difference between a graph and the avatar's own part: of features, expression, code, pixels of the footage
 for vertices, and full scale for pictures."""
 
+HERE = Path(__file__).parent
+
 FACTS = "avatar.json"
 """File that says how the graphs are used."""
 
@@ -78,7 +80,13 @@ def export(
     facts = facts_of(avatar, {made.path.name: part.graph for part, made in written})
     write_text(folder / FACTS, json.dumps(facts, indent=1) + "\n")
     if form == "onnx":
-        shutil.copy(Path(__file__).with_name("example.py"), folder / "example.py")
+        copy_examples(folder)
+
+
+def copy_examples(folder: Path) -> None:
+    """Put the programs that use the graphs of a folder into it: one for Python, one for browsers."""
+    for example in (HERE / "example.py", *sorted((HERE / "browser").iterdir())):
+        shutil.copy(example, folder / example.name)
 
 
 def require_passed(checks: list[Checked]) -> None:
@@ -112,6 +120,7 @@ def facts_of(avatar: Avatar, graphs: dict[str, Graph]) -> dict[str, Any]:
         if sliders
         else {},
         "middle": sliders.origin.tolist() if sliders else None,
+        "triangles": cast.pipeline.face.triangles.tolist(),
         "graphs": {
             graph.name: {
                 "file": file,
