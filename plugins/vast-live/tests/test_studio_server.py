@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 import json
 import socket
@@ -18,6 +19,7 @@ import av
 import httpx
 import numpy as np
 import pytest
+import yaml
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -115,8 +117,8 @@ def room(tmp_path):
     return Room(tmp_path / "room", script)
 
 
-def send(client, content=None, name="Ann", file="clip.mp4", agreed="yes", **more):
-    form = {"name": name, "file": file, "agreed": agreed}
+def send(client, content=None, name="Ann", file="clip.mp4", agreed="yes", purpose="Our page", until="", **more):
+    form = {"name": name, "file": file, "agreed": agreed, "purpose": purpose, "until": until}
     return client.post("/projects", params=form, content=film() if content is None else content, **more)
 
 
@@ -170,6 +172,10 @@ def test_a_clip_is_kept_whole_looked_at_and_made_into_an_avatar(room):
         ({"file": "clip.exe"}, 400, "this is no video"),
         ({"file": "clip"}, 400, "this is no video"),
         ({"agreed": "no"}, 400, "has agreed"),
+        ({"purpose": " "}, 400, "what the avatar is for"),
+        ({"purpose": "x" * 201}, 400, "at most 200"),
+        ({"until": "soon"}, 400, "as a date"),
+        ({"until": "2020-12-31"}, 400, "is over"),
         ({"name": " "}, 400, "a name"),
         ({"name": "../../etc"}, 400, "none of /"),
         ({"name": "x" * 41}, 400, "at most 40"),
@@ -188,6 +194,17 @@ def test_a_bad_upload_costs_one_message_and_leaves_nothing(room, changes, status
         assert message in answer.json()["error"]
         assert [path.name for path in room.folder.iterdir()] == [".lock"]
         assert client.get("/projects").json()["projects"] == []
+
+
+@pytest.mark.parametrize(("until", "kept"), [("", {}), ("2999-12-31", {"until": datetime.date(2999, 12, 31)})])
+def test_what_the_person_has_agreed_to_is_kept_beside_the_clip(room, until, kept):
+    with room.open() as client:
+        made = send(client, name="no", purpose="  Our: page ", until=until).json()
+        place = Place(room.folder / made["id"])
+        written = yaml.safe_load((place.footage / "consent.yaml").read_text())
+        assert written == {"no": {"who": "no", "purpose": "Our: page", **kept}}
+        client.delete(f"/projects/{made['id']}/clip")
+        assert not (place.footage / "consent.yaml").exists()
 
 
 def test_no_more_avatars_than_allowed(room):

@@ -15,6 +15,7 @@ import attrs
 import pytest
 
 from vast_core.errors import InputError, StorageError
+from vast_core.interfaces import Consent
 from vast_live.studio import shelf as shelf_module
 from vast_live.studio.project import Work
 from vast_live.studio.shelf import Shelf
@@ -73,7 +74,7 @@ def added(shelf, name="Ann"):
     """A project whose clip was looked at."""
     clip = shelf.incoming(".mp4")
     clip.write_bytes(b"a clip")
-    project = shelf.add(name, clip)
+    project = shelf.add(name, clip, Consent(who=name, purpose="tests"))
     return shelf.put(project.id, "look", Work(state="done", asked=0.0))
 
 

@@ -76,6 +76,11 @@ class Place:
         return self.folder / "footage"
 
     @property
+    def consent(self) -> Path:
+        """What the person in the clip has agreed to, for the recipes."""
+        return self.footage / "consent.yaml"
+
+    @property
     def cache(self) -> Path:
         """Tracks and prepared clips, kept here and not with those of other runs, so that they are deleted with it."""
         return self.folder / "cache"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import unicodedata
+from datetime import date
 from pathlib import Path
 
 import attrs
@@ -13,6 +14,7 @@ from starlette.requests import Request
 
 from vast_core.errors import MediaError
 from vast_core.files import VIDEO_ENDINGS
+from vast_core.interfaces import Consent
 from vast_core.media import VideoFile, is_spoken
 
 from .project import Project
@@ -22,6 +24,8 @@ __all__ = ["StudioLimits", "receive"]
 
 NAME = 40
 """Most characters of a name."""
+PURPOSE = 200
+"""Most characters of what an avatar is for."""
 SPARE = 2_000_000_000
 """Bytes that stay free on the disk, for what is computed of a clip."""
 
@@ -47,6 +51,7 @@ async def receive(request: Request, shelf: Shelf, limits: StudioLimits) -> Proje
     """A new project with the clip that is the body of a request. Raises :class:`HTTPException` if it is refused."""
     asked = request.query_params
     name = _name(asked.get("name", ""))
+    purpose, until = _purpose(asked.get("purpose", "")), _until(asked.get("until", ""))
     ending = Path(asked.get("file", "")).suffix.lower()
     if asked.get("agreed") != "yes":
         raise HTTPException(400, "confirm that the person in the clip has agreed")
@@ -63,7 +68,7 @@ async def receive(request: Request, shelf: Shelf, limits: StudioLimits) -> Proje
             async for part in request.stream():
                 await run_in_threadpool(file.write, part)
         await run_in_threadpool(_check, path, limits)
-        return await run_in_threadpool(shelf.add, name, path)
+        return await run_in_threadpool(shelf.add, name, path, Consent(who=name, purpose=purpose, until=until))
     finally:
         path.unlink(missing_ok=True)
 
@@ -76,6 +81,29 @@ def _name(text: str) -> str:
     if len(name) > NAME or any(unicodedata.category(c)[0] == "C" for c in name) or set(name) & set("/\\<>"):
         raise HTTPException(400, f"a name has at most {NAME} characters, and none of / \\ < >")
     return name
+
+
+def _purpose(text: str) -> str:
+    """What the person has agreed to, in words."""
+    purpose = " ".join(text.split())
+    if not purpose:
+        raise HTTPException(400, "say what the avatar is for, because that is what the person agrees to")
+    if len(purpose) > PURPOSE or any(unicodedata.category(c)[0] == "C" for c in purpose):
+        raise HTTPException(400, f"say in at most {PURPOSE} characters what the avatar is for")
+    return purpose
+
+
+def _until(text: str) -> date | None:
+    """The last day of the agreement."""
+    if not text:
+        return None
+    try:
+        until = date.fromisoformat(text)
+    except ValueError as error:
+        raise HTTPException(400, "give the last day of the agreement as a date, such as 2027-12-31") from error
+    if until < date.today():
+        raise HTTPException(400, "the last day of the agreement is over; no avatar can be made")
+    return until
 
 
 def _check(path: Path, limits: StudioLimits) -> None:

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import IO
 
 import attrs
+import yaml
 
 from vast_core.errors import InputError, StorageError
-from vast_core.files import read_results, safe_name, write_results
+from vast_core.files import read_results, safe_name, write_results, write_text
+from vast_core.interfaces import Consent
 
 from .project import MAKING, VERSION, Kind, Place, Project, Work
 
@@ -106,8 +108,10 @@ class Shelf:
         """A path for a file that is being received."""
         return self.folder / f"{INCOMING}{secrets.token_hex(8)}{ending}"
 
-    def add(self, name: str, received: Path) -> Project:
+    def add(self, name: str, received: Path, consent: Consent) -> Project:
         """A new project with a clip, which is moved to its folder, and looked at next.
+
+        What the person has agreed to is written beside the clip, where its runs find it.
 
         Raises :class:`StorageError` if it cannot be written; nothing is left then.
         """
@@ -123,6 +127,8 @@ class Shelf:
         clip = place.footage / str(project.clip)
         try:
             clip.parent.mkdir(parents=True)
+            agreed = attrs.asdict(consent, filter=lambda _, value: value is not None)
+            write_text(place.consent, yaml.safe_dump({speaker: agreed}, allow_unicode=True, sort_keys=False))
             received.replace(clip)
             self._write(project)
         except (OSError, StorageError) as error:

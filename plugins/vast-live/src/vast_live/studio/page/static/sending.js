@@ -87,8 +87,9 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
 
 // ---- sending
 
-function upload(own, name, progress) {
-  const form = new URLSearchParams({name, file: own.name, agreed: "yes"});
+function upload(own, progress) {
+  const [name, purpose, until] = ["name", "purpose", "until"].map(id => at(id).value);
+  const form = new URLSearchParams({name, purpose, until, file: own.name, agreed: "yes"});
   return new Promise((done, failed) => {
     const request = new XMLHttpRequest();
     request.open("POST", `/projects?${form}`);
@@ -108,10 +109,9 @@ at("new").onsubmit = async event => {
   at("sent").hidden = false;
   at("sent").value = 0;
   try {
-    const project = await upload(file, at("name").value, share => { at("sent").value = share; });
+    const project = await upload(file, share => { at("sent").value = share; });
     choose(null);
-    at("name").value = "";
-    at("agreed").checked = false;
+    at("new").reset();
     location.hash = project.id;
   } catch (error) {
     refuse(error.message[0].toUpperCase() + error.message.slice(1) + ".");
