@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from faults.outcome import packets_of
 
 import vast_core
 from vast_core import api
@@ -366,12 +367,6 @@ def test_a_video_is_written_and_nothing_overwritten(avatar, made, tmp_path):
     for read in (out, tmp_path / "s.safetensors", made / "base.mp4", made / "weights" / "face.safetensors"):
         with pytest.raises(InputError, match="would be overwritten"):
             avatar.write(read, out, kept, force=True)
-
-
-def packets_of(file):
-    """Pictures and sound as they are encoded; a signature is another one each time."""
-    with av.open(str(file)) as media:
-        return [bytes(packet) for packet in media.demux() if packet.size]
 
 
 @slow

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from faults.outcome import packets_of
 from safetensors import safe_open
 
 from vast_core.speak.sliders import Factor, Sliders
@@ -115,12 +116,6 @@ def test_old_weights_in_a_new_recipe_are_refused(run, place):
 def test_inspect_shows_the_header(run, place):
     said = vast("inspect", run / "weights" / "style.safetensors", cache=place / "cache")
     assert "householder" in said
-
-
-def packets_of(file):
-    """Pictures and sound as they are encoded; a signature is another one each time."""
-    with av.open(str(file)) as media:
-        return [bytes(packet) for packet in media.demux() if packet.size]
 
 
 def test_styles_are_saved_listed_and_spoken_by_name(run, place):

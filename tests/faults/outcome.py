@@ -49,11 +49,11 @@ def _content(file: Path) -> Any:
         return ""
     if file.suffix == ".json":
         return _without_times(json.loads(file.read_text(encoding="utf-8")))
-    return hashlib.sha256(_packets(file) if file.suffix == ".mp4" else file.read_bytes()).hexdigest()
+    return hashlib.sha256(packets_of(file) if file.suffix == ".mp4" else file.read_bytes()).hexdigest()
 
 
-def _packets(video: Path) -> bytes:
-    """The coded pictures and sound, without marks of the file that may hold the time at which it was made."""
+def packets_of(video: Path) -> bytes:
+    """The coded pictures and sound, without marks of the file: a signature is another one each time."""
     with av.open(str(video)) as container:
         return b"".join(bytes(packet) for packet in container.demux() if packet.size)
 
