@@ -58,7 +58,7 @@ class Interrupted(VastError):
 
     def __init__(self, number: int, message: str) -> None:
         super().__init__(message)
-        self.exit_code = 128 + number
+        self.number, self.exit_code = number, 128 + number
 
 
 class NotComputed(VastError):

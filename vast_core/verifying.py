@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from torch import Tensor
 
 from .console import Terminal
-from .errors import InputError, VastError, WeightsError
+from .errors import InputError, Interrupted, VastError, WeightsError
 from .media.opening import content_digest
 from .pipeline import assemble
 from .recipe.loading import load_recipe
 from .registry.registry import Registry
-from .runs.directory import ENVIRONMENT, METRICS, RECIPE, Run
+from .runs.directory import METRICS, RECIPE, Run, computed_on
 from .runs.lock import held
 from .runs.weights import DIGEST, load_weights
 from .stages.context import StageContext
@@ -42,10 +43,12 @@ class Check:
 def verify(path: Path, registry: Registry) -> Iterator[Check]:
     """Check the weights and training states of a run, then repeat each training stage up to its first logged step.
 
-    Writes nothing into the run. The repeated losses must have the same bits; that needs the same number of threads.
+    Writes nothing into the run. The repeated losses must have the same bits. They can only be compared if the step was
+    computed on a CPU, with as many threads and processes as here.
 
-    Raises :class:`InputError` if ``path`` is not a run's folder or if another process works in it, and
-    :class:`vast_core.errors.RecipeError` if its recipe cannot be read.
+    Raises :class:`InputError` if ``path`` is not a run's folder or if another process works in it,
+    :class:`vast_core.errors.RecipeError` if its recipe cannot be read, and :class:`vast_core.errors.Interrupted` if a
+    signal asks to stop.
     """
     if not (path / RECIPE).is_file():
         raise InputError(f"{path}: not the folder of a run: there is no {RECIPE}; give a folder that `vast run` wrote")
@@ -96,6 +99,8 @@ def _repeat(run: Run, stage: str, line: Mapping[str, Any]) -> Check:
     record = run.record(stage)
     if spec is None:
         return Check(what, None, "is not in the recipe any more")
+    if reason := _incomparable(line):
+        return Check(what, None, f"not comparable: {reason}")
     if record is not None and record["key"] != context.key(stage):
         return Check(what, None, "its recipe, data or code have changed since; `vast run` runs it again")
     try:
@@ -104,19 +109,24 @@ def _repeat(run: Run, stage: str, line: Mapping[str, Any]) -> Check:
         if (reached.step, reached.losses) == (step, line["losses"]):
             return Check(what, True, f"step {step}, repeated, has the same losses, bit for bit")
         apart = max((abs(reached.losses.get(name, float("inf")) - loss) for name, loss in line["losses"].items()))
-        return Check(what, False, f"step {step}, repeated, has other losses, by up to {apart:.3g}{_threads(run)}")
+        return Check(what, False, f"step {step}, repeated, has other losses, by up to {apart:.3g}")
+    except Interrupted as error:
+        raise Interrupted(error.number, f"stopped while {what} was repeated; the run is as it was") from error
     except VastError as error:
         return Check(what, None, f"cannot be repeated: {error}")
     return Check(what, None, "logged nothing when it was repeated")
 
 
-def _threads(run: Run) -> str:
-    """In words, if the run was made with another number of threads or on another device."""
-    with suppress(OSError, ValueError, KeyError):
-        made = json.loads((run.path / ENVIRONMENT).read_text(encoding="utf-8"))["device"]
-        if made != (here := run.environment()["device"]):
-            return f"; it was made on {made}, this is {here}"
-    return ""
+def _incomparable(line: Mapping[str, Any]) -> str | None:
+    """Why the losses of a logged step need not have the same bits here; None if they must."""
+    made, here = line.get("device"), computed_on()
+    if made is None:
+        return "its log does not say on what it was computed"
+    if made != here:
+        return f"it was computed on {made}, this is {here}; numbers are added in another order"
+    if not here.startswith("cpu"):
+        return f"it was computed on {made}, and on a GPU the order in which numbers are added differs from run to run"
+    return None
 
 
 class _Reached(Exception):
@@ -129,7 +139,10 @@ class _Reached(Exception):
 
 @attrs.define(eq=False)
 class _Repeated(Run):
-    """A run whose log is read-only: the first line ends what is repeated."""
+    """A run that is only read: no state is kept, and the first line of the log ends what is repeated."""
+
+    def keep(self, file: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any], earlier: Path) -> None:
+        """Nothing: the run's own states stay."""
 
     def forget(self, stage: str, after: int) -> None:
         """Nothing: the log stays."""

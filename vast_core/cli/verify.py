@@ -16,7 +16,8 @@ def verify(session: Session, run: Path) -> None:
     """Check the files of RUN, and repeat its first logged training steps.
 
     Weights and training states must have the content that was written. Each training stage is repeated up to its first
-    logged step, whose losses must have the same bits. Nothing is written into RUN.
+    logged step, whose losses must have the same bits. They cannot be compared if the training was on a GPU, or with
+    another number of threads or processes. Nothing of RUN is changed.
 
     \b
     Example:

@@ -18,16 +18,21 @@ import warnings
 from collections.abc import Mapping
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from .. import processes
 from ..errors import InputError, StorageError
 from ..files.atomic import force, remove_left, write_text
 from ..media.opening import content_digest
 from ..recipe.model import Recipe
 from ..registry.registry import Registry
 from .licences import chain
+from .weights import save_weights
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 RECIPE, ENVIRONMENT, METRICS = "recipe.yaml", "environment.json", "metrics.jsonl"
 """The resolved recipe of a run; the versions and the machine that it was made with; the losses of logged steps."""
@@ -40,12 +45,15 @@ def peak_memory_bytes() -> int:
 
 
 def computed_on() -> str:
-    """The device, and on a CPU the number of threads: besides code and data, the bits of a result depend on them."""
+    """The device, on a CPU the number of threads, and the number of processes if there are several.
+
+    Besides code and data, the bits of a result depend on these.
+    """
     import torch
 
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name(0)
-    return f"cpu, {torch.get_num_threads()} threads"
+    cuda = torch.cuda.is_available()
+    own = torch.cuda.get_device_name(0) if cuda else f"cpu, {torch.get_num_threads()} threads"
+    return own if processes.count() == 1 else f"{own}, {processes.count()} processes"
 
 
 def reproducible() -> str:
@@ -54,9 +62,10 @@ def reproducible() -> str:
 
     if torch.cuda.is_available():
         return "up to rounding: on a GPU, the order in which numbers are added differs from run to run"
+    threads, several = f"{torch.get_num_threads()} threads", processes.count() > 1
     return (
-        f"bit for bit, on such a processor with {torch.get_num_threads()} threads; with another number of them up to "
-        "rounding, because numbers are added in another order"
+        f"bit for bit, on such a processor with {threads}{f' in {processes.count()} processes' if several else ''}; "
+        "with another number of them up to rounding, because numbers are added in another order"
     )
 
 
@@ -204,6 +213,10 @@ class Run:
         for file in self.checkpoints.glob(f"{stage}.*safetensors"):
             file.unlink()
 
+    def keep(self, file: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any], earlier: Path) -> None:
+        """Write a training state to ``file``; the one that was there before stays as ``earlier``."""
+        save_weights(file, tensors, header, earlier=earlier)
+
     def forget(self, stage: str, after: int) -> None:
         """Remove the log lines of ``stage`` with steps above ``after``, which will run again."""
         path = self.path / METRICS
@@ -217,7 +230,13 @@ class Run:
 
     def log(self, stage: str, step: int, losses: Mapping[str, float], seconds: float) -> None:
         """Append a line to ``metrics.jsonl`` and notify the plugins."""
-        line = {"stage": stage, "step": step, "losses": dict(losses), "seconds": round(seconds, 3)}
+        line = {
+            "stage": stage,
+            "step": step,
+            "losses": dict(losses),
+            "seconds": round(seconds, 3),
+            "device": computed_on(),
+        }
         path = self.path / METRICS
         try:
             with path.open("a", encoding="utf-8") as file:

@@ -33,7 +33,7 @@ from ..errors import Interrupted, VastError, WeightsError
 from ..interfaces import Objective
 from ..registry.core_stages import TrainingStage
 from ..runs.directory import Run, computed_on
-from ..runs.weights import load_into, load_weights, save_weights
+from ..runs.weights import load_into, load_weights
 from ..stopping import deferred
 from .parts import Part, SharedDraws
 
@@ -216,7 +216,7 @@ class Trainer(Generic[Batch]):
                     if value is not None:
                         tensors[f"optimiser/{objective}/{what}/{names[parameter]}"] = torch.as_tensor(value)
         header = {"stage": self.stage, "key": self.key, "step": step, "device": computed_on()}
-        save_weights(self.checkpoint, tensors, header, earlier=self.earlier_checkpoint)
+        self.run.keep(self.checkpoint, tensors, header, earlier=self.earlier_checkpoint)
 
     def _restore(self, average: ModelEmaV3) -> int:
         """The step of the last checkpoint that is whole, whose state is loaded; 0 if there is none."""
