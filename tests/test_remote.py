@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import sys
 import urllib.request
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -98,6 +103,53 @@ def test_a_single_video_is_read_from_there(bucket, tmp_path):
     bucket.put_object(Bucket="lab", Key="me.mp4", Body=film(tmp_path / "me.mp4", 10))
     path = fetched(places.located("s3://lab/me.mp4"))
     assert len(list(VideoFile(path, 25).frames())) == 25
+
+
+@pytest.fixture
+def page(monkeypatch, tmp_path):
+    """An ordinary web server of a folder."""
+    pytest.importorskip("aiohttp", reason="aiohttp, which comes with s3fs, is not installed")
+    folder = tmp_path / "page"
+    folder.mkdir()
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *_: None)
+    monkeypatch.setenv("VAST_CACHE", str(tmp_path / "cache"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield folder, f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_single_video_on_a_web_page_is_read_and_follows_its_changes(page):
+    folder, address = page
+    path = places.located(f"{address}/me.mp4")
+    film(folder / "me.mp4", 10)
+    assert len(list(VideoFile(fetched(path), 25).frames())) == 25
+    copied = path.stat().st_mtime_ns
+    assert fetched(path).stat().st_mtime_ns == copied, "what has not changed is not copied again"
+    same_size = bytearray(path.read_bytes())
+    same_size[-1] ^= 1
+    (folder / "me.mp4").write_bytes(same_size)
+    os.utime(folder / "me.mp4", (1e9, 1e9))
+    assert fetched(path).read_bytes() == bytes(same_size)
+    assert not fetched(path.with_name("none.mp4"), missing=True).exists()
+    with pytest.raises(UnreachableError, match="no such file or folder"):
+        fetched(path.with_name("none.mp4"))
+
+
+def test_the_consent_beside_a_single_video_is_read_from_there(page):
+    folder, address = page
+    film(folder / "ann.mp4", 10)
+    recipe = load_recipe("vast_footage", Registry.discover(), [f"corpus={{use: folder, path: '{address}/ann.mp4'}}"])
+    corpus = make(recipe.part("corpus"), SIZES)
+    assert corpus.consents() == {"ann": None}
+    (folder / "signed.pdf").write_bytes(b"I agree")
+    signed = hashlib.sha256(b"I agree").hexdigest()
+    entry = f"{{who: Ann Lee, purpose: our page, withdrawn: 2020-01-01, file: signed.pdf, signed: {signed}}}"
+    (folder / "consent.yaml").write_text(f"ann: {entry}\n")
+    assert corpus.consents()["ann"].who == "Ann Lee"
+    (folder / "consent.yaml").unlink()
+    assert corpus.consents() == {"ann": None}
 
 
 def test_prepared_clips_in_a_bucket_are_there_for_another_machine(bucket, monkeypatch, tmp_path):

@@ -42,7 +42,8 @@ def fetched(path: Path, *, missing: bool = False) -> Path:
     known: dict[str, str] = json.loads(known_file.read_text(encoding="utf-8")) if known_file.is_file() else {}
     with _reaching(url):
         system, root = _system(url)
-        found = {_inside(root, name, url): info for name, info in system.find(root, detail=True).items()}
+        listed = system.find(root, detail=True)
+        found = {_inside(root, name, url): _known(system, name, info) for name, info in listed.items()}
         if not found and not missing:
             raise FileNotFoundError(url)
         states = {name: _state(info) for name, info in found.items()}
@@ -91,6 +92,11 @@ def _system(url: str) -> tuple[Any, str]:
     return system, str(root).rstrip("/")
 
 
+def _known(system: Any, name: str, info: dict[str, Any]) -> dict[str, Any]:
+    """What is known of a file; asked for by itself where a listing has no sizes, as that of ``https://``."""
+    return info if info.get("size") is not None else {**info, **system.info(name)}
+
+
 def _inside(root: str, name: str, url: str) -> str:
     """The name of a file relative to the root; empty for the root itself."""
     relative = name.removeprefix(root).lstrip("/")
@@ -101,8 +107,11 @@ def _inside(root: str, name: str, url: str) -> str:
 
 def _state(info: dict[str, Any]) -> str:
     """What changes when the content does: size, and tag or time of change."""
-    marks = ("ETag", "etag", "md5Hash", "content_md5", "mtime", "LastModified", "last_modified", "created")
-    return " ".join([str(info.get("size")), *(str(info[mark]) for mark in marks if info.get(mark) is not None)])
+    tags = ("ETag", "etag", "md5Hash", "content_md5", "Content-MD5")
+    times = ("mtime", "LastModified", "Last-Modified", "last_modified", "created")
+    return " ".join(
+        [str(info.get("size")), *(str(info[mark]) for mark in (*tags, *times) if info.get(mark) is not None)]
+    )
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from vast_core.errors import InputError, MediaWarning
-from vast_core.files import composed
+from vast_core.files import composed, fetched
 from vast_core.interfaces import Consent
 from vast_core.media import file_digest
 
@@ -26,11 +26,12 @@ def read_consents(folder: Path, speakers: Iterable[str]) -> dict[str, Consent | 
     """The consent of each speaker, from ``consent.yaml`` in ``folder``; None where nothing is on record.
 
     Names are compared whichever form their accents have. A warning lists the entries that are of no speaker, because
-    one of them may be misspelt.
+    one of them may be misspelt. If the folder stands for a URL, the file and the signed ones that it names are fetched.
 
-    Raises :class:`InputError` if the file cannot be understood, or if a signed file is not the one that it names.
+    Raises :class:`InputError` if the file cannot be understood, if a signed file is not the one that it names, or if a
+    URL cannot be reached.
     """
-    path = folder / NAME
+    path = fetched(folder / NAME, missing=True)
     written = _read(path) if path.is_file() else {}
     names = {speaker: composed(speaker) for speaker in speakers}
     if others := [name for name in written if name not in names.values()]:
@@ -82,7 +83,7 @@ def _consent(path: Path, speaker: str, entry: object) -> Consent:
             "prints for the signed file"
         )
     if file is not None:
-        found = file_digest(path.parent / str(file))
+        found = file_digest(fetched(path.parent / str(file)))
         if signed is None:
             raise InputError(f"{place}: the file {file} is named without its SHA-256; add `signed: {found}`")
         if found != str(signed).lower():
