@@ -28,7 +28,7 @@ from ..files.atomic import force, remove_left, write_text
 from ..media.opening import content_digest
 from ..recipe.model import Recipe
 from ..registry.registry import Registry
-from .licences import chain
+from .licences import chain, started
 from .weights import save_weights
 
 if TYPE_CHECKING:
@@ -151,7 +151,8 @@ class Run:
 
     def made_of(self) -> dict[str, Any]:
         """Components and licences, for the header of weights."""
-        return {"components": self.components(), "licences": [attrs.asdict(link) for link in chain(self.recipe)]}
+        links = [*chain(self.recipe), *started(self.recipe, self.registry)]
+        return {"components": self.components(), "licences": [attrs.asdict(link) for link in links]}
 
     # ------------------------------------------------------------------------------------------ stages
 

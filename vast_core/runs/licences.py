@@ -8,7 +8,8 @@ from importlib.metadata import PackageNotFoundError, metadata
 
 import attrs
 
-from ..errors import ComponentError
+from ..errors import ComponentError, UnreachableError, WeightsError
+from ..files.remote import fetched
 from ..recipe.model import Recipe, Use, nested_uses
 from ..registry.declarations import PARTS, Component
 from ..registry.registry import Registry
@@ -38,6 +39,8 @@ ALLOWING = frozenset(
 """Licences that allow commercial use, whatever else they ask."""
 _FORBIDS = re.compile(r"\bNC\b|non-?commercial|research only", re.IGNORECASE)
 UNKNOWN = "unknown"
+START = "start: "
+"""Before the parts of the weights from which a training started."""
 
 
 @attrs.frozen(kw_only=True)
@@ -60,22 +63,33 @@ def chain(recipe: Recipe) -> list[Link]:
 
 
 def started(recipe: Recipe, registry: Registry) -> list[Link]:
-    """The licences of what made the weights from which the style stage starts; empty if it starts from nothing."""
+    """The licences of what made the weights from which the style stage starts; empty if it starts from nothing.
+
+    They are those that the header of the weights states; of weights without them, those of its components as they are
+    installed. Weights that cannot be read have unknown ones.
+    """
     start = getattr(recipe.stages.get("style"), "start", None)
     if start is None:
         return []
-    made: Mapping[str, str] = read_header(start).get("components", {})
+    try:
+        header = read_header(fetched(start))
+    except (WeightsError, UnreachableError):
+        header = {}
+    if stated := header.get("licences"):
+        links = [Link(**link) for link in stated]
+        return [attrs.evolve(link, part=f"{START}{link.part.removeprefix(START)}") for link in links]
+    made: Mapping[str, str] = header.get("components", {})
     links = []
     for kind, text in made.items():
         name = text.partition(" (")[0]
         try:
             own = registry.get(kind, name)
         except ComponentError:
-            links.append(Link(part=f"start: {kind} {name}", package=text, code=UNKNOWN, weights=UNKNOWN))
+            links.append(Link(part=f"{START}{kind} {name}", package=text, code=UNKNOWN, weights=UNKNOWN))
         else:
             links.append(
                 Link(
-                    part=f"start: {kind} {name}",
+                    part=f"{START}{kind} {name}",
                     package=own.provider,
                     code=code_licence(own),
                     weights=own.weights_licence,
