@@ -146,9 +146,11 @@ def test_a_second_process_waits_for_the_folder_and_says_for_whom(tmp_path):
     with awaited(tmp_path, said.append):
         waiting = threading.Thread(target=second)
         waiting.start()
+        end = time.monotonic() + 60
         while not said:
+            assert time.monotonic() < end
             time.sleep(0.01)
         order.append("first")
-    waiting.join(20)
+    waiting.join(60)
     assert order == ["first", "second"]
     assert re.fullmatch(rf"waiting for process {os.getpid()} on .*, which works in {tmp_path}", *said)

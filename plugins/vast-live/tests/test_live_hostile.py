@@ -44,9 +44,9 @@ def test_no_request_is_a_fault(serve):
     def ask(path, form, files):
         began = time.monotonic()
         form = {key: text for key, text in form.items() if key not in files and not (key == "text" and text.strip())}
-        reply = httpx.post(url + path, data=form, files=files, timeout=20)
+        reply = httpx.post(url + path, data=form, files=files, timeout=30)
         assert reply.status_code < 500, (path, form, files, reply.text)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
 
     ask()
 
@@ -63,7 +63,7 @@ def test_no_message_is_a_fault(serve):
                     visit.send(one)
                 visit.send(json.dumps({}))
                 for _ in range(4):
-                    visit.recv(timeout=5)
+                    visit.recv(timeout=30)
             assert visit.close_code != 1011, (messages, visit.close_reason)  # a fault of the server
 
     send()

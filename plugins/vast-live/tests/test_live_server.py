@@ -300,7 +300,7 @@ def test_twenty_clients_who_come_and_go_leak_nothing(serve, bright):
     files, _ = held()
     for _ in range(5):
         come_and_go()
-    until(lambda: held() == (files, 0), 30)
+    until(lambda: held()[0] <= files, 30)  # fewer, if one of the first visitors was still there
 
 
 def test_no_more_clients_than_places(serve, bright):
@@ -328,8 +328,9 @@ def test_a_visit_ends_after_its_time_and_sound_is_limited(serve, bright):
 
 def test_other_sites_are_refused(serve):
     url = serve()
-    with pytest.raises(InvalidStatus, match="403"):
-        connect(url.replace("http", "ws") + "/live", origin="https://elsewhere.example")
+    for origin in ("https://elsewhere.example", "http://[half"):
+        with pytest.raises(InvalidStatus, match="403"):
+            connect(url.replace("http", "ws") + "/live", origin=origin)
     connect(url.replace("http", "ws") + "/live", origin=url).close()
 
 

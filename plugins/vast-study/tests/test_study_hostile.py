@@ -51,7 +51,7 @@ def test_no_request_is_a_fault(room):
         began = time.monotonic()
         reply = client.request(method, where, headers=told, **body)
         assert reply.status_code < 500, (method, where, fields, content, told, reply.status_code)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
         assert "Traceback" not in reply.text
 
     ask()

@@ -25,6 +25,7 @@ from vast_core.errors import VastError
 from vast_core.interfaces import SAMPLE_RATE
 from vast_core.media import read_wave
 
+from .answers import refused, wrong
 from .fragments import FragmentWriter
 from .openapi import described
 from .saying import say
@@ -56,7 +57,7 @@ def application(site: Site) -> ASGIApp:
         yield
         site.styles.close()
 
-    handlers: Any = {VastError: _wrong, Busy: _busy, HTTPException: _refused}
+    handlers: Any = {VastError: wrong, Busy: _busy, HTTPException: refused}
     starlette = Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
     starlette.state.site = site
     return Shield(starlette, site.limits.bytes)
@@ -98,17 +99,8 @@ async def _openapi(request: Request) -> Response:
     return JSONResponse(described(request.app.state.site.avatar.name, str(request.base_url)))
 
 
-async def _wrong(_: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, 400)
-
-
 async def _busy(_: Request, error: Exception) -> Response:
     return JSONResponse({"error": "all places are taken; try again later"}, 503, {"Retry-After": "10"})
-
-
-async def _refused(_: Request, error: Any) -> Response:
-    words = {404: "there is no such page", 405: "this address cannot be used in that way"}
-    return JSONResponse({"error": words.get(error.status_code, error.detail)}, error.status_code)
 
 
 # ------------------------------------------------------------------------------------------------------ requests

@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from vast_core.errors import VastError
 
+from .origins import is_foreign
 from .saying import say
 from .site import Busy, Site
 from .styles import Choice
@@ -29,8 +29,7 @@ SLOW = 8_000_000
 async def live(socket: WebSocket) -> None:
     """The live avatar: bytes from the visitor are sound, bytes to the visitor are video."""
     site: Site = socket.app.state.site
-    origin = socket.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != socket.headers.get("host"):
+    if is_foreign(socket.headers.get("origin"), socket.headers.get("host")):
         await socket.close(4403, "other sites may not use this avatar")
         return
     await socket.accept()

@@ -23,6 +23,7 @@ from starlette.types import ASGIApp
 from vast_core.errors import VastError
 from vast_core.files import read_results
 
+from ..answers import refused, wrong
 from ..server import PAGE as LIVE_PAGE
 from ..shield import Shield
 from .findings import VERSION as FINDINGS_VERSION
@@ -51,7 +52,7 @@ def studio(shelf: Shelf, workshop: Workshop, speaking: Speaking, limits: StudioL
         speaking.close()
         shelf.close()
 
-    handlers: Any = {VastError: _wrong, HTTPException: _refused, KeyError: _missing}
+    handlers: Any = {VastError: wrong, HTTPException: refused, KeyError: _missing}
     desk = Desk(shelf, workshop, speaking, limits)
     inner = Starlette(routes=desk.routes, exception_handlers=handlers)
     routes = [Mount("/speak/{id}", app=speaking), Mount("/", app=Shield(inner, limits.bytes))]
@@ -162,16 +163,6 @@ class Desk:
 
 
 # ------------------------------------------------------------------------------------------------------- answers
-
-
-async def _wrong(_: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, 400)
-
-
-async def _refused(_: Request, error: Any) -> Response:
-    words = {404: "there is no such page", 405: "this address cannot be used in that way"}
-    told = error.detail if error.detail and error.detail[0].islower() else words.get(error.status_code, error.detail)
-    return JSONResponse({"error": told}, error.status_code)
 
 
 async def _missing(_: Request, error: Exception) -> Response:

@@ -34,12 +34,14 @@ def draw_avatar(run: Any, pipeline: Any, out: Path) -> None:
     trained = renderer.training
     renderer.eval()
     drawn = []
-    for number in np.linspace(0, piece.clip.frames - 1, MOMENTS + 2).round().astype(int)[1:-1]:
-        batch = avatar.batch(piece, int(number), int(number) + 1, 2, pipeline.device)
-        if renderer.draws_close_up:
-            batch = OwnFrames(context, avatar).added(batch, piece, int(number), int(number) + 1)
-        frame = renderer(batch.scene).frames[0, 0].clamp(0, 1).mul(255).byte().permute(1, 2, 0).cpu().numpy()
-        drawn.append(cv2.resize(frame, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC))
-    renderer.train(trained)
+    try:
+        for number in np.linspace(0, piece.clip.frames - 1, MOMENTS + 2).round().astype(int)[1:-1]:
+            batch = avatar.batch(piece, int(number), int(number) + 1, 2, pipeline.device)
+            if renderer.draws_close_up:
+                batch = OwnFrames(context, avatar).added(batch, piece, int(number), int(number) + 1)
+            frame = renderer(batch.scene).frames[0, 0].clamp(0, 1).mul(255).byte().permute(1, 2, 0).cpu().numpy()
+            drawn.append(cv2.resize(frame, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC))
+    finally:  # training goes on, even without the picture
+        renderer.train(trained)
     with replacing(out) as temporary:
         temporary.write_bytes(cv2.imencode(".jpg", np.hstack(drawn)[..., ::-1])[1].tobytes())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ..origins import is_foreign, machine
 
 __all__ = ["Guard"]
 
@@ -30,8 +31,8 @@ class Guard:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         host, origin = headers.get(b"host", ""), headers.get(b"origin")
         reads = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
-        strange = origin is not None and urlsplit(origin).netloc != host and not reads
-        if not strange and (not self._local or urlsplit(f"//{host}").hostname in HERE):
+        strange = is_foreign(origin, host) and not reads
+        if not strange and (not self._local or machine(host) in HERE):
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 4403})

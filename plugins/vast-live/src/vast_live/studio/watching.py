@@ -66,6 +66,8 @@ class Watcher:
     def step(self, run: Any, step: int, losses: Mapping[str, float]) -> None:
         """A step of training has ended."""
         stage = next(iter(losses)).partition("/")[0]
+        if stage != self._stage:  # what another stage trains on its way has no steps of its own in the recipe
+            return
         steps = run.recipe.stages[stage].steps
         self._report(step=step, steps=steps)
         if stage == "renderer" and DRAWN * step // steps > self._drawn:
