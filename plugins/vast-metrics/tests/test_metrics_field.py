@@ -304,6 +304,20 @@ def test_a_composite_is_the_mean_of_what_is_computed(kind, spoken):
         metric(*[attrs.evolve(side, wave=None, landmarks=None, pose=None, face=Blank()) for side in (made, real)])
 
 
+@pytest.mark.parametrize("kind", [composites.THEval, composites.Liveliness])
+def test_a_composite_computes_nothing_that_its_measures_have_computed(kind, spoken, monkeypatch):
+    known = {component.name: component for component in vast_components()}
+    members = composites.PUBLISHED if kind is composites.THEval else composites.STEADY
+    computed = []
+    for member in members:
+        monkeypatch.setattr(member, "value", lambda self, _: computed.append(type(self)) or 1.0)
+    clips = [attrs.evolve(spoken[0]) for _ in range(2)]
+    for own in (*members, kind):
+        made = own.from_config(known[own.measures[0].name].config(), Sizes(fps=25.0))
+        made.part(*clips)
+    assert sorted(computed, key=members.index) == [member for member in members for _ in clips]
+
+
 class Blank(Mask):
     def __init__(self):
         super().__init__()

@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import attrs
@@ -100,6 +102,22 @@ def test_sqlite_writes_to_disk_before_it_says_so(storage):
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         }
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30_000}
+
+
+@pytest.mark.parametrize("change", ["DROP COLUMN links", "ADD COLUMN mood TEXT"])
+def test_a_database_of_another_version_is_refused_as_it_is(tmp_path, change):
+    study = make_study(tmp_path)
+    open_storage(study).close()
+    file = study.folder / "study.sqlite"
+    with closing(sqlite3.connect(file)) as database:
+        database.execute(f"ALTER TABLE judges {change}")
+        database.execute("DROP TABLE attempts")
+        database.commit()
+    name = change.split()[2]
+    with pytest.raises(InputError, match=rf"another version .*table judges differs in {name}\); continue with that"):
+        open_storage(study)
+    with closing(sqlite3.connect(file)) as database:
+        assert not database.execute("SELECT name FROM sqlite_master WHERE name = 'attempts'").fetchall()
 
 
 def test_an_exception_undoes_all(storage):

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Engine,
     create_engine,
     event,
+    inspect,
     make_url,
 )
 from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError
@@ -94,8 +95,8 @@ def _refuse_writing(*_: object) -> None:
 def open_storage(study: Study) -> Storage:
     """The study's database; missing tables are created.
 
-    Raises :class:`InputError` if the URL is wrong or its driver is not installed, and :class:`StorageError` if the
-    database cannot be reached.
+    Raises :class:`InputError` if the URL is wrong, its driver is not installed, or the tables are those of another
+    version, and :class:`StorageError` if the database cannot be reached.
     """
     if study.database is None:
         path = study.folder / "study.sqlite"
@@ -108,7 +109,21 @@ def open_storage(study: Study) -> Storage:
     storage = Storage(study, _engine(study.path, study.database or f"sqlite:///{study.folder / 'study.sqlite'}"))
     with storage.session() as session:
         Base.metadata.create_all(session.connection())
+        _check(session.connection(), storage.place)
     return storage
+
+
+def _check(connection: Connection, place: str) -> None:
+    """Refuse tables with other columns than ours, which another version has made."""
+    found = inspect(connection)
+    for table in Base.metadata.sorted_tables:
+        columns = {column["name"] for column in found.get_columns(table.name)}
+        if odd := columns ^ set(table.columns.keys()):
+            raise InputError(
+                f"{place}: another version of vast-study wrote this database (its table {table.name} differs in "
+                f"{', '.join(sorted(odd))}); continue with that version, or move the database away to start the "
+                "study again"
+            )
 
 
 def _engine(source: Path, url: str) -> Engine:

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from vast_core.interfaces import Measure, Sizes
 
+from ..config import FieldConfig
 from . import published, quality, steady
 from .measure import Composite, FieldMeasure
 
@@ -38,7 +39,7 @@ class THEval(Composite):
     @classmethod
     def from_config(cls, config: Any, sizes: Sizes) -> Self:
         """Build with the options of the quality measures."""
-        kinds = [*((kind, None) for kind in PUBLISHED), *((kind, config) for kind in QUALITY)]
+        kinds = [*((kind, FieldConfig()) for kind in PUBLISHED), *((kind, config) for kind in QUALITY)]
         return cls({kind.measures[0].name: kind(options) for kind, options in kinds})
 
 
@@ -50,4 +51,4 @@ class Liveliness(Composite):
     @classmethod
     def from_config(cls, config: Any, sizes: Sizes) -> Self:
         """Build; there are no options."""
-        return cls({kind.measures[0].name: kind() for kind in STEADY})
+        return cls({kind.measures[0].name: kind(config) for kind in STEADY})

@@ -7,8 +7,9 @@ or downloaded here: their licences differ, and which one is used is the user's d
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal, Self
 
 import attrs
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from vast_core.errors import NotComputed, WeightsError
+from vast_core.interfaces import Sizes
 from vast_core.runs import find_file
 
 Singles = NDArray[np.float32]
@@ -110,6 +112,31 @@ class Network:
             filled = np.concatenate([part, np.repeat(part[-1:], missing, 0)]) if missing else part
             rows.append(self(filled)[: len(part)])
         return np.concatenate(rows)
+
+
+class ByNetwork:
+    """What metrics by such a network have in common; their options have ``weights``."""
+
+    needs: ClassVar[Literal["vertices", "frames"]] = "frames"
+    brought: ClassVar[Brought]
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @classmethod
+    def from_config(cls, config: Any, sizes: Sizes) -> Self:
+        """Build; the network is opened on first use."""
+        return cls(config)
+
+    @classmethod
+    def files(cls, config: Any) -> list[Path]:
+        """The network, if it is found."""
+        return cls.brought.files(config.weights)
+
+    @cached_property
+    def network(self) -> Network:
+        """The user's network."""
+        return self.brought.open(self.config.weights)
 
 
 def cosine(one: Singles, other: Singles) -> float:

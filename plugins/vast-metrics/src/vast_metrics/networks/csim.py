@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from pathlib import Path
-from typing import ClassVar, Literal, Self
-
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from vast_core.errors import NotComputed
-from vast_core.interfaces import Measure, Metric, Performance, Sizes, place
+from vast_core.interfaces import Measure, Metric, Performance, place
 from vast_core.mesh import canonical_face
 
 from .. import pairs
 from ..config import CSIMConfig
 from ..evaluation.alignment import similarity
-from .brought import Brought, Network, Singles, cosine, standardised
+from .brought import Brought, ByNetwork, Singles, cosine, standardised
 
 SIDE = 112
 FACE = Brought(
@@ -33,7 +29,7 @@ NOSE, MOUTH = 1, (61, 291)
 BATCH = 16
 
 
-class CSIM(Metric):
+class CSIM(ByNetwork, Metric):
     """Cosine similarity of the identity in the drawn frames and the real ones, mean over every ``every``-th frame.
 
     csim = mean over t of e(x_t) . e(y_t) / (|e(x_t)| |e(y_t)|)
@@ -44,26 +40,9 @@ class CSIM(Metric):
     References: J. Deng et al., ArcFace: Additive Angular Margin Loss for Deep Face Recognition, 2019.
     """
 
-    needs: ClassVar[Literal["vertices", "frames"]] = "frames"
+    config: CSIMConfig
+    brought = FACE
     measures = (Measure(name="csim", better="higher"),)
-
-    def __init__(self, config: CSIMConfig) -> None:
-        self.config = config
-
-    @classmethod
-    def from_config(cls, config: CSIMConfig, sizes: Sizes) -> Self:
-        """Build; the network is opened on first use."""
-        return cls(config)
-
-    @classmethod
-    def files(cls, config: CSIMConfig) -> list[Path]:
-        """The network, if it is found."""
-        return FACE.files(config.weights)
-
-    @cached_property
-    def network(self) -> Network:
-        """The user's network."""
-        return FACE.open(self.config.weights)
 
     def __call__(self, prediction: Performance, reference: Performance) -> dict[str, float]:
         """CSIM of frames (T, 3, Y, X) in [0, 1]; 1 for an identical pair."""

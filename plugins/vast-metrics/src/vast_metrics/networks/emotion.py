@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
-from pathlib import Path
 from statistics import fmean
-from typing import ClassVar, Literal, Self
+from typing import ClassVar
 
 import attrs
 import numpy as np
@@ -15,11 +13,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from vast_core.errors import WeightsError
-from vast_core.interfaces import Measure, Performance, PooledMetric, Sizes
+from vast_core.interfaces import Measure, Performance, PooledMetric
 
 from .. import pairs
 from ..config import EmotionAccuracyConfig
-from .brought import Brought, Network, standardised
+from .brought import Brought, ByNetwork, standardised
 
 SIDE = 224
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -50,34 +48,17 @@ class Shown:
     wanted: str
 
 
-class EmotionAccuracy(PooledMetric):
+class EmotionAccuracy(ByNetwork, PooledMetric):
     """Share of clips whose drawn face shows the emotion that it should.
 
     That is the clip's style, if its name is an emotion of the network, otherwise what the network sees in the
     reference. What it sees in a clip is the emotion with the largest mean probability over every ``every``-th frame.
     """
 
-    needs: ClassVar[Literal["vertices", "frames"]] = "frames"
+    config: EmotionAccuracyConfig
+    brought = FACE
     resampled: ClassVar[bool] = True
     measures = (Measure(name="emotion_accuracy", better="higher"),)
-
-    def __init__(self, config: EmotionAccuracyConfig) -> None:
-        self.config = config
-
-    @classmethod
-    def from_config(cls, config: EmotionAccuracyConfig, sizes: Sizes) -> Self:
-        """Build; the network is opened on first use."""
-        return cls(config)
-
-    @classmethod
-    def files(cls, config: EmotionAccuracyConfig) -> list[Path]:
-        """The network, if it is found."""
-        return FACE.files(config.weights)
-
-    @cached_property
-    def network(self) -> Network:
-        """The user's network."""
-        return FACE.open(self.config.weights)
 
     def part(self, prediction: Performance, reference: Performance) -> Shown:
         """What one clip shows and should show."""

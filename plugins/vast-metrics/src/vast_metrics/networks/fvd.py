@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
-from pathlib import Path
-from typing import ClassVar, Literal, Self
 
 import attrs
 import numpy as np
@@ -14,12 +11,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from vast_core.errors import NotComputed, WeightsError
-from vast_core.interfaces import Measure, Performance, PooledMetric, Sizes
+from vast_core.interfaces import Measure, Performance, PooledMetric
 
 from .. import pairs
 from ..config import FVDConfig
 from ..fid import frechet_distance
-from .brought import Brought, Network, Singles
+from .brought import Brought, ByNetwork, Singles
 
 SIDE, FRAMES = 224, 16
 BATCH = 4
@@ -41,7 +38,7 @@ class Windows:
     """(N, D)."""
 
 
-class FVD(PooledMetric):
+class FVD(ByNetwork, PooledMetric):
     """Frechet video distance of all windows of 16 frames, half overlapping, of drawn and real videos, from 0.
 
     FVD = |m_x - m_y|^2 + tr(S_x + S_y - 2 (S_x S_y)^(1/2))
@@ -53,26 +50,9 @@ class FVD(PooledMetric):
     Bias in Frechet Video Distance, 2024.
     """
 
-    needs: ClassVar[Literal["vertices", "frames"]] = "frames"
+    config: FVDConfig
+    brought = VIDEO
     measures = (Measure(name="fvd", better="lower"),)
-
-    def __init__(self, config: FVDConfig) -> None:
-        self.config = config
-
-    @classmethod
-    def from_config(cls, config: FVDConfig, sizes: Sizes) -> Self:
-        """Build; the network is opened on first use."""
-        return cls(config)
-
-    @classmethod
-    def files(cls, config: FVDConfig) -> list[Path]:
-        """The network, if it is found."""
-        return VIDEO.files(config.weights)
-
-    @cached_property
-    def network(self) -> Network:
-        """The user's network."""
-        return VIDEO.open(self.config.weights)
 
     def part(self, prediction: Performance, reference: Performance) -> Windows:
         """Features of the windows of one clip. Raises NotComputed if it is shorter than one."""

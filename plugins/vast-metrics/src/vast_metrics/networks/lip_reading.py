@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from pathlib import Path
-from typing import ClassVar, Literal, Self
-
 import cv2
 import numpy as np
 
 from vast_core.errors import NotComputed, WeightsError
-from vast_core.interfaces import Measure, Metric, Performance, Sizes
+from vast_core.interfaces import Measure, Metric, Performance
 
 from .. import pairs
 from ..config import LipReadingConfig
-from .brought import Brought, Network, Singles, cosine
+from .brought import Brought, ByNetwork, Network, Singles, cosine
 
 MEAN, DEVIATION = 0.421, 0.165
 """Of grey mouths in [0, 1], as the lip readers of LRW have them."""
@@ -31,7 +27,7 @@ READER = Brought(
 SIDE = 88
 
 
-class LipReading(Metric):
+class LipReading(ByNetwork, Metric):
     """Mean cosine similarity of what a lip reader makes of the drawn mouth and of the real one; 1 if it is the same.
 
     With a reader for a fixed number of frames, the mean over windows that follow each other.
@@ -40,26 +36,9 @@ class LipReading(Metric):
     Videos, 2023 (as a loss).
     """
 
-    needs: ClassVar[Literal["vertices", "frames"]] = "frames"
+    config: LipReadingConfig
+    brought = READER
     measures = (Measure(name="lip_reading", better="higher"),)
-
-    def __init__(self, config: LipReadingConfig) -> None:
-        self.config = config
-
-    @classmethod
-    def from_config(cls, config: LipReadingConfig, sizes: Sizes) -> Self:
-        """Build; the network is opened on first use."""
-        return cls(config)
-
-    @classmethod
-    def files(cls, config: LipReadingConfig) -> list[Path]:
-        """The network, if it is found."""
-        return READER.files(config.weights)
-
-    @cached_property
-    def network(self) -> Network:
-        """The user's network."""
-        return READER.open(self.config.weights)
 
     def __call__(self, prediction: Performance, reference: Performance) -> dict[str, float]:
         """The similarity of frames (T, 3, Y, X) in [0, 1].
