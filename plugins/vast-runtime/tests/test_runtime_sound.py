@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 import json
 import zipfile
 from hashlib import sha256
 from itertools import islice
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import av
 import numpy as np
 import pytest
 
+from vast_core.interfaces import Consent
 from vast_core.media import SPOKEN, VideoFile, VideoWriter, endlessly, is_spoken, read_wave
+from vast_core.speak.consenting import plain_consent
+from vast_export.packing import ends_of
 from vast_runtime import AvatarError, load
 from vast_runtime.packed import Packed
 from vast_runtime.playing import play
@@ -101,11 +106,34 @@ def test_a_video_is_written_as_by_vast(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["core.mp4", "ours.mp4"]
 
 
+FACTS = {
+    "format": 1,
+    "name": "ann",
+    "fps": 25,
+    "size": [32, 48],
+    "frames": 11,
+    "audio": {"frames": 1, "lead": 0, "samples": 640},
+    "lookahead": 0,
+    "style_size": 4,
+    "model": "abc",
+    "styles": {},
+    "factors": {},
+    "middle": None,
+    "graphs": {},
+    "crop": {"x": 0, "y": 0, "side": 32, "size": 16},
+    "erosion": 1,
+    "draws_close_up": False,
+    "mouth": None,
+    "metadata": {},
+    "consent": {"until": None, "withdrawn": None},
+}
+
+
 def packed(path, facts, **members):
     """A file with ``avatar.json`` and other members, whose SHA-256 is right."""
     digests = {name: sha256(content).hexdigest() for name, content in members.items()}
     with zipfile.ZipFile(path, "w") as file:
-        file.writestr("avatar.json", json.dumps({"format": 1, "graphs": {}, "sha256": digests} | facts))
+        file.writestr("avatar.json", json.dumps(FACTS | {"sha256": digests} | facts))
         for name, content in members.items():
             file.writestr(name, content)
     return path
@@ -122,7 +150,7 @@ def test_footage_is_played_out_of_the_packed_file(tmp_path):
         for number in range(11):
             writer.write(np.full((32, 48, 3), 20 * number, np.uint8))
     video = (tmp_path / "base.mp4").read_bytes()
-    path = packed(tmp_path / "a.vast", {"frames": 11, "size": [32, 48]}, **{"base.mp4": video, "tables.npz": tables()})
+    path = packed(tmp_path / "a.vast", {}, **{"base.mp4": video, "tables.npz": tables()})
     core = list(islice(endlessly(tmp_path / "base.mp4", 11), 45))
     ours = list(islice(play(Packed(path, 1)), 45))
     assert [number for number, _ in ours] == [number for number, _ in core]
@@ -166,3 +194,104 @@ def test_tables_are_read_without_pickle(tmp_path):
     path = packed(tmp_path / "a.vast", {}, **{"tables.npz": content.getvalue()})
     with pytest.raises(AvatarError, match="allow_pickle"):
         load(path)
+
+
+def test_each_fact_is_needed_and_of_its_type(tmp_path):
+    path, members = tmp_path / "a.vast", {"base.mp4": b"video", "tables.npz": tables()}
+    for name in FACTS.keys() - {"format", "middle", "mouth"}:
+        for value in (None, [[]], {"x": 1}):
+            if type(value) is type(FACTS[name]):
+                continue
+            packed(path, {name: value}, **members)
+            with pytest.raises(AvatarError, match=r"a\.vast.*(damaged|announces)"):
+                load(path)
+    for facts in ({"fps": 0}, {"size": [1]}, {"draws_close_up": True}, {"fps": float("nan")}):
+        with pytest.raises(AvatarError, match="damaged"):
+            load(packed(path, facts, **members))
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("avatar.json", "[1]")
+    with pytest.raises(AvatarError, match=r"a\.vast.*no mapping"):
+        load(path)
+
+
+def test_a_network_or_a_table_that_cannot_be_used_is_told(tmp_path):
+    about = {"file": "face.onnx", "inputs": {}, "outputs": [], "states": []}
+    members = {"base.mp4": b"video", "tables.npz": tables()}
+    with pytest.raises(AvatarError, match=r"a\.vast.*damaged \(face is missing\)"):
+        load(packed(tmp_path / "a.vast", {}, **members))
+    path = packed(tmp_path / "a.vast", {"graphs": {"face": about}}, **members, **{"face.onnx": b"no network"})
+    with pytest.raises(AvatarError, match=r"a\.vast.*damaged"):
+        load(path)
+
+
+def test_bytes_of_an_archive_that_change_never_raise_another_error(tmp_path):
+    path, chance = tmp_path / "a.vast", np.random.default_rng(0)
+    content = packed(path, {}, **{"base.mp4": b"video", "tables.npz": tables()}).read_bytes()
+    for at in range(len(content) - 300, len(content), 4):  # the directory of the archive
+        changed = bytearray(content)
+        changed[at] = chance.integers(256)
+        path.write_bytes(changed)
+        with pytest.raises(AvatarError, match=r"a\.vast"):
+            load(path)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b"[]", b"7", b"{}", b'{"__metadata__": {"vast": "[]"}, "code": {"dtype": "F32", "data_offsets": [0, 4]}}'],
+)
+def test_a_damaged_style_is_told(tmp_path, header, monkeypatch):
+    monkeypatch.setattr("vast_runtime.avatar.Artist", MagicMock())
+    avatar = load(packed(tmp_path / "a.vast", {}, **{"base.mp4": b"video", "tables.npz": tables()}))
+    style = tmp_path / "sad.safetensors"
+    style.write_bytes(len(header).to_bytes(8, "little") + header + bytes(16))
+    with pytest.raises(AvatarError, match=r"sad\.safetensors: is not a style"):
+        avatar.style(style)
+
+
+DAY = datetime.timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("given", "holds"),
+    [
+        ({}, True),
+        ({"until": datetime.date.today() + DAY}, True),
+        ({"until": datetime.date.today() - DAY}, False),
+        ({"withdrawn": datetime.date.today() - DAY}, False),
+    ],
+)
+def test_an_avatar_whose_consent_has_ended_does_not_speak(tmp_path, monkeypatch, given, holds):
+    monkeypatch.setattr("vast_runtime.avatar.Artist", MagicMock())
+    consent = Consent(who="Ann", purpose="a page", **given)
+    facts = {"consent": ends_of({"consent": plain_consent("ann", {"ann": consent})})}
+    path = packed(tmp_path / "a.vast", facts, **{"base.mp4": b"video", "tables.npz": tables()})
+    if holds:
+        avatar = load(path)
+        avatar._packed.facts["consent"]["until"] = "2020-01-01"  # ends while a server runs
+        with pytest.raises(AvatarError, match="ended on 2020-01-01"):
+            avatar.speak(np.zeros(640, np.float32), avatar.style())
+    else:
+        with pytest.raises(AvatarError, match=consent.ended(datetime.date.today())):
+            load(path)
+
+
+def test_without_consent_of_anybody_nothing_ends():
+    for header in ({}, {"consent": None}, {"consent": {"state": "missing"}}):
+        assert ends_of(header) == {"until": None, "withdrawn": None}
+
+
+def test_bytes_cannot_name_other_files(tmp_path, monkeypatch):
+    write_sound(tmp_path / "secret.wav", 16_000, 1)
+    monkeypatch.chdir(tmp_path)
+    playlist = b"ffconcat version 1.0\nfile secret.wav\n"
+    (tmp_path / "list.ffconcat").write_bytes(playlist)
+    assert len(our_read_wave("list.ffconcat")), "as a file of the user it is read"
+    with pytest.raises(AvatarError, match="cannot be read as sound"):
+        our_read_wave(io.BytesIO(playlist))
+
+
+def test_only_the_first_seconds_are_read(tmp_path):
+    write_sound(tmp_path / "a.wav", 16_000, 1, seconds=3)
+    whole = our_read_wave(tmp_path / "a.wav")
+    np.testing.assert_array_equal(our_read_wave(tmp_path / "a.wav", 0.5), whole[:8000])
+    np.testing.assert_array_equal(our_read_wave(tmp_path / "a.wav", 9), whole)

@@ -10,6 +10,7 @@ import io
 import json
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from vast_core.files import replacing
 from vast_core.media import file_digest
 from vast_core.mesh import canonical_face, erosion_radius
 from vast_core.registry import Registry
+from vast_core.runs import read_header
+from vast_core.speak.packing import AVATAR
 
 from .exporting import FACTS, export, require_passed
 from .sounds import check_sound
@@ -56,12 +59,19 @@ def pack(*, run: Path, out: Path, registry: Registry, look_ahead: float | None =
             "format": FORMAT,
             **_footage(avatar),
             "metadata": avatar.marks.metadata(),
+            "consent": ends_of(read_header(run / AVATAR)),
             "sha256": {n: file_digest(p) for n, p in files.items()},
         }
         with replacing(out) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as packed:
             packed.writestr(FACTS, json.dumps(facts, indent=1))
             for member, path in files.items():
                 packed.write(path, member)
+
+
+def ends_of(header: Mapping[str, Any]) -> dict[str, str | None]:
+    """When the consent of the speaker ends or was withdrawn, from the header of the avatar's weights; None if never."""
+    consent = header.get("consent") or {}
+    return {name: consent.get(name) for name in ("until", "withdrawn")}
 
 
 def _check_drawing(avatar: Avatar, facts: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from .crops import Image
 from .drawing import Artist
 from .errors import AvatarError
 from .hearing import express
-from .packed import Packed
+from .packed import Packed, damaged
 from .sound import RATE, Floats, Sound, Speech
 from .writing import write_video
 
@@ -39,7 +39,12 @@ class Avatar:
     """An avatar of `vast pack --format onnx`. :func:`load` makes one."""
 
     def __init__(self, packed: Packed) -> None:
-        self._packed, self._artist = packed, Artist(packed)
+        """Raises :class:`AvatarError` if the speaker's consent has ended, or a table is missing or wrong."""
+        packed.require_consent()
+        try:
+            self._packed, self._artist = packed, Artist(packed)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise damaged(packed.path, error) from error
 
     @property
     def name(self) -> str:
@@ -125,7 +130,7 @@ class Avatar:
 
         ``speech`` is a sound or video file, a wave (S,) of floats in [-1, 1] at 16 kHz, or an iterable of chunks of
         one. Chunks of any size give the same frames as the whole. Raises :class:`AvatarError` if the sound cannot be
-        read, or the style is of another avatar.
+        read, the style is of another avatar, or the speaker's consent has ended.
         """
         return self._artist.drawn(self._artist.prepared(express(self._packed, Sound(speech), self._fitting(style))))
 
@@ -154,6 +159,8 @@ class Avatar:
         return out
 
     def _fitting(self, style: Style) -> Floats:
+        """The code of a style with which the avatar may speak now."""
+        self._packed.require_consent()  # it may have ended since the avatar was loaded
         if style.code.shape != (self._packed.facts["style_size"],):
             raise AvatarError(f"the style {style.source} is of another avatar: its code has another length")
         return style.code
@@ -162,7 +169,7 @@ class Avatar:
 def load(path: str | Path, *, threads: int = 1) -> Avatar:
     """The avatar in a file of ``vast pack --format onnx``, whose networks compute in ``threads`` threads each.
 
-    Raises :class:`AvatarError` if the file is no such avatar, or is damaged.
+    Raises :class:`AvatarError` if the file is no such avatar, is damaged, or the speaker's consent has ended.
     """
     return Avatar(Packed(Path(path), threads))
 
@@ -184,12 +191,15 @@ def _saved_code(path: Path, model: str) -> Floats:
         length = int.from_bytes(content[:8], "little")
         header = json.loads(content[8 : 8 + length])
         about = json.loads(header["__metadata__"]["vast"])
+        if header["code"]["dtype"] != "F32":
+            raise ValueError("the code is of another type")
         first, last = header["code"]["data_offsets"]
         code = np.frombuffer(content[8 + length + first : 8 + length + last], np.float32)
+        belongs = about.get("model") == model
     except OSError as error:
         raise AvatarError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise AvatarError(f"{path}: is not a style of `vast style save`") from error
-    if about.get("model") != model:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise AvatarError(f"{path}: is not a style of `vast style save`, or is damaged; save it again") from error
+    if not belongs:
         raise AvatarError(f"{path}: belongs to another avatar's weights; save the style again with this avatar's run")
     return code

@@ -39,3 +39,5 @@ def play(packed: Packed) -> Iterator[tuple[int, Image]]:
                     raise AvatarError(f"{packed.path}: its video ends before frame {frames - 1}; copy it again")
     except (OSError, av.FFmpegError) as error:
         raise AvatarError(f"{packed.path}: its video is damaged near frame {number + 1} ({error.strerror})") from error
+    except (IndexError, TypeError) as error:
+        raise AvatarError(f"{packed.path}: its video has no pictures, or no times of them; pack it again") from error

@@ -69,20 +69,21 @@ class Sound:
         return max(1, math.ceil(self.samples / RATE * fps - 1e-6))
 
 
-def read_wave(source: str | Path | io.IOBase) -> Floats:
-    """The sound (S,), mono, 16 kHz, of a sound or video file, from its own first sample.
+def read_wave(source: str | Path | io.IOBase, seconds: float = math.inf) -> Floats:
+    """The first ``seconds`` of sound (S,), mono, 16 kHz, of a sound or video file, from its own first sample.
 
-    Raises :class:`AvatarError` if the file cannot be read, or has no sound.
+    An open file is read alone: a playlist in it opens no other file. Raises :class:`AvatarError` if the file cannot be
+    read, or has no sound.
     """
     if isinstance(source, (str, Path)):
-        name, source = str(source), f"file:{source}"
+        name, source, protocols = str(source), f"file:{source}", "file"
     else:
-        name = "the sound"
+        name, protocols = "the sound", "none"
     try:
-        with av.open(source, "r", options={"protocol_whitelist": "file"}, metadata_errors="replace") as container:
+        with av.open(source, "r", options={"protocol_whitelist": protocols}, metadata_errors="replace") as container:
             if not container.streams.audio:
                 raise AvatarError(f"{name}: has no sound; name a sound file, or a video with sound")
-            pieces = list(_resampled(container))
+            pieces = list(_resampled(container, seconds))
     except (OSError, av.FFmpegError) as error:
         raise AvatarError(f"{name}: cannot be read as sound ({error.strerror}); copy or convert it again") from error
     if not pieces:
@@ -91,12 +92,12 @@ def read_wave(source: str | Path | io.IOBase) -> Floats:
     wave = np.zeros(length, np.float32)
     for first, own in pieces:
         wave[first : first + len(own)] = own
-    return wave
+    return wave if seconds == math.inf else wave[: round(seconds * RATE)]
 
 
-def _resampled(container: Any) -> Iterator[tuple[int, Floats]]:
-    """Pieces without gaps, each with the number of its first sample."""
-    resampler, due, origin, at, pieces = None, 0.0, None, 0, list[Any]()
+def _resampled(container: Any, seconds: float) -> Iterator[tuple[int, Floats]]:
+    """Pieces without gaps, each with the number of its first sample, of the first ``seconds``."""
+    resampler, due, origin, at, pieces, heard = None, 0.0, None, 0, list[Any](), 0.0
 
     def piece() -> Iterator[tuple[int, Floats]]:
         if resampler is not None:
@@ -108,12 +109,17 @@ def _resampled(container: Any) -> Iterator[tuple[int, Floats]]:
     for frame in container.decode(audio=0):
         time = due if frame.time is None else frame.time
         origin = time if origin is None else origin
+        if max(heard, time - origin) > seconds:
+            yield from piece()
+            yield round(seconds * RATE), np.zeros(0, np.float32)  # also if a gap ends later
+            return
         if resampler is None or abs(time - due) > _GAP:
             yield from piece()
             # integers make the resampler scale its down-mix so that it cannot clip; to floats it does not
             resampler, due, at = av.AudioResampler("s32", "mono", RATE), time, max(0, round((time - origin) * RATE))
         pieces.extend(part.to_ndarray()[0] for part in resampler.resample(frame))
         due += frame.samples / frame.sample_rate
+        heard += frame.samples / frame.sample_rate
     yield from piece()
 
 
