@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import av
 import c2pa
+import cv2
 import numpy as np
 import pytest
 
-from vast_core.errors import InputError, MediaError
+from vast_core.errors import InputError, MediaError, StorageError
 from vast_core.media import SPOKEN, VideoWriter
 from vast_core.registry import Origin
+from vast_provenance import signing
 from vast_provenance.config import Provenance
-from vast_provenance.inspecting import findings
+from vast_provenance.inspecting import findings, watermark
 from vast_provenance.manifest import SOURCE_TYPE, read
-from vast_provenance.marking import PLAIN_WORDS, ProvenanceMarker
+from vast_provenance.marking import PLAIN_WORDS, ProvenanceMarker, watermarked
+from vast_provenance.robustness import pieces
 from vast_provenance.signing import CERTIFICATES, KEY, credentials, local_root
 
 
@@ -114,6 +118,31 @@ def test_the_local_key_is_made_once_and_kept_private(tmp_path):
     assert str(folder) in first.who
 
 
+def test_of_two_processes_that_make_the_key_at_once_the_first_decides(tmp_path, monkeypatch):
+    """The second one begins and ends while the first one works."""
+    work, first = signing._certificate, []
+
+    def interrupted(*given):
+        monkeypatch.setattr(signing, "_certificate", work)
+        first.append(credentials())
+        return work(*given)
+
+    monkeypatch.setattr(signing, "_certificate", interrupted)
+    assert credentials() == first[0] == credentials()
+    folder = tmp_path / "data" / "vast" / "signing"
+    assert [path.name for path in folder.parent.iterdir()] == ["signing"]
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    assert read(write(tmp_path / "out.mp4", marker_of()), local_root()).state == "Trusted"
+
+
+def test_a_damaged_folder_of_the_local_key_is_told(tmp_path):
+    folder = tmp_path / "data" / "vast" / "signing"
+    folder.mkdir(parents=True)
+    (folder / "key.pem").write_text("half")
+    with pytest.raises(StorageError, match="remove it if it is there"):
+        credentials()
+
+
 def test_the_users_own_key_signs(tmp_path, monkeypatch):
     credentials()
     local, own = tmp_path / "data" / "vast" / "signing", tmp_path / "own"
@@ -162,8 +191,41 @@ def test_other_files_are_inspected_or_refused_in_plain_words(tmp_path):
     assert told["watermark"].startswith("not found")
     words = tmp_path / "words.mp4"
     words.write_text("no video at all")
-    with pytest.raises(MediaError, match="cannot be read as a video or a picture"):
+    with pytest.raises(MediaError, match="is no video or sound file"):
         list(findings(words))
+
+
+def test_a_file_may_have_a_colon_in_its_name_and_may_not_name_others(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with VideoWriter(Path("a:1.mp4"), 25) as writer:
+        writer.write(np.full((64, 64, 3), 90, np.uint8))
+    assert dict(findings(Path("a:1.mp4")))["watermark"].startswith("not found")
+    Path("list.m3u8").write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n")
+    with pytest.raises(MediaError):
+        list(findings(Path("list.m3u8")))
+
+
+def pictures(path, *sizes):
+    """A stream of JPEGs."""
+    chance = np.random.default_rng(0)
+    frames = [watermarked(chance.integers(90, 110, (*size, 3), np.uint8)) for size in sizes]
+    path.write_bytes(b"".join(cv2.imencode(".jpg", frame)[1].tobytes() for frame in frames))
+    return path
+
+
+def test_pictures_of_several_sizes_are_searched(tmp_path):
+    video = pictures(tmp_path / "a.mjpeg", (64, 64), *[(192, 256)] * 12, (256, 192))
+    assert watermark(video).marked
+    sizes = [piece[0].shape[:2] for piece in pieces(pictures(tmp_path / "b.mjpeg", *[(64, 80)] * 30, (80, 64)), 4)]
+    assert sizes == [(64, 80)]
+
+
+@pytest.mark.parametrize("size", [(1, 4000), (1, 1), (200, 9000)])
+def test_extreme_pictures_are_searched_in_time(tmp_path, size):
+    assert watermark(pictures(tmp_path / "a.mjpeg", size)) is not None
+    if min(size) < 64:
+        with pytest.raises(MediaError, match="give at least 64"):
+            list(pieces(tmp_path / "a.mjpeg", 1))
 
 
 def test_the_hook_reads_the_recipes_section():

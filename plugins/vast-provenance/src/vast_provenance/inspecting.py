@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
+import attrs
 import av
 import numpy as np
 
 from vast_core.errors import MediaError
+from vast_core.media import opened
 
 from .detecting import Detector, Found
 from .manifest import SOURCE_TYPE, read
@@ -32,27 +35,28 @@ def findings(file: Path) -> Iterator[tuple[str, str]]:
 
 
 def watermark(file: Path) -> Found | None:
-    """The watermark of a video or picture; None without pictures. Raises :class:`MediaError` if it cannot be read."""
-    detector, count = Detector(), 0
+    """The watermark of a video or picture; None without pictures. Raises :class:`MediaError` if it cannot be read.
+
+    Where the size of the pictures changes, those of each size are searched, and the clearest find counts.
+    """
+    detectors: dict[tuple[int, ...], Detector] = {}
     try:
-        with av.open(file) as container:
-            for frame in container.decode(video=0) if container.streams.video else ():
-                detector.add(np.asarray(frame.to_ndarray(format="gray"), np.uint8))
-                count += 1
-                if count == PICTURES:
-                    break
+        with opened(file) as container:
+            for frame in islice(container.decode(video=0) if container.streams.video else (), PICTURES):
+                grey = np.asarray(frame.to_ndarray(format="gray"), np.uint8)
+                detectors.setdefault(grey.shape, Detector()).add(grey)
     except (av.FFmpegError, OSError) as error:
-        if not count:
-            raise MediaError(f"{file}: cannot be read as a video or a picture ({error.strerror})") from error
-    return detector.found() if count else None
+        if not detectors:
+            raise MediaError(f"{file}: its pictures cannot be read ({error.strerror})") from error
+    if not detectors:
+        return None
+    clearest = min((detector.found() for detector in detectors.values()), key=lambda found: found.chance)
+    return attrs.evolve(clearest, chance=min(1.0, len(detectors) * clearest.chance))
 
 
 def _metadata(file: Path) -> str:
-    try:
-        with av.open(file) as container:
-            entries = {name: container.metadata[name] for name in ENTRIES if container.metadata.get(name)}
-    except (av.FFmpegError, OSError) as error:
-        raise MediaError(f"{file}: cannot be read as a video or a picture ({error.strerror})") from error
+    with opened(file) as container:
+        entries = {name: container.metadata[name] for name in ENTRIES if container.metadata.get(name)}
     if not entries:
         return "none that says what the file is"
     return "; ".join(entries.values())

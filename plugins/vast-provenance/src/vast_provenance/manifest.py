@@ -106,7 +106,8 @@ def _context(roots: bytes | None = None) -> c2pa.Context:
 
 def _kind(path: Path) -> str:
     """The type of a file, by its first bytes."""
-    head = path.open("rb").read(12)
+    with path.open("rb") as file:
+        head = file.read(12)
     if head[4:8] == b"ftyp":
         return "video/mp4"
     if head.startswith(b"\x89PNG"):

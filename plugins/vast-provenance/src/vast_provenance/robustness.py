@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vast_core.media import h264_encoder
+from vast_core.errors import MediaError
+from vast_core.media import h264_encoder, opened
 
 from .detecting import Detector, best, threshold
 from .marking import watermarked
@@ -25,6 +26,8 @@ __all__ = ["ATTACKS", "Measured", "measure"]
 Frames = list[NDArray[np.uint8]]
 PIECE = 50
 """Frames of a piece, two seconds."""
+LEAST = 64
+"""Pixels along the short side of the smallest pictures that are measured."""
 
 
 @attrs.frozen(kw_only=True)
@@ -48,19 +51,32 @@ class Measured:
 
 
 def pieces(video: Path, most: int) -> Iterator[Frames]:
-    """The frames of a video in pieces, the last of at least half the length."""
+    """The frames of a video in pieces of one size, the last of at least half the length.
+
+    Raises :class:`MediaError` if it has no pictures, or smaller ones than can be changed as the web does.
+    """
     found: Frames = []
     given = 0
-    with av.open(video) as container:
-        for frame in container.decode(video=0):
-            found.append(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8))
+    with opened(video) as container:
+        for frame in container.decode(video=0) if container.streams.video else ():
+            if min(frame.width, frame.height) < LEAST:
+                raise MediaError(f"{video}: its pictures are {frame.width} x {frame.height}; give at least {LEAST}")
+            picture = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+            if found and found[0].shape != picture.shape:
+                if len(found) >= PIECE // 2:
+                    yield found
+                    given += 1
+                found = []
+            if given == most:
+                return
+            found.append(picture)
             if len(found) == PIECE:
                 yield found
                 found, given = [], given + 1
-                if given == most:
-                    return
-    if len(found) >= PIECE // 2 or (found and not given):
+    if given < most and (len(found) >= PIECE // 2 or (found and not given)):
         yield found
+    elif not given:
+        raise MediaError(f"{video}: has no pictures to measure on")
 
 
 def encoded(frames: Frames, crf: int) -> Frames:

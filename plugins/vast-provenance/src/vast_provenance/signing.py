@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import tempfile
 from pathlib import Path
 
 import attrs
@@ -95,7 +96,7 @@ def _algorithm(key: object) -> str:
 def _folder() -> Path:
     """The folder of the local credentials, which are made if there are none."""
     folder = data_folder() / "signing"
-    if not (folder / "certificates.pem").is_file():
+    if not _complete(folder):
         _make(folder)
     return folder
 
@@ -118,16 +119,29 @@ def _make(folder: Path) -> None:
     )
     pem = serialization.Encoding.PEM
     private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    root_pem = root.public_bytes(pem)
+    contents = {"root.pem": root_pem, "key.pem": private, "certificates.pem": own.public_bytes(pem) + root_pem}
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # The folder appears with all its files at once, so that of two processes the first one decides.
+        with tempfile.TemporaryDirectory(prefix=".signing-", dir=folder.parent) as place:
+            made = Path(place, folder.name)
+            made.mkdir(mode=0o700)
+            for file, content in contents.items():
+                with replacing(made / file) as temporary:
+                    temporary.write_bytes(content)
+                (made / file).chmod(0o600)
+            made.rename(folder)
     except OSError as error:
-        raise StorageError(f"{folder}: cannot be created ({error.strerror}); {KEY} names a key of your own") from error
-    # The certificates come last: with them everything is there.
-    contents = {"root.pem": root.public_bytes(pem), "key.pem": private, "certificates.pem": own.public_bytes(pem)}
-    contents["certificates.pem"] += contents["root.pem"]
-    for file, content in contents.items():
-        with replacing(folder / file) as temporary:
-            temporary.write_bytes(content)
+        if not _complete(folder):  # else another process was first
+            raise StorageError(
+                f"{folder}: cannot be created ({error.strerror}); remove it if it is there, or name a key of your own "
+                f"with {KEY}"
+            ) from error
+
+
+def _complete(folder: Path) -> bool:
+    return (folder / "certificates.pem").is_file()
 
 
 def _name(role: str) -> x509.Name:
