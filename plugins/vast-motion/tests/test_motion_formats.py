@@ -172,6 +172,16 @@ def test_usd_opens_validates_and_bakes_the_same_face(motion, tmp_path):
         assert np.allclose(points.Get(float(frame)), placed(take, frame), atol=2e-3), "in centimetres"
 
 
+@pytest.mark.parametrize("name", ["ä.wav", "a@b.wav", "@a@@@b.wav"])
+def test_usd_finds_a_sound_of_any_name(take, tmp_path, name):
+    pytest.importorskip("pxr", reason="usd-core reads USD: pip install usd-core")
+    from pxr import Usd
+
+    write_take(take, tmp_path / "a.usda", "usda", tmp_path / name)
+    stage = Usd.Stage.Open(str(tmp_path / "a.usda"))
+    assert stage.GetPrimAtPath("/Avatar/Sound").GetAttribute("filePath").Get().path == f"./{name}"
+
+
 def test_npz_needs_no_pickle(take, motion, tmp_path):
     path = tmp_path / "a.npz"
     write_take(take, path, "npz")

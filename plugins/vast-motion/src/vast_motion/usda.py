@@ -27,7 +27,7 @@ _IDENTITY = "((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1))"
 
 def write(take: Take, path: Path, sound: str | None = None) -> None:
     """Write the file; ``sound`` is the name of a sound file beside it, which is played with the motion."""
-    path.write_text("\n".join(_lines(take, sound)) + "\n", encoding="ascii")
+    path.write_text("\n".join(_lines(take, sound)) + "\n", encoding="utf-8", errors="surrogateescape")
 
 
 def _lines(take: Take, sound: str | None) -> Iterator[str]:
@@ -56,11 +56,16 @@ def SkelRoot "Avatar" (
     def SpatialAudio "Sound"
     {{
         uniform token auralMode = "nonSpatial"
-        uniform asset filePath = @./{sound}@
+        uniform asset filePath = {_asset(f"./{sound}")}
         uniform token playbackMode = "onceFromStart"
         uniform timecode startTime = 0
     }}"""
     yield "}"
+
+
+def _asset(path: str) -> str:
+    """A path as the format writes it: between three ``@`` if it has one itself."""
+    return f"@@@{path.replace('@@@', chr(92) + '@@@')}@@@" if "@" in path else f"@{path}@"
 
 
 def _skeleton(take: Take) -> Iterator[str]:
