@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import nn
 
-from vast_core.errors import VastError
+from vast_core.errors import InputError, VastError
 from vast_export import formats, parts
+from vast_export.commands import export
 from vast_export.exporting import Checked, require_passed
 from vast_export.graphs import Graph
 from vast_export.sounds import check_sound
@@ -121,3 +125,15 @@ def test_a_sentence_is_spoken_to_check_with():
     wave = check_sound(None)
     assert 2 * 16_000 < len(wave) <= 4 * 16_000
     assert 0.01 < wave.std() < 1
+
+
+def test_an_export_goes_into_no_folder_of_other_files(tmp_path):
+    (tmp_path / "audio.onnx").write_text("of an export that was interrupted")
+    (tmp_path / "thesis.txt").write_text("mine")
+    words = [str(tmp_path / "run"), "--out", str(tmp_path)]
+    for more in ([], ["--force"]):
+        with pytest.raises(InputError, match=r"not from an export, such as thesis\.txt"):
+            CliRunner().invoke(export, [*words, *more], catch_exceptions=False)
+    (tmp_path / "thesis.txt").unlink()
+    with pytest.raises(InputError, match="there is no such file or folder"):  # the run
+        CliRunner().invoke(export, words, obj=SimpleNamespace(registry=None), catch_exceptions=False)

@@ -54,3 +54,14 @@ def test_it_is_the_same_in_bfloat16_and_after_use_on_the_meta_device():
     plain = mixed(pictures, weights)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(mixed(pictures, weights), plain)
+
+
+def test_the_matrices_stay_on_their_device_and_in_their_type(monkeypatch):
+    pictures, weights = torch.rand(2, 3, 24, 24), torch.full((2, 1, 1, 1), 0.5)
+    mixed(pictures, weights)
+    mixed(pictures.double(), weights.double())
+    moved, move = [], torch.Tensor.to
+    monkeypatch.setattr(torch.Tensor, "to", lambda own, *more: moved.append(own.shape) or move(own, *more))
+    assert mixed(pictures, weights).dtype == torch.float32
+    assert mixed(pictures.double(), weights.double()).dtype == torch.float64
+    assert not moved, "they were made before"

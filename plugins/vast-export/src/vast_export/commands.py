@@ -44,7 +44,8 @@ def export(
 
     Audio features, style encoder, decoder, face and renderer become one graph each. Each graph is run on real input and
     compared with the avatar itself; a table shows the largest differences. avatar.json says how the graphs are used,
-    and two examples use them: example.py with onnxruntime alone, example.html in a browser.
+    and two examples use them: example.py with onnxruntime alone, example.html in a browser. A folder with other files
+    is refused.
 
     \b
     Example:
@@ -56,16 +57,18 @@ def export(
     from vast_core.api import load
     from vast_core.console import Terminal
     from vast_core.errors import InputError
+    from vast_core.files.outputs import check_own_folder
 
     from .exporting import FACTS, TOLERANCE, require_passed
     from .exporting import export as write
-    from .formats import FORMATS
+    from .formats import FORMATS, files_of
     from .sounds import check_sound
 
+    chosen = next(known for known in FORMATS if known == form)
+    check_own_folder(out, mark=FACTS, ours=files_of(chosen), what="an export")
     if (out / FACTS).exists() and not force:
         raise InputError(f"{out}: has an export already; choose another folder, or overwrite it with --force")
     console = Terminal()
-    chosen = next(known for known in FORMATS if known == form)
     wave = check_sound(audio)
     with console.status("loading the avatar") as status:
         avatar = load(run, device="cpu", look_ahead=look_ahead, registry=session.registry)

@@ -19,10 +19,17 @@ from torch.export import ExportedProgram
 
 from vast_core.errors import InputError, VastError
 
-from .graphs import Graph
+from .graphs import GRAPHS, Graph
 
 Format = Literal["onnx", "openvino", "torch"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+
+ENDINGS: dict[Format, tuple[str, ...]] = {
+    "onnx": (".onnx", ".onnx.data"),
+    "openvino": (".onnx", ".onnx.data", ".xml", ".bin"),
+    "torch": (".pt2",),
+}
+"""Of the files that are written for a graph; openvino reads the first two, and they are removed."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -40,6 +47,11 @@ class Written:
     def bytes(self) -> int:
         """Size of the file, and of that with its weights, if these are apart."""
         return sum(path.stat().st_size for path in self.path.parent.glob(f"{self.path.stem}.*"))
+
+
+def files_of(form: Format) -> set[str]:
+    """Names of the files that an export may have left that did not come to its end."""
+    return {name + ending for name in GRAPHS for ending in ENDINGS[form]}
 
 
 def traced(graph: Graph) -> ExportedProgram:

@@ -19,6 +19,9 @@ from vast_core.speak.base_clip import BaseClip
 from vast_core.speak.lids import Lids
 from vast_core.speak.style_model import StyleModel
 
+GRAPHS = ("audio", "style", "decoder", "face", "renderer")
+"""Names of the graphs of an avatar."""
+
 PROMPT_SECONDS = 20.0
 """Longest prompt of the style encoder's graph; a shorter one is filled up with frames that its mask leaves out."""
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vast_core.api import Avatar
 from vast_core.errors import InputError, VastError
-from vast_core.interfaces import FaceTrack, place
+from vast_core.interfaces import SAMPLE_RATE, FaceTrack, place
 from vast_core.speak.drawing import WantedFaces, prepare
 from vast_core.speak.perform import Cast
 from vast_core.speak.sound import frames_of
@@ -84,11 +84,12 @@ def parts_of(avatar: Avatar, wave: NDArray[np.float32]) -> Iterator[Part]:
     if reads_clips:
         code = cast.model.code(prompt, sound, everything, torch.ones(1, dtype=torch.bool))
         yield _style(cast, prompt, sound)
-    spoken = cast.model.speak(rows, code, torch.ones(1, frames, dtype=torch.bool))
-    yield _decoder(cast, rows, code)
-    face = _face(cast, spoken.expression[0].float())
+    decoder = _decoder(cast, rows, code)
+    yield decoder
+    expression = torch.cat([outputs["expression"] for _, outputs in decoder.steps], 1)
+    face = _face(cast, expression[0])
     yield face
-    yield _renderer(cast, rows, spoken.expression.float(), face)
+    yield _renderer(cast, rows, expression, face)
 
 
 def _component(cast: Cast, kind: str) -> str:
@@ -111,7 +112,7 @@ def _audio(cast: Cast, wave: NDArray[np.float32], rows: Tensor) -> Part:
 
 def window(wave: NDArray[np.float32], graph: AudioGraph, first: int, fps: float) -> NDArray[np.float32]:
     """The samples (S,) that the graph hears for the block that begins with the frame ``first``."""
-    low = round((first - graph.lead) / fps * 16_000)
+    low = round((first - graph.lead) / fps * SAMPLE_RATE)
     padded = np.zeros(graph.samples, np.float32)
     own = wave[max(low, 0) : low + graph.samples]
     padded[max(-low, 0) : max(-low, 0) + len(own)] = own

@@ -50,7 +50,8 @@ def _box(pictures: Tensor, width: int, times: int = 1) -> Tensor:
 
     As two products of matrices, ``A x A^T``, which is several times as fast as pooling.
     """
-    rows, columns = (_averaging(size, width, times).to(pictures) for size in pictures.shape[-2:])
+    y, x = pictures.shape[-2:]
+    rows, columns = (_averaging(size, width, times, pictures.device, pictures.dtype) for size in (y, x))
     device = pictures.device.type
     # in bfloat16, colours would be steps apart; the meta device has no autocast
     with torch.autocast(device if torch.amp.is_autocast_available(device) else "cpu", enabled=False):
@@ -58,9 +59,9 @@ def _box(pictures: Tensor, width: int, times: int = 1) -> Tensor:
 
 
 @cache
-def _averaging(size: int, width: int, times: int) -> Tensor:
+def _averaging(size: int, width: int, times: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """(size, size): the matrix that takes the mean of ``width`` neighbours along an axis, several times."""
     at = torch.arange(size, device="cpu")  # it is kept, also if all else is made on the meta device
     near = ((at[:, None] - at).abs() <= width // 2).float()
     averaging: Tensor = torch.linalg.matrix_power(near / near.sum(1, keepdim=True), times)
-    return averaging
+    return averaging.to(device, dtype)

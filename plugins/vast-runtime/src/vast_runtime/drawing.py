@@ -92,6 +92,7 @@ class _Scene:
         self._face, self._pose, self._picture = face, pose, picture
         self._before, self._now = artist._crop.vertices(before), artist._crop.vertices(after)
         self._drawing: tuple[Image, Image, Image] | None = None
+        self._hole: Floats | None = None
 
     def fields(self, names: list[str], close_up: dict[str, NDArray[Any]] | None = None) -> Arrays:
         """The inputs of a renderer, of one scene of one frame."""
@@ -139,10 +140,12 @@ class _Scene:
 
     def hole(self) -> Floats:
         """Where the face is taken out of the footage: its own face and the new one must be covered."""
-        size, radius = self._artist._crop.size, self._facts["erosion"]
-        hull = np.maximum(hull_mask(self._before, size), hull_mask(self._now, size))
-        grown = np.asarray(cv2.dilate(hull, np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)))
-        return np.asarray(np.maximum(grown[None].astype(np.float32), self.coverage()), np.float32)
+        if self._hole is None:
+            size, radius = self._artist._crop.size, self._facts["erosion"]
+            hull = np.maximum(hull_mask(self._before, size), hull_mask(self._now, size))
+            grown = np.asarray(cv2.dilate(hull, np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)))
+            self._hole = np.asarray(np.maximum(grown[None].astype(np.float32), self.coverage()), np.float32)
+        return self._hole
 
     def _drawn(self) -> tuple[Image, Image, Image]:
         """The shaded mesh (3, Y, X), the textured one (Y, X, 3) with eyes, and where it is (Y, X)."""
