@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 
+import fsspec
 import pytest
 import torch
+import yaml
 from click.testing import CliRunner
 
+from vast_core import places
 from vast_core.cli import Session, cli
+from vast_core.files import fetched, sent
 from vast_core.runs import save_weights
+from vast_core.runs.lock import held
 
 
 def prepared(cache, key, *speakers):
@@ -85,3 +91,46 @@ def test_what_cannot_be_told_is_listed(place, tmp_path):
     done = forget("ann", "--yes")
     assert "unknown: run that does not say whose footage it has" in done.output.replace("\n", "")
     assert (tmp_path / "runs" / "unknown").exists()
+
+
+def test_nothing_is_removed_while_a_process_works_with_it(place):
+    mine, _ = place
+    with held(mine[1]):
+        done = forget("ann", "--yes")
+        assert "works in this folder" in str(done.exception)
+        assert all(path.exists() for path in mine)
+    with held(mine[0]):
+        assert "works in this folder" in str(forget("ann", "--yes").exception)
+        assert mine[0].exists()
+
+
+def test_the_footage_of_a_union_is_named_and_copies_of_footage_by_url_go(place, tmp_path):
+    mine, _ = place
+    lab = fsspec.filesystem("memory")
+    for name in ("clips/ann.mp4", "others/bob.mp4"):
+        lab.pipe_file(f"/lab/{name}", b"video")
+        fetched(places.located(f"memory://lab/{name}"))
+    parts = [{"use": "folder", "path": path} for path in ("/footage/mine", "memory://lab/clips")]
+    (mine[1] / "recipe.yaml").write_text(yaml.safe_dump({"vast": 1, "corpus": {"use": "union", "of": parts}}))
+    done = forget("ann", "--yes")
+    assert done.exit_code == 0, done.output
+    for footage in ("/footage/mine", "memory://lab/clips"):
+        assert f"the footage: {footage}" in done.output
+    assert not places.located("memory://lab/clips").exists()
+    assert places.located("memory://lab/others/bob.mp4").exists()
+    assert "remote: copies of what recipes named by URL" in done.output
+    assert lab.exists("/lab/clips/ann.mp4"), "the footage itself stays"
+
+
+def test_what_is_in_a_cache_at_a_url_is_removed_there_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VAST_CACHE", "memory://forgotten/cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+    cache = places.cache_root()
+    for key, speakers in (("a", ("ann", "bob")), ("b", ("bob",)), ("c", ("ann",))):
+        sent(prepared(cache, key, *speakers))
+    shutil.rmtree(cache / "prepared" / "c")  # as if another machine had sent it
+    done = forget("ann", "--yes")
+    assert done.exit_code == 0, done.output
+    assert fsspec.filesystem("memory").find("/forgotten") == ["/forgotten/cache/prepared/b/index.json"]
+    assert [folder.name for folder in (cache / "prepared").iterdir()] == ["b"]

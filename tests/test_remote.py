@@ -10,14 +10,16 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from vast_core import places
 from vast_core.errors import InputError, UnreachableError
-from vast_core.files import fetched, sent
+from vast_core.files import fetched, sent, write_text
 from vast_core.interfaces import Sizes
 from vast_core.media import VideoFile, VideoWriter
 from vast_core.pipeline import make
@@ -25,6 +27,8 @@ from vast_core.recipe import load_recipe
 from vast_core.registry import Registry
 from vast_core.runs import Store, save_weights
 from vast_core.runs.keys import file_digests
+from vast_core.stages import avatar_pictures, prepare
+from vast_core.stages.avatar_pictures import AvatarPictures
 
 boto3 = pytest.importorskip("boto3", reason="moto is not installed; pip install 'vast-avatar[oracles]'")
 server_module = pytest.importorskip("moto.server", reason="moto is not installed; pip install 'vast-avatar[oracles]'")
@@ -169,6 +173,44 @@ def test_prepared_clips_in_a_bucket_are_there_for_another_machine(bucket, monkey
     torch.testing.assert_close(second.identities["anna"], torch.arange(6.0).view(2, 3))
     keys = [item["Key"] for item in bucket.list_objects_v2(Bucket="lab")["Contents"]]
     assert sorted(keys) == ["cache/prepared/key/identities.safetensors", "cache/prepared/key/index.json"]
+
+
+def test_a_failed_upload_is_repeated(bucket, monkeypatch, tmp_path):
+    monkeypatch.setenv("VAST_CACHE", "s3://lab/cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "first"))
+    face = torch.nn.Linear(1, 1)
+    store = Store(places.cache_root() / "prepared" / "key")
+    save_weights(store.path / "face.safetensors", face.state_dict(), {})
+    store.write_identities({"ann": torch.zeros(2, 3)})
+    store.write_index([], [])
+    avatar = AvatarPictures(places.cache_root() / "avatars" / "key")
+    write_text(avatar.path / "index.json", "{}")
+    monkeypatch.setattr(avatar_pictures, "avatar_key", lambda context: "key")
+    run = SimpleNamespace(weights=tmp_path, recipe=SimpleNamespace(fps=25), made_of=dict)
+    sizes = SimpleNamespace(known=dict)
+    pipeline = SimpleNamespace(face=face, sizes=sizes)
+    context = SimpleNamespace(store=store, pipeline=pipeline, console=Console(quiet=True), run=run, say=print)
+    stages = {"prepared": lambda: prepare.run(context), "avatars": lambda: avatar_pictures.make_avatar(context)}
+    system = sys.modules["s3fs"].S3FileSystem
+
+    def cut(self, here, there, **_):
+        raise ConnectionResetError("cut")
+
+    for what, stage in stages.items():
+        with monkeypatch.context() as broken:
+            broken.setattr(system, "put_file", cut)
+            with pytest.raises(UnreachableError, match="cut"):
+                stage()
+        assert not list(bucket.list_objects_v2(Bucket="lab", Prefix=f"cache/{what}").get("Contents", ()))
+        stage()
+        keys = {item["Key"] for item in bucket.list_objects_v2(Bucket="lab", Prefix=f"cache/{what}")["Contents"]}
+        assert f"cache/{what}/key/index.json" in keys
+        assert not any(".sent" in key for key in keys)
+        with monkeypatch.context() as away:
+            away.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+            system.clear_instance_cache()
+            stage()  # once sent, it is not asked for again
+        system.clear_instance_cache()
 
 
 def test_weights_that_a_recipe_or_the_environment_names_are_fetched(bucket, monkeypatch, tmp_path):

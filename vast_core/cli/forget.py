@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from ..runs.forgetting import Trace
 
 
 @click.command()
@@ -21,17 +25,18 @@ def forget(speaker: str, runs: tuple[Path, ...], dry_run: bool, yes: bool) -> No
     """Remove everything that was made of SPEAKER's footage, from the cache and from runs.
 
     SPEAKER is the name that the corpus gives the person. A run goes as a whole if it was trained with the footage,
-    because its weights have learned from it. The footage itself is not touched. What cannot be reached is listed.
+    because its weights have learned from it. The footage itself is not touched, but copies of footage that a recipe
+    named by URL go, and so does what is in a cache at a URL. What cannot be reached is listed.
 
     \b
     Example:
       vast forget ann --dry-run
       vast forget ann --runs runs --runs /data/ablations
     """
-    import shutil
+    from contextlib import ExitStack
 
     from ..console import plain_console
-    from ..errors import InputError, StorageError
+    from ..errors import InputError
     from ..places import cache_root
     from ..runs.directory import ENVIRONMENT
     from ..runs.forgetting import traces
@@ -40,8 +45,8 @@ def forget(speaker: str, runs: tuple[Path, ...], dry_run: bool, yes: bool) -> No
     console = plain_console()
     folders = list(runs) or [folder for folder in (Path("runs"),) if folder.is_dir()]
     own = traces(speaker, cache_root(), folders)
-    for path, what in own.found:
-        console.print(f"{path}: {what}", soft_wrap=True)
+    for trace in own.found:
+        console.print(f"{trace.path}: {trace.what}", soft_wrap=True)
     if not own.found:
         console.print(f"Nothing of {speaker} was found in {cache_root()} and in {len(folders)} folders of runs.")
     elif dry_run:
@@ -49,15 +54,12 @@ def forget(speaker: str, runs: tuple[Path, ...], dry_run: bool, yes: bool) -> No
     else:
         if not yes and not click.confirm(f"Remove these {len(own.found)} folders?"):
             raise InputError("nothing was removed")
-        for path, _ in own.found:
-            try:
-                if (path / ENVIRONMENT).is_file():
-                    with held(path):  # not under the hands of a process that works there
-                        shutil.rmtree(path)
-                elif path.is_dir():
-                    shutil.rmtree(path)
-            except OSError as error:
-                raise StorageError(f"{path}: cannot be removed ({error.strerror}); run the command again") from error
+        with ExitStack() as locks:
+            for trace in own.found:  # before anything is removed: no run may be under the hands of a process
+                if (trace.path / ENVIRONMENT).is_file():
+                    locks.enter_context(held(trace.path))
+            for trace in own.found:
+                _remove(trace)
         console.print(f"{len(own.found)} folders were removed.")
     console.print("Not reached:", style="bold")
     for path, what in own.unclear:
@@ -70,3 +72,27 @@ def forget(speaker: str, runs: tuple[Path, ...], dry_run: bool, yes: bool) -> No
         "what was uploaded, sent or copied, and backups",
     ):
         console.print(f"- {what}")
+
+
+def _remove(trace: Trace) -> None:
+    """Remove a folder or file, and what it stands for at a URL; a folder of the cache once nobody works in it."""
+    import shutil
+    from contextlib import nullcontext
+
+    from ..errors import StorageError
+    from ..files.remote import removed_there
+    from ..runs.directory import ENVIRONMENT
+    from ..runs.lock import held
+
+    path = trace.path
+    own = trace.locked and not (path / ENVIRONMENT).is_file()  # runs are locked already
+    try:
+        with held(path) if own else nullcontext():
+            if trace.there:
+                removed_there(path)
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be removed ({error.strerror}); run the command again") from error

@@ -23,6 +23,9 @@ __all__ = ["fetched", "sent"]
 LAST = "index.json"
 """Name of the file that says that a folder is complete; copied after all others."""
 
+SENT = ".sent"
+"""Name of the file that says which files of a folder were sent, with their sizes."""
+
 AT_ONCE = 8
 """Files copied at the same time."""
 
@@ -42,8 +45,7 @@ def fetched(path: Path, *, missing: bool = False) -> Path:
     known: dict[str, str] = json.loads(known_file.read_text(encoding="utf-8")) if known_file.is_file() else {}
     with _reaching(url):
         system, root = _system(url)
-        listed = system.find(root, detail=True)
-        found = {_inside(root, name, url): _known(system, name, info) for name, info in listed.items()}
+        found = {name: _known(system, info) for name, info in _listed(system, root, url).items()}
         if not found and not missing:
             raise FileNotFoundError(url)
         states = {name: _state(info) for name, info in found.items()}
@@ -62,18 +64,61 @@ def fetched(path: Path, *, missing: bool = False) -> Path:
 
 
 def sent(folder: Path) -> None:
-    """Copy a folder that stands for a URL to there, without hidden files; does nothing for others.
+    """Copy a folder that stands for a URL to there, without hidden files, unless that was done; nothing for others.
 
-    Raises as :func:`fetched` does.
+    What an earlier call could not copy is copied now. Raises as :func:`fetched` does.
     """
     url = url_of(folder)
     if url is None:
         return
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
+    mark = folder / SENT
+    if mark.is_file() and json.loads(mark.read_text(encoding="utf-8")) == sizes:
+        return
     with _reaching(url):
         system, root = _system(url)
-        files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
-        names = [path.relative_to(folder).as_posix() for path in files]
-        _each(names, lambda name: system.put_file(str(folder / name), f"{root}/{name}"))
+        there = {name: info.get("size") for name, info in _listed(system, root, url).items()}
+        new = [name for name, size in sizes.items() if there.get(name) != size]
+        _each(new, lambda name: system.put_file(str(folder / name), f"{root}/{name}"))
+    write_text(mark, json.dumps(sizes))
+
+
+def names_there(folder: Path) -> list[str]:
+    """Names of the files where a folder that stands for a URL is kept, relative to it; none for other folders.
+
+    Raises as :func:`fetched` does, but not if there is nothing.
+    """
+    url = url_of(folder)
+    if url is None:
+        return []
+    with _reaching(url):
+        return list(_listed(*_system(url), url))
+
+
+def text_there(path: Path) -> str:
+    """The text of a file that stands for a URL, which is not copied. Raises as :func:`fetched` does."""
+    url = url_of(path)
+    if url is None:
+        return path.read_text(encoding="utf-8")
+    with _reaching(url):
+        system, root = _system(url)
+        content: bytes = system.cat_file(root)
+        return content.decode()
+
+
+def removed_there(path: Path) -> None:
+    """Remove the file or folder for which ``path`` stands, if there is any; nothing for paths that stand for no URL.
+
+    Raises as :func:`fetched` does.
+    """
+    url = url_of(path)
+    if url is None:
+        return
+    with _reaching(url):
+        system, root = _system(url)
+        if system.exists(root):
+            system.rm(root, recursive=True)
 
 
 def _each(names: list[str], copy: Any) -> None:
@@ -92,9 +137,15 @@ def _system(url: str) -> tuple[Any, str]:
     return system, str(root).rstrip("/")
 
 
-def _known(system: Any, name: str, info: dict[str, Any]) -> dict[str, Any]:
+def _listed(system: Any, root: str, url: str) -> dict[str, dict[str, Any]]:
+    """What a listing says of each file, by its name relative to the root; nothing if there is nothing."""
+    found = system.find(root, detail=True)
+    return {_inside(root, name, url): {**info, "name": name} for name, info in found.items()}
+
+
+def _known(system: Any, info: dict[str, Any]) -> dict[str, Any]:
     """What is known of a file; asked for by itself where a listing has no sizes, as that of ``https://``."""
-    return info if info.get("size") is not None else {**info, **system.info(name)}
+    return info if info.get("size") is not None else {**info, **system.info(info["name"])}
 
 
 def _inside(root: str, name: str, url: str) -> str:

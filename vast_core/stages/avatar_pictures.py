@@ -193,6 +193,7 @@ def make_avatar(context: StageContext) -> AvatarPictures:
             if not avatar.complete:  # nor has another run drawn it meanwhile
                 remove_left(avatar.path, alone=True)
                 _draw(context, avatar)
+    sent(avatar.path)
     return avatar
 
 
@@ -230,7 +231,6 @@ def _draw(context: StageContext, avatar: AvatarPictures) -> None:
         if context.pipeline.renderer.draws_close_up:
             _write_mouths(context, avatar, pieces)
     write_text(avatar.path / "index.json", json.dumps({"name": name, "pieces": cattrs.unstructure(pieces)}))
-    sent(avatar.path)
 
 
 def as_base(context: StageContext, avatar: AvatarPictures, piece: Piece, video: Video) -> BaseClip:

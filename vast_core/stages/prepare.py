@@ -76,6 +76,7 @@ def run(context: StageContext) -> list[Path]:
         else:
             remove_left(store.path, alone=True)
             _fill(context)
+        sent(store.path)
     for line in reasons(store.rejected):
         context.console.print(f"left out {line}", style="yellow")
     state, _ = load_weights(store.path / "face.safetensors")
@@ -105,7 +106,6 @@ def _fill(context: StageContext) -> None:
     save_weights(store.path / "face.safetensors", context.pipeline.face.state_dict(), _header(context))
     store.write_identities({name: torch.from_numpy(shape) for name, shape in identities.items()})
     store.write_index(clips, rejected)
-    sent(store.path)
 
 
 def _reasons(rejected: list[RejectedClip]) -> str:
