@@ -75,12 +75,20 @@ def force(path: Path) -> None:
 def remove_left(folder: Path, *, alone: bool = False) -> None:
     """Remove the temporary files that killed processes have left in ``folder`` and below it.
 
-    Those of this machine's processes that have ended are removed, or all if no other process writes there (``alone``),
-    also those of safetensors, which do not tell their process.
+    Those of this machine's processes that have ended are removed. If the caller has locked the folder (``alone``), so
+    are those of other machines, of which it is not known whether their processes have ended, and those of safetensors,
+    which do not tell their process, where none of this machine's processes writes. Files of a process that lives stay.
     """
-    for file in folder.rglob(".*"):
-        writer = writer_of(file.name)
-        if (alone and _OF_SAFETENSORS.fullmatch(file.name)) or (writer is not None and (alone or not writer.lives)):
+    files = list(folder.rglob(".*"))
+    writers = {file: writer for file in files if (writer := writer_of(file.name)) is not None}
+    busy = {file.parent for file, writer in writers.items() if writer.here and writer.lives}
+    for file in files:
+        writer = writers.get(file)
+        if writer is not None:
+            left = not writer.lives or (alone and not writer.here)
+        else:
+            left = alone and _OF_SAFETENSORS.fullmatch(file.name) is not None and file.parent not in busy
+        if left:
             with suppress(OSError):
                 file.unlink()
 

@@ -90,9 +90,14 @@ class Writer:
     process: int
 
     @property
+    def here(self) -> bool:
+        """Whether it is a process of this machine."""
+        return self.machine == _machine()
+
+    @property
     def lives(self) -> bool:
         """Whether the process may still write: True for one of another machine, of which nothing is known."""
-        if self.machine != _machine():
+        if not self.here:
             return True
         try:
             os.kill(self.process, 0)
