@@ -1,5 +1,6 @@
 """What vast brings along: every package that it needs, with its licence, and the bill of materials of a release.
 
+Packages of extras are listed where they are installed.
 ``python .ci/supply.py licences`` lists them, and ends with 1 if one does not allow commercial use or is not known.
 ``python .ci/supply.py sbom FILE`` writes the same as CycloneDX 1.6.
 """
@@ -42,12 +43,16 @@ NVIDIA = (
 )
 
 
+def users_extras() -> set[str]:
+    """The extras for users."""
+    return set(distribution(ROOT).metadata.get_all("Provides-Extra") or []) - set(DEVELOPERS)
+
+
 def packages() -> dict[str, tuple[Distribution, set[str]]]:
     """Every installed package that vast or an extra for users needs, with the names of those that it needs itself."""
     found: dict[str, tuple[Distribution, set[str]]] = {}
     extras: dict[str, set[str]] = {}
-    own = set(distribution(ROOT).metadata.get_all("Provides-Extra") or []) - set(DEVELOPERS)
-    waiting = [(ROOT, own)]
+    waiting = [(ROOT, users_extras())]
     while waiting:
         name, wanted = waiting.pop()
         if name in found and wanted <= extras[name]:
@@ -74,12 +79,8 @@ def _needed(package: Distribution, extras: set[str]) -> Iterator[tuple[str, set[
 def licence(package: Distribution) -> str:
     """The licence that the metadata name: an expression, else classifiers, else the first line of the field."""
     stated = package.metadata.get("License-Expression")
-    kinds = [line.rpartition("::")[2].strip() for line in package.metadata.get_all("Classifier") or []]
-    kinds = [
-        kind
-        for kind, line in zip(kinds, package.metadata.get_all("Classifier") or [], strict=True)
-        if line.startswith("License ::") and kind != "OSI Approved"
-    ]
+    classified = [line for line in package.metadata.get_all("Classifier") or [] if line.startswith("License ::")]
+    kinds = [kind for line in classified if (kind := line.rpartition("::")[2].strip()) != "OSI Approved"]
     return stated or " OR ".join(kinds) or (package.metadata.get("License") or "").strip().split("\n")[0][:80]
 
 

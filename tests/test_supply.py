@@ -7,9 +7,11 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -26,6 +28,14 @@ def test_every_package_may_be_used_commercially(supply):
     found = supply.packages()
     assert {"torch", "numpy", "jinja2", "markupsafe"} <= found.keys(), "those of those that vast needs, too"
     assert [name for name, (package, _) in found.items() if not supply.is_free(name, supply.licence(package))] == []
+
+
+def test_a_release_lists_the_packages_of_every_extra(supply):
+    jobs = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text())["jobs"].values()
+    commands = "\n".join(step.get("run", "") for job in jobs for step in job["steps"])
+    (installed,) = re.findall(r"pip install .*whl\)\[([\w,]+)\]", commands)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(installed.split(",")) == extras.keys() - set(supply.DEVELOPERS)
 
 
 @pytest.mark.parametrize(
