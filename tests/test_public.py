@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -51,3 +52,13 @@ def test_every_public_name_is_there_and_documented(module: str) -> None:
         value = getattr(found, name)
         if inspect.isclass(value) or inspect.isfunction(value):
             assert inspect.getdoc(value), f"{module}.{name} has no docstring"
+
+
+def test_contributing_names_the_public_modules() -> None:
+    text = " ".join((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split())
+    listed = text[text.index("Public are the names in") : text.index("First-party plugins import nothing else")]
+    whole, _, within = listed.partition("the listed modules of")
+    names = set(re.findall(r"`(\w+)`", whole)) - {"__all__", "public", "vast_core"}
+    parts = [module.split(".")[1:] for module in PUBLIC]
+    assert names == {own[0] for own in parts if len(own) == 1}
+    assert set(re.findall(r"`(\w+)`", within)) == {own[0] for own in parts if len(own) == 2}
