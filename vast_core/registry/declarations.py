@@ -107,6 +107,10 @@ class Declared:
         """Name of the distribution without its version."""
         return self.provider.partition(" ")[0]
 
+    @property
+    def _whose(self) -> str:
+        return f"{self.title} of {self.provider or 'an unknown package'}"
+
 
 @attrs.frozen(kw_only=True)
 class Component(Declared):
@@ -132,7 +136,7 @@ class Component(Declared):
 
     def load(self) -> Any:
         """Import the implementation; raises :class:`ComponentError` if that fails."""
-        return _imported(self)
+        return imported(self.target, self._whose)
 
 
 @attrs.frozen(kw_only=True)
@@ -158,11 +162,10 @@ class StageSpec(Declared):
 
         Raises :class:`ComponentError` if it cannot be imported, or lacks ``inputs`` or ``run``.
         """
-        stage = _imported(self)
+        stage = imported(self.target, self._whose)
         for name in ("inputs", "run"):
             if not callable(getattr(stage, name, None)):
-                who = f"{self.title} of {self.provider or 'an unknown package'}"
-                raise ComponentError(f"{who}: {self.target} has no function {name}(context)")
+                raise ComponentError(f"{self._whose}: {self.target} has no function {name}(context)")
         return stage
 
 
@@ -179,13 +182,14 @@ class SectionSpec(Declared):
     is packed, and an avatar that was made with it cannot be loaded without the plugin."""
 
 
-def _imported(declared: Component | StageSpec) -> Any:
-    module, _, attribute = declared.target.partition(":")
+def imported(target: str, what: str) -> Any:
+    """The object of ``module:object``, or the module of ``module``.
+
+    Raises :class:`ComponentError`, which says ``what`` it should be, if it cannot be imported.
+    """
+    module, _, attribute = target.partition(":")
     try:
         found = import_module(module)
         return getattr(found, attribute) if attribute else found
     except (ImportError, AttributeError) as error:
-        raise ComponentError(
-            f"{declared.title} of {declared.provider or 'an unknown package'} cannot be imported "
-            f"from {declared.target}: {type(error).__name__}: {error}"
-        ) from error
+        raise ComponentError(f"{what} cannot be imported from {target}: {type(error).__name__}: {error}") from error

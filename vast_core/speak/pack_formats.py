@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 from ..errors import ComponentError, InputError
 from ..registry import Registry
+from ..registry.declarations import imported
 
 OWN = "vast"
 """The core's own format."""
@@ -29,12 +29,8 @@ def pack_format(name: str, registry: Registry) -> Callable[..., Any]:
             f"the format {name!r} is declared by the plugins {' and '.join(owners)}; name one of them in VAST_PLUGINS"
         )
     target = next(formats[name] for _, formats in found if name in formats)
-    module, _, function = target.partition(":")
-    try:
-        packer: Callable[..., Any] = getattr(import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise ComponentError(
-            f"the format {name!r} of the plugin {owners[0]} cannot be imported from {target}: "
-            f"{type(error).__name__}: {error}"
-        ) from error
+    who = f"the format {name!r} of the plugin {owners[0]}"
+    packer: Callable[..., Any] = imported(target, who)
+    if not callable(packer):
+        raise ComponentError(f"{who}: {target} is no function; write it as module:function")
     return packer
