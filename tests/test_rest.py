@@ -52,6 +52,20 @@ def test_each_clip_is_followed_by_silence_in_which_its_face_has_shut_lips(contex
         assert rest[0] < torch.quantile(opening[own][mask[own]], 0.2)
 
 
+def test_the_means_of_clips_are_known_without_reading_their_sound(context, monkeypatch):
+    read, store = [], type(context.store)
+    before = store.read
+    monkeypatch.setattr(
+        store, "read", lambda own, clip, name, *rows: read.append(name) or before(own, clip, name, *rows)
+    )
+    made = Windows(context)
+    assert set(read) == {"expression", "valid"}
+    assert not made._rows
+    clips = list(context.store.of("train"))
+    for clip in clips:
+        torch.testing.assert_close(made._centre(clip), made._load(clip)["centre"][0], rtol=0, atol=0)
+
+
 def test_parts_of_a_batch_are_its_rows_and_a_full_memory_changes_nothing(context, monkeypatch):
     whole = Windows(context)(3, Part())
     monkeypatch.setattr(windows, "KEPT_BYTES", 100_000)

@@ -146,7 +146,7 @@ class Windows:
                 )
         self._by_style = by_style
         every = list(context.store.of("train"))
-        means = torch.cat([self._load(clip)["centre"] for clip in every[:: -(-len(every) // MOST_MEANS)]])
+        means = torch.stack([self._centre(clip) for clip in every[:: -(-len(every) // MOST_MEANS)]])
         self.weights = face_weights(means, pipeline.sizes.lower_face).to(self._device)
         """Weights (E,) of coefficients in statistics of motion."""
         self._restyling = Restyling(means, pipeline.sizes.lower_face) if self._settings.restyled else None
@@ -296,6 +296,10 @@ class Windows:
             start = int(seen[int(chance.integers(len(seen)))])
             stop = min(start + frames, clip.frames)
         return Window(clip, start, stop)
+
+    def _centre(self, clip: PreparedClip) -> Tensor:
+        """The mean expression (E,) of a clip, without keeping its rows."""
+        return self._store.read(clip, "expression")[self._store.read(clip, "valid")].mean(0)
 
     def _load(self, clip: PreparedClip) -> Mapping[str, Tensor]:
         if clip.file in self._rows:
