@@ -10,6 +10,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
+from types import SimpleNamespace
 from urllib.parse import unquote
 
 import numpy as np
@@ -37,6 +38,7 @@ from vast_core.report import (
     write_report,
 )
 from vast_core.report import page as report
+from vast_core.report.summary import write_run_report
 
 VOID = {"meta", "img", "br", "hr", "input", "link", "wbr"}
 
@@ -405,6 +407,32 @@ def test_both_themes_can_be_read(page, tmp_path):
 
         for colour in COLOURS:
             assert contrast(colour, theme["card"]) >= 3, colour
+
+
+def test_sections_to_be_seen_first_come_first_whatever_stage_has_them(tmp_path):
+    def stage(name, **more):
+        section = Section(f"Of {name}", [Text("Words.")], **more)
+        module = SimpleNamespace(report=lambda run: [section])
+        return SimpleNamespace(name=name, title=name, provider="", load=lambda: module)
+
+    (tmp_path / "recipe.yaml").write_text("vast: 1")
+    environment = {"components": {}, "python": "3", "system": "s", "device": "cpu"}
+    (tmp_path / "environment.json").write_text(json.dumps(environment))
+    record = {"files": [], "seconds": 1.0, "peak_memory_bytes": 1}
+    run = SimpleNamespace(
+        path=tmp_path,
+        recipe=SimpleNamespace(
+            name="own",
+            source="",
+            run=[stage("one"), stage("synthesize"), stage("seen", first=True), stage("two")],
+            runs=lambda name: False,
+        ),
+        record=lambda name: record,
+        figures=lambda name: {},
+    )
+    found = Page(write_run_report(run, None))
+    headings = [words for words in found.said("h2") if words.startswith("Of ")]
+    assert headings == ["Of seen", "Of one", "Of synthesize", "Of two"]
 
 
 # ------------------------------------------------------------------------------------------------ plots

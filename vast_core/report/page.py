@@ -268,6 +268,8 @@ class Section:
     blocks: Sequence[Block]
     glance: Sequence[Verdict] = ()
     """Of a stage's section: what the report of the run shows at its top."""
+    first: bool = False
+    """Of a stage's section: whether the report of the run has it before the others, as something to be seen."""
 
 
 def write_report(path: Path, title: str, subtitle: str, sections: Sequence[Section]) -> None:

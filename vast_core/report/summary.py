@@ -59,8 +59,8 @@ def write_run_report(run: Run, store: Store | None, warning: str | None = None) 
     ``warning`` is a sentence about the data.
     """
     figures = complete_evaluation(run, store)
-    stages = sorted(run.recipe.run, key=lambda stage: stage.name != "synthesize")  # first what is to be seen
-    own = [section for stage in stages for section in _stage_sections(run, stage)]
+    own = [section for stage in run.recipe.run for section in _stage_sections(run, stage)]
+    own.sort(key=lambda section: not section.first)
     sections = [
         Section("At a glance", [*(verdict for section in own for verdict in section.glance), *_costs(figures)]),
         *own,

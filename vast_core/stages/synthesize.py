@@ -107,6 +107,7 @@ def report(run: Run) -> Iterator[Section]:
             Figure(f"The same words at the same times, by row: {rows}.", (run.samples / STYLES_PICTURE).read_bytes()),
             Text(" ".join(shown["marks"])),
         ],
+        first=True,
     )
 
 
