@@ -179,7 +179,7 @@ def plain(value: Any) -> Any:
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
-    return url_of(value) or str(value) if isinstance(value, Path) else value
+    return (url_of(value) or str(value)) if isinstance(value, Path) else value
 
 
 def _plain_config(config: Any) -> dict[str, Any]:

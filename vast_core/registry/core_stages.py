@@ -41,7 +41,8 @@ class TrainingStage:
     """Batch size, B, of a step, in all processes together."""
     accumulate: int = attrs.field(default=1, validator=ge(1))
     """Parts into which a process cuts its share of a batch; they are computed one after another, which needs less
-    memory, and their gradients are averaged. The results are those of the whole batch, where the loss is a mean."""
+    memory, and their gradients are averaged. The results are those of the whole batch, where the loss is a mean. The
+    renderer's game keeps the forward passes of all parts until its last objective, and needs hardly less memory."""
     frames: int = attrs.field(default=64, validator=ge(2))
     """Length of a training window in video frames, T."""
     learning_rate: float = attrs.field(default=1.0e-3, validator=[gt(0), lt(math.inf)])

@@ -39,7 +39,7 @@ def save_weights(
     """
     own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     plain: dict[str, Any] = json.loads(json.dumps({"format": FORMAT, "vast": __version__, **header}))
-    metadata = {HEADER: json.dumps({**plain, DIGEST: content_digest(own, plain)})}
+    metadata = {HEADER: json.dumps({**plain, DIGEST: tensors_digest(own, plain)})}
     with replacing(path, earlier) as temporary:
         save_file(own, temporary, metadata=metadata)
 
@@ -52,12 +52,12 @@ def load_weights(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor], di
     header = read_header(path)
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    if DIGEST in header and header[DIGEST] != content_digest(tensors, header):
+    if DIGEST in header and header[DIGEST] != tensors_digest(tensors, header):
         raise WeightsError(f"{path}: damaged, its content is not what was written; train or copy it again")
     return {name: tensor.to(device) for name, tensor in tensors.items()}, header
 
 
-def content_digest(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:
+def tensors_digest(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:
     """SHA-256 of names, types, shapes and content of all tensors, and of the header without its own digest, in
     hexadecimal."""
     rest = {name: value for name, value in header.items() if name != DIGEST}
