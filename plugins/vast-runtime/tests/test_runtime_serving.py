@@ -121,7 +121,7 @@ def test_a_long_sound_is_refused(monkeypatch):
 
 
 def test_a_client_that_sends_slowly_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr(serving, "PATIENCE", 1.5)
+    monkeypatch.setattr(serving, "PATIENCE", 2.5)
     with running() as port:
         assert speak(port, b"RIFF", "Content-Length: 99", whole=False).startswith(b"HTTP/1.1 408 ")
         with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
