@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .atomic import replacing, write_picture, write_text
 from .names import VIDEO_ENDINGS, composed, find_file, is_file, safe_name, safe_path, temporary_name
-from .outputs import check_output, check_replaced
+from .outputs import check_output, check_own_folder, check_replaced
 from .packaged import named_file
 from .remote import fetched, sent
 from .results import read_results, write_results
@@ -12,6 +12,7 @@ from .results import read_results, write_results
 __all__ = [
     "VIDEO_ENDINGS",
     "check_output",
+    "check_own_folder",
     "check_replaced",
     "composed",
     "fetched",

@@ -57,7 +57,7 @@ def export(
     from vast_core.api import load
     from vast_core.console import Terminal
     from vast_core.errors import InputError
-    from vast_core.files.outputs import check_own_folder
+    from vast_core.files import check_own_folder
 
     from .exporting import FACTS, TOLERANCE, require_passed
     from .exporting import export as write

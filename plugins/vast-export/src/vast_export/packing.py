@@ -25,7 +25,6 @@ from vast_core.media import file_digest
 from vast_core.mesh import canonical_face, erosion_radius
 from vast_core.registry import Registry
 from vast_core.runs import read_header
-from vast_core.speak.packing import AVATAR
 
 from .exporting import FACTS, export, require_passed
 from .sounds import check_sound
@@ -59,7 +58,7 @@ def pack(*, run: Path, out: Path, registry: Registry, look_ahead: float | None =
             "format": FORMAT,
             **_footage(avatar),
             "metadata": avatar.marks.metadata(),
-            "consent": ends_of(read_header(run / AVATAR)),
+            "consent": ends_of(read_header(run / "weights" / "avatar.safetensors")),
             "sha256": {n: file_digest(p) for n, p in files.items()},
         }
         with replacing(out) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as packed:
