@@ -74,6 +74,7 @@ def test_a_face_written_by_hand_is_read(packed):
         (task_of(metadata(True)[:-1]), "ends inside a number"),
         (task_of(b"\x0b"), "wire type 3"),
     ],
+    ids=["no archive", "a vertex is missing", "cut short", "an old type"],  # an archive has its time in it
 )
 def test_what_is_no_face_landmarker_is_named(content, message):
     with pytest.raises(WeightsError, match=message):
