@@ -125,7 +125,7 @@ def vast_scripts():
         (["run", "r.yaml", "--stages", ","], 2, "name one at least of prepare"),
         (["run", "r.yaml", "--stages", "prepare"], 2, "recipe r lacks sections: prepare needs face, audio"),
         (["inspect", "missing.safetensors"], 2, "Error: missing.safetensors: there is no such file"),
-        (["inspect", "r.yaml"], 2, "Error: r.yaml: cannot be read as a video or a picture"),
+        (["inspect", "r.yaml"], 2, "Error: r.yaml: is no video or sound file"),
         (["synth", ".", "--audio", "a.wav", "--style", "sample"], 2, "Error: .: not the folder of a run"),
         (["inspect", "."], 2, "Error: .: is a folder"),
     ],
