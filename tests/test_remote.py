@@ -25,10 +25,12 @@ from vast_core.media import VideoFile, VideoWriter
 from vast_core.pipeline import make
 from vast_core.recipe import load_recipe
 from vast_core.registry import Registry
+from vast_core.registry.core_stages import StyleStage
 from vast_core.runs import Store, save_weights
 from vast_core.runs.keys import file_digests
 from vast_core.stages import avatar_pictures, prepare
 from vast_core.stages.avatar_pictures import AvatarPictures
+from vast_core.stages.style import _kept_sliders
 
 boto3 = pytest.importorskip("boto3", reason="moto is not installed; pip install 'vast-avatar[oracles]'")
 server_module = pytest.importorskip("moto.server", reason="moto is not installed; pip install 'vast-avatar[oracles]'")
@@ -223,6 +225,17 @@ def test_weights_that_a_recipe_or_the_environment_names_are_fetched(bucket, monk
     assert folder is not None
     assert fetched(folder / "none.safetensors", missing=True) == folder / "none.safetensors"
     assert fetched(folder / "style.safetensors").read_bytes() == (tmp_path / "style.safetensors").read_bytes()
+
+
+def test_the_sliders_beside_a_start_come_with_it(bucket):
+    for name in ("style", "sliders"):
+        bucket.put_object(Bucket="lab", Key=f"weights/{name}.safetensors", Body=name.encode())
+    start = places.located("s3://lab/weights/style.safetensors")
+    kept = _kept_sliders(StyleStage(start=start, steps=0))
+    assert kept is not None
+    assert kept.read_bytes() == b"sliders"
+    bucket.delete_object(Bucket="lab", Key="weights/sliders.safetensors")
+    assert _kept_sliders(StyleStage(start=start, steps=0)) is None
 
 
 def test_what_cannot_be_reached_is_named_with_the_reason(bucket, server, monkeypatch, tmp_path):

@@ -87,7 +87,7 @@ def test_what_a_workflow_runs_exists(path):
             options = set(re.findall(r"^  (--\w+)\)", (ROOT / program).read_text(), re.MULTILINE))
             assert options >= set(words[1:]), words
         else:
-            assert program in {"mkdocs", "pip", "pytest", "python", "test", "twine"}, words
+            assert program in {"mkdocs", "pip", "pytest", "python", "test", "twine", "uv"}, words
         for extras in re.findall(r"\.\[([\w,]+)\]", " ".join(words)):
             assert PROJECT["optional-dependencies"].keys() >= set(extras.split(",")), words
         for name in words[1:]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
+from ..files.remote import fetched
 from ..interfaces import DecoderLoss, Objective, Posterior
 from ..processes import leads
 from ..registry.core_stages import StyleStage
@@ -176,7 +177,7 @@ def _kept_sliders(settings: StyleStage) -> Path | None:
     """The sliders beside weights of another run that are used without training, if there are any."""
     if settings.start is None or settings.steps:
         return None
-    beside = settings.start.with_name(SLIDERS_FILE)
+    beside = fetched(settings.start.with_name(SLIDERS_FILE), missing=True)
     return beside if beside.is_file() else None
 
 
