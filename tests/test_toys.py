@@ -31,10 +31,8 @@ SHORT = (
     "stages.synthesize.seconds=1",
 )
 RUNS = {
-    "face": ("face={use: blendshapes}",),
     "decoder": ("decoder={use: matching}",),
-    "renderer": ("renderer={use: warp}",),
-    "audio": ("audio={use: learned}",),
+    "face": ("face={use: blendshapes}", "renderer={use: warp}"),
     "style": ("style={use: words}",),
     "all": (
         "face={use: blendshapes}",
@@ -118,7 +116,7 @@ def test_a_recipe_trains_with_it(toys, name):
 
 @pytest.mark.slow
 def test_trained_audio_is_saved_with_the_style_weights_and_heard_by_the_renderer(toys):
-    folder = run(toys, "audio")
+    folder = run(toys, "all")
     weights = tensors(folder / "weights" / "style.safetensors")
     assert weights["audio.read.weight"].shape == (8, 321)
     avatars = list((toys.folder / "cache" / "avatars").glob("*/0000.safetensors"))

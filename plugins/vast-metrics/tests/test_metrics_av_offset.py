@@ -190,14 +190,14 @@ def test_real_sound_that_was_moved():
     for one, row in zip(clips, own, strict=True):
         print(f"{one.name}: {row['av_offset']:.0f} ms")
         assert row["av_offset"] == pytest.approx(BY_ANOTHER_REGRESSION.get(one.name, 0.0), abs=45), one.name
-    for ms in range(-200, 201, 40):
+    for ms in range(-200, 201, 100):
         moved = [heard(one, shift_wave(wave, -ms)) for one, wave in zip(clips, waves, strict=True)]
         rows = metric.each([metric.part(one, other) for one, other in zip(moved, clips, strict=True)])
         found = [row["av_offset_deviation"] for row in rows if "av_offset_deviation" in row]
         told += len(found)
         errors += [abs(value - ms) for value in found]
-    print(f"{told} of {11 * len(clips)} told, within {max(errors):.2f} ms, median {np.median(errors):.2f}")
-    assert told >= 0.95 * 11 * len(clips)
+    print(f"{told} of {5 * len(clips)} told, within {max(errors):.2f} ms, median {np.median(errors):.2f}")
+    assert told >= 0.95 * 5 * len(clips)
     assert max(errors) < 5
     wrong = 0
     for one, other in itertools.permutations(clips, 2):
