@@ -325,7 +325,8 @@ def test_ctrl_c_lets_the_runs_save_their_state(lab):
     assert first.returncode == 130
     assert "stopped with 0 of 2 runs done; repeat the command to continue" in said
     assert not any(alive(line["pid"]) for line in lab.did("score"))
-    assert lab.start(*slow).wait() == 0
+    said, _ = (second := lab.start(*slow)).communicate()
+    assert second.returncode == 0, said
     for steps in steps_by_run(lab).values():
         assert sorted(set(steps)) == list(range(1, 201))
         assert len(steps) <= 201
