@@ -131,6 +131,15 @@ def until(client, number, true, seconds=60):
     return found
 
 
+def avatar_of(client):
+    """The number of a project whose clip was looked at and made into an avatar."""
+    number = send(client).json()["id"]
+    until(client, number, state("look", "done"))
+    client.post(f"/projects/{number}/make/quick")
+    until(client, number, state("quick", "done"))
+    return number
+
+
 def wait(true, seconds=60):
     end = time.monotonic() + seconds
     while not true():
@@ -345,10 +354,7 @@ def test_of_a_useless_clip_nothing_is_made(room):
 def test_what_is_deleted_is_gone_and_listed(room):
     room.go("look", "quick")
     with room.open() as client:
-        made = send(client).json()["id"]
-        until(client, made, state("look", "done"))
-        client.post(f"/projects/{made}/make/quick")
-        until(client, made, state("quick", "done"))
+        made = avatar_of(client)
         gone = client.delete(f"/projects/{made}/clip").json()["deleted"]
         assert [own["what"] for own in gone] == [
             "the clip",
@@ -433,10 +439,7 @@ def test_an_avatar_is_deleted_while_it_is_loaded_and_others_are_answered(room, b
     monkeypatch.setattr(styles_module.Styles, "close", lambda _: closed.set())
     room.go("look", "quick")
     with room.open() as client:
-        made = send(client).json()["id"]
-        until(client, made, state("look", "done"))
-        client.post(f"/projects/{made}/make/quick")
-        until(client, made, state("quick", "done"))
+        made = avatar_of(client)
         with ThreadPoolExecutor() as pool:
             try:
                 visit = pool.submit(client.get, f"/speak/{made}/avatar", timeout=60)

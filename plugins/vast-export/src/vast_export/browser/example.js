@@ -143,24 +143,25 @@ function chosen() {
 
 const wait = milliseconds => new Promise(resolve => setTimeout(resolve, milliseconds));
 
-// Draw what the speaker says until it has ended; of a file, not before its time.
-async function perform(speaker, {timed}) {
-  const began = performance.now();
-  let computing = 0;
+// Draw what the speaker says until it has ended: of a file each frame in its time, of the microphone a little faster than
+// they come, so that those of a block do not come all at once and none waits for long.
+async function perform(speaker, {file}) {
+  const period = 1000 / facts.fps;
+  let computing = 0, due = performance.now();
   while (speaker === current) {
     speaker.code = chosen();
     const start = performance.now(), face = await speaker.next();
+    computing += performance.now() - start;
     if (face === null) {
       if (speaker.ended) break;
       await wait(5);
       continue;
     }
-    computing += performance.now() - start;
-    if (timed) await wait(began + 1000 * (speaker.decoded - 1) / facts.fps - performance.now());
+    await wait(due - performance.now());
     draw(face);
+    due = file ? due + period : Math.max(due, performance.now()) + 0.9 * period;
     if (speaker.decoded % Math.round(facts.fps) === 0)
-      at("state").textContent = `${(computing / speaker.decoded).toFixed(0)} ms for a frame, of ${1000 / facts.fps}`;
-    await wait(0); // let the page be drawn
+      at("state").textContent = `${(computing / speaker.decoded).toFixed(0)} ms for a frame, of ${period}`;
   }
 }
 
@@ -188,8 +189,9 @@ at("microphone").onclick = async () => {
     node.port.onmessage = ({data}) => speaker.hear(data);
     context.createMediaStreamSource(stream).connect(node);
     at("microphone").textContent = "Stop";
-    await perform(speaker, {timed: false});
+    await perform(speaker, {file: false});
   } catch (error) {
+    await hush();
     at("state").textContent = `No microphone: ${error.message}`;
   }
 };
@@ -209,7 +211,7 @@ at("file").onchange = async ({target}) => {
     source.buffer = sound;
     source.connect(context.destination);
     source.start();
-    await perform(speaker, {timed: true});
+    await perform(speaker, {file: true});
     await context.close();
     at("state").textContent = `${speaker.decoded} frames`;
   } catch (error) {
