@@ -67,6 +67,8 @@ if __name__ == "__main__":
         heard = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32768
     code = np.zeros(FACTS["style_size"], np.float32)
     if len(sys.argv) > 3:
+        if sys.argv[3] not in FACTS["styles"]:
+            sys.exit(f"{sys.argv[3]}: no style of this avatar; it has {', '.join(FACTS['styles']) or 'none'}")
         code = np.array(FACTS["styles"][sys.argv[3]]["code"], np.float32)
     face = speak(heard, code)
     np.save(sys.argv[2], face)

@@ -161,7 +161,7 @@ async function perform(speaker, {file}) {
     draw(face);
     due = file ? due + period : Math.max(due, performance.now()) + 0.9 * period;
     if (speaker.decoded % Math.round(facts.fps) === 0)
-      at("state").textContent = `${(computing / speaker.decoded).toFixed(0)} ms for a frame, of ${period}`;
+      at("state").textContent = `${(computing / speaker.decoded).toFixed(0)} ms for a frame; at most ${period} is live`;
   }
 }
 
